@@ -1,0 +1,19 @@
+"""The library behind the course: one room per idea, in the order in which data flows through them.
+
+A room imports only from the rooms above it: kernels, text, models, objectives, training, adapters, generation,
+evaluation, accounting, slides, exercises, course. This module holds what every room may use: where things live.
+"""
+
+import os
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository (the course is used from a clone, so notebooks and data lie beside the library)."""
+
+DATA = ROOT / "data"
+NOTEBOOKS = ROOT / "notebooks"
+
+CACHE = Path(os.environ.get("COURSE_CACHE", ROOT / ".cache"))
+"""What can be made again: read corpora, converted weights. Set COURSE_CACHE to share one between clones."""

@@ -1,0 +1,30 @@
+"""Every test runs with the shapes in the signatures of `lib` checked at run time."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two processes side by side must not fight for cores
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("lib", "beartype.beartype")
+
+import jaxtyping
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def unchecked():
+    """Switch the shape check off: a bad-input test is about the error that a user sees, who has no such check."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def generator():
+    """A fresh generator with a fixed seed."""
+    return torch.Generator().manual_seed(0)
