@@ -1,0 +1,88 @@
+"""What every model does with its arguments before the first layer: refuse bad ids, read the mask, count positions."""
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+Mask = Bool[Tensor, "B _"] | Int[Tensor, "B _"]
+"""An attention mask as tokenizers give it: 1 or True for a real token, 0 or False for padding."""
+
+
+def check_ids(ids: Int[Tensor, "B T"], size: int, *, name: str = "input_ids", what: str = "vocabulary") -> None:
+    """Raise a clear error where an embedding table would fail obscurely (and, on a GPU, fatally).
+
+    TypeError if `ids` are not whole numbers; ValueError if they are not (B, T), if the batch or the sequence is empty, or
+    if an id lies outside the table, naming the id and the table's size. On the meta device values are not looked at.
+
+    >>> import torch
+    >>> check_ids(torch.tensor([[1, 9]]), 8)
+    Traceback (most recent call last):
+    ValueError: input_ids contains 9, outside the vocabulary of 8 (ids 0 to 7)
+    """
+    if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
+        kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        raise TypeError(f"{name} must be a tensor of int64 or int32, got {kind}")
+    if ids.ndim != 2:
+        raise ValueError(f"{name} must have shape (batch, tokens), got {tuple(ids.shape)}")
+    if ids.numel() == 0:
+        raise ValueError(f"{name} is empty: shape {tuple(ids.shape)} (batch, tokens)")
+    if ids.is_meta:
+        return
+    low, high = (int(edge) for edge in torch.aminmax(ids))
+    if low < 0 or high >= size:
+        outside = low if low < 0 else high
+        raise ValueError(f"{name} contains {outside}, outside the {what} of {size} (ids 0 to {size - 1})")
+
+
+def check_length(length: int, max_positions: int | None, *, past: int = 0, name: str = "input_ids") -> None:
+    """Raise ValueError, naming both numbers, if `past + length` tokens do not fit into the context.
+
+    >>> check_length(9, 8)
+    Traceback (most recent call last):
+    ValueError: input_ids has 9 tokens, more than the context of 8 (max_positions)
+    """
+    if max_positions is None or past + length <= max_positions:
+        return
+    so_far = f" after the {past} in the cache" if past else ""
+    raise ValueError(f"{name} has {length} tokens{so_far}, more than the context of {max_positions} (max_positions)")
+
+
+def read_mask(mask: Mask | None, batch: int, length: int, *, name: str = "attention_mask") -> Bool[Tensor, "B S"] | None:
+    """The mask as booleans, or None if nothing is padded (attention is faster without a mask).
+
+    Raises TypeError for floats, and ValueError if the shape is not (batch, length) or a row has no real token at all.
+
+    >>> import torch
+    >>> read_mask(torch.ones(2, 3, dtype=torch.long), 2, 3) is None
+    True
+    """
+    if mask is None:
+        return None
+    if mask.dtype.is_floating_point:
+        raise TypeError(f"{name} must hold booleans or integers (1 = real token), got {mask.dtype}")
+    if tuple(mask.shape) != (batch, length):
+        raise ValueError(f"{name} must cover every token, also those in a cache: expected shape {(batch, length)}, "
+                         f"got {tuple(mask.shape)}")
+    real = mask.bool()
+    if real.all():
+        return None
+    empty = (~real.any(dim=1)).nonzero()
+    if empty.numel():
+        raise ValueError(f"{name} masks every token of row {int(empty[0])}: there is nothing to attend to")
+    return real
+
+
+def token_positions(
+    length: int, past: int, mask: Bool[Tensor, "B S"] | None, device: torch.device
+) -> Int[Tensor, "B T"] | Int[Tensor, "1 T"]:
+    """Positions of the last `length` tokens, counted over real tokens: padding, left or right, moves nobody.
+
+    Padding tokens take the position of the real token before them (0 at the start); nobody attends to them.
+
+    >>> import torch
+    >>> token_positions(4, 0, torch.tensor([[False, False, True, True]]), torch.device("cpu")).tolist()
+    [[0, 0, 0, 1]]
+    """
+    if mask is None:
+        return torch.arange(past, past + length, device=device)[None]
+    return (mask.long().cumsum(dim=1) - 1).clamp_min(0)[:, past:]
