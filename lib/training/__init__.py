@@ -1,0 +1,16 @@
+"""Training: one loop, its schedules and its checkpoints."""
+
+from lib.training.checkpoint import load_checkpoint, save_checkpoint
+from lib.training.fit import FitSettings, History, NonFiniteLossError, fit
+from lib.training.schedules import SCHEDULES, rate_factor
+
+__all__ = [
+    "SCHEDULES",
+    "FitSettings",
+    "History",
+    "NonFiniteLossError",
+    "fit",
+    "load_checkpoint",
+    "rate_factor",
+    "save_checkpoint",
+]

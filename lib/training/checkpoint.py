@@ -1,0 +1,53 @@
+"""Checkpoints of a training run: written whole, read only when they are this run's."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lib.files import atomic_path
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings, and lists and dicts of these) so that `path` is never half there.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "run.pt"
+    >>> save_checkpoint(file, {"settings": {"steps": 5}, "done": 3})
+    >>> load_checkpoint(file, {"steps": 5})["done"]
+    3
+    """
+    with atomic_path(path) as beside:
+        torch.save(state, beside)
+
+
+def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Read a checkpoint that `save_checkpoint` wrote for a run with these `settings`.
+
+    Nothing but plain data is unpickled. Raises ValueError when the file is damaged, is not a checkpoint, or belongs
+    to a run with other settings (the message names those that differ): going on from it would be a third run.
+    """
+    try:
+        state = torch.load(path, weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise ValueError(f"checkpoint {path.name} cannot be read ({error}); delete it to begin the run anew") from error
+    if not isinstance(state, dict) or "settings" not in state:
+        raise ValueError(f"{path.name} is not a checkpoint of a training run")
+    before = state["settings"]
+    differ = [
+        f"{name} was {before.get(name)!r}, is {settings.get(name)!r}"
+        for name in sorted(before.keys() | settings.keys())
+        if _plain(before.get(name)) != _plain(settings.get(name))
+    ]
+    if differ:
+        raise ValueError(
+            f"checkpoint {path.name} is of a run with other settings ({'; '.join(differ)}); "
+            "delete it or give this run another file"
+        )
+    return state
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

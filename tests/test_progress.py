@@ -1,0 +1,31 @@
+
+from lib import progress as module
+from lib.progress import progress
+
+
+def test_in_a_terminal_it_is_a_bar_on_stderr(capsys):
+    assert list(progress(range(3), description="counting")) == [0, 1, 2]
+    captured = capsys.readouterr()
+    assert captured.out == "" and "counting" in captured.err
+
+
+def test_disabled_it_says_nothing(capsys):
+    assert list(progress(range(3), description="counting", disable=True)) == [0, 1, 2]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_in_a_notebook_one_output_ends_as_a_repeatable_line(monkeypatch, capsys):
+    shown = []
+
+    class Handle:
+        def update(self, text):
+            shown.append(str(text))
+
+    monkeypatch.setattr(module, "_in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda text, display_id: shown.append(str(text)) or Handle())
+    with progress(description="training", total=2) as bar:
+        bar.update()
+        bar.set_postfix(loss="1.0")
+        bar.update()
+    assert shown[0] == "training: starting" and shown[-1] == "training: 2 of 2"
+    assert capsys.readouterr().err == ""
