@@ -1,0 +1,238 @@
+"""Checks that know the mistakes: run an answer, compare it with the reference, recognise the misconception.
+
+Three steps that know nothing of each other: `run_answer` says what an answer did, `judge` whether that is right,
+`diagnose` which known mistake does the same. `check` is the three in a row, for a notebook.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lib.exercises.compare import difference
+from lib.exercises.exercise import Case, Exercise, Misconception
+from lib.exercises.registry import get
+from lib.exercises.running import Outcome, copy_inputs, describe_inputs, run_answer
+from lib.exercises.values import describe, from_plain, shorten
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one outcome is right. `reason` is for the student; `kind` for tables.
+
+    kind: "right", "value", "shape", "dtype", "type", "nan", "judged", "raised", "time up", "mutated", "not written".
+    """
+
+    kind: str
+    reason: str = ""
+
+    @property
+    def right(self) -> bool:
+        return self.kind == "right"
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """All that is known about one answer: a verdict for each case that was run, and the mistake if recognised."""
+
+    exercise: Exercise
+    cases: tuple[Case, ...]
+    outcomes: tuple[Outcome, ...]  # shorter than `cases` where the answer ran out of time
+    verdicts: tuple[Verdict, ...]
+    misconception: Misconception | None = None
+
+    @property
+    def passed(self) -> bool:
+        return len(self.verdicts) == len(self.cases) and all(v.right for v in self.verdicts)
+
+    @property
+    def points(self) -> int:
+        return self.exercise.points if self.passed else 0
+
+
+class WrongAnswer(AssertionError):
+    """An answer that is not right; `assessment` holds every detail."""
+
+    def __init__(self, message: str, assessment: Assessment) -> None:
+        super().__init__(message)
+        self.assessment = assessment
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython shows these lines in the place of a traceback through the engine, which would help nobody."""
+        return str(self).splitlines()
+
+
+def run_all(exercise: Exercise, answer: Any, cases: Sequence[Case]) -> tuple[Outcome, ...]:
+    """The outcomes of `answer` on `cases`; it is not asked again once it has run out of time or is not written."""
+    if answer is Ellipsis:
+        return (Outcome("not written"),)
+    outcomes: list[Outcome] = []
+    for case in cases:
+        outcomes.append(run_answer(exercise.as_function(answer), case, seconds=exercise.seconds))
+        if outcomes[-1].status in ("time up", "not written"):
+            break
+    return tuple(outcomes)
+
+
+def expected_outcomes(exercise: Exercise, cases: Sequence[Case]) -> tuple[Outcome, ...]:
+    """What the reference does. Raises RuntimeError where it fails or changes its inputs: the exercise is at fault."""
+    outcomes = run_all(exercise, exercise.reference, cases)
+    for case, outcome in zip(cases, outcomes):
+        if outcome.status != "returned" or outcome.mutated:
+            what = outcome.message or f"it changed {', '.join(outcome.mutated)}"
+            raise RuntimeError(f"the exercise {exercise.id} is broken, not your answer: on {case.what!r}, {what}")
+    return outcomes
+
+
+def judge(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict:
+    """Whether `outcome` is right, given what the reference does on the same case."""
+    if outcome.status == "not written":
+        return Verdict("not written", "this is still to be written: replace the stub by your answer")
+    if outcome.status == "raised":
+        where = f" in {outcome.line}" if outcome.line else ""
+        return Verdict("raised", f"it raised {outcome.message}{where}")
+    if outcome.status == "time up":
+        return Verdict("time up", f"{outcome.message}: does a loop never end?")
+    if outcome.status == "not plain":
+        return Verdict("type", f"this is {outcome.message}")
+    wrong = _compare(exercise, case, outcome, expected)
+    if not outcome.mutated:
+        return wrong or Verdict("right")
+    changed = f"{', '.join(outcome.mutated)} was changed in place: work on a copy (.clone())"
+    if wrong:
+        return Verdict(wrong.kind, f"{wrong.reason}; besides, {changed}")
+    return Verdict("mutated", f"the result is right, but {changed}")
+
+
+def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict | None:
+    where = "answer" if exercise.asks_for_value else "result"
+    found = difference(outcome.value, expected.value, exercise.tolerance, where)
+    if found and (exercise.judge is None or found.kind in ("type", "dtype")):
+        # A value exercise has one right answer: telling what was expected would give it away.
+        return Verdict(found.kind, f"{found.where}: {found.what}" if exercise.asks_for_value else str(found))
+    if exercise.judge is None:
+        return None
+    given = Case(case.what, copy_inputs(case.args), copy_inputs(case.kwargs))
+    try:
+        complaint = exercise.judge(given, from_plain(outcome.value), from_plain(expected.value))
+    except Exception as error:  # the judge met a result of a shape that it cannot read
+        complaint = f"the result cannot be judged ({shorten(f'{type(error).__name__}: {error}', 200)})"
+    return Verdict("judged", complaint) if complaint else None
+
+
+def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
+    """Run `answer` on the cases of `seed` and say what is right, and which misconception explains what is not."""
+    cases = exercise.build_cases(seed)
+    expected = expected_outcomes(exercise, cases)
+    outcomes = run_all(exercise, answer, cases)
+    verdicts = tuple(judge(exercise, *row) for row in zip(cases, outcomes, expected))
+    found = None if all(v.right for v in verdicts) else diagnose(exercise, cases, outcomes, expected)
+    return Assessment(exercise, cases, outcomes, verdicts, found)
+
+
+def diagnose(
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], expected: Sequence[Outcome]
+) -> Misconception | None:
+    """The misconception that does what the answer did, or None.
+
+    Best is one that does the same on every case; else one that does the same wherever the answer returned something
+    wrong (the answer may raise on an edge case besides). A single coincidence among several failures is no match.
+    """
+    wrong = [not judge(exercise, *row).right for row in zip(cases, outcomes, expected)]
+    telling = [w and o.status == "returned" for w, o in zip(wrong, outcomes)]
+    if outcomes and outcomes[-1].status == "not written" or not any(wrong):
+        return None
+    partial = None
+    for misconception in exercise.misconceptions:
+        known = run_all(exercise, misconception.answer, cases)
+        if len(known) < len(outcomes):
+            continue
+        same = [_same(exercise, *row) for row in zip(cases, outcomes, known, expected)]
+        if all(same):
+            return misconception
+        if partial is None and any(telling) and all(s for s, t in zip(same, telling) if t):
+            partial = misconception
+    return partial
+
+
+def _same(exercise: Exercise, case: Case, a: Outcome, b: Outcome, expected: Outcome) -> bool:
+    if a.status != b.status or a.mutated != b.mutated:
+        return False
+    if a.status != "returned":
+        return a.message == b.message
+    if difference(a.value, b.value, exercise.tolerance) is None:
+        return True
+    if exercise.judge is None:
+        return False
+    return judge(exercise, case, a, expected) == judge(exercise, case, b, expected)
+
+
+def check(id: str, answer: Any) -> int:
+    """Check `answer` to the exercise `id`: print one line and return the points, or raise WrongAnswer with the hint.
+
+    Raises KeyError for an unknown id (the nearest is suggested), WrongAnswer (an AssertionError) where the answer is
+    not right, with the failing case's inputs, what was expected and what came.
+    """
+    exercise = get(id)
+    _refuse_mixed_up(exercise, answer)
+    assessment = assess(exercise, answer)
+    if not assessment.passed:
+        raise WrongAnswer(explain(assessment), assessment)
+    cases = len(assessment.cases)
+    on = "" if exercise.asks_for_value else f" on {cases} case{'s' * (cases > 1)}"
+    print(f"✓ {id}: right{on}, {exercise.points} point{'s' * (exercise.points > 1)}.")
+    return exercise.points
+
+
+def _refuse_mixed_up(exercise: Exercise, answer: Any) -> None:
+    if answer is Ellipsis or callable(answer) != exercise.asks_for_value:
+        return
+    name = exercise.id.split(".")[1]
+    if exercise.asks_for_value:
+        message = f"{exercise.id} asks for a value, and this is a function: did you mean to call it, {name}(…)?"
+    else:
+        message = f"{exercise.id} asks for the function itself: check({exercise.id!r}, {name}), without calling it."
+    raise WrongAnswer(message, Assessment(exercise, (), (), (Verdict("type", message),)))
+
+
+def explain(assessment: Assessment) -> str:
+    """What the student reads: the hint if the mistake is known, and the first case that is wrong."""
+    exercise = assessment.exercise
+    number = next(i for i, verdict in enumerate(assessment.verdicts) if not verdict.right)
+    verdict, outcome, case = assessment.verdicts[number], assessment.outcomes[number], assessment.cases[number]
+    if verdict.kind == "not written":
+        return f"{exercise.id} is not written yet: replace the stub by your answer, then run this cell again."
+    lines = [f"{exercise.id}: not yet."]
+    if assessment.misconception:
+        lines += ["", assessment.misconception.hint]
+    elif exercise.hints:
+        lines += ["", f"(hint({exercise.id!r}) helps, one step at a time.)"]
+    if exercise.asks_for_value:
+        got = [f"    got       {describe(outcome.value)}"] if outcome.status == "returned" else []
+        return "\n".join([*lines, "", f"  {verdict.reason}", *got])
+    lines += ["", f"Case {number + 1} of {len(assessment.cases)}, {case.what}: {verdict.reason}"]
+    lines += [f"    input     {line}" for line in describe_inputs(exercise.reference, case)]
+    return "\n".join(lines + _expected_and_got(exercise, case, outcome))
+
+
+def _expected_and_got(exercise: Exercise, case: Case, outcome: Outcome) -> list[str]:
+    expected = run_answer(exercise.reference, case, seconds=exercise.seconds)
+    lines = [f"    expected  {describe(expected.value)}" + (" (for instance)" if exercise.judge else "")]
+    if outcome.status == "returned":
+        lines.append(f"    got       {describe(outcome.value)}")
+    if outcome.printed.strip():
+        lines.append(f"    printed   {shorten(' ⏎ '.join(outcome.printed.strip().splitlines()), 240)}")
+    return lines
+
+
+_revealed: dict[str, int] = {}  # how many hints of each exercise this notebook has shown
+
+
+def hint(id: str) -> None:
+    """Print the next hint of the exercise `id`, one at a time; after the last one, the last again."""
+    hints = get(id).hints
+    if not hints:
+        print(f"{id} has no hints: check() explains what is off.")
+        return
+    number = min(_revealed.get(id, 0) + 1, len(hints))
+    _revealed[id] = number
+    print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")

@@ -1,0 +1,197 @@
+"""What an answer may return, turned into plain data: numbers, strings, arrays, and lists and dicts of these.
+
+Everything that is compared goes through `to_plain` first. It looks at *exact* types: a subclass may redefine `==`
+and claim to equal everything, a plain number cannot. Plain data is also all that ever has to leave the process in
+which an answer runs.
+"""
+
+from collections import Counter, OrderedDict, defaultdict
+from dataclasses import dataclass, fields, is_dataclass
+from types import NoneType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MAX_VALUES = 20_000_000  # numbers in one array: a tensor expanded to 10^12 elements would fill the memory
+MAX_ITEMS = 200_000  # entries of all lists and dicts together
+MAX_DEPTH = 20  # a list that contains itself has no end
+MAX_TEXT = 1_000_000  # characters of one string
+
+_SCALARS = (NoneType, bool, int, float, str)
+_DICTS = (dict, Counter, OrderedDict, defaultdict)
+_NUMPY_SCALARS = (np.bool_, np.str_, *np.sctypeDict.values())
+_WITHOUT_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
+
+# Held here so that a notebook that replaces them (torch.allclose = lambda *a: True) changes nothing for us.
+_detach, _cpu, _numpy, _float = Tensor.detach, Tensor.cpu, Tensor.numpy, Tensor.float
+_array, _array2string = np.array, np.array2string
+
+
+class NotPlain(Exception):
+    """A value that no exercise asks for; the message says what it is, in words that follow "returned"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """A tensor or a NumPy array as plain data; `dtype` keeps names that NumPy lacks ("bfloat16")."""
+
+    kind: str  # "tensor" or "array"
+    dtype: str
+    values: np.ndarray
+
+
+def to_plain(value: Any) -> Any:
+    """A copy of `value` made of None, bool, int, float, str, `Array`, list, tuple and dict alone.
+
+    Named tuples and dataclasses become tuples of their fields, gradients and devices are dropped.
+    Raises NotPlain for anything else: functions, generators, subclasses of tensors or numbers, endless nesting.
+
+    >>> to_plain((1, {"loss": torch.tensor(0.5)}))[1]["loss"].dtype
+    'float32'
+    """
+    return _Reader().read(value, depth=0)
+
+
+class _Reader:
+    """Counts entries while it walks, so that a huge or endless answer is refused and not copied."""
+
+    def __init__(self) -> None:
+        self.items = 0
+
+    def read(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        self.items += 1
+        if depth > MAX_DEPTH or self.items > MAX_ITEMS:
+            raise NotPlain("something too large or too deeply nested to be read")
+        if kind in _SCALARS:
+            return _scalar(value)
+        if kind is Tensor:
+            return _read_tensor(value)
+        if kind is np.ndarray:
+            return _read_array(value)
+        if kind in _NUMPY_SCALARS:
+            return _scalar(value.item())
+        if kind in _DICTS:
+            return {self.key(k, depth + 1): self.read(v, depth + 1) for k, v in dict.items(value)}
+        return self.sequence(value, kind, depth)
+
+    def sequence(self, value: Any, kind: type, depth: int) -> Any:
+        if kind is list:
+            return [self.read(v, depth + 1) for v in list.__iter__(value)]
+        if kind is tuple or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
+            return tuple(self.read(v, depth + 1) for v in tuple.__iter__(value))
+        if is_dataclass(kind):
+            named = (object.__getattribute__(value, f.name) for f in fields(kind))
+            return tuple(self.read(v, depth + 1) for v in named)
+        raise NotPlain(_what_it_is(value, kind))
+
+    def key(self, value: Any, depth: int) -> Any:
+        plain = self.read(value, depth)
+        try:
+            hash(plain)
+        except TypeError:
+            plain = Ellipsis
+        if plain is Ellipsis or type(plain) is Array:
+            raise NotPlain(f"a dict with a {type(value).__name__} as key, expected strings or numbers")
+        return plain
+
+
+def _scalar(value: Any) -> Any:
+    if type(value) is str and len(value) > MAX_TEXT:
+        raise NotPlain(f"a string of {len(value)} characters, far longer than any answer")
+    if type(value) is int and value.bit_length() > 4096:
+        raise NotPlain(f"a whole number of {value.bit_length()} bits, far larger than any answer")
+    if type(value) not in _SCALARS:
+        raise NotPlain(f"a number of type {type(value).__name__}")
+    return value
+
+
+def _read_tensor(value: Tensor) -> Array:
+    if value.is_meta or value.is_sparse or value.is_quantized or value.layout is not torch.strided:
+        raise NotPlain("a sparse, quantised or meta tensor: return an ordinary one")
+    _refuse_huge(value.numel())
+    dtype = str(value.dtype).removeprefix("torch.")
+    detached = _cpu(_detach(value))
+    if value.dtype in _WITHOUT_NUMPY:
+        detached = _float(detached)
+    return Array("tensor", dtype, _array(_numpy(detached, force=True)))
+
+
+def _read_array(value: np.ndarray) -> Array:
+    if value.dtype.kind not in "biufc":
+        raise NotPlain(f"a NumPy array of dtype {value.dtype}, expected numbers")
+    _refuse_huge(value.size)
+    return Array("array", value.dtype.name, _array(value))
+
+
+def _refuse_huge(count: int) -> None:
+    if count > MAX_VALUES:
+        raise NotPlain(f"an array of {count:,} values, far more than any answer")
+
+
+def _what_it_is(value: Any, kind: type) -> str:
+    name = kind.__name__[:60]
+    if isinstance(value, type):
+        return f"a class ({value.__name__[:60]}), not an instance of it"
+    if issubclass(kind, Tensor):
+        return f"a {name}, a subclass of Tensor: return an ordinary tensor, for instance with .detach()"
+    if name in ("generator", "map", "filter", "zip", "range", "dict_values", "dict_keys", "dict_items", "set"):
+        return f"a {name}: wrap it in list(…)"
+    if name in ("function", "method", "builtin_function_or_method"):
+        return "a function: call it, with its arguments"
+    return f"an object of type {name}"
+
+
+def from_plain(plain: Any) -> Any:
+    """The inverse of `to_plain` up to names of fields: arrays become tensors (or NumPy arrays) of the dtype they had.
+
+    >>> from_plain(to_plain([torch.arange(2)]))
+    [tensor([0, 1])]
+    """
+    if type(plain) is Array:
+        if plain.kind == "array":
+            return plain.values.copy()
+        return torch.from_numpy(plain.values.copy()).to(getattr(torch, plain.dtype))
+    if type(plain) in (list, tuple):
+        return type(plain)(from_plain(entry) for entry in plain)
+    if type(plain) is dict:
+        return {key: from_plain(entry) for key, entry in plain.items()}
+    return plain
+
+
+def describe(plain: Any, limit: int = 240) -> str:
+    """One line for people about plain data: type, shape and the first values, at most `limit` characters.
+
+    >>> describe(to_plain(torch.eye(2)))
+    'tensor float32 (2, 2) [[1. 0.] [0. 1.]]'
+    """
+    return shorten(_describe(plain), limit)
+
+
+def _describe(plain: Any) -> str:
+    if type(plain) is Array:
+        return f"{plain.kind} {plain.dtype} {plain.values.shape} {_numbers(plain.values)}"
+    if type(plain) in (list, tuple):
+        inner = ", ".join(_describe(entry) for entry in plain[:8])
+        inner += f", … {len(plain) - 8} more" if len(plain) > 8 else ""
+        return f"[{inner}]" if type(plain) is list else f"({inner})"
+    if type(plain) is dict:
+        shown = [f"{key!r}: {_describe(entry)}" for key, entry in list(plain.items())[:8]]
+        shown += [f"… {len(plain) - 8} more"] if len(plain) > 8 else []
+        return "{" + ", ".join(shown) + "}"
+    return f"{plain:.6g}" if type(plain) is float else shorten(repr(plain), 160)
+
+
+def _numbers(values: np.ndarray) -> str:
+    text = _array2string(values, threshold=24, edgeitems=2, precision=4, suppress_small=False)
+    return " ".join(text.split())
+
+
+def shorten(text: str, limit: int) -> str:
+    """`text` cut in its middle to at most `limit` characters, so that both its ends stay to be seen."""
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return text[:head] + "…" + text[-(limit - 1 - head) :]
