@@ -1,0 +1,163 @@
+"""`course audit`: what the slides print, beside what comes out when it is computed."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib.course.errors import CourseError
+from lib.files import atomic_write
+from lib.slides.claimed import Claim, audit, check_slide, show
+from lib.slides.verdicts import VERDICTS
+
+COLUMNS = ("id", "slide", "printed", "value", "recomputed", "unit", "verdict", "remark")
+COLOURS = {"exact": "green", "rounded": "cyan", "erratum": "yellow", "failed": "red"}
+FAILED = "failed"  # the computation itself raised an error
+
+EXAMPLES = """examples:
+  course audit                          every claim of the slides, recomputed
+  course audit --slide C07              the claims of one slide
+  course audit --verdict erratum        only what does not come out as printed
+  course audit --format md --out audit.md  as a Markdown table in a file
+
+The exit code is 1 if a computed verdict is not the one that data/slides/claims.csv expects."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report: a claim, and what became of its computation."""
+
+    claim: Claim
+    verdict: str
+    recomputed: str
+    remark: str
+    agrees: bool
+
+    def cells(self) -> tuple[str, ...]:
+        """The texts of `COLUMNS`."""
+        claim = self.claim
+        figures = (show(claim.value), self.recomputed, claim.unit)
+        return (claim.id, claim.slide, claim.printed, *figures, self.verdict, self.remark)
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add `audit` to the command line."""
+    parser = subparsers.add_parser(
+        "audit",
+        help="recompute what the slides print",
+        description="Recompute every claim of the slides and tell: exact, rounded, or erratum.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--slide", type=_slide, metavar="C07", help="only the claims of this slide")
+    parser.add_argument("--verdict", choices=VERDICTS, help="only claims with this verdict, as computed")
+    parser.add_argument("--format", choices=WRITERS, default="table", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print or write the report; 1 if a verdict disagrees with the expected one or a computation failed."""
+    try:
+        rows = [recomputed(claim) for claim in audit(slide=arguments.slide)]
+    except ValueError as error:  # a damaged claims file
+        raise CourseError(str(error)) from error
+    bad = [row for row in rows if not row.agrees]
+    if arguments.verdict:  # a row that is wrong is shown whatever was asked for
+        rows = [row for row in rows if row.verdict == arguments.verdict or not row.agrees]
+    text = WRITERS[arguments.format](rows)
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        _write(arguments.out, text)
+    print(summary(rows), file=sys.stdout if arguments.format == "table" else sys.stderr)
+    for row in bad:
+        print(f"course: claim {row.claim.id}: {row.remark}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def recomputed(claim: Claim) -> Row:
+    """Compute one claim; an error of the computation becomes a row, so that the others are still seen."""
+    try:
+        verdict = claim.verdict
+    except Exception as error:  # noqa: BLE001  any error at all must not cost the other claims
+        return Row(claim, FAILED, "", f"{type(error).__name__}: {error}", agrees=False)
+    remark = "; ".join(words for words in (claim.detail, claim.note) if words)
+    if not claim.agrees:
+        remark = f"expected {claim.expected}, computed {verdict}. {remark}".rstrip()
+    return Row(claim, verdict, show(claim.recomputed), remark, claim.agrees)
+
+
+def summary(rows: list[Row]) -> str:
+    """One line: how many of each verdict, and how many are not as expected.
+
+    >>> summary([])
+    '0 claims: 0 exact, 0 rounded, 0 errata'
+    """
+    count = {verdict: sum(row.verdict == verdict for row in rows) for verdict in (*VERDICTS, FAILED)}
+    line = f"{len(rows)} claims: {count['exact']} exact, {count['rounded']} rounded"
+    line += f", {count['erratum']} errata"
+    if count[FAILED]:
+        line += f", {count[FAILED]} failed"
+    disagreeing = sum(not row.agrees for row in rows) - count[FAILED]
+    return line + (f", {disagreeing} not as expected" if disagreeing else "")
+
+
+def as_table(rows: list[Row]) -> str:
+    """A table for the terminal, as wide as the terminal is."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    colours = sys.stdout.isatty()
+    console = Console(file=io.StringIO(), force_terminal=colours, width=None if colours else 120)
+    table = Table(box=None, pad_edge=False, show_lines=False)
+    for column in ("id", "slide", "printed", "recomputed", "verdict", "remark"):
+        table.add_column(column, no_wrap=column in ("id", "verdict"))
+    for row in rows:
+        claim, unit = row.claim, f" {row.claim.unit}" if row.recomputed and row.claim.unit else ""
+        verdict = Text(row.verdict + ("" if row.agrees else " !"), style=COLOURS[row.verdict])
+        words = (claim.id, claim.slide, claim.printed, row.recomputed + unit)
+        table.add_row(*map(Text, words), verdict, Text(row.remark))  # Text: nothing in a claim is markup
+    console.print(table)
+    return console.file.getvalue()
+
+
+def as_csv(rows: list[Row]) -> str:
+    """Comma-separated values with a header."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(row.cells() for row in rows)
+    return file.getvalue()
+
+
+def as_markdown(rows: list[Row]) -> str:
+    """A Markdown table; a disagreement stands in bold."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS)]
+    for row in rows:
+        cells = [cell.replace("|", r"\|") for cell in row.cells()]
+        lines.append(cells if row.agrees else [*cells[:-2], f"**{cells[-2]}**", cells[-1]])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+WRITERS = {"table": as_table, "csv": as_csv, "md": as_markdown}
+
+
+def _slide(name: str) -> str:
+    try:
+        return check_slide(name.upper())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with atomic_write(path) as file:
+            file.write(text)
+    except OSError as error:
+        raise CourseError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,195 @@
+"""The claims registry: what the slides print, beside what comes out when it is computed.
+
+data/slides/claims.csv has one line per claim: id, slide(s), what is printed, the figure as a value (the
+grammar is in `verdicts`), its unit, a tolerance where the slide says "about", the verdict that a person
+expects, and a note. The verdict that counts is computed; a person's verdict that disagrees is a failed check
+(`Claim.agrees`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache, cached_property
+from pathlib import Path
+
+from lib.slides.errors import nearest
+from lib.slides.registry import Measured, recomputations
+from lib.slides.tables import DIRECTORY, read_csv
+from lib.slides.verdicts import VERDICTS, judge, plain, read_number, read_printed
+
+HEADER = ["id", "slide", "printed", "value", "unit", "tolerance", "verdict", "note"]
+DECKS = {"C": 52, "T": 48, "N": 47, "W": 31}
+"""The four decks and their numbers of slides."""
+
+
+@dataclass(frozen=True, repr=False)
+class Claim:
+    """One claim of the slides. What needs a computation is computed when it is first asked for."""
+
+    id: str  # the number of a known check ("A04"), or the slide with a letter ("C19a")
+    slides: tuple[str, ...]  # where it is printed, the main slide first
+    printed: str  # what is printed, in our words; "implies" marks what only follows from it
+    text: str  # the figure as it stands in the file, see verdicts.read_printed
+    unit: str
+    tolerance: Decimal | None  # in the unit of the value
+    expected: str  # the verdict that a person wrote down
+    note: str
+
+    @property
+    def slide(self) -> str:
+        """The slide, or several separated by spaces."""
+        return " ".join(self.slides)
+
+    @property
+    def value(self) -> object:
+        """The printed figure as a number, a bool, a string or a tuple of these."""
+        return plain(read_printed(self.text))
+
+    @property
+    def recomputed(self) -> object:
+        """What comes out when it is computed."""
+        return self._measured.value
+
+    @property
+    def detail(self) -> str:
+        """What else was measured, in words; often empty."""
+        return self._measured.detail
+
+    @cached_property
+    def verdict(self) -> str:
+        """`exact`, `rounded` or `erratum`, out of the computation."""
+        try:
+            return judge(read_printed(self.text), self.recomputed, tolerance=self.tolerance)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"claim {self.id}: {error}") from error
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the computed verdict is the one that a person expects."""
+        return self.verdict == self.expected
+
+    @cached_property
+    def _measured(self) -> Measured:
+        if self.id not in recomputations():
+            raise ValueError(f"claim {self.id} has no function that recomputes it in lib.slides.recomputed")
+        result = recomputations()[self.id]()
+        return result if isinstance(result, Measured) else Measured(result)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.id} (slide {', '.join(self.slides)}): {self.verdict}",
+                 f"  printed     {self.printed}",
+                 f"  value       {show(self.value)} {self.unit}".rstrip(),
+                 f"  recomputed  {show(self.recomputed)} {self.unit}".rstrip()]
+        return "\n".join(lines + [f"  {'':10}  {words}" for words in (self.detail, self.note) if words])
+
+
+def read_claims(path: Path = DIRECTORY / "claims.csv") -> dict[str, Claim]:
+    """The claims of a file by their ids, in its order.
+
+    Raises ValueError, naming the line, for a malformed row, an id that comes twice, a slide that no deck has,
+    a value or tolerance that can't be read, or a verdict that isn't one.
+    """
+    known: dict[str, Claim] = {}
+    for line, row in read_csv(path, HEADER):
+        try:
+            claim = _read_claim(dict(zip(HEADER, row)))
+            if claim.id in known:
+                raise ValueError(f"id {claim.id} comes twice")
+        except ValueError as error:
+            raise ValueError(f"{path.name}, line {line}: {error}") from None
+        known[claim.id] = claim
+    return known
+
+
+def claims() -> dict[str, Claim]:
+    """All claims by their ids, in the order of the file.
+
+    >>> claims()["A48"].slide
+    'N09'
+    """
+    return dict(_packaged())
+
+
+def claim(claim_id: str) -> Claim:
+    """One claim: `.printed`, `.value`, `.recomputed`, `.verdict`, `.note`, `.slide`.
+
+    Raises ValueError for an unknown id, naming the nearest.
+
+    >>> claim("A48").verdict
+    'exact'
+    """
+    known = claims()
+    if claim_id not in known:
+        raise ValueError(f"claim_id must be one of data/slides/claims.csv, got {claim_id!r}{near(claim_id)}")
+    return known[claim_id]
+
+
+def audit(*, slide: str | None = None, verdict: str | None = None) -> list[Claim]:
+    """The claims, or those of one slide, or those with one (computed) verdict.
+
+    Raises ValueError for a slide that no deck has and for a verdict that isn't one.
+
+    >>> [row.id for row in audit(slide="N09")]
+    ['A48']
+    """
+    if slide is not None:
+        check_slide(slide)
+    if verdict is not None and verdict not in VERDICTS:
+        raise ValueError(f"verdict must be one of {', '.join(VERDICTS)}, got {verdict!r}")
+    rows = [row for row in claims().values() if slide is None or slide in row.slides]
+    return [row for row in rows if verdict is None or row.verdict == verdict]
+
+
+def check_slide(slide: str) -> str:
+    """The slide's name itself, if one of the decks has it; else raises ValueError."""
+    match = re.fullmatch(r"([CTNW])(\d\d)", slide)
+    if match is None or not 1 <= int(match[2]) <= DECKS[match[1]]:
+        decks = ", ".join(f"{deck}01-{deck}{count}" for deck, count in DECKS.items())
+        raise ValueError(f"slide must be one of {decks}, got {slide!r}")
+    return slide
+
+
+def show(value: object) -> str:
+    """A value for people: thousands separated, floats to six digits.
+
+    >>> show((109482240, 0.99662))
+    '109,482,240; 0.99662'
+    """
+    if isinstance(value, tuple):
+        return "; ".join(show(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value) if isinstance(value, str) else f"{float(value):,.6g}"
+
+
+def near(claim_id: str) -> str:
+    """The end of the message about an unknown claim: the parts of one that was split, or the nearest id."""
+    parts = [known for known in claims() if known[:-1] == claim_id]
+    return f"; it has the parts {', '.join(parts)}" if parts else nearest(claim_id, claims())
+
+
+@cache
+def _packaged() -> dict[str, Claim]:
+    return read_claims()
+
+
+def _read_claim(row: dict[str, str]) -> Claim:
+    for name in ("id", "slide", "printed", "value", "verdict"):
+        if not row[name].strip():
+            raise ValueError(f"{name} is empty")
+    slides = tuple(check_slide(slide) for slide in row["slide"].split())
+    of_slide = re.fullmatch(r"([CTNW]\d\d)[a-z]", row["id"])
+    if not re.fullmatch(r"[AFX]\d\d[a-z]?", row["id"]) and not (of_slide and of_slide[1] in slides):
+        raise ValueError(f"id must be a check (A04) or its slide with a letter (C19a), got {row['id']!r}")
+    if row["verdict"] not in VERDICTS:
+        raise ValueError(f"verdict must be one of {', '.join(VERDICTS)}, got {row['verdict']!r}")
+    read_printed(row["value"])
+    tolerance = read_number(row["tolerance"]).value if row["tolerance"] else None
+    return Claim(
+        id=row["id"], slides=slides, printed=row["printed"], text=row["value"], unit=row["unit"],
+        tolerance=tolerance, expected=row["verdict"], note=row["note"],
+    )

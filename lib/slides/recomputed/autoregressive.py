@@ -1,0 +1,76 @@
+"""Claims of the slides of 05_autoregressive_objective: chain rule, first factor, last hidden vector."""
+
+import math
+from itertools import product
+
+import torch
+
+from lib.models import Decoder, TransformerConfig
+from lib.objectives import autoregressive_loss, sequence_log_prob, shift_labels
+from lib.slides.registry import Measured, recompute
+from lib.slides.tables import example
+
+BOS = 0
+
+
+@recompute("A54")
+def terms_of_the_sentence() -> int:
+    """How many terms log P(The cat sat on the mat) has, [BOS] being given."""
+    words = example("E3")["text"].split()
+    ids = torch.tensor([[BOS, *range(1, len(words) + 1)]])
+    return int((shift_labels(ids) != -100).sum())
+
+
+@recompute("C19a")
+def chain_rule_is_a_distribution() -> Measured:
+    """Whether the terms add up to log P(x), and P(x) over all x of a length to 1, by enumeration."""
+    model = _decoder()
+    ids = torch.tensor([(BOS, *word) for word in product(range(4), repeat=3)])
+    with torch.no_grad():
+        log_p = sequence_log_prob(model(ids), ids)
+        terms = [model(ids[:, :t]).log_softmax(-1)[torch.arange(len(ids)), -1, ids[:, t]] for t in (1, 2, 3)]
+    total, gap = float(log_p.exp().sum()), float((sum(terms) - log_p).abs().max())
+    return Measured(abs(total - 1) < 1e-12 and gap < 1e-12, f"{len(ids)} sequences sum to {total:.12f}")
+
+
+@recompute("C22a")
+def last_vector_sees_all() -> bool:
+    """Whether every token moves the last hidden vector, and the last token moves no other."""
+    model, ids = _decoder(), torch.tensor([[1, 2, 3, 1, 2, 3]])
+    with torch.no_grad():
+        hidden = model.hidden(ids)[0]
+        moved = []  # row t: which vectors move when token t changes
+        for position in range(ids.shape[1]):
+            changed = ids.clone()
+            changed[0, position] = BOS
+            moved.append((model.hidden(changed)[0] != hidden).any(dim=-1))
+    moves = torch.stack(moved)
+    return bool(moves[:, -1].all()) and moves[-1].tolist() == [False] * 5 + [True]
+
+
+@recompute("F21")
+def every_factor_has_a_context() -> Measured:
+    """Whether a model can be given the context of every factor of N37's product, i = 0 included."""
+    words = example("E3")["text"].split()
+    contexts = [words[:i] for i in range(len(words))]  # w_{0:i-1}
+    empty = sum(not context for context in contexts)
+    try:
+        _decoder()(torch.empty(1, 0, dtype=torch.long))
+        refused = ""
+    except ValueError as error:
+        refused = f"; a decoder answers: {error}"
+    return Measured(empty == 0, f"{empty} of {len(contexts)} contexts is empty{refused}")
+
+
+@recompute("T17a")
+def cross_entropy_in_bits() -> tuple[float, float]:
+    """H(C; M) of four tokens under a model that finds all eight tokens alike, and its perplexity 2^H."""
+    ids = torch.zeros(1, 1 + 4, dtype=torch.long)  # [BOS] and four tokens
+    bits = autoregressive_loss(torch.zeros(1, 5, 8, dtype=torch.float64), ids).item() / math.log(2)
+    return bits, 2**bits
+
+
+def _decoder() -> Decoder:
+    config = TransformerConfig(architecture="decoder", vocab_size=4, d_model=16, num_layers=2, num_heads=2,
+                               d_ff=32, max_positions=8, init_std=0.5)
+    return Decoder(config, generator=torch.Generator().manual_seed(0)).double().eval()

@@ -1,0 +1,126 @@
+"""Claims of the slides of 03_mlm_masking: the table of masking rates, the objective, the output layer."""
+
+import math
+import re
+from functools import cache
+
+import torch
+
+from lib.models import MaskedLM, count_parameters, preset
+from lib.slides.registry import Measured, recompute
+from lib.slides.tables import example, load_table
+from lib.text import MaskedBatch, mask_tokens
+
+VOCABULARY, MASK = 30_522, 103  # BERT's
+
+
+@recompute("A07")
+def differences() -> tuple[float, ...]:
+    """How far each score of C07's table is from the same score in its 15 % row."""
+    scores = load_table("masking_rate")[["mnli", "qnli", "squad_f1"]]
+    return tuple(float(value) for value in (scores[1:] - scores.iloc[0]).abs().to_numpy().ravel())
+
+
+@recompute("A08")
+def masked_share_of_the_example() -> tuple[float, ...]:
+    """Per cent of the 13 pieces of C07's sentence that are missing from its masked forms."""
+    total = len(example("E2")["text"].split())
+    shown = load_table("masking_rate").masked_example.dropna()
+    return tuple(100 * (total - len(re.findall(r"\w+|[-.]", text))) / total for text in shown)
+
+
+@recompute("A09")
+def kept_at_eighty_percent() -> tuple[float, ...]:
+    """Per cent of the 15 % row's scores that remain at 80 %."""
+    table = load_table("masking_rate")
+    scores = table[["mnli", "qnli", "squad_f1"]][table.rate.isin([0.15, 0.80])]
+    return tuple(float(value) for value in 100 * scores.iloc[1] / scores.iloc[0])
+
+
+@recompute("A10")
+def perplexities_in_nats() -> Measured:
+    """The logarithms of C07's perplexities."""
+    nats = tuple(math.log(value) for value in load_table("masking_rate").ppl.dropna())
+    return Measured(nats, f"guessing among {VOCABULARY:,} pieces would cost {math.log(VOCABULARY):.3f} nats")
+
+
+@recompute("C08a")
+def selected_share() -> float:
+    """Per cent of tokens that masking selects."""
+    return _masking_shares()[0]
+
+
+@recompute("W11a")
+def fates_of_the_selected() -> tuple[float, ...]:
+    """Per cent of the selected tokens that become [MASK], become a random token, stay."""
+    selected, *fates = _masking_shares()
+    return tuple(100 * share / selected for share in fates)
+
+
+@recompute("A11")
+def fates_of_all() -> tuple[float, ...]:
+    """Per cent of all tokens that become [MASK], become random, are selected and stay, are left alone."""
+    selected, *fates = _masking_shares()
+    return (*fates, 100 - selected)
+
+
+@recompute("F01")
+def same_maximum() -> Measured:
+    """Whether E[P] and E[log P] are largest at the same model, for a word that is one of two, 2 : 1."""
+    p = torch.arange(1, 1000, dtype=torch.float64) / 1000  # the model's probability of the commoner word
+    likelihood = (2 * p + (1 - p)) / 3
+    log_likelihood = (2 * p.log() + (1 - p).log()) / 3
+    best = [float(p[values.argmax()]) for values in (likelihood, log_likelihood)]
+    return Measured(best[0] == best[1], f"E[P] is largest at p = {best[0]:.3f}, E[log P] at {best[1]:.3f}")
+
+
+@recompute("F02")
+def printed_denominator_normalises() -> Measured:
+    """Whether C09's probabilities of all words at one position sum to 1."""
+    generator = torch.Generator().manual_seed(0)
+    words, hidden = (0.2 * torch.randn(50, 16, dtype=torch.float64, generator=generator) for _ in range(2))
+    scores = (words @ hidden[0]).exp()  # exp(x_i . h_t) for t = 0 and every word i
+    as_printed = float(scores.sum() / (words * hidden).sum(dim=-1).exp().sum())  # sum of exp(x_i . h_i)
+    corrected = float((scores / scores.sum()).sum())
+    words_measured = f"they sum to {as_printed:.3f} with h_i below the line, to {corrected:.3f} with h_t"
+    return Measured(math.isclose(as_printed, 1, rel_tol=1e-9), words_measured)
+
+
+@recompute("F07a")
+def mask_falls_on_any_word() -> Measured:
+    """Whether [MASK] may replace a word other than those that were selected for prediction."""
+    _, masked = _masked()
+    is_mask = masked.input_ids == MASK
+    elsewhere = int((is_mask & (masked.labels == -100)).sum())
+    words = f"{elsewhere} of {int(is_mask.sum()):,} [MASK] stand where nothing was selected"
+    return Measured(elsewhere > 0, words)
+
+
+@recompute("F07b")
+def printed_head_is_berts() -> Measured:
+    """Whether W11's output layer has the parameters of BERT's."""
+    with torch.device("meta"):
+        config = preset("bert-base")
+        heads = [MaskedLM(config, head=name) for name in ("slide", "bert")]
+    encoder = count_parameters(heads[0].encoder)
+    added = [count_parameters(model) - encoder for model in heads]
+    words = f"W11 adds {added[0]:,} parameters to the encoder, BERT {added[1]:,}"
+    return Measured(added[0] == added[1], words)
+
+
+@cache
+def _masked() -> tuple[torch.Tensor, MaskedBatch]:
+    """A million tokens, masked as BERT does."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(1000, VOCABULARY, (1000, 1000), generator=generator)
+    return ids, mask_tokens(ids, mask_id=MASK, vocab_size=VOCABULARY, generator=generator)
+
+
+@cache
+def _masking_shares() -> tuple[float, ...]:
+    """Per cent of all tokens: selected; of these, those that became [MASK], another token, or stayed."""
+    ids, masked = _masked()
+    selected = masked.labels != -100
+    became_mask, stayed = selected & (masked.input_ids == MASK), selected & (masked.input_ids == ids)
+    groups = (selected, became_mask, selected & ~became_mask & ~stayed, stayed)
+    return tuple(100 * float(group.double().mean()) for group in groups)

@@ -1,0 +1,141 @@
+import argparse
+import csv
+import io
+import subprocess
+import sys
+
+import pytest
+
+from lib import ROOT
+from lib.course import audit as command
+from lib.course.errors import CourseError
+from lib.slides.claimed import HEADER, read_claims
+
+
+@pytest.fixture
+def course(capsys):
+    """Run `audit` with these arguments; gives exit code, stdout, stderr."""
+
+    def run(*arguments):
+        parser = argparse.ArgumentParser(prog="course")
+        command.add_parser(parser.add_subparsers())
+        parsed = parser.parse_args(["audit", *arguments])
+        code = parsed.func(parsed)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def rows(monkeypatch, tmp_path):
+    """Put these claims, `(id, value, expected verdict, function)`, in place of the real ones."""
+
+    def put(*claims):
+        lines = [f"{i},C07,<b>[red]six|seven,{value},points,,{v},a note" for i, value, v, _ in claims]
+        lines.insert(0, ",".join(HEADER))
+        (tmp_path / "claims.csv").write_text("\n".join(lines))
+        known = read_claims(tmp_path / "claims.csv")
+        monkeypatch.setattr(command, "audit", lambda slide=None: list(known.values()))
+        functions = {i: function for i, _, _, function in claims}
+        monkeypatch.setattr("lib.slides.claimed.recomputations", lambda: functions)
+
+    return put
+
+
+def test_the_real_claims_agree_and_are_counted(course):
+    code, out, err = course()
+    assert (code, err) == (0, "")
+    last = out.splitlines()[-1].split()
+    assert int(last[0]) == int(last[2]) + int(last[4]) + int(last[6])
+
+
+def test_one_slide_in_small_letters(course):
+    code, out, _ = course("--slide", "n09")
+    assert code == 0 and "A48" in out and out.splitlines()[-1] == "1 claims: 1 exact, 0 rounded, 0 errata"
+
+
+def test_a_slide_without_claims_is_an_empty_report(course):
+    code, out, _ = course("--slide", "C01")
+    assert code == 0 and out.splitlines()[-1].startswith("0 claims")
+
+
+def test_verdicts_are_selected_as_computed(course, rows):
+    rows(("A01", "6", "exact", lambda: 6), ("A02", "6", "erratum", lambda: 9))
+    code, out, _ = course("--verdict", "erratum")
+    assert code == 0 and "A02" in out and "A01" not in out
+
+
+def test_a_hand_written_verdict_that_disagrees_is_marked_and_fails(course, rows):
+    rows(("A01", "6", "exact", lambda: 6), ("A02", "6", "exact", lambda: 6.3))
+    code, out, err = course()
+    assert code == 1
+    assert "rounded !" in out and "1 not as expected" in out.splitlines()[-1]
+    assert err.strip() == "course: claim A02: expected exact, computed rounded. a note"
+    code, out, _ = course("--verdict", "erratum")  # shown although it is no erratum
+    assert code == 1 and "A02" in out and "A01" not in out
+
+
+def test_a_computation_that_fails_costs_its_claim_alone(course, rows):
+    functions = {"A01": lambda: 1 / 0, "A02": lambda: 6, "A03": lambda: "6"}
+    rows(*((name, "6", "exact", function) for name, function in functions.items()))
+    code, out, err = course()
+    assert code == 1
+    assert "claim A01: ZeroDivisionError" in err and "claim A03: TypeError" in err
+    assert out.splitlines()[-1] == "3 claims: 1 exact, 0 rounded, 0 errata, 2 failed"
+
+
+def test_csv_can_be_read_back_and_holds_nothing_else(course, rows):
+    rows(("A01", "6", "exact", lambda: 6))
+    code, out, err = course("--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert list(row.values()) == ["A01", "C07", "<b>[red]six|seven", "6", "6", "points", "exact", "a note"]
+    assert code == 0 and err.startswith("1 claims")
+
+
+def test_markdown_has_as_many_cells_in_every_line(course, rows):
+    rows(("A01", "6", "exact", lambda: 6), ("A02", "6", "erratum", lambda: 6))
+    _, out, _ = course("--format", "md")
+    assert {line.replace(r"\|", "").count("|") for line in out.splitlines()} == {9}
+    assert "**exact**" in out.splitlines()[-1]
+
+
+def test_the_table_prints_brackets_as_they_are(course, rows):
+    rows(("A01", "6", "exact", lambda: 6))
+    assert "<b>[red]six" in course()[1]
+
+
+def test_out_writes_the_whole_report(course, rows, tmp_path):
+    rows(("A01", "6", "exact", lambda: 6))
+    code, out, _ = course("--format", "md", "--out", str(tmp_path / "deep" / "audit.md"))
+    assert code == 0 and (tmp_path / "deep" / "audit.md").read_text().count("\n") == 3
+    assert "A01" not in out
+
+
+def test_a_place_that_cannot_be_written_is_a_clear_error(course, rows, tmp_path):
+    rows(("A01", "6", "exact", lambda: 6))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CourseError, match="cannot write"):
+        course("--out", str(tmp_path / "file" / "audit.md"))
+
+
+def test_a_damaged_claims_file_is_a_clear_error(course, monkeypatch):
+    def damaged(slide=None):
+        raise ValueError("claims.csv, line 7: id A48 comes twice")
+
+    monkeypatch.setattr(command, "audit", damaged)
+    with pytest.raises(CourseError, match="line 7"):
+        course()
+
+
+@pytest.mark.parametrize("arguments", [["--slide", "C53"], ["--verdict", "wrong"], ["--format", "pdf"]])
+def test_a_wrong_argument_is_a_usage_error(course, capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        course(*arguments)
+    assert stop.value.code == 2 and arguments[1] in capsys.readouterr().err
+
+
+def test_the_command_line_starts_without_torch_and_pandas():
+    heavy = "any(m in sys.modules for m in ('torch', 'pandas', 'rich'))"
+    program = f"import sys, lib.course.audit; sys.exit({heavy})"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60).returncode == 0

@@ -1,0 +1,103 @@
+"""The rule that turns a computation into a verdict, first by cases, then by its properties."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lib.slides.verdicts import judge, read_number, read_printed
+
+
+@pytest.mark.parametrize("text, value, last_place", [
+    ("110M", 110e6, 10e6), ("117M", 117e6, 1e6), ("100M", 100e6, 10e6), ("1.0B", 1e9, 1e8), ("7B", 7e9, 1e9),
+    ("36", 36, 1), ("100", 100, 1), ("30,000", 30000, 1), ("0.997", 0.997, 0.001), ("-3.4", -3.4, 0.1),
+    ("16*110B", 1.76e12, 160e9), ("0", 0, 1), ("175.0B", 175e9, 1e8), ("10K", 1e4, 1e3),
+    ("2,500M", 2.5e9, 1e8),
+])  # fmt: skip
+def test_value_and_last_place_of_printed_numbers(text, value, last_place):
+    number = read_number(text)
+    assert float(number.value) == pytest.approx(value)
+    assert float(number.last_place) == pytest.approx(last_place)
+
+
+@pytest.mark.parametrize("printed, recomputed, expected", [
+    ("110M", 110_000_000, "exact"), ("110M", 109_482_240, "rounded"), ("110M", 104_999_999, "erratum"),
+    ("110M", 105_000_000, "rounded"), ("110M", 115_000_001, "erratum"), ("117M", 116_534_784, "rounded"),
+    ("1.5B", 1_557_611_200, "erratum"), ("100", 101, "erratum"), ("100", 100, "exact"),
+    ("5", 4.66, "rounded"),
+    ("0.3", 84.5 - 84.2, "exact"), ("0.001", 0.000909, "rounded"), ("-3.4", 3.4, "erratum"),
+    ("0", 1e-12, "exact"),
+    ("0", 0.6, "erratum"), ("21", Fraction(42, 2), "exact"), ("true", True, "exact"),
+    ("true", False, "erratum"),
+    ("false", False, "exact"), ('"MLM"', "MLM", "exact"), ('"MMN"', "MLM", "erratum"),
+    ("1; 2; 3", (1, 2, 3), "exact"), ("1; 2; 3", (1, 2, 3.4), "rounded"), ("1; 2; 3", (1.2, 2, 9), "erratum"),
+    ("36; true", (36, True), "exact"),
+])  # fmt: skip
+def test_verdicts_by_cases(printed, recomputed, expected):
+    assert judge(read_printed(printed), recomputed) == expected
+
+
+def test_a_tolerance_takes_the_place_of_half_the_last_digit():
+    roughly_six = read_printed("6")
+    assert judge(roughly_six, 6.9, tolerance=Decimal(1)) == "rounded"
+    assert judge(roughly_six, 7.1, tolerance=Decimal(1)) == "erratum"
+    assert judge(roughly_six, 6.4, tolerance=Decimal("0.1")) == "erratum"
+    assert judge(roughly_six, 6, tolerance=Decimal(1)) == "exact"
+
+
+@given(st.floats(-1e9, 1e9), st.integers(0, 6))
+def test_a_number_printed_with_its_own_rounding_is_never_an_erratum(number, decimals):
+    assert judge(read_printed(f"{number:.{decimals}f}"), number) in ("exact", "rounded")
+
+
+@given(st.integers(10**9, 10**13), st.integers(2, 4), st.sampled_from([("M", 6), ("B", 9)]))
+def test_a_count_abbreviated_to_two_digits_or_more_is_never_an_erratum(count, digits, suffix):
+    letter, power = suffix
+    assume(count >= 10**power)
+    place = max(len(str(count)) - digits, power - 2)  # at most two decimals before the suffix
+    rounded = round(Fraction(count, 10**place)) * 10**place
+    decimals = max(power - place, 0)
+    assert judge(read_printed(f"{Decimal(rounded).scaleb(-power):.{decimals}f}{letter}"), count) != "erratum"
+
+
+@given(st.decimals(-10**4, 10**4, places=3), st.fractions("0.5001", 50), st.sampled_from([-1, 1]))
+def test_more_than_half_the_last_place_off_is_always_an_erratum(printed, places_off, sign):
+    number = read_printed(f"{printed:.3f}")
+    assert judge(number, Fraction(printed) + sign * places_off / 1000) == "erratum"
+    assert judge(number, float(Fraction(printed) + sign * places_off / 1000)) == "erratum"
+
+
+@given(st.decimals(-10**6, 10**6, places=2), st.fractions(0, "0.5"), st.sampled_from([-1, 1]))
+def test_within_half_the_last_place_is_never_an_erratum_and_only_equality_is_exact(printed, places_off, sign):
+    verdict = judge(read_printed(f"{printed:.2f}"), Fraction(printed) + sign * places_off / 100)
+    assert verdict == ("exact" if places_off == 0 else "rounded")
+
+
+@given(st.integers(-10**15, 10**15))
+def test_a_whole_number_written_out_is_exact_only_for_itself(number):
+    assert judge(read_printed(str(number)), number) == "exact"
+    assert judge(read_printed(str(number)), number + 1) == "erratum"
+
+
+@pytest.mark.parametrize("text", ["", "about six", "6..1", "True", '"', "1;;2", "~6", "nan", "--3"])
+def test_a_value_that_cannot_be_read_is_refused(text):
+    with pytest.raises(ValueError, match="text must be a number"):
+        read_printed(text)
+
+
+@pytest.mark.parametrize("printed, recomputed, error, complaint", [
+    ("1", True, TypeError, "must be a number, as printed, got bool"),
+    ("1", "1", TypeError, "must be a number, as printed, got str"),
+    ("1", (1,), TypeError, "must be a number, as printed, got tuple"),
+    ("true", 1, TypeError, "must be bool, as printed, got int"),
+    ('"a"', None, TypeError, "must be str, as printed, got NoneType"),
+    ("1; 2", 1, TypeError, "must be a tuple, as printed, got int"),
+    ("1; 2", (1, 2, 3), ValueError, "must have 2 items, as printed, got 3"),
+    ("1", float("nan"), ValueError, "must be finite, got nan"),
+    ("1", float("inf"), ValueError, "must be finite, got inf"),
+])  # fmt: skip
+def test_a_computation_of_another_kind_is_an_error_not_an_erratum(printed, recomputed, error, complaint):
+    with pytest.raises(error, match=complaint):
+        judge(read_printed(printed), recomputed)
