@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lib.kernels import apply_rotary, attention_fused, attention_reference, attention_tiled, attention_weights
 from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
+from lib.models.linear import Linear
 
 KERNELS = {"fused": attention_fused, "reference": attention_reference, "tiled": attention_tiled}
 
@@ -45,8 +46,8 @@ class SelfAttention(nn.Module):
         self.scale = self.width**-0.5 if config.scale_attention else 1.0
         self.kernel = KERNELS[config.attention]
         self.sizes = [self.heads * self.width, self.kv_heads * self.width, self.kv_heads * self.width]
-        self.qkv = nn.Linear(config.d_model, sum(self.sizes), bias=config.bias)
-        self.output = nn.Linear(self.sizes[0], config.d_model, bias=config.bias)
+        self.qkv = Linear(config.d_model, sum(self.sizes), bias=config.bias)
+        self.output = Linear(self.sizes[0], config.d_model, bias=config.bias)
 
     def forward(self, x: Float[Tensor, "B T D"], context: AttentionContext) -> Float[Tensor, "B T D"]:
         """Mix each token with those it may attend to; new keys and values go into the context's cache."""
@@ -71,9 +72,9 @@ class CrossAttention(nn.Module):
         self.width = config.head_width
         self.scale = self.width**-0.5 if config.scale_attention else 1.0
         self.kernel = KERNELS[config.attention]
-        self.query = nn.Linear(config.d_model, config.num_heads * self.width, bias=config.bias)
-        self.kv = nn.Linear(config.d_model, 2 * config.kv_heads * self.width, bias=config.bias)  # rows: k, v
-        self.output = nn.Linear(config.num_heads * self.width, config.d_model, bias=config.bias)
+        self.query = Linear(config.d_model, config.num_heads * self.width, bias=config.bias)
+        self.kv = Linear(config.d_model, 2 * config.kv_heads * self.width, bias=config.bias)  # rows: k, v
+        self.output = Linear(config.num_heads * self.width, config.d_model, bias=config.bias)
 
     def forward(self, x: Float[Tensor, "B T D"], context: AttentionContext) -> Float[Tensor, "B T D"]:
         """Read the source; its keys and values are made once and kept where there is a cache."""

@@ -10,6 +10,7 @@ from lib.models.config import TransformerConfig
 from lib.models.encoder import require
 from lib.models.inputs import Mask, check_ids, check_length, read_mask, token_positions
 from lib.models.layers import InputLayer, Stack, initialise
+from lib.models.linear import Linear, project
 
 
 class Decoder(nn.Module):
@@ -31,7 +32,7 @@ class Decoder(nn.Module):
         self.tokens = nn.Embedding(config.vocab_size, config.d_model)
         self.inputs = InputLayer(config)
         self.stack = Stack(config, config.num_layers, causal=True)
-        self.output = None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         initialise(self, config, generator)
 
     def forward(
@@ -70,7 +71,7 @@ class Decoder(nn.Module):
         """Logits of hidden states; pass only the last position when only that is needed."""
         if self.config.logit_scale != 1.0:
             hidden = hidden * self.config.logit_scale
-        return hidden @ self.output_weight.mT
+        return project(hidden, self.output_weight)
 
     @torch.no_grad()
     def attention_maps(

@@ -8,6 +8,7 @@ from lib.models.attention import AttentionContext
 from lib.models.config import TransformerConfig
 from lib.models.inputs import Mask, check_ids, check_length, read_mask, token_positions
 from lib.models.layers import InputLayer, Stack, initialise
+from lib.models.linear import Linear
 
 
 class Encoder(nn.Module):
@@ -29,7 +30,7 @@ class Encoder(nn.Module):
         self.tokens = nn.Embedding(config.vocab_size, config.d_model)
         self.inputs = InputLayer(config)
         self.stack = Stack(config, config.num_layers, causal=False)
-        self.pooler = nn.Linear(config.d_model, config.d_model) if config.pooler else None
+        self.pooler = Linear(config.d_model, config.d_model) if config.pooler else None
         initialise(self, config, generator)
 
     def forward(

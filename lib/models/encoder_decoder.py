@@ -12,6 +12,7 @@ from lib.models.decoder import remember_padding
 from lib.models.encoder import require
 from lib.models.inputs import Mask, check_ids, check_length, read_mask, token_positions
 from lib.models.layers import InputLayer, Stack, initialise
+from lib.models.linear import Linear, project
 
 
 class EncoderDecoder(nn.Module):
@@ -35,7 +36,7 @@ class EncoderDecoder(nn.Module):
         self.encoder_inputs, self.decoder_inputs = InputLayer(config), InputLayer(config)
         self.encoder = Stack(config, config.encoder_layers, causal=False)
         self.decoder = Stack(config, config.num_layers, causal=True, cross=True)
-        self.output = None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         self.register_buffer("logits_bias", torch.zeros(config.vocab_size) if config.logits_bias else None)
         initialise(self, config, generator)
 
@@ -98,7 +99,7 @@ class EncoderDecoder(nn.Module):
         """Logits of the decoder's hidden states."""
         if self.config.logit_scale != 1.0:
             hidden = hidden * self.config.logit_scale
-        logits = hidden @ self.output_weight.mT
+        logits = project(hidden, self.output_weight)
         return logits if self.logits_bias is None else logits + self.logits_bias
 
     @torch.no_grad()

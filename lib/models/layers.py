@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from lib.kernels import causal_mask, padding_mask, rotary_angles, sinusoidal_positions
 from lib.models.attention import AttentionContext, CrossAttention, RelativeBias, SelfAttention
 from lib.models.config import TransformerConfig
+from lib.models.linear import Linear
 
 ACTIVATIONS = {
     "gelu": F.gelu,
@@ -34,8 +35,8 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gated = config.gated
         self.activation = ACTIVATIONS[config.activation]
-        self.up = nn.Linear(config.d_model, (2 if config.gated else 1) * config.d_ff, bias=config.bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.bias)
+        self.up = Linear(config.d_model, (2 if config.gated else 1) * config.d_ff, bias=config.bias)
+        self.down = Linear(config.d_ff, config.d_model, bias=config.bias)
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Transform each token by itself."""

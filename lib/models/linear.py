@@ -1,0 +1,41 @@
+"""y = x Wᵀ + b, with a short cut for the one row of a decoding step.
+
+Writing one token reads every weight once and computes little: it is as slow as the memory. PyTorch's matrix-vector
+product reads a (out, in) matrix at about half of the speed that a CPU's memory allows; the same product as a batch of
+row blocks comes close to it (GPT-2's matrices: 2 times as fast on one thread, 2.7 times on two).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BLOCKS = 8  # two are enough for the faster routine; eight share out well among threads
+
+
+def project(
+    x: Float[Tensor, "*batch I"], weight: Float[Tensor, "O I"], bias: Float[Tensor, " O"] | None = None
+) -> Float[Tensor, "*batch O"]:
+    """The linear map x Wᵀ + b, equal to `F.linear` up to the order of its sums.
+
+    >>> project(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0], [5.0, 6.0]]))
+    tensor([[11., 17.]])
+    """
+    alone = x.numel() == weight.shape[1] and not torch.is_grad_enabled() and weight.is_contiguous()
+    if not alone or weight.shape[0] < BLOCKS or weight.dtype != torch.float32 or weight.device.type != "cpu":
+        return F.linear(x, weight, bias)
+    rows, width = weight.shape
+    even = rows - rows % BLOCKS
+    column = x.reshape(1, width).t().expand(BLOCKS, width, 1)  # strides (0, 1, width) choose the faster routine
+    y = torch.bmm(weight[:even].view(BLOCKS, -1, width), column).view(even)
+    if even < rows:
+        y = torch.cat((y, weight[even:] @ x.reshape(width)))
+    return (y if bias is None else y + bias).view(*x.shape[:-1], rows)
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` by way of `project`."""
+
+    def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
+        """Apply the map to the last axis."""
+        return project(x, self.weight, self.bias)
