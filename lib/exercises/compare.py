@@ -1,9 +1,9 @@
 """Is this the value that was expected, and if not, what is the first thing wrong with it?
 
-What is forgiven: the width of a dtype (float64 for float32, int32 for int64), a list for a tuple, a whole number where
-a decimal one is expected, a tensor of no dimensions where a number is expected.
-What is not: whole numbers for decimals and decimals for whole numbers in tensors, booleans for numbers, a number or a
-list where a tensor is expected (no gradient flows through it), a shape that would only broadcast, NaN.
+What is forgiven: the width of a dtype (float64 for float32, int32 for int64), a list for a tuple, a whole
+number where a decimal one is expected, a tensor of no dimensions where a number is expected. What is not:
+whole numbers for decimals and decimals for whole numbers in tensors, booleans for numbers, a number or a list
+where a tensor is expected (no gradient flows through it), a shape that would only broadcast, NaN.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,18 @@ import numpy as np
 
 from lib.exercises.values import Array, describe, shorten
 
-_FAMILIES = {"b": "booleans", "i": "whole numbers", "u": "whole numbers", "f": "decimals", "c": "complex numbers"}
+_FAMILIES = {
+    "b": "booleans", "i": "whole numbers", "u": "whole numbers", "f": "decimals", "c": "complex numbers",
+}  # fmt: skip
 _NUMBERS = (bool, int, float)
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """|got − expected| ≤ atol + rtol·|expected|; the defaults forgive float32's rounding in another order of sums."""
+    """|got − expected| ≤ atol + rtol·|expected|; the defaults forgive float32's rounding."""
 
-    rtol: float = 1e-4
-    atol: float = 1e-6
+    rtol: float | int = 1e-4
+    atol: float | int = 1e-6
 
     def __post_init__(self) -> None:
         if not (0 <= self.rtol < 1 and 0 <= self.atol < float("inf")):
@@ -46,7 +48,8 @@ class Difference:
 
 
 def difference(got: Any, expected: Any, tolerance: Tolerance, where: str = "result") -> Difference | None:
-    """The first difference between two pieces of plain data (see `values.to_plain`), or None where they agree.
+    """The first difference between two pieces of plain data (see `values.to_plain`), or None where they
+    agree.
 
     >>> print(difference([1, 2.5], [1, 2.0], Tolerance()))
     result[1]: the value is off (expected 2, got 2.5)
@@ -84,8 +87,9 @@ def _number_difference(got: Any, expected: Any, tolerance: Tolerance, where: str
     if type(expected) is not float:
         return Difference("value", where, "the value is off", detail)
     if got != got:
-        return Difference("nan", where, "this is NaN (not a number)", detail)
-    if abs(expected) != float("inf") and abs(got - expected) <= tolerance.atol + tolerance.rtol * abs(expected):
+        return Difference("nan", where, "the value is NaN", detail)
+    allowed = tolerance.atol + tolerance.rtol * abs(expected)
+    if abs(expected) != float("inf") and abs(got - expected) <= allowed:
         return None
     return Difference("value", where, "the value is off", detail)
 
@@ -98,7 +102,8 @@ def _array_difference(got: Any, expected: Array, tolerance: Tolerance, where: st
         return Difference("shape", where, f"the shape is {a.shape}, expected {b.shape}")
     have, want = _FAMILIES[a.dtype.kind], _FAMILIES[b.dtype.kind]
     if have != want:
-        return Difference("dtype", where, f"the dtype is {got.dtype} ({have}), expected {want} ({expected.dtype})")
+        what = f"the dtype is {got.dtype} ({have}), expected {want} ({expected.dtype})"
+        return Difference("dtype", where, what)
     return _values_difference(a, b, tolerance, where)
 
 
@@ -114,11 +119,11 @@ def _values_difference(a: np.ndarray, b: np.ndarray, tolerance: Tolerance, where
         return Difference(kind, where, what, detail)
     unexpected_nan = (a != a) & off
     if unexpected_nan.any():
-        return Difference("nan", where, f"{unexpected_nan.sum()} of {a.size} values are NaN (not a number)", detail)
+        return Difference("nan", where, f"{unexpected_nan.sum()} of {a.size} values are NaN", detail)
     return Difference("value", where, f"{off.sum()} of {a.size} values are off", detail)
 
 
-def _close(a: np.ndarray, b: np.ndarray, tolerance: Tolerance) -> np.ndarray:
+def _close(a: np.ndarray, b: np.ndarray, tolerance: Tolerance) -> np.ndarray | np.bool_:
     same = (a == b) | ((a != a) & (b != b))
     if b.dtype.kind not in "fc":
         return same

@@ -1,7 +1,7 @@
 """Checks that know the mistakes: run an answer, compare it with the reference, recognise the misconception.
 
-Three steps that know nothing of each other: `run_answer` says what an answer did, `judge` whether that is right,
-`diagnose` which known mistake does the same. `check` is the three in a row, for a notebook.
+Three steps that know nothing of each other: `run_answer` says what an answer did, `judge` whether that is
+right, `diagnose` which known mistake does the same. `check` is the three in a row, for a notebook.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,8 @@ from lib.exercises.values import describe, from_plain, shorten
 class Verdict:
     """Whether one outcome is right. `reason` is for the student; `kind` for tables.
 
-    kind: "right", "value", "shape", "dtype", "type", "nan", "judged", "raised", "time up", "mutated", "not written".
+    kind: "right", "value", "shape", "dtype", "type", "nan", "judged", "raised", "time up", "mutated", "not
+    written".
     """
 
     kind: str
@@ -32,7 +33,7 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """All that is known about one answer: a verdict for each case that was run, and the mistake if recognised."""
+    """All that is known about one answer: a verdict for each case, and the mistake if recognised."""
 
     exercise: Exercise
     cases: tuple[Case, ...]
@@ -57,12 +58,12 @@ class WrongAnswer(AssertionError):
         self.assessment = assessment
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows these lines in the place of a traceback through the engine, which would help nobody."""
+        """IPython shows these lines in the place of a traceback through the engine."""
         return str(self).splitlines()
 
 
 def run_all(exercise: Exercise, answer: Any, cases: Sequence[Case]) -> tuple[Outcome, ...]:
-    """The outcomes of `answer` on `cases`; it is not asked again once it has run out of time or is not written."""
+    """The outcomes of `answer` on `cases`, up to the first where it runs out of time or is not written."""
     if answer is Ellipsis:
         return (Outcome("not written"),)
     outcomes: list[Outcome] = []
@@ -74,12 +75,13 @@ def run_all(exercise: Exercise, answer: Any, cases: Sequence[Case]) -> tuple[Out
 
 
 def expected_outcomes(exercise: Exercise, cases: Sequence[Case]) -> tuple[Outcome, ...]:
-    """What the reference does. Raises RuntimeError where it fails or changes its inputs: the exercise is at fault."""
+    """What the reference does; RuntimeError where it fails or changes its inputs: the exercise's fault."""
     outcomes = run_all(exercise, exercise.reference, cases)
     for case, outcome in zip(cases, outcomes):
         if outcome.status != "returned" or outcome.mutated:
             what = outcome.message or f"it changed {', '.join(outcome.mutated)}"
-            raise RuntimeError(f"the exercise {exercise.id} is broken, not your answer: on {case.what!r}, {what}")
+            at_fault = f"the exercise {exercise.id} is broken, not your answer"
+            raise RuntimeError(f"{at_fault}: on {case.what!r}, {what}")
     return outcomes
 
 
@@ -120,7 +122,7 @@ def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome
 
 
 def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
-    """Run `answer` on the cases of `seed` and say what is right, and which misconception explains what is not."""
+    """Run `answer` on the cases of `seed`; say what is right, and which misconception explains the rest."""
     cases = exercise.build_cases(seed)
     expected = expected_outcomes(exercise, cases)
     outcomes = run_all(exercise, answer, cases)
@@ -134,8 +136,9 @@ def diagnose(
 ) -> Misconception | None:
     """The misconception that does what the answer did, or None.
 
-    Best is one that does the same on every case; else one that does the same wherever the answer returned something
-    wrong (the answer may raise on an edge case besides). A single coincidence among several failures is no match.
+    Best is one that does the same on every case; else one that does the same wherever the answer returned
+    something wrong (the answer may raise on an edge case besides). A single coincidence among several
+    failures is no match.
     """
     wrong = [not judge(exercise, *row).right for row in zip(cases, outcomes, expected)]
     telling = [w and o.status == "returned" for w, o in zip(wrong, outcomes)]
@@ -167,10 +170,11 @@ def _same(exercise: Exercise, case: Case, a: Outcome, b: Outcome, expected: Outc
 
 
 def check(id: str, answer: Any) -> int:
-    """Check `answer` to the exercise `id`: print one line and return the points, or raise WrongAnswer with the hint.
+    """Check `answer` to the exercise `id`: print one line and return the points, or raise WrongAnswer with
+    the hint.
 
-    Raises KeyError for an unknown id (the nearest is suggested), WrongAnswer (an AssertionError) where the answer is
-    not right, with the failing case's inputs, what was expected and what came.
+    Raises KeyError for an unknown id (the nearest is suggested), WrongAnswer (an AssertionError) where the
+    answer is not right, with the failing case's inputs, what was expected and what came.
     """
     exercise = get(id)
     _refuse_mixed_up(exercise, answer)
@@ -188,9 +192,9 @@ def _refuse_mixed_up(exercise: Exercise, answer: Any) -> None:
         return
     name = exercise.id.split(".")[1]
     if exercise.asks_for_value:
-        message = f"{exercise.id} asks for a value, and this is a function: did you mean to call it, {name}(…)?"
+        message = f"{exercise.id} asks for a value, and this is a function: did you mean {name}(…)?"
     else:
-        message = f"{exercise.id} asks for the function itself: check({exercise.id!r}, {name}), without calling it."
+        message = f"{exercise.id} asks for the function itself: write {name}, without (…), in check()."
     raise WrongAnswer(message, Assessment(exercise, (), (), (Verdict("type", message),)))
 
 
@@ -198,7 +202,8 @@ def explain(assessment: Assessment) -> str:
     """What the student reads: the hint if the mistake is known, and the first case that is wrong."""
     exercise = assessment.exercise
     number = next(i for i, verdict in enumerate(assessment.verdicts) if not verdict.right)
-    verdict, outcome, case = assessment.verdicts[number], assessment.outcomes[number], assessment.cases[number]
+    verdict, outcome = assessment.verdicts[number], assessment.outcomes[number]
+    case = assessment.cases[number]
     if verdict.kind == "not written":
         return f"{exercise.id} is not written yet: replace the stub by your answer, then run this cell again."
     lines = [f"{exercise.id}: not yet."]

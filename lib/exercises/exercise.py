@@ -17,7 +17,8 @@ _LAST_SLIDE = {"C": 52, "T": 48, "N": 47, "W": 31}
 class Made:
     """An input that is built anew for every call, `make(*args)`: a model, or a function to be called.
 
-    Recipes keep the cases themselves plain data: models are neither copied nor sent anywhere, only their recipe.
+    Recipes keep the cases themselves plain data: models are neither copied nor sent anywhere, only their
+    recipe.
     """
 
     make: Callable[..., Any]
@@ -26,7 +27,7 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One set of inputs: plain data, `torch.Generator`s and `Made` recipes; `what` says in words what it is."""
+    """One set of inputs: plain data, `torch.Generator`s and `Made` recipes; `what` says it in words."""
 
     what: str
     args: tuple = ()
@@ -57,12 +58,14 @@ class Misconception:
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """One exercise. It asks for a function, or for a value where `reference` is not callable (then without cases).
+    """One exercise. It asks for a function, or for a value where `reference` is not callable (then without
+    cases).
 
-    `cases(generator)` gives the inputs, the edge cases always among them; the notebook's cases come from seed 0.
-    `judge(case, output, expected)` replaces the comparison where an answer may be random: it returns None, or a
-    complaint. A misconception is recognised by the same output or the same complaint, so a complaint says *what* is
-    wrong ("special tokens are masked") and holds no measured digits. Types have been checked before it is called.
+    `cases(generator)` gives the inputs, the edge cases always among them; the notebook's cases come from seed
+    0. `judge(case, output, expected)` replaces the comparison where an answer may be random: it returns None,
+    or a complaint. A misconception is recognised by the same output or the same complaint, so a complaint
+    says *what* is wrong ("special tokens are masked") and holds no measured digits. Types have been checked
+    before it is called.
 
     Raises ValueError for an id, slide, number or name that cannot be right.
     """
@@ -79,7 +82,7 @@ class Exercise:
     title: str = ""
     tolerance: Tolerance = Tolerance()
     judge: Callable[[Case, Any, Any], str | None] | None = None
-    seconds: float = 10.0  # wall time that one call may take
+    seconds: float | int = 10  # wall time that one call may take
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -99,7 +102,7 @@ class Exercise:
             deck, number = slide[:1], slide[1:]
             known = deck in _LAST_SLIDE and re.fullmatch(r"\d\d", number)
             if not known or not 1 <= int(number) <= _LAST_SLIDE[deck]:
-                raise ValueError(f"{self.id}: slides are named like 'C07', 'T26', 'N31' or 'W28', got {slide!r}")
+                raise ValueError(f"{self.id}: slides are named like 'C07' or 'W28', got {slide!r}")
         if not self.slides:
             raise ValueError(f"{self.id}: at least one slide must be named")
 
@@ -118,13 +121,13 @@ class Exercise:
         return not callable(self.reference)
 
     def build_cases(self, seed: int = 0) -> tuple[Case, ...]:
-        """The cases of one seed; the same seed gives the same cases. Raises ValueError where there are none."""
+        """The cases of one seed, always the same ones; ValueError where there are none."""
         if self.cases is None:
             return (Case("your answer"),)
         cases = tuple(self.cases(torch.Generator().manual_seed(seed)))
         names = [c.what for c in cases]
         if not cases or len(set(names)) < len(names):
-            raise ValueError(f"{self.id}: at least one case is needed, each described differently, got {names}")
+            raise ValueError(f"{self.id}: cases must be there, each described differently, got {names}")
         return cases
 
     def as_function(self, answer: Any) -> Callable[..., Any]:

@@ -1,8 +1,9 @@
 """Stop an answer that loops.
 
-In the main thread an interval timer interrupts it, also inside `try: … except Exception`. Elsewhere (a server's
-thread, a system without SIGALRM) the answer runs in a thread of its own, which is asked to stop and else left behind.
-Neither can interrupt one single long call into C, and neither is a wall against malice: that takes a process.
+In the main thread an interval timer interrupts it, also inside `try: … except Exception`. Elsewhere (a
+server's thread, a system without SIGALRM) the answer runs in a thread of its own, which is asked to stop and
+else left behind. Neither can interrupt one single long call into C, and neither is a wall against malice:
+that takes a process.
 """
 
 import ctypes
@@ -18,7 +19,7 @@ class TimeUp(BaseException):
     """The answer took longer than it may; no Exception, so that `except Exception` does not swallow it."""
 
 
-def call_limited(function: Callable[[], Any], seconds: float) -> Any:
+def call_limited(function: Callable[[], Any], seconds: float | int) -> Any:
     """Return `function()`, or raise TimeUp once `seconds` (wall time) are over.
 
     >>> call_limited(lambda: 6 * 7, seconds=1)
@@ -33,7 +34,7 @@ def call_limited(function: Callable[[], Any], seconds: float) -> Any:
 
 
 class _Alarm:
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | int) -> None:
         self.seconds = seconds
         self.fired = False
 
@@ -54,8 +55,9 @@ class _Alarm:
     def ring(self, signum: int, frame: FrameType | None) -> None:
         """Raise inside the answer, and ring again a moment later.
 
-        A bare `except:` around the body of a loop swallows the first TimeUp; a later one, at a random moment, hits
-        the few instructions outside the `try`. In `call` itself nothing is raised: there the answer has ended.
+        A bare `except:` around the body of a loop swallows the first TimeUp; a later one, at a random moment,
+        hits the few instructions outside the `try`. In `call` itself nothing is raised: there the answer has
+        ended.
         """
         self.fired = True
         if frame is None or frame.f_code is not _Alarm.call.__code__:
@@ -63,7 +65,7 @@ class _Alarm:
             raise TimeUp
 
 
-def _in_thread(function: Callable[[], Any], seconds: float) -> Any:
+def _in_thread(function: Callable[[], Any], seconds: float | int) -> Any:
     box: dict[str, Any] = {}
 
     def work() -> None:
@@ -85,7 +87,8 @@ def _in_thread(function: Callable[[], Any], seconds: float) -> Any:
 
 def _ask_to_stop(thread: threading.Thread, tries: int = 50) -> None:
     for _ in range(tries):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(TimeUp))
+        number = ctypes.c_ulong(thread.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(TimeUp))
         thread.join(0.01)
         if not thread.is_alive():
             return

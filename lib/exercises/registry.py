@@ -1,4 +1,5 @@
-"""Where exercises are found: `lib/exercises/<module>.py` defines `EXERCISES`, and ids begin with the module's name."""
+"""Where exercises are found: `lib/exercises/<module>.py` defines `EXERCISES`, whose ids begin with its
+name."""
 
 import difflib
 import importlib
@@ -57,7 +58,8 @@ class UnknownExercise(KeyError):
     def __init__(self, id: str, known: list[str]) -> None:
         super().__init__(id)
         near = difflib.get_close_matches(id, known, n=3, cutoff=0.5)
-        self.message = f"there is no exercise {id!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        advice = f"; did you mean {' or '.join(near)}?" if near else ""
+        self.message = f"there is no exercise {id!r}{advice}"
 
     def __str__(self) -> str:  # KeyError would print the message in quotes
         return self.message

@@ -29,7 +29,8 @@ _PRINT_LIMIT = 20_000  # characters kept of what an answer prints
 class Outcome:
     """What an answer did on one case, in plain data.
 
-    status: "returned", "raised", "not written", "time up" or "not plain" (returned what no exercise asks for).
+    status: "returned", "raised", "not written", "time up" or "not plain" (returned what no exercise asks
+    for).
     """
 
     status: str
@@ -40,8 +41,11 @@ class Outcome:
     printed: str = ""
 
 
-def run_answer(answer: Callable[..., Any], case: Case, *, seconds: float = 10.0, seed: int = 0) -> Outcome:
-    """Call `answer` on its own copy of the inputs of `case`, within a time limit; global randomness is seeded.
+def run_answer(
+    answer: Callable[..., Any], case: Case, *, seconds: float | int = 10, seed: int = 0
+) -> Outcome:
+    """Call `answer` on its own copy of the inputs of `case`, within a time limit; global randomness is
+    seeded.
 
     What it prints, to stdout or stderr, is kept aside; warnings, exceptions and `sys.exit` do not come out.
     KeyboardInterrupt does.
@@ -80,7 +84,7 @@ def _call(answer: Callable[..., Any], case: Case) -> Outcome:
 
 
 def copy_inputs(value: Any) -> Any:
-    """A deep copy of an input; tensors keep `requires_grad`, generators their state, and `Made` recipes are made."""
+    """A deep copy of an input; tensors keep `requires_grad`, generators their state; recipes are made."""
     kind = type(value)
     if kind is Tensor:
         return value.detach().clone().requires_grad_(value.requires_grad)
@@ -149,7 +153,7 @@ class _Kept(io.StringIO):
 
 @contextmanager
 def _contained(seed: int, printed: io.StringIO) -> Iterator[None]:
-    """Put back, after the answer, what it may have changed for everybody: streams, randomness, torch's defaults."""
+    """Put back what an answer may have changed for everybody: streams, randomness, torch's defaults."""
     python_state, numpy_state, dtype = random.getstate(), np.random.get_state(), torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

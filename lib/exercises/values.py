@@ -1,8 +1,8 @@
 """What an answer may return, turned into plain data: numbers, strings, arrays, and lists and dicts of these.
 
-Everything that is compared goes through `to_plain` first. It looks at *exact* types: a subclass may redefine `==`
-and claim to equal everything, a plain number cannot. Plain data is also all that ever has to leave the process in
-which an answer runs.
+Everything that is compared goes through `to_plain` first. It looks at *exact* types: a subclass may redefine
+`==` and claim to equal everything, a plain number cannot. Plain data is also all that ever has to leave the
+process in which an answer runs.
 """
 
 from collections import Counter, OrderedDict, defaultdict
@@ -20,6 +20,7 @@ MAX_DEPTH = 20  # a list that contains itself has no end
 MAX_TEXT = 1_000_000  # characters of one string
 
 _SCALARS = (NoneType, bool, int, float, str)
+_UNROLLED = ("generator", "map", "filter", "zip", "range", "set", "dict_values", "dict_keys", "dict_items")
 _DICTS = (dict, Counter, OrderedDict, defaultdict)
 _NUMPY_SCALARS = (np.bool_, np.str_, *np.sctypeDict.values())
 _WITHOUT_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
@@ -46,7 +47,8 @@ def to_plain(value: Any) -> Any:
     """A copy of `value` made of None, bool, int, float, str, `Array`, list, tuple and dict alone.
 
     Named tuples and dataclasses become tuples of their fields, gradients and devices are dropped.
-    Raises NotPlain for anything else: functions, generators, subclasses of tensors or numbers, endless nesting.
+    Raises NotPlain for anything else: functions, generators, subclasses of tensors or numbers, endless
+    nesting.
 
     >>> to_plain((1, {"loss": torch.tensor(0.5)}))[1]["loss"].dtype
     'float32'
@@ -62,7 +64,8 @@ class _Reader:
 
     def read(self, value: Any, depth: int) -> Any:
         kind = type(value)
-        self.items += 1
+        if kind in (list, tuple, *_DICTS):
+            self.items += len(value)
         if depth > MAX_DEPTH or self.items > MAX_ITEMS:
             raise NotPlain("something too large or too deeply nested to be read")
         if kind in _SCALARS:
@@ -137,7 +140,7 @@ def _what_it_is(value: Any, kind: type) -> str:
         return f"a class ({value.__name__[:60]}), not an instance of it"
     if issubclass(kind, Tensor):
         return f"a {name}, a subclass of Tensor: return an ordinary tensor, for instance with .detach()"
-    if name in ("generator", "map", "filter", "zip", "range", "dict_values", "dict_keys", "dict_items", "set"):
+    if name in _UNROLLED:
         return f"a {name}: wrap it in list(…)"
     if name in ("function", "method", "builtin_function_or_method"):
         return "a function: call it, with its arguments"
@@ -145,7 +148,8 @@ def _what_it_is(value: Any, kind: type) -> str:
 
 
 def from_plain(plain: Any) -> Any:
-    """The inverse of `to_plain` up to names of fields: arrays become tensors (or NumPy arrays) of the dtype they had.
+    """The inverse of `to_plain` up to names of fields: arrays become tensors (or NumPy arrays) of the dtype
+    they had.
 
     >>> from_plain(to_plain([torch.arange(2)]))
     [tensor([0, 1])]

@@ -1,0 +1,329 @@
+"""`check`: right answers get their points, wrong ones the words that fit them, and nothing gets out of
+hand."""
+
+import io
+import sys
+import threading
+import time
+import warnings
+from collections import namedtuple
+
+import pytest
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+
+from lib.exercises import WrongAnswer, all_exercises, assess, check, get, hint
+
+pytestmark = pytest.mark.usefixtures("demos")
+
+
+def wrong(answer, id="demo.mean"):
+    """The message for an answer that must not pass."""
+    with pytest.raises(WrongAnswer) as caught:
+        check(id, answer)
+    return str(caught.value)
+
+
+def test_right_answer_gets_its_points_and_one_line(demos, capfd):
+    assert check("demo.mean", demos.mean) == 3
+    out, err = capfd.readouterr()
+    assert out.count("\n") == 1 and "3 points" in out and err == ""
+
+
+def test_accepted_variants_pass(demos):
+    for exercise in demos.EXERCISES:
+        for answer in (exercise.reference, *exercise.accepts):
+            assert assess(exercise, answer).points == exercise.points
+
+
+def test_each_misconception_is_told_its_own_hint(demos):
+    for exercise in demos.EXERCISES:
+        for misconception in exercise.misconceptions:
+            assert misconception.hint in wrong(misconception.answer, exercise.id)
+
+
+def test_message_shows_inputs_expected_and_got():
+    message = wrong(lambda x: x.sum(-1) / 3)
+    assert "three rows" in message and "Case 1 of 3" in message
+    assert "input     x = tensor float32 (3, 4)" in message
+    assert "expected  tensor float32 (3,)" in message and "got       tensor float32 (3,)" in message
+    assert len(message) < 2000
+
+
+def test_misconception_with_a_crash_on_an_edge_case_is_still_recognised():
+    def answer(x):
+        if x.shape[-1] == 0:
+            raise ValueError("nothing here")
+        return x.sum(-1)
+
+    assert "do not divide" in wrong(answer)
+
+
+def test_one_coincidence_is_no_match(demos):
+    # Zero is what "no empty row" does not return; on "one number" several mistakes agree with the truth.
+    assert assess(demos.MEAN, lambda x: torch.zeros(x.shape[:-1])).misconception is None
+    assert assess(demos.MEAN, lambda x: x.sum(-1) if x.dim() > 1 else x.sum(-1) - 1).misconception is None
+
+
+def test_crash_names_exception_message_and_the_students_line():
+    def answer(x):
+        y = x + 1
+        return y.reshape(5, 7)
+
+    message = wrong(answer)
+    assert "RuntimeError" in message and "shape '[5, 7]' is invalid" in message
+    assert "return y.reshape(5, 7)" in message and f"line {answer.__code__.co_firstlineno + 2}" in message
+
+
+def test_stub_is_not_written_yet():
+    def stub(x):
+        raise NotImplementedError("write your answer here")
+
+    assert "not written yet" in wrong(stub)
+    assert "not written yet" in wrong(...)
+    assert "not written yet" in wrong(..., "demo.years")
+    assert "not written yet" in wrong(lambda x: ...)
+
+
+def test_exit_does_not_end_the_notebook_and_interrupt_does():
+    assert "exit()" in wrong(lambda x: sys.exit(0))
+
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check("demo.mean", interrupted)
+
+
+def test_exception_whose_text_raises():
+    class Hostile(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def answer(x):
+        raise Hostile
+
+    assert "it raised Hostile" in wrong(answer)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (lambda x: x.sum(-1) * float("nan"), "NaN"),
+        (lambda x: (x.sum(-1) / max(x.shape[-1], 1))[..., None], "the shape is"),
+        (lambda x: (x.sum(-1) / max(x.shape[-1], 1)).long(), "whole numbers"),
+        (lambda x: None, "is the `return` missing?"),
+        (lambda x: (x.sum(-1) / max(x.shape[-1], 1)).tolist(), "a list, expected a tensor"),
+        (lambda x: (x.sum(-1) / max(x.shape[-1], 1)).numpy(), "NumPy array"),
+        (lambda x: (v for v in x), "generator"),
+        (lambda x: torch.zeros(1).expand(10**12), "far more than any answer"),
+        (lambda x: torch.empty(3, device="meta"), "meta tensor"),
+        (lambda x, y: x, "TypeError"),
+    ],
+)
+def test_wrong_kind_is_named(answer, words):
+    assert words in wrong(answer)
+
+
+def test_mutating_the_inputs_is_wrong_even_where_the_result_is_right(demos):
+    message = wrong(demos.in_place)
+    assert "x was changed in place" in message
+    assert "besides, x was changed in place" in wrong(lambda x: x.add_(1).sum(-1))
+
+
+def test_loops_are_stopped():
+    def swallows(x):
+        while True:
+            try:
+                sum(range(100))
+            except Exception:
+                pass
+
+    def swallows_everything(x):
+        while True:
+            try:
+                sum(range(100))
+            except:  # noqa: E722
+                pass
+
+    def returns_after_all(x):
+        try:
+            while True:
+                pass
+        except BaseException:
+            return x.mean(-1)
+
+    for answer in (swallows, swallows_everything, returns_after_all, lambda x: time.sleep(30)):
+        start = time.monotonic()
+        assert "no result after 0.3 seconds" in wrong(answer)
+        assert time.monotonic() - start < 5
+
+
+def test_loops_are_stopped_outside_the_main_thread(demos):
+    def loop(x):
+        while True:
+            pass
+
+    found = []
+
+    def work():
+        found.extend(assess(demos.MEAN, answer) for answer in (loop, demos.mean))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(10)
+    assert [a.verdicts[0].kind for a in found] == ["time up", "right"]
+    assert not [t for t in threading.enumerate() if t.name == "answer"]
+
+
+def test_claiming_to_equal_everything_does_not_help(monkeypatch):
+    class Yes:
+        def __eq__(self, other):
+            return True
+
+        __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __eq__
+        __hash__ = object.__hash__
+
+    class YesTensor(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return True
+
+    class YesFloat(float):
+        def __eq__(self, other):
+            return True
+
+    for liar in (Yes(), YesFloat(0.0), [Yes()], {"a": Yes()}):
+        assert "an object of type Yes" in wrong(lambda x, liar=liar: liar)
+    assert "a YesTensor" in wrong(lambda x: torch.zeros(3).as_subclass(YesTensor))
+    monkeypatch.setattr(torch, "allclose", lambda *a, **k: True)
+    monkeypatch.setattr(torch, "equal", lambda *a, **k: True)
+    monkeypatch.setattr(torch.Tensor, "__eq__", lambda *a: torch.tensor(True))
+    monkeypatch.setattr(torch.Tensor, "detach", lambda self: torch.zeros(3))
+    assert "not yet" in wrong(lambda x: torch.zeros(3))
+
+
+def test_endless_structures_are_refused():
+    endless = []
+    endless.append(endless)
+    assert "too deeply nested" in wrong(lambda x: endless)
+    assert "too large" in wrong(lambda x: [0] * 10**6)
+
+
+def test_gradients_and_wider_dtypes_are_fine(demos):
+    assert check("demo.mean", lambda x: demos.mean(x.clone().requires_grad_())) == 3
+    assert check("demo.mean", lambda x: demos.mean(x.double())) == 3
+
+
+def test_prints_warnings_and_bars_are_neither_reward_nor_penalty(demos, capfd):
+    def noisy(x):
+        print("hello")
+        print("oops", file=sys.stderr)
+        warnings.warn("careful")
+        return demos.mean(x)
+
+    assert check("demo.mean", noisy) == 3
+    out, err = capfd.readouterr()
+    assert "hello" not in out and err == ""
+
+
+def test_prints_of_the_failing_case_are_shown():
+    def answer(x):
+        print("x is", tuple(x.shape))
+
+    assert "printed   x is (3, 4)" in wrong(answer)
+
+
+def test_endless_prints_are_cut():
+    def answer(x):
+        for _ in range(20_000):
+            print("x" * 100)
+
+    assert len(wrong(answer)) < 2000
+
+
+def test_nothing_leaks_out_of_an_answer(demos):
+    def meddles(x):
+        torch.manual_seed(1)
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        sys.stdout = io.StringIO()
+        return demos.mean(x)
+
+    torch.manual_seed(5)
+    expected, stdout = torch.rand(3), sys.stdout
+    torch.manual_seed(5)
+    assert assess(demos.MEAN, meddles).passed
+    assert torch.equal(torch.rand(3), expected) and sys.stdout is stdout
+    assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+
+
+def test_every_call_has_its_own_copy_and_the_same_generator(demos):
+    seen = []
+
+    def answer(p, n, generator):
+        drawn = torch.rand(n, generator=generator)
+        seen.append(drawn)
+        return drawn < p
+
+    assess(demos.DRAW, answer), assess(demos.DRAW, answer)
+    assert torch.equal(seen[0], seen[2])
+
+
+def test_judge_accepts_another_draw_and_survives_what_it_cannot_read(demos):
+    assert check("demo.draw", demos.DRAW.accepts[0]) == 2
+    assert "the share of True is not p" in wrong(lambda p, n, g: torch.ones(n, dtype=torch.bool), "demo.draw")
+    assert "expected booleans" in wrong(lambda p, n, g: torch.rand(n), "demo.draw")
+
+
+def test_value_exercise_does_not_give_the_answer_away():
+    assert check("demo.years", {"BERT": 2018, "GPT-3": 2020}) == 1
+    message = wrong({"BERT": 2018, "GPT-3": 2019}, "demo.years")
+    assert "answer['GPT-3']" in message and "2020" not in message
+    assert "2018" not in wrong({}, "demo.years") and "keys are missing" in wrong({}, "demo.years")
+
+
+def test_function_and_value_mixed_up(demos):
+    assert "is a function: did you mean" in wrong(lambda: 3, "demo.years")
+    assert "asks for the function itself" in wrong(torch.zeros(3))
+
+
+def test_named_tuples_count_as_tuples():
+    pair = namedtuple("pair", "a b")
+    assert "a tuple, expected a tensor" in wrong(lambda x: pair(1, 2))
+
+
+def test_unknown_id_suggests_the_nearest(unchecked):
+    with pytest.raises(KeyError, match="did you mean demo.mean"):
+        check("demo.maen", None)
+    with pytest.raises(TypeError, match="got a int"):
+        get(3)
+    assert list(all_exercises()) == ["demo.mean", "demo.years", "demo.draw"]
+
+
+def test_hints_come_one_at_a_time(capsys):
+    for expected in ("Hint 1 of 2: Add up first.", "Hint 2 of 2: Then divide by x.shape[-1].", "Hint 2 of 2"):
+        hint("demo.mean")
+        assert capsys.readouterr().out.startswith(expected)
+    hint("demo.years")
+    assert "has no hints" in capsys.readouterr().out
+
+
+def test_ipython_shows_the_message_and_no_traceback(demos, capsys):
+    shell = InteractiveShell.instance()
+    shell.user_ns.update(check=check)
+    result = shell.run_cell("check('demo.mean', lambda x: x.sum(-1))")
+    shown = capsys.readouterr().out
+    assert isinstance(result.error_in_exec, WrongAnswer)
+    assert "do not divide" in shown and "engine.py" not in shown and "Traceback" not in shown
+    InteractiveShell.clear_instance()
+
+
+def test_broken_reference_is_not_the_students_fault(demos):
+    from dataclasses import replace
+
+    broken = replace(demos.MEAN, reference=lambda x: 1 / 0)
+    with pytest.raises(RuntimeError, match="the exercise demo.mean is broken, not your answer"):
+        assess(broken, demos.mean)
+    with pytest.raises(RuntimeError, match="it changed x"):
+        assess(replace(demos.MEAN, reference=demos.in_place), demos.mean)

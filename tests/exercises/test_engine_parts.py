@@ -1,0 +1,249 @@
+"""The parts of the engine, one by one: plain data, comparison, time limits, the exercise itself, the
+registry."""
+
+import math
+import threading
+from collections import Counter, namedtuple
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.exercises import Exercise, Made, Misconception, Tolerance, case, registry
+from lib.exercises.compare import EXACT, difference
+from lib.exercises.limits import TimeUp, call_limited
+from lib.exercises.running import copy_inputs, describe_inputs, run_answer
+from lib.exercises.values import Array, NotPlain, describe, from_plain, to_plain
+
+numbers = st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.none()
+trees = st.recursive(
+    numbers, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=2), t, max_size=3)
+)
+
+
+@given(trees)
+def test_plain_data_stays_as_it_is_and_equals_itself(tree):
+    plain = to_plain(tree)
+    assert repr(plain) == repr(tree) == repr(from_plain(plain))
+    assert difference(plain, to_plain(tree), EXACT) is None
+    assert len(describe(plain)) <= 240
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int32, torch.bool, torch.complex64])
+def test_tensors_there_and_back(dtype):
+    tensor = torch.tensor([[0, 1], [1, 0]]).to(dtype)
+    back = from_plain(to_plain(tensor))
+    assert torch.equal(back, tensor) and back.dtype == dtype
+
+
+def test_plain_array_is_a_copy():
+    tensor = torch.zeros(2)
+    plain = to_plain(tensor)
+    tensor += 1
+    assert plain.values.tolist() == [0, 0]
+
+
+def test_records_numpy_scalars_and_counters_become_plain():
+    @dataclass
+    class Batch:
+        ids: torch.Tensor
+        n: int
+
+    point = namedtuple("point", "x y")
+    plain = to_plain([point(1, np.float32(0.5)), Batch(torch.zeros(1), 2), Counter("aab"), np.arange(2)])
+    assert plain[0] == (1, 0.5) and type(plain[0]) is tuple and type(plain[0][1]) is float
+    assert type(plain[1][0]) is Array and plain[1][1] == 2
+    assert plain[2] == {"a": 2, "b": 1} and type(plain[2]) is dict
+    assert plain[3].kind == "array"
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        (lambda: 1, "a function: call it"), (int, "a class"), (object(), "type object"),
+        ({1, 2}, "a set: wrap it"),
+        (range(3), "a range"), (1 << 5000, "bits"), ("x" * 2_000_000, "characters"), (1j, "complex"),
+        (torch.nn.Parameter(torch.zeros(1)), "subclass of Tensor"), (np.array(["a"]), "expected numbers"),
+        (torch.eye(2).to_sparse(), "sparse"), ({object(): 1}, "type object"),
+        (np.longdouble(1), "longdouble"),
+        ({np.zeros: 1}, "function"), (type("Int", (int,), {})(3), "type Int"), ({(1, (torch,)): 1}, "module"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(value, words):
+    with pytest.raises(NotPlain, match=words):
+        to_plain(value)
+
+
+def test_a_tensor_is_no_key():
+    with pytest.raises(NotPlain, match="as key"):
+        to_plain({torch.zeros(1): 1})
+
+
+T = torch.tensor
+FORGIVEN = [
+    (2, 2.0), (T(2.0), 2.0), (T(2), 2), (T(2), 2.0), ([1, 2], (1, 2)), (np.float64(1.5), 1.5),
+    (T([1.0], dtype=torch.float64), T([1.0])), (T([1], dtype=torch.int32), T([1])),
+    (T([math.nan, math.inf]), T([math.nan, math.inf])), (1 + 5e-5, 1.0), (T([1 + 5e-5]), T([1.0])),
+    (math.nan, math.nan), (math.inf, math.inf), (torch.zeros(0, 3), torch.zeros(0, 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("got, expected", FORGIVEN)
+def test_forgiven(got, expected):
+    assert difference(to_plain(got), to_plain(expected), Tolerance()) is None
+
+
+NOT_FORGIVEN = [
+    (2.0, 2, "type"), (True, 1, "type"), (1, True, "type"), (T(True), 1, "type"), ("2", 2, "type"),
+    (2.5, T(2.5), "type"), ([1.0], T([1.0]), "type"), (None, T(1.0), "type"), (T([1]), [1], "type"),
+    (0, None, "type"),
+    (T([1]), T([1.0]), "dtype"), (T([1.0]), T([1]), "dtype"), (T([1]), T([True]), "dtype"),
+    (T([[1.0]]), T([1.0]), "shape"), (torch.zeros(1), torch.zeros(3), "shape"), ([1], [1, 1], "shape"),
+    (torch.zeros(0, 3), torch.zeros(0, 4), "shape"),
+    (math.nan, 1.0, "nan"), (T([math.nan, 1.0]), T([1.0, 1.0]), "nan"), (T(math.nan), T(1.0), "nan"),
+    (1.0, math.nan, "value"), (1e30, math.inf, "value"), (math.inf, 1.0, "value"),
+    (-math.inf, math.inf, "value"),
+    (T([math.inf]), T([-math.inf]), "value"), (T([1.0]), T([math.inf]), "value"),
+    (T([1.0]), T([math.nan]), "value"),
+    (1 + 2e-4, 1.0, "value"), (T([1 + 2e-4]), T([1.0]), "value"), (T([2**62 + 1]), T([2**62]), "value"),
+    ("A", "a", "value"), ("", "a", "value"), ({"a": 1}, {"b": 1}, "value"), ({"a": 1}, {}, "value"),
+    ({"a": [1, 2]}, {"a": [1, 3]}, "value"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("got, expected, kind", NOT_FORGIVEN)
+def test_not_forgiven(got, expected, kind):
+    found = difference(to_plain(got), to_plain(expected), Tolerance())
+    assert found is not None and found.kind == kind and str(found)
+
+
+def test_difference_says_where():
+    found = difference({"a": [1, 2]}, {"a": [1, 3]}, Tolerance())
+    assert str(found) == "result['a'][1]: the value is off (expected 3, got 2)"
+    got, expected = T([[1.0, 2.0], [3.0, 5.0]]), T([[1.0, 2.0], [3.0, 4.0]])
+    found = difference(to_plain(got), to_plain(expected), Tolerance())
+    assert str(found) == "result: 1 of 4 values are off (first at [1, 1]: expected 4, got 5)"
+    assert "spaces or capitals" in str(difference("a ", "A", Tolerance()))
+
+
+def test_tolerance_refuses_nonsense():
+    for bad in (dict(rtol=-1.0), dict(rtol=1.0), dict(atol=math.inf), dict(atol=math.nan)):
+        with pytest.raises(ValueError, match="must lie in"):
+            Tolerance(**bad)
+
+
+def test_time_limit_puts_back_what_was_there():
+    import signal
+
+    ringing = []
+    before = signal.signal(signal.SIGALRM, lambda *a: ringing.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 100)
+        with pytest.raises(TimeUp):
+            call_limited(lambda: threading.Event().wait(20), seconds=0.05)
+        assert call_limited(lambda: 3, seconds=5) == 3
+        assert 50 < signal.setitimer(signal.ITIMER_REAL, 0)[0] <= 100
+        signal.raise_signal(signal.SIGALRM)
+        assert ringing == [1]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(ValueError, match="seconds must be positive"):
+        call_limited(lambda: 3, seconds=0)
+
+
+def test_error_in_a_thread_comes_out():
+    found = []
+
+    def work():
+        try:
+            call_limited(lambda: 1 / 0, seconds=1)
+        except ZeroDivisionError:
+            found.append("seen")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == ["seen"]
+
+
+def test_copies_of_inputs():
+    generator = torch.Generator().manual_seed(3)
+    inputs = (T([1.0], requires_grad=True), generator, [np.zeros(1)], Made(torch.nn.Linear, (1, 2)))
+    copies = copy_inputs(inputs)
+    assert copies[0].requires_grad and copies[0] is not inputs[0]
+    assert torch.equal(torch.rand(2, generator=copies[1]), torch.rand(2, generator=generator))
+    assert copies[2][0] is not inputs[2][0] and isinstance(copies[3], torch.nn.Linear)
+    with pytest.raises(TypeError, match="plain data, generators and Made recipes, got a object"):
+        copy_inputs(object())
+
+
+def test_made_model_is_the_same_for_everyone_and_named_in_words():
+    with_model = case("a model", Made(torch.nn.Linear, (1, 1)), T([1.0]))
+    first, second = (run_answer(lambda model, x: model(x), with_model, seed=4) for _ in range(2))
+    assert difference(first.value, second.value, EXACT) is None
+    assert describe_inputs(lambda model, x: 0, with_model)[0] == "model = Linear(1, 1)"
+
+
+def test_list_that_gets_something_strange_has_changed():
+    assert run_answer(lambda x: x.append(object()), case("a list", [])).mutated == ("x",)
+    assert run_answer(lambda x: x + [1], case("a list", [])).mutated == ()
+
+
+GOOD = dict(id="a.b", slides=("C01",), points=1, minutes=1, reference=len, cases=lambda g: [case("one", [1])])
+
+
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        (dict(id="b"), "id must look like"), (dict(id="A.b"), "id must look like"),
+        (dict(points=0), "points must be"),
+        (dict(minutes=-1), "minutes must be"), (dict(seconds=0.0), "seconds must be"),
+        (dict(slides=()), "at least one"),
+        (dict(slides=("C53",)), "slides are named"), (dict(slides=("X01",)), "slides are named"),
+        (dict(slides=("C00",)), "slides are named"), (dict(slides=("C1",)), "slides are named"),
+        (dict(cases=None), "needs cases"), (dict(reference=3), "neither cases"),
+        (dict(hints=("",)), "hint is empty"),
+        (dict(misconceptions=(Misconception("m", len, "h"), Misconception("m", len, "i"))), "the name 'm'"),
+        (dict(misconceptions=(Misconception("m", len, "h"), Misconception("n", len, "h"))), "the hint 'h'"),
+    ],
+)  # fmt: skip
+def test_exercise_refuses_what_cannot_be_right(bad, words):
+    with pytest.raises(ValueError, match=words):
+        Exercise(**{**GOOD, **bad})
+
+
+def test_misconception_needs_words():
+    for name, hint in (("", "h"), ("n", " ")):
+        with pytest.raises(ValueError, match="needs a name and a hint"):
+            Misconception(name, len, hint)
+
+
+def test_cases_are_reproducible_named_and_there(demos):
+    one, two, other = (demos.MEAN.build_cases(seed) for seed in (0, 0, 1))
+    assert torch.equal(one[0].args[0], two[0].args[0]) and not torch.equal(one[0].args[0], other[0].args[0])
+    for cases in ([], [case("same", 1), case("same", 2)]):
+        with pytest.raises(ValueError, match="cases must be there"):
+            replace(demos.MEAN, cases=lambda g, cases=cases: cases).build_cases()
+
+
+def test_registry_holds_ids_to_their_module(monkeypatch):
+    def holding(*ids):
+        registry.exercises_of.cache_clear()
+        fake = SimpleNamespace(EXERCISES=tuple(Exercise(**{**GOOD, "id": id}) for id in ids))
+        monkeypatch.setattr(registry.importlib, "import_module", lambda name: fake)
+        return registry.exercises_of("a")
+
+    assert list(holding("a.b", "a.c")) == ["a.b", "a.c"]
+    with pytest.raises(ValueError, match=r"must begin with 'a\.'"):
+        holding("b.c")
+    with pytest.raises(ValueError, match="used twice"):
+        holding("a.b", "a.b")
+    registry.exercises_of.cache_clear()
+
+
+def test_registry_sees_no_engine_module():
+    assert not set(registry.modules()) & registry._ENGINE

@@ -1,0 +1,63 @@
+"""The promise of every exercise: right answers pass, and each mistake is recognised and gets its own
+words."""
+
+import pytest
+
+from lib.exercises import all_exercises, assess
+from lib.exercises.engine import expected_outcomes
+from lib.exercises.values import from_plain
+
+EXERCISES = all_exercises()
+SEEDS = (0, 1)  # the notebook's cases, and others such as a grader draws
+MISTAKES = [(id, m.name) for id, exercise in EXERCISES.items() for m in exercise.misconceptions]
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_has_what_an_exercise_needs(id):
+    exercise = EXERCISES[id]
+    assert len(exercise.misconceptions) >= 5 and exercise.hints and exercise.title
+    assert 1 <= exercise.points <= 10 and 1 <= exercise.minutes <= 40
+    if not exercise.asks_for_value:
+        assert len(exercise.build_cases()) >= 2, "one case and its edge case at least"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("id", EXERCISES)
+def test_right_answers_pass(id, seed):
+    exercise = EXERCISES[id]
+    for answer in (exercise.reference, *exercise.accepts):
+        found = assess(exercise, answer, seed)
+        assert found.passed, [v.reason for v in found.verdicts if not v.right]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("id, name", MISTAKES)
+def test_each_mistake_is_recognised_as_itself(id, name, seed):
+    exercise = EXERCISES[id]
+    mistake = next(m for m in exercise.misconceptions if m.name == name)
+    found = assess(exercise, mistake.answer, seed)
+    assert not found.passed, "this mistake goes unnoticed"
+    taken_for = found.misconception and found.misconception.name
+    assert found.misconception is mistake, f"it is taken for {taken_for!r}"
+
+
+def lazy_answers(exercise):
+    """What somebody hands in who has understood nothing: a stub, the input as it came, one and the same
+    thing."""
+
+    def stub(*args, **kwargs):
+        raise NotImplementedError("write your answer here")
+
+    constants = [None, True, 0, 0.0, 42, ""]
+    if exercise.asks_for_value:
+        return [..., *constants]
+    expected = expected_outcomes(exercise, exercise.build_cases())
+    constants += [from_plain(outcome.value) for outcome in expected]
+    always = [lambda *args, value=value, **kwargs: value for value in constants]
+    return [stub, lambda *args, **kwargs: args[0] if args else next(iter(kwargs.values()), None), *always]
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_lazy_answers_fail(id):
+    for answer in lazy_answers(EXERCISES[id]):
+        assert not assess(EXERCISES[id], answer).passed
