@@ -1,7 +1,7 @@
 """Multi-head attention as a module: projections around one of the kernels of `lib.kernels`.
 
-Grouped-query attention, rotary positions and the cache all live here; what is the same for every layer of a forward
-pass (mask, rotary angles, cache) is computed once and handed down in an `AttentionContext`.
+Grouped-query attention, rotary positions and the cache all live here; what is the same for every layer of a
+forward pass (mask, rotary angles, cache) is computed once and handed down in an `AttentionContext`.
 """
 
 import math
@@ -36,7 +36,7 @@ class AttentionContext:
 class SelfAttention(nn.Module):
     """softmax(q kᵀ / √K) v over the sequence itself, H heads (slides C02, C20; Vaswani et al. 2017, eq. 1).
 
-    Query, key and value come from one matrix, rows in the order q, k, v: one product instead of three per step.
+    Query, key and value come from one matrix, rows in the order q, k, v: one product instead of three.
     """
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
@@ -58,7 +58,8 @@ class SelfAttention(nn.Module):
         if context.cache is not None:
             k, v = context.cache.update(self.layer, k, v)
         if context.maps is not None:
-            context.maps.append(attention_weights(q, k, mask=context.mask, causal=context.causal, scale=self.scale))
+            weights = attention_weights(q, k, mask=context.mask, causal=context.causal, scale=self.scale)
+            context.maps.append(weights)
         mixed = self.kernel(q, k, v, mask=context.mask, causal=context.causal, scale=self.scale)
         return self.output(merge_heads(mixed))
 
@@ -96,7 +97,7 @@ class CrossAttention(nn.Module):
 
 
 class RelativeBias(nn.Module):
-    """T5's positions: one learned number per head and bucket of distances, added to the scores of every layer."""
+    """T5's positions: a learned number per head and bucket of distances, added to every layer's scores."""
 
     def __init__(self, config: TransformerConfig, *, bidirectional: bool) -> None:
         super().__init__()
@@ -107,19 +108,23 @@ class RelativeBias(nn.Module):
     def forward(self, queries: int, keys: int) -> Float[Tensor, "H T S"]:
         """The bias of the last `queries` of `keys` positions."""
         device = self.weight.weight.device
-        distance = torch.arange(keys, device=device) - torch.arange(keys - queries, keys, device=device)[:, None]
-        buckets = relative_bucket(distance, num_buckets=self.weight.num_embeddings, max_distance=self.max_distance,
-                                  bidirectional=self.bidirectional)
+        position = torch.arange(keys, device=device)
+        buckets = relative_bucket(
+            position - position[keys - queries :, None], num_buckets=self.weight.num_embeddings,
+            max_distance=self.max_distance, bidirectional=self.bidirectional,
+        )
         return self.weight(buckets).permute(2, 0, 1)
 
 
 def relative_bucket(
-    distance: Int[Tensor, "T S"], *, num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True
+    distance: Int[Tensor, "T S"], *,
+    num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True,
 ) -> Int[Tensor, "T S"]:
-    """Which of T5's buckets a distance (key position − query position, in tokens) falls into (Raffel et al. 2020, §2.1).
+    """Which of T5's buckets a distance, key position − query position, falls into (Raffel et al. 2020, §2.1).
 
-    Half of the buckets are exact distances, the others widen logarithmically up to `max_distance`. Bidirectional: the
-    lower half of all buckets is for keys at or before the query, the upper half for keys after it.
+    Half of the buckets are exact distances, the others widen logarithmically up to `max_distance`.
+    Bidirectional: the lower half of all buckets is for keys at or before the query, the upper half for keys
+    after it.
 
     >>> import torch
     >>> relative_bucket(torch.tensor([[-3, 0, 1, 500]])).tolist()

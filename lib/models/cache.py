@@ -1,7 +1,8 @@
 """Keys and values of the tokens already read, so that decoding computes only the new ones.
 
-Buffers are allocated once (or doubled when they are full) and written in place: a step copies the new token's keys and
-values, never the old ones. The cache is for inference: what it holds is detached, gradients stop there.
+Buffers are allocated once (or doubled when they are full) and written in place: a step copies the new token's
+keys and values, never the old ones. The cache is for inference: what it holds is detached, gradients stop
+there.
 """
 
 from jaxtyping import Float, Int
@@ -11,9 +12,9 @@ from torch import Tensor
 class KVCache:
     """Keys and values of every layer of one decoder for one batch (slide C20; T45 counts such memory).
 
-    It grows as needed; `capacity` tokens are reserved at the first write. Pass the same object to each call of the
-    model and only the new tokens as `input_ids`; with padding, pass the attention mask of *all* tokens so far.
-    In an encoder-decoder it also keeps what cross-attention reads, made once from the source.
+    It grows as needed; `capacity` tokens are reserved at the first write. Pass the same object to each call
+    of the model and only the new tokens as `input_ids`; with padding, pass the attention mask of *all* tokens
+    so far. In an encoder-decoder it also keeps what cross-attention reads, made once from the source.
     Raises ValueError if `capacity` is not positive.
 
     >>> cache = KVCache(capacity=64)
@@ -39,7 +40,7 @@ class KVCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the tokens held: 2 · L · B · G · K · length · bytes per number, plus cross-attention's share."""
+        """Bytes of the tokens held: 2 L B G K · length · bytes per number, plus cross-attention's share."""
         held = sum(t[:, :, : self.length].numel() * t.element_size() for t in (*self._keys, *self._values))
         return held + sum(t.numel() * t.element_size() for pair in self._cross.values() for t in pair)
 
@@ -82,7 +83,7 @@ class KVCache:
         return self._cross.get(layer)
 
     def keep_cross(self, layer: int, k: Float[Tensor, "B G S K"], v: Float[Tensor, "B G S K"]) -> None:
-        """Keep a layer's cross-attention keys and values: the source does not change while its target is written."""
+        """Keep a layer's cross-attention keys and values: the source stays while its target is written."""
         self._cross[layer] = (k.detach(), v.detach())
 
     def _reserve(self, layer: int, k: Tensor, end: int) -> None:
@@ -92,8 +93,9 @@ class KVCache:
             self._keys.append(k.new_empty(batch, heads, size, width))
             self._values.append(k.new_empty(batch, heads, size, width))
         held = self._keys[layer]
-        if (held.shape[0], held.shape[1], held.shape[3]) != (batch, heads, width):
-            raise ValueError(f"the cache holds keys of batch, heads, width {held.shape[0], held.shape[1], held.shape[3]}, "
+        holds = (held.shape[0], held.shape[1], held.shape[3])
+        if holds != (batch, heads, width):
+            raise ValueError(f"the cache holds keys of (batch, heads, width) {holds}, "
                              f"got {batch, heads, width}: begin a new KVCache for another batch or model")
         if end > held.shape[2]:
             self._grow(layer, max(end, 2 * held.shape[2]))

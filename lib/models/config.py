@@ -1,8 +1,9 @@
 """One frozen description of a Transformer, for every family that the decks name.
 
-Each field is one choice that an architecture makes, so that BERT, GPT-2, Llama, BART and T5 differ in *values*, not in
-code: the same layers read this object. A configuration that no model could have (heads that do not divide the width, an
-odd rotary width) is refused when it is made, not when the first matrix product fails.
+Each field is one choice that an architecture makes, so that BERT, GPT-2, Llama, BART and T5 differ in
+*values*, not in code: the same layers read this object. A configuration that no model could have (heads that
+do not divide the width, an odd rotary width) is refused when it is made, not when the first matrix product
+fails.
 """
 
 from __future__ import annotations
@@ -20,16 +21,23 @@ CHOICES = {
 }
 """The values that the fields of type `str` may take."""
 
+POSITIVE = (
+    "vocab_size", "d_model", "num_layers", "num_heads", "d_ff", "max_positions", "num_encoder_layers",
+    "num_kv_heads", "head_dim", "relative_buckets", "relative_max_distance", "norm_eps", "rope_theta", "embedding_scale",
+    "logit_scale", "init_std",
+)
+"""Fields that must be above zero where they are given."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
     """The shape and the choices of one Transformer (slides C05, C19; Vaswani et al. 2017).
 
     `head_width`, `kv_heads` and `encoder_layers` give the values behind the fields that may be left `None`.
-    Raises TypeError for a value of the wrong type, and ValueError, naming the field, for one that no model can have.
+    Raises TypeError for a value of the wrong type; ValueError, naming the field, for one no model can have.
 
-    >>> gpt = TransformerConfig(architecture="decoder", vocab_size=50257, d_model=768, num_layers=12, num_heads=12,
-    ...                         d_ff=3072, max_positions=1024, activation="gelu_tanh")
+    >>> gpt = TransformerConfig(architecture="decoder", vocab_size=50257, d_model=768, num_layers=12,
+    ...                         num_heads=12, d_ff=3072, max_positions=1024, activation="gelu_tanh")
     >>> gpt.head_width, gpt.kv_heads
     (64, 12)
     """
@@ -41,16 +49,16 @@ class TransformerConfig:
     num_heads: int  # H, query heads per layer
     d_ff: int  # F, width inside the feed-forward layer
     max_positions: int | None = None  # context in tokens; None: no limit (learned positions need one)
-    num_encoder_layers: int | None = None  # blocks of an encoder-decoder's encoder; None: as many as num_layers
-    num_kv_heads: int | None = None  # G, key and value heads per layer (H % G == 0); None: as many as num_heads
+    num_encoder_layers: int | None = None  # blocks of an encoder-decoder's encoder; None: num_layers
+    num_kv_heads: int | None = None  # G, key and value heads per layer, H % G == 0; None: num_heads
     head_dim: int | None = None  # K, width of one head; None: d_model / num_heads (T5-3B and 11B differ)
     norm: str = "layernorm"  # "layernorm", or "rmsnorm" (no mean, no bias: Llama, T5)
-    norm_position: str = "pre"  # "pre": inside the residual branch (GPT-2, Llama, T5); "post": after the sum (BERT, BART)
+    norm_position: str = "pre"  # "pre": before each sublayer (GPT-2, Llama, T5); "post": after the sum (BERT)
     norm_eps: float = 1e-5  # added to the variance (layernorm) or the mean square (rmsnorm)
     embedding_norm: bool = False  # a norm between the embeddings and the first block (BERT, BART)
     final_norm: bool = True  # a norm after the last block (pre-norm models)
     activation: str = "gelu"  # "gelu" (exact), "gelu_tanh" (GPT-2's approximation), "relu" or "silu"
-    gated: bool = False  # multiply by a second projection: silu gives SwiGLU (Llama), gelu_tanh GEGLU (T5 1.1)
+    gated: bool = False  # times a second projection: SwiGLU (Llama, silu), GEGLU (T5 1.1, gelu_tanh)
     bias: bool = True  # biases in linear layers and layer norms (Llama and T5 have none)
     position: str = "learned"  # "learned", "rotary", "relative" (T5's bias), "sinusoidal" or "none"
     position_offset: int = 0  # rows of the learned position table before position 0 (RoBERTa, BART: 2)
@@ -61,11 +69,11 @@ class TransformerConfig:
     pooler: bool = False  # BERT's dense + tanh over the first token, part of its 109,482,240 parameters
     tie_embeddings: bool = True  # the output layer is the token embedding
     embedding_scale: float = 1.0  # factor on token embeddings (the original Transformer: sqrt(d_model))
-    logit_scale: float = 1.0  # factor on the last hidden vector before the output layer (T5 1.0: d_model ** -0.5)
+    logit_scale: float = 1.0  # factor on the vector before the output layer (T5 1.0: d_model ** -0.5)
     logits_bias: bool = False  # a constant, untrained vector added to the logits (BART's final_logits_bias)
     scale_attention: bool = True  # divide scores by sqrt(head width); T5 does not
-    attention: str = "fused"  # which kernel: "fused" (PyTorch's), "reference" (blackboard), "tiled" (online softmax)
-    dropout: float = 0.0  # probability, after embeddings and each sublayer; attention weights are never dropped
+    attention: str = "fused"  # kernel: "fused" (PyTorch's), "reference" (blackboard), "tiled"
+    dropout: float = 0.0  # probability, after embeddings and sublayers; attention weights are never dropped
     init_std: float = 0.02  # standard deviation of fresh weights
     pad_id: int | None = None  # the padding token's id, if the vocabulary has one
 
@@ -100,7 +108,7 @@ class TransformerConfig:
             expected = declared.removesuffix(" | None")
             known = {"int": int, "float": (int, float), "bool": bool, "str": str}[expected]
             if not isinstance(value, known) or (expected != "bool" and isinstance(value, bool)):
-                raise TypeError(f"{field.name} must be {declared}, got {value!r} of type {type(value).__name__}")
+                raise TypeError(f"{field.name} must be {declared}, got {value!r} ({type(value).__name__})")
 
     def _check_choices(self) -> None:
         for name, allowed in CHOICES.items():
@@ -108,10 +116,7 @@ class TransformerConfig:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
 
     def _check_sizes(self) -> None:
-        positive = ("vocab_size", "d_model", "num_layers", "num_heads", "d_ff", "max_positions", "num_encoder_layers",
-                    "num_kv_heads", "head_dim", "relative_buckets", "relative_max_distance", "norm_eps", "rope_theta",
-                    "embedding_scale", "logit_scale", "init_std")
-        for name in positive:
+        for name in POSITIVE:
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a finite number above 0, got {value}")
@@ -131,22 +136,22 @@ class TransformerConfig:
             raise ValueError(f"num_heads={self.num_heads} is not a multiple of num_kv_heads={self.kv_heads}: "
                              "each key head serves the same number of query heads")
         if self.position == "rotary" and self.head_width % 2:
-            raise ValueError(f"rotary positions turn pairs, so the head width must be even, got {self.head_width}")
+            raise ValueError(f"rotary positions turn pairs: head width must be even, got {self.head_width}")
         if self.position == "sinusoidal" and self.d_model % 2:
-            raise ValueError(f"sinusoidal positions are sine-cosine pairs: d_model must be even, got {self.d_model}")
+            raise ValueError(f"sinusoidal positions come in pairs: d_model must be even, got {self.d_model}")
         if self.position == "learned" and self.max_positions is None:
-            raise ValueError("max_positions must be given for learned positions: it is the size of their table")
+            raise ValueError("max_positions must be given for learned positions: their table has that size")
         if self.position == "relative":
             self._check_relative()
         if self.num_encoder_layers is not None and self.architecture != "encoder_decoder":
-            raise ValueError(f"num_encoder_layers is for encoder_decoder, not for architecture {self.architecture!r}")
+            raise ValueError(f"num_encoder_layers is for encoder_decoder, not for {self.architecture!r}")
         if self.architecture != "encoder" and (self.pooler or self.type_vocab_size):
             raise ValueError(f"pooler and type_vocab_size belong to an encoder, not to {self.architecture!r}")
 
     def _check_relative(self) -> None:
-        # Half of the buckets of a direction are exact, half logarithmic; an encoder splits them in two directions.
+        # Half of a direction's buckets are exact, half logarithmic; an encoder has two directions.
         if self.relative_buckets < 4 or self.relative_buckets % 4:
             raise ValueError(f"relative_buckets must be a multiple of 4, got {self.relative_buckets}")
         if self.relative_max_distance <= self.relative_buckets // 2:
             raise ValueError(f"relative_max_distance={self.relative_max_distance} must exceed half of "
-                             f"relative_buckets={self.relative_buckets}: nearer distances have buckets of their own")
+                             f"relative_buckets={self.relative_buckets}, the exact distances")

@@ -14,11 +14,12 @@ MODELS = {"encoder": Encoder, "decoder": Decoder, "encoder_decoder": EncoderDeco
 def count_parameters(model: nn.Module | TransformerConfig) -> int:
     """The number of trained numbers in a model, a tied matrix counted once (slides C10, C26, T45).
 
-    A configuration is built on the meta device, which holds shapes only: 405 billion parameters need no memory.
+    A configuration is built on the meta device, which holds shapes only: 405 billion need no memory.
     Raises TypeError for anything else.
 
-    >>> count_parameters(TransformerConfig(architecture="decoder", vocab_size=50257, d_model=768, num_layers=12,
-    ...                                    num_heads=12, d_ff=3072, max_positions=1024))
+    >>> gpt2 = TransformerConfig(architecture="decoder", vocab_size=50257, d_model=768, num_layers=12,
+    ...                          num_heads=12, d_ff=3072, max_positions=1024)
+    >>> count_parameters(gpt2)
     124439808
     """
     if isinstance(model, TransformerConfig):

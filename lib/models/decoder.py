@@ -19,8 +19,8 @@ class Decoder(nn.Module):
     Weights are drawn from `generator` (None: the global one). Raises ValueError if `config` is no decoder's.
 
     >>> import torch
-    >>> config = TransformerConfig(architecture="decoder", vocab_size=10, d_model=8, num_layers=1, num_heads=2, d_ff=16,
-    ...                            max_positions=6)
+    >>> config = TransformerConfig(architecture="decoder", vocab_size=10, d_model=8, num_layers=1,
+    ...                            num_heads=2, d_ff=16, max_positions=6)
     >>> Decoder(config)(torch.tensor([[1, 2, 3]])).shape
     torch.Size([1, 3, 10])
     """
@@ -45,8 +45,9 @@ class Decoder(nn.Module):
     ) -> Float[Tensor, "B T V"]:
         """Logits z_t for the token after each position: P(x_{t+1} | x_≤t) = softmax(z_t).
 
-        `attention_mask` is 1 for real tokens; positions are counted over them, so padding on either side changes nothing
-        (`position_ids` overrides that). With a `cache`, `input_ids` are only the new tokens, while the mask covers all S.
+        `attention_mask` is 1 for real tokens; positions are counted over them, so padding on either side
+        changes nothing (`position_ids` overrides that). With a `cache`, `input_ids` are only the new tokens,
+        while the mask covers all S.
         Raises ValueError for an empty batch, an id outside the vocabulary, or more tokens than the context.
         """
         return self.logits(self.hidden(input_ids, attention_mask, cache, position_ids=position_ids))
@@ -59,7 +60,7 @@ class Decoder(nn.Module):
         *,
         position_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """The vectors behind the logits, after the final norm: for heads, and for losses that never make all logits."""
+        """The vectors behind the logits, after the final norm: for heads, and for the chunked loss."""
         return self._run(input_ids, attention_mask, position_ids, AttentionContext(cache=cache))
 
     @property
@@ -98,7 +99,7 @@ class Decoder(nn.Module):
 
 
 def remember_padding(cache: KVCache | None, given: Tensor | None, real: Tensor | None) -> None:
-    """Raise ValueError where a cache that holds padding is continued without a mask: padding would be attended to."""
+    """Raise ValueError where a cache with padding is continued without a mask: padding would be seen."""
     if cache is None:
         return
     if given is None and cache.padded:

@@ -17,8 +17,8 @@ class Encoder(nn.Module):
     Weights are drawn from `generator` (None: the global one). Raises ValueError if `config` is no encoder's.
 
     >>> import torch
-    >>> config = TransformerConfig(architecture="encoder", vocab_size=10, d_model=8, num_layers=1, num_heads=2, d_ff=16,
-    ...                            max_positions=6)
+    >>> config = TransformerConfig(architecture="encoder", vocab_size=10, d_model=8, num_layers=1,
+    ...                            num_heads=2, d_ff=16, max_positions=6)
     >>> Encoder(config)(torch.tensor([[1, 2, 3]])).shape
     torch.Size([1, 3, 8])
     """
@@ -43,14 +43,14 @@ class Encoder(nn.Module):
     ) -> Float[Tensor, "B T D"]:
         """Hidden states of the last layer; those of padding tokens mean nothing.
 
-        `attention_mask` is 1 for real tokens; positions are counted over them, so padding on either side changes nothing
-        (`position_ids` overrides that). `token_type_ids` are BERT's segments, 0 where not given.
+        `attention_mask` is 1 for real tokens; positions are counted over them, so padding on either side
+        changes nothing (`position_ids` overrides that). `token_type_ids` are BERT's segments (default 0).
         Raises ValueError for an empty batch, an id outside the vocabulary, or more tokens than the context.
         """
         return self._run(input_ids, attention_mask, token_type_ids, position_ids, AttentionContext())
 
     def pool(self, hidden: Float[Tensor, "B T D"]) -> Float[Tensor, "B D"]:
-        """BERT's summary of a sequence: tanh(W h_[CLS] + b). Raises ValueError for a model without a pooler."""
+        """BERT's summary of a sequence, tanh(W h_[CLS] + b). Raises ValueError where there is no pooler."""
         if self.pooler is None:
             raise ValueError("this encoder has no pooler: set pooler=True in its config")
         return torch.tanh(self.pooler(hidden[:, 0]))
@@ -82,10 +82,10 @@ class Encoder(nn.Module):
         if types is None:
             return
         if not self.config.type_vocab_size:
-            raise ValueError("token_type_ids were given, but this encoder has no segment embeddings (type_vocab_size=0)")
+            raise ValueError("token_type_ids given, but this encoder has no segments (type_vocab_size=0)")
         check_ids(types, self.config.type_vocab_size, name="token_type_ids", what="segments")
         if types.shape != shape:
-            raise ValueError(f"token_type_ids must have the shape of input_ids, {tuple(shape)}, got {tuple(types.shape)}")
+            raise ValueError(f"token_type_ids must have shape {tuple(shape)}, got {tuple(types.shape)}")
 
 
 def require(config: TransformerConfig, architecture: str) -> None:

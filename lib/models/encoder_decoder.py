@@ -1,5 +1,7 @@
 """An encoder that reads a source and a decoder that writes a target, looking back at it (BART, T5)."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -22,8 +24,8 @@ class EncoderDecoder(nn.Module):
     Raises ValueError if `config` is no encoder-decoder's.
 
     >>> import torch
-    >>> config = TransformerConfig(architecture="encoder_decoder", vocab_size=10, d_model=8, num_layers=1, num_heads=2,
-    ...                            d_ff=16, position="relative")
+    >>> config = TransformerConfig(architecture="encoder_decoder", vocab_size=10, d_model=8, num_layers=1,
+    ...                            num_heads=2, d_ff=16, position="relative")
     >>> EncoderDecoder(config)(torch.tensor([[1, 2, 3]]), torch.tensor([[0, 4]])).shape
     torch.Size([1, 2, 10])
     """
@@ -53,10 +55,11 @@ class EncoderDecoder(nn.Module):
     ) -> Float[Tensor, "B T V"]:
         """Logits of the target's next token at every position of `decoder_input_ids`.
 
-        Masks are 1 for real tokens; positions are counted over them unless given. With a `cache` the source is encoded
-        at the first call only (pass the same one again), and `decoder_input_ids` are only the new tokens.
-        Raises ValueError for an empty batch, an id outside the vocabulary, more tokens than the context, or a cache
-        that was made for another source.
+        Masks are 1 for real tokens; positions are counted over them unless given. With a `cache` the source
+        is encoded at the first call only (pass the same one again), and `decoder_input_ids` are only the new
+        tokens.
+        Raises ValueError for an empty batch, an id outside the vocabulary, more tokens than the context, or a
+        cache that was made for another source.
         """
         hidden = self.hidden(input_ids, decoder_input_ids, attention_mask, decoder_attention_mask, cache,
                              position_ids=position_ids, decoder_position_ids=decoder_position_ids)
@@ -104,8 +107,9 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def attention_maps(
-        self, input_ids: Int[Tensor, "B S"], decoder_input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None,
-        decoder_attention_mask: Mask | None = None, *, which: str = "cross",
+        self, input_ids: Int[Tensor, "B S"], decoder_input_ids: Int[Tensor, "B T"],
+        attention_mask: Mask | None = None, decoder_attention_mask: Mask | None = None, *,
+        which: str = "cross",
     ) -> list[Float[Tensor, "B H _ _"]]:
         """Each layer's weights of one kind: "encoder" (S by S), "decoder" (T by T) or "cross" (T by S).
 
@@ -115,11 +119,13 @@ class EncoderDecoder(nn.Module):
             raise ValueError(f"which must be encoder, decoder or cross, got {which!r}")
         reading = AttentionContext(maps=[])
         self._read(input_ids, attention_mask, None, reading)
-        writing = AttentionContext(memory=reading.memory, memory_mask=reading.memory_mask, maps=[], cross_maps=[])
+        writing = replace(reading, maps=[], cross_maps=[])
         self._write(decoder_input_ids, decoder_attention_mask, None, writing)
         return {"encoder": reading.maps, "decoder": writing.maps, "cross": writing.cross_maps}[which]
 
-    def _read(self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, context: AttentionContext) -> None:
+    def _read(
+        self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, context: AttentionContext
+    ) -> None:
         """Encode the source into `context`, unless its cache already holds what cross-attention needs."""
         check_ids(ids, self.config.vocab_size)
         batch, length = ids.shape
@@ -128,7 +134,7 @@ class EncoderDecoder(nn.Module):
         context.memory_mask = padding_mask(real) if real is not None else None
         if context.cache is not None and context.cache.source is not None:
             if not torch.equal(context.cache.source, ids):
-                raise ValueError("the cache was made for another source: begin a new KVCache for these input_ids")
+                raise ValueError("the cache was made for another source: begin a new KVCache for this one")
             return
         if positions is None:
             positions = token_positions(length, 0, real, ids.device)
@@ -136,7 +142,9 @@ class EncoderDecoder(nn.Module):
         x = self.encoder_inputs(self.tokens(ids), positions)
         context.memory = self.encoder(x, positions, real, reading)
 
-    def _write(self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, context: AttentionContext) -> Tensor:
+    def _write(
+        self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, context: AttentionContext
+    ) -> Tensor:
         """Run the decoder over the new target tokens."""
         check_ids(ids, self.config.vocab_size, name="decoder_input_ids")
         batch, length = ids.shape

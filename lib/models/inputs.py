@@ -1,4 +1,4 @@
-"""What every model does with its arguments before the first layer: refuse bad ids, read the mask, count positions."""
+"""Before the first layer, every model refuses bad ids, reads the mask and counts positions."""
 
 import torch
 from jaxtyping import Bool, Int
@@ -8,11 +8,14 @@ Mask = Bool[Tensor, "B _"] | Int[Tensor, "B _"]
 """An attention mask as tokenizers give it: 1 or True for a real token, 0 or False for padding."""
 
 
-def check_ids(ids: Int[Tensor, "B T"], size: int, *, name: str = "input_ids", what: str = "vocabulary") -> None:
+def check_ids(
+    ids: Int[Tensor, "B T"], size: int, *, name: str = "input_ids", what: str = "vocabulary"
+) -> None:
     """Raise a clear error where an embedding table would fail obscurely (and, on a GPU, fatally).
 
-    TypeError if `ids` are not whole numbers; ValueError if they are not (B, T), if the batch or the sequence is empty, or
-    if an id lies outside the table, naming the id and the table's size. On the meta device values are not looked at.
+    TypeError if `ids` are not whole numbers; ValueError if they are not (B, T), if the batch or the sequence
+    is empty, or if an id lies outside the table, naming the id and the table's size. On the meta device
+    values are not looked at.
 
     >>> import torch
     >>> check_ids(torch.tensor([[1, 9]]), 8)
@@ -39,18 +42,21 @@ def check_length(length: int, max_positions: int | None, *, past: int = 0, name:
 
     >>> check_length(9, 8)
     Traceback (most recent call last):
-    ValueError: input_ids has 9 tokens, more than the context of 8 (max_positions)
+    ValueError: input_ids has 9 tokens, more than the context of 8
     """
     if max_positions is None or past + length <= max_positions:
         return
     so_far = f" after the {past} in the cache" if past else ""
-    raise ValueError(f"{name} has {length} tokens{so_far}, more than the context of {max_positions} (max_positions)")
+    raise ValueError(f"{name} has {length} tokens{so_far}, more than the context of {max_positions}")
 
 
-def read_mask(mask: Mask | None, batch: int, length: int, *, name: str = "attention_mask") -> Bool[Tensor, "B S"] | None:
+def read_mask(
+    mask: Mask | None, batch: int, length: int, *, name: str = "attention_mask"
+) -> Bool[Tensor, "B S"] | None:
     """The mask as booleans, or None if nothing is padded (attention is faster without a mask).
 
-    Raises TypeError for floats, and ValueError if the shape is not (batch, length) or a row has no real token at all.
+    Raises TypeError for floats, and ValueError if the shape is not (batch, length) or a row has no real token
+    at all.
 
     >>> import torch
     >>> read_mask(torch.ones(2, 3, dtype=torch.long), 2, 3) is None
@@ -61,8 +67,8 @@ def read_mask(mask: Mask | None, batch: int, length: int, *, name: str = "attent
     if mask.dtype.is_floating_point:
         raise TypeError(f"{name} must hold booleans or integers (1 = real token), got {mask.dtype}")
     if tuple(mask.shape) != (batch, length):
-        raise ValueError(f"{name} must cover every token, also those in a cache: expected shape {(batch, length)}, "
-                         f"got {tuple(mask.shape)}")
+        raise ValueError(f"{name} must cover every token, also those in a cache: "
+                         f"expected shape {(batch, length)}, got {tuple(mask.shape)}")
     real = mask.bool()
     if real.all():
         return None

@@ -19,7 +19,7 @@ ACTIVATIONS = {
 
 
 def make_norm(config: TransformerConfig) -> nn.Module:
-    """LayerNorm, (x − mean)/√(variance + ε) · w + b, or RMSNorm, x/√(mean square + ε) · w, over the width D."""
+    """LayerNorm, (x − mean)/√(variance + ε) w + b, or RMSNorm, x/√(mean square + ε) w, over the width D."""
     if config.norm == "rmsnorm":
         return nn.RMSNorm(config.d_model, eps=config.norm_eps)
     return nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
@@ -47,7 +47,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: self-attention, cross-attention where there is a source, feed-forward, each with residual and norm."""
+    """One layer: self-attention, cross-attention to a source, feed-forward; each with residual and norm."""
 
     def __init__(self, config: TransformerConfig, layer: int, *, cross: bool = False) -> None:
         super().__init__()
@@ -67,7 +67,9 @@ class Block(nn.Module):
             x = self._residual(x, self.cross_norm, self.cross, context)
         return self._residual(x, self.feed_forward_norm, self.feed_forward)
 
-    def _residual(self, x: Tensor, norm: nn.Module, sublayer: nn.Module, *context: AttentionContext) -> Tensor:
+    def _residual(
+        self, x: Tensor, norm: nn.Module, sublayer: nn.Module, *context: AttentionContext
+    ) -> Tensor:
         branch = sublayer(norm(x) if self.pre else x, *context)
         if self.dropout and self.training:
             branch = F.dropout(branch, self.dropout)
@@ -88,7 +90,10 @@ class InputLayer(nn.Module):
         self.norm = make_norm(config) if config.embedding_norm else None
 
     def forward(
-        self, x: Float[Tensor, "B T D"], positions: Int[Tensor, "_ T"], types: Int[Tensor, "B T"] | None = None
+        self,
+        x: Float[Tensor, "B T D"],
+        positions: Int[Tensor, "_ T"],
+        types: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Add what the model knows about a token besides its id; `types` None means segment 0."""
         if self.scale != 1.0:
@@ -108,13 +113,16 @@ class InputLayer(nn.Module):
 class Stack(nn.Module):
     """The blocks of an encoder or a decoder, and the norm behind them."""
 
-    def __init__(self, config: TransformerConfig, num_layers: int, *, causal: bool, cross: bool = False) -> None:
+    def __init__(
+        self, config: TransformerConfig, num_layers: int, *, causal: bool, cross: bool = False
+    ) -> None:
         super().__init__()
         self.causal = causal
         self.rotary_width = config.head_width if config.position == "rotary" else None
         self.rope_theta = config.rope_theta
         self.blocks = nn.ModuleList(Block(config, layer, cross=cross) for layer in range(num_layers))
-        self.relative = RelativeBias(config, bidirectional=not causal) if config.position == "relative" else None
+        relative = config.position == "relative"
+        self.relative = RelativeBias(config, bidirectional=not causal) if relative else None
         self.norm = make_norm(config) if config.final_norm else None
 
     def forward(
@@ -137,7 +145,7 @@ class Stack(nn.Module):
         return self.norm(x) if self.norm is not None else x
 
     def _mask(self, queries: int, keys: int, real: Tensor | None) -> tuple[Tensor | None, bool]:
-        """One mask for all layers, and whether the kernel shall still hide the future (cheaper, where nothing is padded)."""
+        """One mask for all layers, and whether the kernel shall hide the future (cheaper)."""
         causal = self.causal and queries > 1  # the last token may see everything before it
         if self.relative is None and real is None:
             return None, causal
@@ -155,8 +163,9 @@ class Stack(nn.Module):
 def initialise(model: nn.Module, config: TransformerConfig, generator: torch.Generator | None = None) -> None:
     """Draw every matrix from N(0, init_std²), as BERT and GPT-2 do; biases become 0 and norms 1.
 
-    In pre-norm models the matrices that write into the residual stream are drawn 1/√(2L) times as wide, so that its
-    variance does not grow with depth (GPT-2, §2.3). `generator` None takes the global one (`torch.manual_seed`).
+    In pre-norm models the matrices that write into the residual stream are drawn 1/√(2L) times as wide, so
+    that its variance does not grow with depth (GPT-2, §2.3). `generator` None takes the global one
+    (`torch.manual_seed`).
     """
     depth = max(config.num_layers, config.encoder_layers)
     narrow = (2 * depth) ** -0.5 if config.norm_position == "pre" else 1.0

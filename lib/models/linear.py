@@ -1,8 +1,9 @@
 """y = x Wᵀ + b, with a short cut for the one row of a decoding step.
 
-Writing one token reads every weight once and computes little: it is as slow as the memory. PyTorch's matrix-vector
-product reads a (out, in) matrix at about half of the speed that a CPU's memory allows; the same product as a batch of
-row blocks comes close to it (GPT-2's matrices: 2 times as fast on one thread, 2.7 times on two).
+Writing one token reads every weight once and computes little: it is as slow as the memory. PyTorch's
+matrix-vector product reads a (out, in) matrix at about half of the speed that a CPU's memory allows; the same
+product as a batch of row blocks comes close to it (GPT-2's matrices: 2 times as fast on one thread, 2.7 times
+on two).
 """
 
 import torch
@@ -26,7 +27,7 @@ def project(
         return F.linear(x, weight, bias)
     rows, width = weight.shape
     even = rows - rows % BLOCKS
-    column = x.reshape(1, width).t().expand(BLOCKS, width, 1)  # strides (0, 1, width) choose the faster routine
+    column = x.reshape(1, width).t().expand(BLOCKS, width, 1)  # these strides choose the routine
     y = torch.bmm(weight[:even].view(BLOCKS, -1, width), column).view(even)
     if even < rows:
         y = torch.cat((y, weight[even:] @ x.reshape(width)))

@@ -1,4 +1,4 @@
-"""Weights of `transformers` models in our classes: BERT, RoBERTa, GPT-2, Llama, BART and T5, checked key by key."""
+"""Weights of `transformers` models in our classes: six families, checked key by key."""
 
 import re
 from collections.abc import Mapping
@@ -17,12 +17,15 @@ __all__ = ["config_from_transformers", "load_transformers"]
 
 
 def load_transformers(source: nn.Module | Mapping[str, Tensor], hf_config: Any = None) -> nn.Module:
-    """An `Encoder`, `Decoder` or `EncoderDecoder` (in `eval()`) that computes what a `transformers` model computes.
+    """An `Encoder`, `Decoder` or `EncoderDecoder` (in `eval()`) that computes what a `transformers` model
+    computes.
 
-    `source` is such a model or its state dict, then with `hf_config`; weights are copied and keep their dtype. A BERT
-    without pooler gives an encoder without one. Unlike GPT-2's, BERT's and BART's own defaults, positions of a padded
-    batch are counted over its real tokens (as `transformers` does in `generate`), so padding changes nothing.
-    Raises ValueError naming the keys that are missing, extra or misshapen, or an option that is not supported.
+    `source` is such a model or its state dict, then with `hf_config`; weights are copied and keep their
+    dtype. A BERT without pooler gives an encoder without one. Unlike GPT-2's, BERT's and BART's own defaults,
+    positions of a padded batch are counted over its real tokens (as `transformers` does in `generate`), so
+    padding changes nothing.
+    Raises ValueError naming the keys that are missing, extra or misshapen, or an option that is not
+    supported.
 
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> theirs = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_positions=8, n_embd=4, n_layer=1, n_head=2))
@@ -49,7 +52,7 @@ def _as_found(config: TransformerConfig, family: str, state: Mapping[str, Tensor
         return replace(config, pooler="pooler.dense.weight" in state)
     if family == "bart":
         return replace(config, logits_bias="final_logits_bias" in state)
-    if family == "t5":  # transformers 5 ties 1.1's head too, and saves it without one; the original has its own
+    if family == "t5":  # transformers 5 ties even 1.1's head; the original has its own
         return replace(config, tie_embeddings=_same(state.get("lm_head.weight"), state.get("shared.weight")))
     return config
 
@@ -72,7 +75,7 @@ def _translate(state: Mapping[str, Tensor], family: str, model: nn.Module) -> di
     for ours, theirs in sources.items():
         parts = [state[key] for key in theirs if key in state]
         if family == "gpt2" and ours.startswith("stack.blocks"):
-            parts = [part.mT if part.ndim == 2 else part for part in parts]  # its Conv1D is a transposed Linear
+            parts = [part.mT if part.ndim == 2 else part for part in parts]  # Conv1D: Linear transposed
         if ours == "logits_bias":
             parts = [part.flatten() for part in parts]
         if len(parts) == len(theirs):

@@ -1,7 +1,7 @@
 """Where each of our matrices is found in a `transformers` state dict: one table per family.
 
-A table says `our module: (their modules, ...)`; several are laid on top of each other (query, key and value; gate and
-up). "{i}" runs over the layers. A weight's bias travels with it where our model has one.
+A table says `our module: (their modules, ...)`; several are laid on top of each other (query, key and value;
+gate and up). "{i}" runs over the layers. A weight's bias travels with it where our model has one.
 """
 
 Table = dict[str, tuple[str, ...]]
@@ -112,7 +112,10 @@ def t5(gated: bool) -> Table:
     }
 
 
-PREFIX = {"bert": "bert.", "roberta": "roberta.", "gpt2": "transformer.", "llama": "model.", "bart": "model.", "t5": ""}
+PREFIX = {
+    "bert": "bert.", "roberta": "roberta.", "gpt2": "transformer.", "llama": "model.", "bart": "model.",
+    "t5": "",
+}
 """What the class with a head puts before the names of its backbone."""
 
 COPIES = {
