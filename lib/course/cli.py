@@ -1,0 +1,67 @@
+"""The command line `course`: one subcommand per module, each of which adds its own parser.
+
+Exit codes: 0 all is well, 1 something failed (a notebook, a lint finding), 2 the command was wrong, 130 interrupted.
+The modules import heavy packages inside their functions, so that `course --help` answers at once.
+"""
+
+import argparse
+import signal
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+from lib import __version__
+from lib.course.errors import CourseError
+
+COMMANDS = {
+    "run": "run", "student": "student", "lint": "lint", "refresh": "refresh", "prepare": "prepare", "bench": "bench",
+    "train": "train", "audit": "audit", "report": "report", "offline": "sandbox",
+}  # fmt: skip
+"""Each command and the module of this room whose `add_parser(subparsers)` adds it, in the order of the help."""
+
+EXAMPLES = """examples:
+  course run                            execute every notebook, network blocked, into build/
+  course run 03 -p steps 20             one notebook, with a parameter changed
+  course run --jobs 2 --timeout 300     two at a time, five minutes each at most
+  course run --scheduler tcp://host:8786  the same work on a Dask cluster
+  course student                        write the student editions into work/
+  course lint                           hold the notebooks against the rules of the house
+  course refresh 03                     execute again and store the outputs
+  course audit                          recompute what the slides print
+
+`course COMMAND --help` tells more about one of them."""
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The command line: every subcommand, or `only` one, which spares the import of the others."""
+    parser = argparse.ArgumentParser(
+        prog="course",
+        description="An executable course on large language models: run it, check it, teach with it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command, module in COMMANDS.items():
+        if only in (None, command) and find_spec(f"lib.course.{module}"):
+            import_module(f"lib.course.{module}").add_parser(subparsers)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand and return the exit code; a `CourseError` becomes one line on stderr."""
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = build_parser(only=argv[0] if argv and argv[0] in COMMANDS else None).parse_args(argv)
+    # A plain `kill` must tidy up like Ctrl-C does: children stopped, nothing half-written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return arguments.func(arguments)
+    except CourseError as error:
+        print(f"course: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("course: interrupted; nothing is left half-written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `course lint | head`
+        sys.stderr.close()
+        return 1
