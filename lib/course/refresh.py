@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def with_outputs(notebook: "NotebookNode", executed: dict) -> "NotebookNode":
     fresh = copy.deepcopy(notebook)
     for cell, done in zip(fresh.cells, executed["cells"], strict=True):
         if cell.cell_type == "code":
-            cell.outputs = [nbformat.from_dict(output) for output in joined_streams(done["outputs"])]
+            cell.outputs = [nbformat.from_dict(_portable(output)) for output in joined_streams(done["outputs"])]
             cell.execution_count = done["execution_count"]
             cell.metadata.pop("execution", None)  # times that Jupyter records
     fresh.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
@@ -74,6 +75,14 @@ def joined_streams(outputs: list[dict]) -> list[dict]:
         else:
             joined.append(dict(output))
     return joined
+
+
+def _portable(output: dict) -> dict:
+    """A deliberate error without the frames of files, which name the folders of this machine."""
+    if output["output_type"] != "error":
+        return output
+    frames = [frame for frame in output["traceback"] if not re.match(r"(\x1b\[[0-9;]*m)*File\b", frame)]
+    return output | {"traceback": frames}
 
 
 def _store(path: Path, notebook: "NotebookNode") -> None:
