@@ -1,0 +1,78 @@
+"""The kill table says which exercises keep their promise, and which do not."""
+
+import argparse
+import csv
+
+import pytest
+
+import lib.exercises
+from lib.course import report
+from lib.course.errors import CourseError, UsageError
+from lib.exercises import Exercise, Misconception, case
+
+SOUND = Exercise(
+    "a.sound", ("C01", "T26"), 2, 5, lambda x: 2 * x, lambda g: [case("one", 1), case("three", 3)],
+    accepts=(lambda x: x + x,),
+    misconceptions=(Misconception("square", lambda x: x * x, "No."), Misconception("same", lambda x: x, "?")),
+)  # fmt: skip
+LEAKY = Exercise(
+    "b.leaky", ("C02",), 1, 3, lambda x: 2 * x, lambda g: [case("two", 2)],
+    accepts=(lambda x: x,),
+    misconceptions=(
+        Misconception("square", lambda x: x * x, "Two is too special."),
+        Misconception("half", lambda x: x // 2, "Half."),
+        Misconception("one", lambda x: 1, "One|or the other."),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """The command on two exercises."""
+    monkeypatch.setattr(lib.exercises, "all_exercises", lambda: {"a.sound": SOUND, "b.leaky": LEAKY})
+    parser = argparse.ArgumentParser()
+    report.add_parser(parser.add_subparsers())
+
+    def command(*words):
+        arguments = parser.parse_args(["report", *words])
+        return arguments.func(arguments)
+
+    return command
+
+
+def test_all_is_well(run, capsys):
+    assert run("--exercises", "a") == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["exercise", "slides", "points", "minutes", "accepted", "killed", "problems"]
+    assert row.split() == ["a.sound", "C01", "T26", "2", "5", "2/2", "2/2"]
+
+
+def test_what_goes_unnoticed_is_named(run, capsys):
+    assert run("--exercises") == 1
+    row = capsys.readouterr().out.splitlines()[2]
+    assert "1/2" in row and "1/3" in row and "right answer 1 fails" in row
+    assert "'square' passes" in row and "'one' is taken for 'half'" in row
+
+
+def test_files(run, tmp_path, capsys):
+    assert run("--exercises", "b.leaky", "b", "--out", str(tmp_path / "kills.csv")) == 1
+    with open(tmp_path / "kills.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["exercise"] for row in rows] == ["b.leaky"] and rows[0]["killed"] == "1/3"
+    run("--exercises", "--out", str(tmp_path / "kills.md"))
+    lines = (tmp_path / "kills.md").read_text().splitlines()
+    assert len(lines) == 4 and {line.count("|") for line in lines} == {8}
+    assert "2 exercises:" in capsys.readouterr().out
+
+
+def test_bad_input(run, monkeypatch, capsys):
+    with pytest.raises(UsageError, match="did you mean a.sound"):
+        run("--exercises", "a.sond")
+    with pytest.raises(UsageError, match="must end in .csv or .md"):
+        run("--exercises", "--out", "kills.txt")
+    with pytest.raises(SystemExit):
+        run()
+    assert "--exercises" in capsys.readouterr().err
+    monkeypatch.setattr(lib.exercises, "all_exercises", dict)
+    with pytest.raises(CourseError, match="no exercises yet"):
+        run("--exercises")
