@@ -1,0 +1,129 @@
+"""Real English text that comes with ordinary packages: `load_corpus("wikipedia")`, `load_corpus("python_docs")`."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lib import CACHE
+
+from .kept import made_once
+from .python_docs import python_topics
+from .wikipedia import wikipedia_articles
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One article or topic."""
+
+    title: str
+    text: str  # paragraphs, one a line in "wikipedia"; as printed by help() in "python_docs"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents in three splits, with where they come from."""
+
+    name: str
+    source: str
+    licence: str
+    splits: dict[str, tuple[Document, ...]]  # "train", "validation", "test"
+
+    def text(self, split: str) -> str:
+        """All documents of `split`, each with its title on a line of its own, an empty line between documents.
+
+        Raises ValueError for an unknown split.
+
+        >>> Corpus("c", "", "", {"train": (Document("A", "a."), Document("B", "b."))}).text("train")
+        'A\\na.\\n\\nB\\nb.'
+        """
+        if split not in self.splits:
+            raise ValueError(f"split must be one of {', '.join(self.splits)}, got {split!r}{_meant(split, self.splits)}")
+        return "\n\n".join(f"{document.title}\n{document.text}" for document in self.splits[split])
+
+
+@dataclass(frozen=True)
+class _Source:
+    recipe: str  # raise the number when the cleaning changes, so that old caches are made again
+    source: str
+    licence: str
+    read: Callable[[], list[tuple[str, str]]]
+
+
+_SOURCES = {
+    "wikipedia": _Source(
+        recipe="wikipedia/1",
+        source="English Wikipedia, the excerpt in gensim's test data",
+        licence="CC BY-SA (the authors of each article)",
+        read=wikipedia_articles,
+    ),
+    "python_docs": _Source(
+        recipe="python_docs/1",
+        source="The Python language reference, pydoc_data.topics of the standard library",
+        licence="PSF License Agreement",
+        read=python_topics,
+    ),
+}
+
+
+def load_corpus(name: str) -> Corpus:
+    """The corpus "wikipedia" or "python_docs", split by document into "train", "validation" and "test".
+
+    In documents and thousands of characters (Python 3.11; other versions have other topics):
+
+    ============  ===========  ===========  ===========
+    corpus        train        validation   test
+    ============  ===========  ===========  ===========
+    wikipedia     76 (1,973)   10 (166)     10 (248)
+    python_docs   45 (236)     6 (36)       6 (102)
+    ============  ===========  ===========  ===========
+
+    The split of a document is fixed by its title (see `split_documents`), so no document is in two splits, on any
+    machine. The text is cleaned once and kept under the cache folder; a damaged copy is noticed and made again.
+
+    Raises ValueError for an unknown name, ModuleNotFoundError if the text is not cached and gensim is missing.
+
+    >>> corpus = load_corpus("python_docs")
+    >>> corpus.splits["train"][0].title
+    'assert'
+    """
+    if name not in _SOURCES:
+        raise ValueError(f"corpus must be one of {', '.join(_SOURCES)}, got {name!r}{_meant(name, _SOURCES)}")
+    source = _SOURCES[name]
+    kept = made_once(CACHE / "corpora" / f"{name}.jsonl", source.recipe, lambda: _as_lines(source.read()))
+    documents = [Document(**json.loads(line)) for line in kept.splitlines()]
+    return Corpus(name, source.source, source.licence, split_documents(name, documents))
+
+
+def split_documents(name: str, documents: Sequence[Document]) -> dict[str, tuple[Document, ...]]:
+    """A tenth of the documents (rounded up) for test, a tenth for validation, the rest for training.
+
+    Documents are ranked by the SHA-256 of "name/title": the first tenth is test, the second validation. Within a
+    split they keep their order. Raises ValueError for fewer than three documents.
+
+    >>> parts = split_documents("c", [Document(title, "") for title in "abcdefghijkl"])
+    >>> {split: "".join(document.title for document in part) for split, part in parts.items()}
+    {'train': 'abcdgjkl', 'validation': 'fi', 'test': 'eh'}
+    """
+    if len(documents) < 3:
+        raise ValueError(f"documents must be at least 3, one for each split, got {len(documents)}")
+    ranked = sorted(documents, key=lambda document: hashlib.sha256(f"{name}/{document.title}".encode()).digest())
+    tenth = -(-len(documents) // 10)
+    held_out = {document.title: "test" for document in ranked[:tenth]}
+    held_out |= {document.title: "validation" for document in ranked[tenth : 2 * tenth]}
+    splits = {split: [] for split in SPLITS}
+    for document in documents:
+        splits[held_out.get(document.title, "train")].append(document)
+    return {split: tuple(part) for split, part in splits.items()}
+
+
+def _as_lines(documents: list[tuple[str, str]]) -> str:
+    return "".join(json.dumps({"title": title, "text": text}) + "\n" for title, text in documents)
+
+
+def _meant(name: object, known: dict[str, object]) -> str:
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

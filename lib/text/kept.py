@@ -1,0 +1,74 @@
+"""Text that is slow to make and quick to read again, kept under the cache with a checksum.
+
+A file begins with one line of JSON, the recipe by which the text was made and the SHA-256 of the text, and then the
+text. A damaged file is noticed by its checksum, an outdated one by its recipe; both are made again.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from lib.files import atomic_write, file_lock
+
+
+def made_once(path: Path, recipe: str, make: Callable[[], str]) -> str:
+    """The text kept at `path`, or else what `make()` returns, which is then kept there.
+
+    Processes side by side make it once: the others wait for the first. A damaged file is said so (UserWarning) and
+    made again; whatever `make` raises leaves no file behind.
+
+    Raises OSError if the folder of `path` cannot be written.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "kept.txt"
+    >>> made_once(path, "greeting/1", lambda: "hello"), made_once(path, "greeting/1", lambda: "never called")
+    ('hello', 'hello')
+    """
+    text = _read(path, recipe)
+    if text is not None:
+        return text
+    _need_folder(path.parent)
+    with file_lock(path):
+        text = _read(path, recipe, warn=True)  # another process may have made it while this one waited
+        if text is None:
+            text = make()
+            _write(path, recipe, text)
+    return text
+
+
+def _read(path: Path, recipe: str, warn: bool = False) -> str | None:
+    try:
+        head, _, body = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    try:
+        header = json.loads(head)
+        whole = header["sha256"] == hashlib.sha256(body).hexdigest()
+        same_recipe = header["recipe"] == recipe
+    except (ValueError, TypeError, KeyError):
+        whole = same_recipe = False
+    if whole:
+        return body.decode() if same_recipe else None
+    if warn:
+        warnings.warn(f"the cached file {path.name} is damaged; it is made again", stacklevel=4)
+    return None
+
+
+def _write(path: Path, recipe: str, text: str) -> None:
+    body = text.encode()
+    header = json.dumps({"recipe": recipe, "sha256": hashlib.sha256(body).hexdigest()})
+    with atomic_write(path, "wb") as file:
+        file.write(header.encode() + b"\n" + body)
+
+
+def _need_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise OSError(f"cannot write into {folder}: set COURSE_CACHE to a folder that can be written")

@@ -1,0 +1,77 @@
+"""Train a vocabulary from text: WordPiece as in BERT, byte-level BPE as in GPT-2."""
+
+from collections.abc import Iterable
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from .tokenizers import Tokenizer
+
+WORDPIECE_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+BPE_SPECIALS = ("<|endoftext|>", "<|pad|>")
+
+
+def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A lower-casing WordPiece tokenizer with BERT's special tokens, [PAD] 0 to [MASK] 4.
+
+    `vocab_size` counts special tokens and single characters too; a small text may give fewer pieces, and the
+    characters of the text are all kept even if they are more. The same texts give the same ids every time.
+
+    Raises ValueError if `texts` is empty or `vocab_size` does not exceed the special tokens, TypeError if a text is
+    no string.
+
+    >>> tokenizer = train_wordpiece(["a dog, a doge"], vocab_size=60)
+    >>> tokenizer.decode(tokenizer.encode("A dog!"))
+    'a dog [UNK]'
+    """
+    if vocab_size <= len(WORDPIECE_SPECIALS):
+        raise ValueError(f"vocab_size must exceed the {len(WORDPIECE_SPECIALS)} special tokens, got {vocab_size}")
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=list(WORDPIECE_SPECIALS), show_progress=False
+    )
+    backend.train_from_iterator(_strings(texts), trainer)
+    cls, sep = backend.token_to_id("[CLS]"), backend.token_to_id("[SEP]")
+    backend.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
+    return Tokenizer(backend)
+
+
+def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A byte-level BPE tokenizer, <|endoftext|> 0 and <|pad|> 1, that gives back any text exactly.
+
+    Every byte is in the vocabulary, so there is no unknown token and `decode(encode(text)) == text`. `vocab_size`
+    counts the 256 bytes and the 2 special tokens; a small text may give fewer. The same texts give the same ids.
+
+    Raises ValueError if `texts` is empty or `vocab_size` has no room for the bytes, TypeError if a text is no string.
+
+    >>> tokenizer = train_bpe(["low lower lowest"], vocab_size=262)
+    >>> tokenizer.decode(tokenizer.encode("Zürich, 日本"))
+    'Zürich, 日本'
+    """
+    smallest = 256 + len(BPE_SPECIALS)
+    if vocab_size < smallest:
+        raise ValueError(f"vocab_size must be at least {smallest} (256 bytes and the special tokens), got {vocab_size}")
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(BPE_SPECIALS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(_strings(texts), trainer)
+    return Tokenizer(backend)
+
+
+def _strings(texts: Iterable[str]) -> list[str]:
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    if not any(texts):
+        raise ValueError("texts must hold at least one text that is not empty")
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"texts must be strings, got {type(text).__name__}")
+    return texts
