@@ -1,0 +1,103 @@
+"""How a figure of this course looks, and how it is shown with the words that say what is to be seen on it."""
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "image.cmap": "Blues",
+}
+
+# Okabe and Ito's colours, ordered so that neighbours differ in lightness too; with a line style and a marker each,
+# so that curves can be told apart in grey.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def figure(
+    width: float = 7.0, height: float = 3.2, *, columns: int = 1, rows: int = 1, **axes
+) -> tuple[Figure, np.ndarray]:
+    """A figure of `width` × `height` inches in the course's style, with its axes in a flat array.
+
+    >>> fig, (left, right) = figure(columns=2)
+    >>> plt.close(fig)
+    """
+    with plt.rc_context(STYLE):
+        fig, grid = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False, **axes)
+    return fig, grid.ravel()
+
+
+def curve(ax: Axes, x, y, number: int, label: str, *, marker: bool = False, **line) -> None:
+    """Draw curve `number` with the colour, line style and (if asked) marker that belong to this number."""
+    if len(x) != len(y):
+        raise ValueError(f"x and y must be of one length, got {len(x)} and {len(y)}")
+    look = {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": LINES[number % len(LINES)],
+        "marker": MARKERS[number % len(MARKERS)] if marker else None,
+        "markersize": 5,
+    }
+    ax.plot(x, y, label=label, **(look | line))
+
+
+def heatmap(
+    ax: Axes, values, rows: list[str], columns: list[str], *, title: str = "", numbers: str | None = None, **image
+) -> AxesImage:
+    """A matrix as a picture with named rows (y) and columns (x); `numbers` is a format to write the values in.
+
+    Returns the image, for a colour bar. Raises ValueError when the names do not fit the matrix.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.shape != (len(rows), len(columns)):
+        raise ValueError(f"values must have shape ({len(rows)}, {len(columns)}) as the names, got {values.shape}")
+    picture = ax.imshow(values, aspect="auto", cmap="Blues", **image)
+    slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, columns)) > 3 else {}
+    ax.set_xticks(range(len(columns)), columns, **slant)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_title(title)
+    ax.grid(False)
+    if numbers:
+        middle = (picture.norm.vmin + picture.norm.vmax) / 2
+        for (i, j), v in np.ndenumerate(values):
+            ink = "white" if v > middle else "black"
+            ax.text(j, i, format(v, numbers), ha="center", va="center", fontsize=8, color=ink)
+    return picture
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Display `fig` and store `alt`, the words for those who cannot see it, with the output; then close it.
+
+    The picture's bytes depend on the figure alone, so a second run stores the same notebook. Raises ValueError
+    when `alt` says too little: it should tell what is to be seen, not name the figure.
+
+    >>> fig, _ = figure()
+    >>> show(fig, alt="plot")
+    Traceback (most recent call last):
+    ...
+    ValueError: alt must say in at least 20 characters what is to be seen, got 'plot'
+    """
+    from IPython.display import display
+
+    if len(alt.strip()) < 20:
+        plt.close(fig)
+        raise ValueError(f"alt must say in at least 20 characters what is to be seen, got {alt!r}")
+    with io.BytesIO() as buffer:
+        fig.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+        png = base64.b64encode(buffer.getvalue()).decode()
+    plt.close(fig)
+    display({"image/png": png, "text/plain": "<figure>"}, raw=True, metadata={"image/png": {"alt": alt}})

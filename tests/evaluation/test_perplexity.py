@@ -1,0 +1,52 @@
+import math
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from lib.evaluation import bits_per_byte, perplexity
+
+
+def table_model(generator, V=5):
+    scores = torch.randn(V, V, generator=generator)
+    return scores, lambda ids, attention_mask=None: scores[ids]
+
+
+def test_is_exp_of_the_mean_over_tokens_not_over_rows(generator):
+    scores, model = table_model(generator)
+    P = torch.softmax(scores.double(), dim=-1)
+    ids = torch.tensor([[0, 1, 2, 3], [4, 0, 0, 0], [2, 2, 1, 0]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]])
+    asked = [P[0, 1], P[1, 2], P[2, 3], P[4, 0], P[2, 2], P[2, 1]]
+    expected = math.exp(-sum(math.log(p) for p in asked) / 6)
+    for batch_size in (1, 2, 8):
+        assert perplexity(model, ids, mask, batch_size=batch_size) == pytest.approx(expected, rel=1e-5)
+    bits = -sum(math.log2(p) for p in asked)
+    assert bits_per_byte(model, ids, 12, mask) == pytest.approx(bits / 12, rel=1e-5)
+
+
+def test_equals_exp_of_the_loss_of_transformers(generator):
+    torch.manual_seed(0)
+    theirs = GPT2LMHeadModel(GPT2Config(vocab_size=30, n_positions=8, n_embd=16, n_layer=1, n_head=2)).eval()
+    ids = torch.randint(0, 30, (3, 8), generator=generator)
+    ours = perplexity(lambda ids, attention_mask=None: theirs(ids).logits, ids)
+    assert ours == pytest.approx(theirs(ids, labels=ids).loss.exp().item(), rel=1e-5)
+
+
+def test_two_to_the_entropy_in_bits_is_the_same_number(generator):
+    _, model = table_model(generator)
+    ids = torch.randint(0, 5, (2, 6), generator=generator)
+    assert 2 ** (bits_per_byte(model, ids, 10)) == pytest.approx(perplexity(model, ids), rel=1e-6)  # 10 tokens
+
+
+def test_bad_input(generator):
+    _, model = table_model(generator)
+    ids = torch.tensor([[0, 1, 2]])
+    with pytest.raises(ValueError, match="batch_size"):
+        perplexity(model, ids, batch_size=0)
+    with pytest.raises(ValueError, match="empty batch"):
+        perplexity(model, ids[:0])
+    with pytest.raises(ValueError, match="at least 2 tokens"):
+        perplexity(model, ids[:, :1])
+    with pytest.raises(ValueError, match="num_bytes"):
+        bits_per_byte(model, ids, 0)
