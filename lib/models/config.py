@@ -23,8 +23,8 @@ CHOICES = {
 
 POSITIVE = (
     "vocab_size", "d_model", "num_layers", "num_heads", "d_ff", "max_positions", "num_encoder_layers",
-    "num_kv_heads", "head_dim", "relative_buckets", "relative_max_distance", "norm_eps", "rope_theta", "embedding_scale",
-    "logit_scale", "init_std",
+    "num_kv_heads", "head_dim", "relative_buckets", "relative_max_distance", "norm_eps", "rope_theta",
+    "embedding_scale", "logit_scale", "init_std",
 )
 """Fields that must be above zero where they are given."""
 

@@ -37,7 +37,7 @@ def _bert(hf: Any, offset: int = 0) -> TransformerConfig:
         max_positions=hf.max_position_embeddings - offset, position_offset=offset,
         norm_position="post", norm_eps=hf.layer_norm_eps, embedding_norm=True, final_norm=False,
         activation=_activation(hf.hidden_act), type_vocab_size=hf.type_vocab_size, pooler=True,
-        dropout=hf.hidden_dropout_prob, init_std=hf.initializer_range, pad_id=hf.pad_token_id,
+        dropout=float(hf.hidden_dropout_prob), init_std=hf.initializer_range, pad_id=hf.pad_token_id,
     )
 
 
@@ -52,7 +52,7 @@ def _gpt2(hf: Any) -> TransformerConfig:
         architecture="decoder", vocab_size=hf.vocab_size, d_model=hf.n_embd, num_layers=hf.n_layer,
         num_heads=hf.n_head, d_ff=hf.n_inner or 4 * hf.n_embd, max_positions=hf.n_positions,
         norm_eps=hf.layer_norm_epsilon, activation=_activation(hf.activation_function),
-        scale_attention=hf.scale_attn_weights, tie_embeddings=hf.tie_word_embeddings, dropout=hf.resid_pdrop,
+        scale_attention=hf.scale_attn_weights, tie_embeddings=hf.tie_word_embeddings, dropout=float(hf.resid_pdrop),
         init_std=hf.initializer_range, pad_id=hf.pad_token_id,
     )
 
@@ -79,7 +79,7 @@ def _bart(hf: Any) -> TransformerConfig:
         num_heads=hf.decoder_attention_heads, d_ff=hf.decoder_ffn_dim,
         max_positions=hf.max_position_embeddings, norm_position="post", embedding_norm=True, final_norm=False,
         activation=_activation(hf.activation_function), position_offset=2, logits_bias=True,
-        embedding_scale=hf.d_model**0.5 if hf.scale_embedding else 1.0, dropout=hf.dropout,
+        embedding_scale=hf.d_model**0.5 if hf.scale_embedding else 1.0, dropout=float(hf.dropout),
         init_std=hf.init_std, pad_id=hf.pad_token_id,
     )
 
@@ -90,11 +90,12 @@ def _t5(hf: Any) -> TransformerConfig:
     return TransformerConfig(
         architecture="encoder_decoder", vocab_size=hf.vocab_size, d_model=hf.d_model,
         num_layers=hf.num_decoder_layers, num_encoder_layers=hf.num_layers,
-        num_heads=hf.num_heads, d_ff=hf.d_ff, head_dim=hf.d_kv, norm="rmsnorm", norm_eps=hf.layer_norm_epsilon, bias=False,
+        num_heads=hf.num_heads, d_ff=hf.d_ff, head_dim=hf.d_kv,
+        norm="rmsnorm", norm_eps=hf.layer_norm_epsilon, bias=False,
         activation=_activation(hf.dense_act_fn), gated=hf.is_gated_act,
         position="relative", relative_buckets=hf.relative_attention_num_buckets,
         relative_max_distance=hf.relative_attention_max_distance, tie_embeddings=tied,
-        logit_scale=hf.d_model**-0.5 if tied else 1.0, scale_attention=False, dropout=hf.dropout_rate,
+        logit_scale=hf.d_model**-0.5 if tied else 1.0, scale_attention=False, dropout=float(hf.dropout_rate),
         pad_id=hf.pad_token_id,
     )
 

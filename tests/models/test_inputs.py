@@ -1,0 +1,72 @@
+"""What models refuse before they compute, and how positions are counted."""
+
+import pytest
+import torch
+
+from lib.models.inputs import check_ids, check_length, read_mask, token_positions
+from tests.models import small
+
+
+@pytest.mark.parametrize("ids, message", [
+    (torch.zeros(0, 4, dtype=torch.long), r"input_ids is empty: shape \(0, 4\)"),
+    (torch.zeros(2, 0, dtype=torch.long), r"input_ids is empty: shape \(2, 0\)"),
+    (torch.tensor([1, 2]), r"shape \(batch, tokens\), got \(2,\)"),
+    (torch.tensor([[1, 40]]), r"input_ids contains 40, outside the vocabulary of 40 \(ids 0 to 39\)"),
+    (torch.tensor([[-1, 39]]), "input_ids contains -1, outside the vocabulary of 40"),
+])
+def test_ids_that_no_table_holds(ids, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        check_ids(ids, 40)
+
+
+@pytest.mark.parametrize("ids", [torch.tensor([[1.0]]), [[1, 2]], torch.tensor([[True]])])
+def test_ids_are_whole_numbers_in_a_tensor(ids, unchecked):
+    with pytest.raises(TypeError, match="input_ids must be a tensor of int64 or int32"):
+        check_ids(ids, 40)
+
+
+def test_the_edges_of_the_vocabulary_are_in_it():
+    check_ids(torch.tensor([[0, 39]]), 40)
+
+
+def test_the_context_may_be_filled_but_not_exceeded():
+    check_length(8, 8)
+    check_length(3, 8, past=5)
+    check_length(10**6, None)
+    with pytest.raises(ValueError, match="input_ids has 4 tokens after the 5 in the cache, more than the context of 8"):
+        check_length(4, 8, past=5)
+
+
+def test_a_mask_of_ones_is_no_mask():
+    assert read_mask(torch.ones(2, 3, dtype=torch.bool), 2, 3) is None
+    assert read_mask(small.LEFT, 2, 8).tolist() == small.LEFT.bool().tolist()
+
+
+@pytest.mark.parametrize("mask, message", [
+    (torch.ones(2, 3, dtype=torch.long), r"expected shape \(2, 4\), got \(2, 3\)"),
+    (torch.ones(1, 4, dtype=torch.long), r"expected shape \(2, 4\), got \(1, 4\)"),
+    (torch.tensor([[1, 1, 1, 1], [0, 0, 0, 0]]), "masks every token of row 1"),
+])
+def test_masks_that_do_not_fit(mask, message, unchecked):
+    with pytest.raises(ValueError, match=f"attention_mask .*{message}"):
+        read_mask(mask, 2, 4)
+
+
+def test_an_additive_mask_is_not_taken_for_a_boolean_one(unchecked):
+    with pytest.raises(TypeError, match="attention_mask must hold booleans or integers"):
+        read_mask(torch.zeros(2, 4), 2, 4)
+
+
+def test_positions_count_real_tokens_by_a_loop():
+    mask = torch.tensor([[0, 0, 1, 1, 0, 1], [1, 1, 1, 0, 0, 0]]).bool()
+    expected = []
+    for row in mask.tolist():
+        count = [sum(row[: i + 1]) for i in range(6)]
+        expected.append([max(c - 1, 0) for c in count])
+    for past in (0, 4):
+        got = token_positions(6 - past, past, mask, torch.device("cpu"))
+        assert got.tolist() == [row[past:] for row in expected]
+
+
+def test_positions_without_padding_go_on_after_the_cache():
+    assert token_positions(2, 3, None, torch.device("cpu")).tolist() == [[3, 4]]
