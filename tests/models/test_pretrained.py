@@ -134,9 +134,11 @@ def test_outputs_and_gradients_are_those_of_transformers(name, make, pair, side)
 def compare_gradients(ours, theirs):
     family = theirs.config.model_type
     for name, sources in GRADIENTS[family].items():
-        module = ours.get_submodule(name) if ours.get_submodule(name) is not None else None
+        if name == "output" and ours.output is None:
+            continue
+        module = ours.get_submodule(name)
         for kind in ("weight", "bias"):
-            if module is None or getattr(module, kind, None) is None:
+            if getattr(module, kind, None) is None:
                 continue
             parts = [theirs.get_submodule(source).get_parameter(kind).grad for source in sources]
             parts = [p.T if family == "gpt2" and "h." in sources[0] and p.ndim == 2 else p for p in parts]
@@ -186,7 +188,9 @@ def test_the_pooler_comes_along_or_is_absent():
 
 @torch.no_grad()
 def test_backbones_without_a_head_load_too():
-    torch.testing.assert_close(load_transformers(gpt2().transformer).hidden(IDS), gpt2().transformer(IDS)[0])
+    theirs = gpt2()
+    ours = load_transformers(theirs.transformer)
+    torch.testing.assert_close(ours.hidden(IDS), theirs.transformer(IDS)[0], atol=1e-5, rtol=0)
     theirs = bart()
     torch.testing.assert_close(load_transformers(theirs.model).hidden(IDS, TARGET),
                                theirs.model(input_ids=IDS, decoder_input_ids=TARGET)[0], atol=1e-5, rtol=0)
