@@ -1,6 +1,6 @@
 """Train a vocabulary from text: WordPiece as in BERT, byte-level BPE as in GPT-2."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -26,17 +26,35 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """
     if vocab_size <= len(WORDPIECE_SPECIALS):
         raise ValueError(f"vocab_size must exceed the {len(WORDPIECE_SPECIALS)} special tokens, got {vocab_size}")
-    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=list(WORDPIECE_SPECIALS), show_progress=False
-    )
-    backend.train_from_iterator(_strings(texts), trainer)
+    texts = _strings(texts)
+    letters = _wordpiece_vocabulary(texts, len(WORDPIECE_SPECIALS), WORDPIECE_SPECIALS)
+    inner = sorted(piece for piece in letters if piece.startswith("##"))
+    vocabulary = _wordpiece_vocabulary(texts, vocab_size, (*WORDPIECE_SPECIALS, *inner))
+    backend = _wordpiece(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.add_special_tokens(list(WORDPIECE_SPECIALS))
     cls, sep = backend.token_to_id("[CLS]"), backend.token_to_id("[SEP]")
     backend.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
     return Tokenizer(backend)
+
+
+def _wordpiece_vocabulary(texts: list[str], vocab_size: int, first: Sequence[str]) -> dict[str, int]:
+    """The trained vocabulary, in which the tokens `first` have the first ids.
+
+    The library numbers the letters within words ("##a") in an order that differs from run to run, and breaks ties
+    between merges by these numbers. So it is trained twice: once for the letters alone, once with them put in order.
+    """
+    backend = _wordpiece(models.WordPiece(unk_token="[UNK]"))
+    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(first), show_progress=False)
+    backend.train_from_iterator(texts, trainer)
+    return backend.get_vocab()
+
+
+def _wordpiece(model: models.WordPiece) -> tokenizers.Tokenizer:
+    backend = tokenizers.Tokenizer(model)
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    return backend
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
