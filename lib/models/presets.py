@@ -1,8 +1,8 @@
 """The models that the decks name and whose dimensions are public, as configurations.
 
-A preset is an architecture, not weights, and holds no choice of training: dropout is 0 everywhere. Build one on the
-meta device to count it without memory. Variants are one `dataclasses.replace` away: BERT with the 30,000 pieces of
-slide W10 is `replace(preset("bert-base"), vocab_size=30_000)`.
+A preset is an architecture, not weights, and holds no choice of training: dropout is 0 everywhere. Build one
+on the meta device to count it without memory. Variants are one `dataclasses.replace` away: BERT with the
+30,000 pieces of slide W10 is `replace(preset("bert-base"), vocab_size=30_000)`.
 
 Not here, because their makers published no dimensions: InstructGPT, ChatGPT and GPT-4 (slide C18).
 """
@@ -16,17 +16,18 @@ from lib.models.config import TransformerConfig
 
 # Devlin et al. 2018, section 3, and the released vocabulary of 30,522 pieces (slide W08; W10 says 30,000).
 _BERT = TransformerConfig(
-    architecture="encoder", vocab_size=30_522, d_model=768, num_layers=12, num_heads=12, d_ff=3072, max_positions=512,
-    norm_position="post", norm_eps=1e-12, embedding_norm=True, final_norm=False, type_vocab_size=2, pooler=True,
-    pad_id=0)
+    architecture="encoder", vocab_size=30_522, d_model=768, num_layers=12, num_heads=12, d_ff=3072,
+    max_positions=512, norm_position="post", norm_eps=1e-12, embedding_norm=True, final_norm=False,
+    type_vocab_size=2, pooler=True, pad_id=0)
 
-# Liu et al. 2019, appendix A: BERT's sizes with 50,265 byte-level pieces; positions count from pad_id + 1 = 2.
+# Liu et al. 2019, appendix A: BERT's sizes with 50,265 byte-level pieces; positions count from pad_id + 1 =
+# 2.
 _ROBERTA = replace(_BERT, vocab_size=50_265, norm_eps=1e-5, position_offset=2, type_vocab_size=1, pad_id=1)
 
 # Radford et al. 2018, section 4.1: 40,000 merges, which with the 478 basic and special tokens make 40,478.
 _GPT1 = TransformerConfig(
-    architecture="decoder", vocab_size=40_478, d_model=768, num_layers=12, num_heads=12, d_ff=3072, max_positions=512,
-    norm_position="post", final_norm=False, activation="gelu_tanh")
+    architecture="decoder", vocab_size=40_478, d_model=768, num_layers=12, num_heads=12, d_ff=3072,
+    max_positions=512, norm_position="post", final_norm=False, activation="gelu_tanh")
 
 # Radford et al. 2019, section 2.3 and table 2: norms before the sublayers and one at the end, 1024 tokens.
 _GPT2 = replace(_GPT1, vocab_size=50_257, max_positions=1024, norm_position="pre", final_norm=True)
@@ -34,14 +35,14 @@ _GPT2 = replace(_GPT1, vocab_size=50_257, max_positions=1024, norm_position="pre
 # Touvron et al. 2023a, section 2.2: RMSNorm, SwiGLU, rotary positions, no biases, 32,000 pieces.
 _LLAMA1 = TransformerConfig(
     architecture="decoder", vocab_size=32_000, d_model=4096, num_layers=32, num_heads=32, d_ff=11_008,
-    max_positions=2048, norm="rmsnorm", norm_eps=1e-6, activation="silu", gated=True, bias=False, position="rotary",
-    tie_embeddings=False)
+    max_positions=2048, norm="rmsnorm", norm_eps=1e-6, activation="silu", gated=True, bias=False,
+    position="rotary", tie_embeddings=False)
 
 # Touvron et al. 2023b, table 1: 4096 tokens, grouped-query attention in 34B and 70B.
 _LLAMA2 = replace(_LLAMA1, max_positions=4096, norm_eps=1e-5)
 
-# Slide C28, which is table 3 of Dubey et al. 2024 and says V = 128,000. The released files have 128,256 rows, 256 of
-# them for special tokens. 8192 tokens is the context before it was extended (section 3.4.2).
+# Slide C28, which is table 3 of Dubey et al. 2024 and says V = 128,000. The released files have 128,256 rows,
+# 256 of them for special tokens. 8192 tokens is the context before it was extended (section 3.4.2).
 _LLAMA3 = replace(_LLAMA2, vocab_size=128_000, max_positions=8192, num_kv_heads=8, rope_theta=500_000.0)
 
 # Lewis et al. 2020, section 2.1, and the released checkpoints for the vocabulary and the positions' offset.
@@ -50,8 +51,9 @@ _BART = TransformerConfig(
     max_positions=1024, norm_position="post", embedding_norm=True, final_norm=False, position_offset=2,
     logits_bias=True, pad_id=1)
 
-# Raffel et al. 2020, sections 2.1 and 3.1.1: relative biases, no biases, scores not scaled, 32,000 pieces padded with
-# sentinels and fill to 32,128. The final hidden vector is scaled because the output layer is the embedding.
+# Raffel et al. 2020, sections 2.1 and 3.1.1: relative biases, no biases, scores not scaled, 32,000 pieces
+# padded with sentinels and fill to 32,128. The final hidden vector is scaled because the output layer is the
+# embedding.
 _T5 = TransformerConfig(
     architecture="encoder_decoder", vocab_size=32_128, d_model=768, num_layers=12, num_heads=12, d_ff=3072,
     head_dim=64, norm="rmsnorm", norm_eps=1e-6, activation="relu", bias=False, position="relative",
@@ -61,7 +63,9 @@ _T5 = TransformerConfig(
 _T5_1_1 = replace(_T5, activation="gelu_tanh", gated=True, tie_embeddings=False, logit_scale=1.0)
 
 
-def _sized(family: TransformerConfig, width: int, layers: int, heads: int, d_ff: int, **more) -> TransformerConfig:
+def _sized(
+    family: TransformerConfig, width: int, layers: int, heads: int, d_ff: int, **more
+) -> TransformerConfig:
     return replace(family, d_model=width, num_layers=layers, num_heads=heads, d_ff=d_ff, **more)
 
 
@@ -78,16 +82,16 @@ PRESETS: dict[str, TransformerConfig] = {
     "bert-large": _sized(_BERT, 1024, 24, 16, 4096),
     "roberta-base": _ROBERTA,  # Liu et al. 2019; slides C05, T43
     "roberta-large": _sized(_ROBERTA, 1024, 24, 16, 4096),
-    "distilbert": replace(_BERT, num_layers=6, type_vocab_size=0, pooler=False),  # Sanh et al. 2019, section 3; T43
+    "distilbert": replace(_BERT, num_layers=6, type_vocab_size=0, pooler=False),  # Sanh et al. 2019; T43
     "minilm-l6": _sized(_BERT, 384, 6, 12, 1536),  # all-MiniLM-L6-v2's config.json; Wang et al. 2020
     "gpt-1": _GPT1,  # Radford et al. 2018, section 4.1; slide C18
     "gpt-2": _GPT2,  # Radford et al. 2019, table 2; slide C18 (heads: the released files)
     "gpt-2-medium": _gpt(1024, 24, 16),
     "gpt-2-large": _gpt(1280, 36, 20),
     "gpt-2-xl": _gpt(1600, 48, 25),
-    # Brown et al. 2020, table 2.1; slide C27. Two of its rows contradict themselves, and no model could be built from
-    # them: XL prints 24 heads of 128 for a width of 2048 (16 are), 13B a width of 5140 for 40 heads of 128 (5120 is).
-    # The sparse layers that alternate with dense ones hold the same parameters.
+    # Brown et al. 2020, table 2.1; slide C27. Two of its rows contradict themselves, and no model could be
+    # built from them: XL prints 24 heads of 128 for a width of 2048 (16 are), 13B a width of 5140 for 40
+    # heads of 128 (5120 is). The sparse layers that alternate with dense ones hold the same parameters.
     "gpt-3-small": _gpt(768, 12, 12, 2048),
     "gpt-3-medium": _gpt(1024, 24, 16, 2048),
     "gpt-3-large": _gpt(1536, 24, 16, 2048),
@@ -108,8 +112,8 @@ PRESETS: dict[str, TransformerConfig] = {
     "llama-3-70b": _sized(_LLAMA3, 8192, 80, 64, 28_672),
     "llama-3-405b": _sized(_LLAMA3, 16_384, 126, 128, 53_248),
     "smollm2-135m": _sized(  # Ben Allal et al. 2025; the numbers are those in the packaged GGUF file
-        _LLAMA2, 576, 30, 9, 1536, vocab_size=49_152, max_positions=8192, num_kv_heads=3, rope_theta=100_000.0,
-        tie_embeddings=True),
+        _LLAMA2, 576, 30, 9, 1536, vocab_size=49_152, max_positions=8192, num_kv_heads=3,
+        rope_theta=100_000.0, tie_embeddings=True),
     "bart-base": _BART,  # Lewis et al. 2020, section 2.1; slides C05, T43
     "bart-large": _sized(_BART, 1024, 12, 16, 4096),
     "t5-small": _t5(512, 6, 8, 2048),  # Raffel et al. 2020, section 3.7; slides C05, T43
