@@ -6,5 +6,42 @@ from lib.models.count import count_parameters
 from lib.models.decoder import Decoder
 from lib.models.encoder import Encoder
 from lib.models.encoder_decoder import EncoderDecoder
+from lib.models.heads import (
+    MaskedLM,
+    MLMHead,
+    RewardModel,
+    SequenceClassifier,
+    Span,
+    SpanExtractor,
+    TokenClassifier,
+    first_real_token,
+    last_real_token,
+)
+from lib.models.packaged import load_minilm, load_smollm2
+from lib.models.presets import PRESETS, preset
+from lib.models.small import SmallModel, load_small, save_small
 
-__all__ = ["Decoder", "Encoder", "EncoderDecoder", "KVCache", "TransformerConfig", "count_parameters"]
+__all__ = [
+    "Decoder",
+    "Encoder",
+    "EncoderDecoder",
+    "KVCache",
+    "MLMHead",
+    "MaskedLM",
+    "PRESETS",
+    "RewardModel",
+    "SequenceClassifier",
+    "SmallModel",
+    "Span",
+    "SpanExtractor",
+    "TokenClassifier",
+    "TransformerConfig",
+    "count_parameters",
+    "first_real_token",
+    "last_real_token",
+    "load_minilm",
+    "load_small",
+    "load_smollm2",
+    "preset",
+    "save_small",
+]
