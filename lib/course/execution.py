@@ -22,6 +22,9 @@ from lib.course.errors import CourseError, UsageError
 BUDGET_SECONDS = 60.0
 BUDGET_BYTES = 2 * 10**9
 
+SCHEDULER_SECONDS = 10.0  # how long a Dask scheduler may take to answer
+WORKER = [sys.executable, "-m", "lib.course.worker"]
+
 _running: set[subprocess.Popen] = set()
 """The workers of this process, to be stopped when it is interrupted."""
 
@@ -89,7 +92,7 @@ def _run_worker(folder: Path, timeout: float) -> bool:
     }
     with open(folder / "log", "wb") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "lib.course.worker", str(folder)],
+            [*WORKER, str(folder)],
             stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT, env=environment, start_new_session=True,
         )  # fmt: skip
         _running.add(worker)
@@ -180,6 +183,6 @@ def _dask_client(scheduler: str):
     except ImportError:
         raise CourseError("--scheduler needs Dask: pip install -e '.[cluster]'") from None
     try:
-        return Client(scheduler, timeout=10)
+        return Client(scheduler, timeout=SCHEDULER_SECONDS)
     except (OSError, ValueError) as error:
         raise CourseError(f"no Dask scheduler answers at {scheduler}: {error}") from None

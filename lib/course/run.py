@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lib import ROOT
 from lib.course import notebooks
-from lib.course.errors import CourseError
+from lib.course.errors import CourseError, UsageError
 from lib.course.execution import BUDGET_BYTES, BUDGET_SECONDS, Job, Outcome, execute, open_executor
 from lib.files import atomic_write
 
@@ -47,12 +47,14 @@ def add_parser(subparsers) -> None:
 def add_execution_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that executes notebooks."""
     parser.add_argument("--jobs", type=int, help="how many at a time (default: as cores and memory allow)")
-    parser.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for one notebook (600)")
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds for one notebook (600)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Execute what was asked for; 0 if all went well."""
+    if arguments.timeout <= 0:
+        raise UsageError(f"--timeout must be more than 0 seconds, got {arguments.timeout:g}")
     jobs, failed = _prepare(arguments)
     outcomes = []
     with open_executor(arguments.jobs, arguments.scheduler) as executor:

@@ -1,0 +1,92 @@
+"""The command line itself: help, exit codes, errors of one line."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from lib import ROOT, __version__
+from lib.course import cli
+from lib.course.errors import CourseError, UsageError
+
+HEAVY = ("torch", "transformers", "papermill", "nbformat", "pandas", "matplotlib", "distributed", "gensim")
+
+
+def course(*arguments):
+    command = [sys.executable, "-m", "lib.course", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """A parser with one command, `do`, that calls what the test gives it."""
+    def make(action):
+        parser = argparse.ArgumentParser()
+        parser.set_defaults(func=lambda arguments: action())
+        monkeypatch.setattr(cli, "build_parser", lambda only: parser)
+    return make
+
+
+def test_every_command_is_there():
+    found = cli.build_parser()._subparsers._group_actions[0].choices
+    assert list(found) == list(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help_and_a_function(name):
+    parser = cli.build_parser(only=name)._subparsers._group_actions[0].choices[name]
+    assert parser.description and callable(parser.get_default("func"))
+
+
+def test_help_shows_examples_and_imports_nothing_heavy():
+    code = (
+        "import sys, contextlib, lib.course.cli as cli\n"
+        "with contextlib.suppress(SystemExit): cli.main(['--help'])\n"
+        f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60).stdout
+    assert "examples:" in shown and "course run 03 -p steps 20" in shown
+    assert shown.splitlines()[-1] == "heavy: []"
+
+
+def test_version_and_module_form():
+    assert course("--version").stdout == f"course {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("run", "--jobs", "many"), ("run", "-p", "steps")])
+def test_a_wrong_command_is_exit_code_2(arguments):
+    done = course(*arguments)
+    assert done.returncode == 2 and "usage: course" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("error, code", [(CourseError("no corpus"), 1), (UsageError("no corpus"), 2)])
+def test_an_error_for_the_user_is_one_line(command, capsys, error, code):
+    def fail():
+        raise error
+    command(fail)
+    assert cli.main([]) == code
+    assert capsys.readouterr().err == "course: no corpus\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_is_130(command, capsys, number):
+    def wait():
+        threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
+        threading.Event().wait(10)
+    before = signal.getsignal(signal.SIGTERM)
+    command(wait)
+    try:
+        assert cli.main([]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_defect_of_ours_keeps_its_traceback(command):
+    command(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main([])

@@ -1,0 +1,12 @@
+"""Every lecture keeps the rules of the house."""
+
+import pytest
+
+from lib.course import notebooks
+from lib.course.lint import lint_file
+
+
+@pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)
+def test_the_linter_finds_nothing(path):
+    errors = [str(finding) for finding in lint_file(path) if not finding.warning]
+    assert not errors, "\n".join(errors)
