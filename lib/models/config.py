@@ -150,7 +150,7 @@ class TransformerConfig:
 
     def _check_relative(self) -> None:
         # Half of a direction's buckets are exact, half logarithmic; an encoder has two directions.
-        if self.relative_buckets < 4 or self.relative_buckets % 4:
+        if self.relative_buckets % 4:
             raise ValueError(f"relative_buckets must be a multiple of 4, got {self.relative_buckets}")
         if self.relative_max_distance <= self.relative_buckets // 2:
             raise ValueError(f"relative_max_distance={self.relative_max_distance} must exceed half of "

@@ -10,22 +10,21 @@ from torch import Tensor, nn
 
 from lib.models.config import TransformerConfig
 from lib.models.count import MODELS
+from lib.models.heads import MaskedLM
 from lib.models.pretrained_configs import config_from_transformers
-from lib.models.pretrained_maps import BART, BERT, CONSTANTS, COPIES, GPT2, LLAMA, PREFIX, Table, t5
+from lib.models.pretrained_maps import BART, BERT, CONSTANTS, COPIES, GPT2, LLAMA, MLM_HEAD, PREFIX, Table, t5
 
 __all__ = ["config_from_transformers", "load_transformers"]
 
 
 def load_transformers(source: nn.Module | Mapping[str, Tensor], hf_config: Any = None) -> nn.Module:
-    """An `Encoder`, `Decoder` or `EncoderDecoder` (in `eval()`) that computes what a `transformers` model
-    computes.
+    """Our model, in `eval()`, that computes what a model of `transformers` computes.
 
-    `source` is such a model or its state dict, then with `hf_config`; weights are copied and keep their
-    dtype. A BERT without pooler gives an encoder without one. Unlike GPT-2's, BERT's and BART's own defaults,
-    positions of a padded batch are counted over its real tokens (as `transformers` does in `generate`), so
-    padding changes nothing.
-    Raises ValueError naming the keys that are missing, extra or misshapen, or an option that is not
-    supported.
+    `source` is such a model or its state dict, then with `hf_config`; weights are copied and keep their dtype.
+    The result is an `Encoder`, `Decoder` or `EncoderDecoder`, or a `MaskedLM` where a BERT or RoBERTa has such a
+    head; a BERT without pooler gives an encoder without one. Unlike in their `forward`, positions of a padded
+    batch are counted over its real tokens (as their `generate` does), so that padding changes nothing.
+    Raises ValueError naming the keys that are missing, extra or misshapen, or an unsupported option.
 
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> theirs = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_positions=8, n_embd=4, n_layer=1, n_head=2))
@@ -40,7 +39,8 @@ def load_transformers(source: nn.Module | Mapping[str, Tensor], hf_config: Any =
     state = {key.removeprefix(PREFIX[family]): tensor for key, tensor in state.items()}
     config = _as_found(config, family, state)
     with torch.device("meta"):
-        model = MODELS[config.architecture](config)
+        kind = MaskedLM if _has_mlm_head(config, family, state) else MODELS[config.architecture]
+        model = kind(config)
     weights = _translate(state, family, model)
     model.load_state_dict(weights, assign=True)
     return model.eval()
@@ -57,6 +57,14 @@ def _as_found(config: TransformerConfig, family: str, state: Mapping[str, Tensor
     return config
 
 
+def _has_mlm_head(config: TransformerConfig, family: str, state: Mapping[str, Tensor]) -> bool:
+    if not state.keys() & {f"{place}.bias" for place in MLM_HEAD.get(family, {}).get("head", ())}:
+        return False
+    if family == "roberta" and config.activation != "gelu":  # its head knows no other, ours follows config
+        raise ValueError(f"a RoBERTa head with the activation {config.activation!r} is not supported: only gelu")
+    return True
+
+
 def _same(copy: Tensor | None, original: Tensor | None) -> bool:
     if copy is None or original is None:
         return True
@@ -66,7 +74,7 @@ def _same(copy: Tensor | None, original: Tensor | None) -> bool:
 def _translate(state: Mapping[str, Tensor], family: str, model: nn.Module) -> dict[str, Tensor]:
     """Our state dict out of theirs; every key on either side is accounted for, or named in an error."""
     wanted = model.state_dict()
-    sources = _sources(_table(family, model.config), wanted)
+    sources = _sources(_table(family, model), wanted)
     used = {key for keys in sources.values() for key in keys}
     problems = [f"missing {key}" for key in sorted(used - state.keys())]
     for key in sorted(state.keys() - used):
@@ -87,9 +95,11 @@ def _translate(state: Mapping[str, Tensor], family: str, model: nn.Module) -> di
     return {ours: torch.cat(parts) for ours, parts in weights.items()}  # cat copies, also a single part
 
 
-def _table(family: str, config: TransformerConfig) -> Table:
+def _table(family: str, model: nn.Module) -> Table:
     if family == "t5":
-        return t5(config.gated)
+        return t5(model.config.gated)
+    if isinstance(model, MaskedLM):
+        return {f"encoder.{ours}": theirs for ours, theirs in BERT.items()} | MLM_HEAD[family]
     return {"bert": BERT, "roberta": BERT, "gpt2": GPT2, "llama": LLAMA, "bart": BART}[family]
 
 

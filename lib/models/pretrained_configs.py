@@ -52,8 +52,8 @@ def _gpt2(hf: Any) -> TransformerConfig:
         architecture="decoder", vocab_size=hf.vocab_size, d_model=hf.n_embd, num_layers=hf.n_layer,
         num_heads=hf.n_head, d_ff=hf.n_inner or 4 * hf.n_embd, max_positions=hf.n_positions,
         norm_eps=hf.layer_norm_epsilon, activation=_activation(hf.activation_function),
-        scale_attention=hf.scale_attn_weights, tie_embeddings=hf.tie_word_embeddings, dropout=float(hf.resid_pdrop),
-        init_std=hf.initializer_range, pad_id=hf.pad_token_id,
+        scale_attention=hf.scale_attn_weights, tie_embeddings=hf.tie_word_embeddings,
+        dropout=float(hf.resid_pdrop), init_std=hf.initializer_range, pad_id=hf.pad_token_id,
     )
 
 

@@ -24,6 +24,15 @@ BERT: Table = {
     "pooler": ("pooler.dense",),
 }
 
+MLM_HEAD: dict[str, Table] = {
+    "bert": {
+        "head.dense": ("cls.predictions.transform.dense",),
+        "head.norm": ("cls.predictions.transform.LayerNorm",),
+        "head": ("cls.predictions",),
+    },
+    "roberta": {"head.dense": ("lm_head.dense",), "head.norm": ("lm_head.layer_norm",), "head": ("lm_head",)},
+}
+
 GPT2: Table = {
     "tokens": ("wte",),
     "inputs.positions": ("wpe",),

@@ -24,8 +24,8 @@ def test_what_is_left_out_follows_from_the_rest():
 
 
 @pytest.mark.parametrize("name, value", [
-    ("architecture", "encoder-decoder"), ("norm", "batchnorm"), ("norm_position", "middle"), ("activation", "tanh"),
-    ("position", "alibi"), ("attention", "flash"),
+    ("architecture", "encoder-decoder"), ("norm", "batchnorm"), ("norm_position", "middle"),
+    ("activation", "tanh"), ("position", "alibi"), ("attention", "flash"),
 ])
 def test_a_choice_that_is_none_names_the_field_and_the_choices(name, value):
     with pytest.raises(ValueError, match=rf"{name} must be one of .*, got '{value}'"):

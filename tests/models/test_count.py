@@ -8,8 +8,8 @@ from tests.models import small
 
 BERT = dict(architecture="encoder", vocab_size=30_522, max_positions=512, type_vocab_size=2, pooler=True,
             embedding_norm=True, final_norm=False, norm_position="post")
-LLAMA3 = dict(architecture="decoder", vocab_size=128_000, norm="rmsnorm", bias=False, gated=True, activation="silu",
-              position="rotary", tie_embeddings=False, num_kv_heads=8)
+LLAMA3 = dict(architecture="decoder", vocab_size=128_000, norm="rmsnorm", bias=False, gated=True,
+              activation="silu", position="rotary", tie_embeddings=False, num_kv_heads=8)
 GPT2 = dict(architecture="decoder", vocab_size=50_257, max_positions=1024)
 
 
@@ -27,8 +27,9 @@ def test_published_counts(fields, width, layers, heads, inner, expected):
 
 
 def test_a_model_and_its_configuration_agree():
-    for cls, config in ((Encoder, small.encoder(pooler=True)), (Decoder, small.llama()), (Decoder, small.decoder()),
-                        (EncoderDecoder, small.seq2seq()), (EncoderDecoder, small.seq2seq(logits_bias=True))):
+    cases = ((Encoder, small.encoder(pooler=True)), (Decoder, small.llama()), (Decoder, small.decoder()),
+             (EncoderDecoder, small.seq2seq()), (EncoderDecoder, small.seq2seq(logits_bias=True)))
+    for cls, config in cases:
         assert count_parameters(cls(config)) == count_parameters(config) > 0
 
 

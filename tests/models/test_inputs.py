@@ -33,7 +33,7 @@ def test_the_context_may_be_filled_but_not_exceeded():
     check_length(8, 8)
     check_length(3, 8, past=5)
     check_length(10**6, None)
-    with pytest.raises(ValueError, match="input_ids has 4 tokens after the 5 in the cache, more than the context of 8"):
+    with pytest.raises(ValueError, match="has 4 tokens after the 5 in the cache, more than the context of 8"):
         check_length(4, 8, past=5)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.models import Decoder, Encoder
+from lib.models.attention import AttentionContext
 from lib.models.layers import Block, FeedForward, InputLayer, make_norm
 from lib.models.linear import BLOCKS, Linear, project
 from tests.models import small
@@ -40,16 +41,13 @@ def test_feed_forward_by_its_formula(name, formula, gated):
 
 
 def test_pre_and_post_norm_differ_in_where_the_norm_stands():
-    from lib.models.attention import AttentionContext
-
     for place in ("pre", "post"):
         block = small.shaken(Block(small.decoder(norm_position=place), 0))
-        attend = lambda x, block=block: block.attention(x, AttentionContext())  # noqa: E731
         if place == "pre":
-            middle = X + attend(block.attention_norm(X))
+            middle = X + block.attention(block.attention_norm(X), AttentionContext())
             expected = middle + block.feed_forward(block.feed_forward_norm(middle))
         else:
-            middle = block.attention_norm(X + attend(X))
+            middle = block.attention_norm(X + block.attention(X, AttentionContext()))
             expected = block.feed_forward_norm(middle + block.feed_forward(middle))
         torch.testing.assert_close(block(X, AttentionContext()), expected)
 
@@ -80,8 +78,7 @@ def test_dropout_acts_in_training_only_and_on_every_path():
     layer = InputLayer(config).train()
     assert (layer(torch.ones(2, 5, 16), torch.arange(5)[None]) == 0).float().mean() > 0.3
     block = Block(config, 0).train()
-    from lib.models.attention import AttentionContext
-    with torch.no_grad():  # a branch that adds 1 everywhere: dropped at half of the places, doubled at the others
+    with torch.no_grad():  # a branch that adds 1 everywhere: dropped at one half, doubled at the other
         block.feed_forward.down.weight.zero_(), block.feed_forward.down.bias.fill_(1)
         block.attention.output.weight.zero_(), block.attention.output.bias.zero_()
         assert set((block(X, AttentionContext()) - X).round(decimals=4).unique().tolist()) == {0.0, 2.0}
@@ -96,7 +93,8 @@ def test_the_short_cut_of_one_row_is_the_linear_map(rows, width, bias, dims):
     with torch.no_grad():
         got = layer(x)
     assert got.shape == x.shape[:-1] + (rows,)
-    torch.testing.assert_close(got, torch.nn.functional.linear(x, layer.weight, layer.bias), atol=1e-5, rtol=1e-5)
+    expected = torch.nn.functional.linear(x, layer.weight, layer.bias)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_the_short_cut_is_taken_for_one_row_and_no_other(monkeypatch):
