@@ -40,7 +40,7 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """The texts of `COLUMNS`."""
         claim = self.claim
-        figures = (show(claim.value), self.recomputed, claim.unit)
+        figures = (claim.text, self.recomputed, claim.unit)
         return (claim.id, claim.slide, claim.printed, *figures, self.verdict, self.remark)
 
 
@@ -116,8 +116,9 @@ def as_table(rows: list[Row]) -> str:
     colours = sys.stdout.isatty()
     console = Console(file=io.StringIO(), force_terminal=colours, width=None if colours else 120)
     table = Table(box=None, pad_edge=False, show_lines=False)
-    for column in ("id", "slide", "printed", "recomputed", "verdict", "remark"):
-        table.add_column(column, no_wrap=column in ("id", "verdict"))
+    widths = {"id": 4, "slide": 7, "printed": None, "recomputed": 24, "verdict": 9, "remark": None}
+    for column, width in widths.items():
+        table.add_column(column, max_width=width)
     for row in rows:
         claim, unit = row.claim, f" {row.claim.unit}" if row.recomputed and row.claim.unit else ""
         verdict = Text(row.verdict + ("" if row.agrees else " !"), style=COLOURS[row.verdict])

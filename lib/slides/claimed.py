@@ -60,8 +60,9 @@ class Claim:
     @cached_property
     def verdict(self) -> str:
         """`exact`, `rounded` or `erratum`, out of the computation."""
+        recomputed = self.recomputed
         try:
-            return judge(read_printed(self.text), self.recomputed, tolerance=self.tolerance)
+            return judge(read_printed(self.text), recomputed, tolerance=self.tolerance)
         except (TypeError, ValueError) as error:
             raise type(error)(f"claim {self.id}: {error}") from error
 
@@ -80,9 +81,10 @@ class Claim:
     def __repr__(self) -> str:
         lines = [f"{self.id} (slide {', '.join(self.slides)}): {self.verdict}",
                  f"  printed     {self.printed}",
-                 f"  value       {show(self.value)} {self.unit}".rstrip(),
+                 f"  value       {self.text} {self.unit}".rstrip(),
                  f"  recomputed  {show(self.recomputed)} {self.unit}".rstrip()]
-        return "\n".join(lines + [f"  {'':10}  {words}" for words in (self.detail, self.note) if words])
+        remarks = {"measured": self.detail, "note": self.note}
+        return "\n".join(lines + [f"  {name:10}  {words}" for name, words in remarks.items() if words])
 
 
 def read_claims(path: Path = DIRECTORY / "claims.csv") -> dict[str, Claim]:

@@ -40,9 +40,7 @@ def load_table(name: str, *, directory: Path = DIRECTORY) -> pandas.DataFrame:
         [_read(cell, column, f"{path.name}, line {line}") for cell, column in zip(row, columns)]
         for line, row in read_csv(path, [column.name for column in columns])
     ]
-    frame = pandas.DataFrame(rows, columns=[column.name for column in columns])
-    numbers = {column.name: "float64" for column in columns if column.kind == "number"}
-    return frame.astype(numbers)  # a column whose cells are all empty would be one of objects
+    return pandas.DataFrame(rows, columns=[column.name for column in columns])
 
 
 def read_csv(path: Path, header: list[str]) -> list[tuple[int, list[str]]]:

@@ -78,7 +78,7 @@ def same_maximum() -> Measured:
 def printed_denominator_normalises() -> Measured:
     """Whether C09's probabilities of all words at one position sum to 1."""
     generator = torch.Generator().manual_seed(0)
-    words, hidden = (0.2 * torch.randn(50, 16, dtype=torch.float64, generator=generator) for _ in range(2))
+    words, hidden = (0.5 * torch.randn(50, 16, dtype=torch.float64, generator=generator) for _ in range(2))
     scores = (words @ hidden[0]).exp()  # exp(x_i . h_t) for t = 0 and every word i
     as_printed = float(scores.sum() / (words * hidden).sum(dim=-1).exp().sum())  # sum of exp(x_i . h_i)
     corrected = float((scores / scores.sum()).sum())

@@ -55,13 +55,13 @@ def gpt1() -> int:
 @recompute("C18b")
 def gpt2_xl() -> int:
     """GPT-2, the largest of four, from its layers."""
-    return count_parameters(preset("gpt2-xl"))
+    return count_parameters(preset("gpt-2-xl"))
 
 
 @recompute("C18c")
 def gpt3() -> int:
     """GPT-3 from its layers."""
-    return count_parameters(preset("gpt3-175b"))
+    return count_parameters(preset("gpt-3-175b"))
 
 
 @recompute("A13")
@@ -83,7 +83,7 @@ def bytes_per_parameter() -> tuple[float, ...]:
 def families() -> bool:
     """Whether C05 puts the models where T43 does, and where our own presets do."""
     arch = load_table("foundation_models").set_index("model").arch
-    presets = {"encoder": "bert-base", "decoder": "gpt2", "encoder_decoder": "bart-base"}
+    presets = {"encoder": "bert-base", "decoder": "gpt-2", "encoder_decoder": "bart-base"}
     return all(arch[model] == family for family, models in FAMILIES.items() for model in models) and all(
         preset(name).architecture == architecture for architecture, name in presets.items()
     )
@@ -103,7 +103,7 @@ def eras_hold_their_examples() -> Measured:
     for models in SHOWN_IN_ERA.values():
         sizes |= {name: _ends(parse_range(table[name])) for name in models if name not in sizes}
     astray = [
-        f"{name} {size / 1e9:g}B in {classify_era(size) or 'no era'}"
+        f"{name} ({_short(size)}) is in {classify_era(size) or 'no era'}"
         for era, models in SHOWN_IN_ERA.items() for name in models for size in sizes[name]
         if classify_era(size) != era
     ]  # fmt: skip
@@ -117,7 +117,7 @@ def eras_leave_no_gap() -> Measured:
     gaps = [(a.high, b.low) for a, b in zip(ranges, ranges[1:]) if b.low > a.high]
     inside = [row.name for row in load_table("gpt3_sizes").itertuples()
               if any(low < parse_size(row.params) < high for low, high in gaps)]
-    words = ", ".join(f"{low / 1e9:g}B to {high / 1e9:g}B" for low, high in gaps)
+    words = ", ".join(f"{_short(low)} to {_short(high)}" for low, high in gaps)
     return Measured(not gaps, f"between two eras: {words}; there lie {', '.join(inside)}")
 
 
@@ -126,7 +126,7 @@ def one_size_of_bert() -> Measured:
     """Whether W03, W08 and T43 give one size for the largest BERT."""
     table = load_table("foundation_models").set_index("model").params
     sizes = {claims()["A05b"].value, claims()["A05a"].value, parse_range(table["BERT"]).high}
-    return Measured(len(sizes) == 1, " and ".join(f"{size / 1e6:g}M" for size in sorted(sizes)))
+    return Measured(len(sizes) == 1, " and ".join(_short(size) for size in sorted(sizes)))
 
 
 @recompute("X04")
@@ -135,7 +135,7 @@ def one_guess_of_gpt4() -> Measured:
     guess, llms, other_guess = _gpt_sizes()["GPT-4"], era_ranges()["LLMs"], parse_range("1-100 Tril ?")
     inside = {"N46's range": guess in llms, "N47's guess": guess in other_guess}
     words = (f"{'in' if is_in else 'out of'} {name}" for name, is_in in inside.items())
-    return Measured(all(inside.values()), f"16*110B = {guess / 1e12:g}T: {', '.join(words)}")
+    return Measured(all(inside.values()), f"16*110B = {_short(guess)}: {', '.join(words)}")
 
 
 @recompute("X09")
@@ -143,7 +143,7 @@ def bart_is_large() -> Measured:
     """Whether BART, which W03 lists among large language models, has the size of one by N46."""
     sizes = (count_parameters(preset("bart-base")), count_parameters(preset("bart-large")))
     eras = [classify_era(size) for size in sizes]
-    words = ", ".join(f"{size / 1e6:.1f}M is {era}" for size, era in zip(sizes, eras))
+    words = ", ".join(f"{_short(size)} is {era}" for size, era in zip(sizes, eras))
     return Measured(set(eras) == {"LLMs"}, words)
 
 
@@ -167,7 +167,8 @@ def _bert(name: str) -> Measured:
     count = count_parameters(config)
     rounded_vocabulary = count_parameters(replace(config, vocab_size=30_000))
     with torch.device("meta"):
-        head = count_parameters(MaskedLM(replace(config, pooler=False), head="bert").head)
+        model = MaskedLM(config, head="bert")
+        head = count_parameters(model) - count_parameters(model.encoder)
     next_sentence = 2 * config.d_model + 2
     words = f"{count + head + next_sentence:,} with MLM and NSP heads"
     return Measured(count, f"{words}; {rounded_vocabulary:,} with W10's V = 30,000")
@@ -176,6 +177,11 @@ def _bert(name: str) -> Measured:
 def _gpt_sizes() -> dict[str, int]:
     table = load_table("gpt_models")
     return dict(zip(table.model, table.params.map(parse_size)))
+
+
+def _short(size: int | float) -> str:
+    unit, letter = next((unit, letter) for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")) if size >= unit)
+    return f"{size / unit:.4g}{letter}"
 
 
 def _ends(sizes: SizeRange) -> tuple[int | float, ...]:
