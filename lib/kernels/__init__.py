@@ -1,0 +1,29 @@
+"""Pure tensor functions, no state: what every model here is made of, written to be read and held against PyTorch's."""
+
+from lib.kernels.attention import attention_fused, attention_reference, attention_weights
+from lib.kernels.loss import chunked_cross_entropy, cross_entropy
+from lib.kernels.masks import causal_mask, padding_mask, prefix_mask, sliding_window_mask
+from lib.kernels.positions import apply_rotary, rotary_angles, sinusoidal_positions
+from lib.kernels.softmax import argmax_onehot, log_softmax, logsumexp, sigmoid, softmax
+from lib.kernels.tiled import attention_tiled
+
+__all__ = [
+    "apply_rotary",
+    "argmax_onehot",
+    "attention_fused",
+    "attention_reference",
+    "attention_tiled",
+    "attention_weights",
+    "causal_mask",
+    "chunked_cross_entropy",
+    "cross_entropy",
+    "log_softmax",
+    "logsumexp",
+    "padding_mask",
+    "prefix_mask",
+    "rotary_angles",
+    "sigmoid",
+    "sinusoidal_positions",
+    "sliding_window_mask",
+    "softmax",
+]

@@ -1,0 +1,89 @@
+"""Where is a token? Attention alone cannot tell: without positions it is equivariant to word order (slide C11).
+
+Two answers that need no training: sinusoids added to the embeddings (Vaswani et al. 2017), and rotations of queries and
+keys (Su et al. 2021), whose scores depend only on how far apart two tokens are.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def sinusoidal_positions(T: int, D: int) -> Float[Tensor, "T D"]:
+    """Return the table of T positions that the original Transformer adds to its embeddings.
+
+    PE[t, 2i] = sin(t / 10000^(2i/D)) and PE[t, 2i+1] = cos(t / 10000^(2i/D)), Vaswani et al. 2017, section 3.5: wavelengths
+    from 2 pi to 20000 pi tokens. Raises ValueError if `T` is negative, or `D` is not a positive even number.
+
+    >>> sinusoidal_positions(2, 4)
+    tensor([[0.0000, 1.0000, 0.0000, 1.0000],
+            [0.8415, 0.5403, 0.0100, 0.9999]])
+    """
+    if T < 0:
+        raise ValueError(f"T must be a number of positions, got {T}")
+    cos, sin = rotary_angles(torch.arange(T), _even("D", D))
+    return torch.stack((sin, cos), dim=-1).flatten(-2)  # (T, D), sine and cosine interleaved
+
+
+def rotary_angles(
+    positions: Int[Tensor, "*batch T"], K: int, theta: float = 10_000.0
+) -> tuple[Float[Tensor, "*batch T half"], Float[Tensor, "*batch T half"]]:
+    """Return the cosines and sines by which `apply_rotary` turns the K/2 pairs of a head at each position.
+
+    Pair i turns by position * theta^(-2i/K) radians, Su et al. 2021, equation 15; `theta` is 10,000, or 500,000 in Llama 3
+    (slide C28), whose slowest pair needs 2.6 million tokens for one turn. `positions` counts tokens from 0; a batch that is
+    padded on the left has its own row for each sequence. Computed in float32.
+    Raises ValueError if `K` is not a positive even number or `theta` is not positive, TypeError if `positions` are not integers.
+
+    >>> cos, sin = rotary_angles(torch.arange(3), 2)
+    >>> cos.squeeze(), sin.squeeze()
+    (tensor([ 1.0000,  0.5403, -0.4161]), tensor([0.0000, 0.8415, 0.9093]))
+    """
+    if positions.is_floating_point() or positions.dtype == torch.bool:
+        raise TypeError(f"positions must be integers, got {positions.dtype}")
+    if not theta > 0:
+        raise ValueError(f"theta must be positive, got {theta}")
+    exponents = torch.arange(0, _even("K", K), 2, dtype=torch.float32, device=positions.device) / K
+    angles = positions[..., None].float() * (1.0 / theta**exponents)  # (..., T, K/2)
+    return angles.cos(), angles.sin()
+
+
+def apply_rotary(
+    x: Float[Tensor, "B H T K"], cos: Float[Tensor, "*batch T half"], sin: Float[Tensor, "*batch T half"]
+) -> Float[Tensor, "B H T K"]:
+    """Turn each pair of a query or key by the angle of its position, so that q_s . k_t depends on s - t only.
+
+    (x_i, x_{i+K/2}) -> (x_i cos - x_{i+K/2} sin, x_{i+K/2} cos + x_i sin), Su et al. 2021, equation 34. A pair is coordinate i
+    of the first and of the second half, as in Llama's released weights in transformers; the paper pairs neighbours.
+    `cos` and `sin` come from `rotary_angles`, (T, K/2), or (B, T, K/2) where each sequence has its own positions.
+    Raises ValueError if the shapes do not fit.
+
+    >>> cos, sin = rotary_angles(torch.tensor([0, 1]), 2)
+    >>> apply_rotary(torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]]), cos, sin)
+    tensor([[[[1.0000, 0.0000],
+              [0.5403, 0.8415]]]])
+    """
+    _check_rotary(x, cos, sin)
+    if cos.dim() == 3:
+        cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)  # (B, 1, T, K/2): all heads turn alike
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    first, second = x.chunk(2, dim=-1)  # (B, H, T, K/2) each
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+def _even(name: str, width: int) -> int:
+    if width < 2 or width % 2:
+        raise ValueError(f"{name} must be a positive even number (positions come in sine-cosine pairs), got {width}")
+    return width
+
+
+def _check_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> None:
+    if x.dim() != 4 or x.shape[-1] % 2:
+        raise ValueError(f"x must have shape (B, H, T, K) with an even K, got {tuple(x.shape)}")
+    B, _, T, K = x.shape
+    fitting = ((T, K // 2), (B, T, K // 2), (1, T, K // 2))
+    for name, angles in (("cos", cos), ("sin", sin)):
+        if tuple(angles.shape) not in fitting:
+            raise ValueError(f"{name} must have shape {fitting[0]} or {fitting[1]} to turn x, got {tuple(angles.shape)}")
+    if cos.shape != sin.shape:
+        raise ValueError(f"cos and sin must have one shape, got {tuple(cos.shape)} and {tuple(sin.shape)}")

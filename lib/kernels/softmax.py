@@ -1,0 +1,97 @@
+"""Softmax and its relatives, safe for logits of any size.
+
+exp(z) overflows float32 beyond z = 88. Every function here uses the same remedy: subtract the largest logit first, which
+changes nothing (softmax is invariant to a shift) and leaves no exponent above zero.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
+    """Turn logits into probabilities that sum to one along `dim`.
+
+    softmax_i(z) = exp(z_i) / sum_j exp(z_j), slide W13. A logit of -inf has probability 0; a slice of nothing but -inf
+    has no distribution and gives NaN, as in PyTorch (attention, where such rows happen, gives zeros instead).
+    Raises TypeError if `z` is not a floating-point tensor, ValueError if `dim` is not one of its dimensions or is empty.
+
+    >>> softmax(torch.tensor([1.0, 2.0, 8.0]))
+    tensor([0.0009, 0.0025, 0.9966])
+    """
+    _check_logits(z, dim)
+    exp = torch.exp(z - z.detach().amax(dim, keepdim=True))
+    return exp / exp.sum(dim, keepdim=True)
+
+
+def logsumexp(z: Float[Tensor, "..."], dim: int = -1, keepdim: bool = False) -> Float[Tensor, "..."]:
+    """Return log sum_j exp(z_j) along `dim`: a smooth maximum, and the logarithm of softmax's denominator (slide W13).
+
+    With one logit far above the rest it is that logit; a slice of nothing but -inf gives -inf.
+    Raises TypeError if `z` is not a floating-point tensor, ValueError if `dim` is not one of its dimensions or is empty.
+
+    >>> logsumexp(torch.tensor([10000.0, 10000.0])) - 10000  # log 2
+    tensor(0.6934)
+    """
+    _check_logits(z, dim)
+    largest = z.detach().amax(dim, keepdim=True)
+    largest = largest.masked_fill(largest.isinf(), 0)  # inf - inf would be NaN
+    total = torch.exp(z - largest).sum(dim, keepdim=True)
+    result = largest + total.log()
+    return result if keepdim else result.squeeze(dim)
+
+
+def log_softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
+    """Return log softmax(z) = z - logsumexp(z) along `dim`, exact where softmax itself rounds to 0 (slide W13).
+
+    Raises TypeError if `z` is not a floating-point tensor, ValueError if `dim` is not one of its dimensions or is empty.
+
+    >>> log_softmax(torch.tensor([0.0, 1000.0]))
+    tensor([-1000.,     0.])
+    """
+    _check_logits(z, dim)
+    shifted = z - z.detach().amax(dim, keepdim=True)  # shifting first keeps the small digits of large logits
+    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+
+
+def sigmoid(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Map a real number to a probability strictly between 0 and 1.
+
+    sigma(x) = 1 / (1 + e^-x) = e^x / (1 + e^x), slide W12. The first form overflows for large negative x, the second for
+    large positive x, so each is used on its own side: both are written with e^-|x|, which never overflows.
+    Raises TypeError if `x` is not a floating-point tensor.
+
+    >>> sigmoid(torch.tensor([-10000.0, 0.0, 10000.0]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    _check_floating("x", x)
+    small = torch.exp(-torch.where(x < 0, -x, x))  # unlike |x|, this has the right derivative at 0
+    return torch.where(x < 0, small, 1) / (1 + small)
+
+
+def argmax_onehot(z: Float[Tensor, "*batch V"]) -> Float[Tensor, "*batch V"]:
+    """Return the distribution that puts all mass on the largest entries of the last dimension, ties sharing it equally.
+
+    The limit of softmax(z / temperature) as the temperature goes to 0, slide W13: argmax(0, 3, 3) = (0, 1/2, 1/2).
+    Raises TypeError if `z` is not a floating-point tensor, ValueError if its last dimension is missing or empty.
+
+    >>> argmax_onehot(torch.tensor([0.0, 3.0, 3.0]))
+    tensor([0.0000, 0.5000, 0.5000])
+    """
+    _check_logits(z, -1)
+    largest = (z == z.amax(-1, keepdim=True)).to(z.dtype)
+    return largest / largest.sum(-1, keepdim=True)
+
+
+def _check_floating(name: str, x: Tensor) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        came = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"{name} must be a floating-point tensor, got {came}")
+
+
+def _check_logits(z: Tensor, dim: int) -> None:
+    _check_floating("z", z)
+    if not -z.dim() <= dim < z.dim():
+        raise ValueError(f"dim must be a dimension of z, which has shape {tuple(z.shape)}, got {dim}")
+    if z.shape[dim] == 0:
+        raise ValueError(f"z must have at least one entry along dim {dim}, got shape {tuple(z.shape)}")
