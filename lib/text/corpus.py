@@ -1,10 +1,10 @@
-"""Real English text that comes with ordinary packages: `load_corpus("wikipedia")`, `load_corpus("python_docs")`."""
+"""Real English text out of ordinary packages: `load_corpus("wikipedia")`, `load_corpus("python_docs")`."""
 
 import difflib
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from lib import CACHE
 
@@ -33,7 +33,7 @@ class Corpus:
     splits: dict[str, tuple[Document, ...]]  # "train", "validation", "test"
 
     def text(self, split: str) -> str:
-        """All documents of `split`, each with its title on a line of its own, an empty line between documents.
+        """All documents of `split`, each with its title on a line of its own, parted by empty lines.
 
         Raises ValueError for an unknown split.
 
@@ -41,7 +41,8 @@ class Corpus:
         'A\\na.\\n\\nB\\nb.'
         """
         if split not in self.splits:
-            raise ValueError(f"split must be one of {', '.join(self.splits)}, got {split!r}{_meant(split, self.splits)}")
+            known = ", ".join(self.splits)
+            raise ValueError(f"split must be one of {known}, got {split!r}{_meant(split, self.splits)}")
         return "\n\n".join(f"{document.title}\n{document.text}" for document in self.splits[split])
 
 
@@ -81,10 +82,12 @@ def load_corpus(name: str) -> Corpus:
     python_docs   45 (236)     6 (36)       6 (102)
     ============  ===========  ===========  ===========
 
-    The split of a document is fixed by its title (see `split_documents`), so no document is in two splits, on any
-    machine. The text is cleaned once and kept under the cache folder; a damaged copy is noticed and made again.
+    The split of a document is fixed by its title (see `split_documents`), so no document is in two splits, on
+    any machine. The text is cleaned once and kept under the cache folder; a damaged copy is noticed and made
+    again.
 
-    Raises ValueError for an unknown name, ModuleNotFoundError if the text is not cached and gensim is missing.
+    Raises ValueError for an unknown name, ModuleNotFoundError if the text is not cached and gensim is
+    missing.
 
     >>> corpus = load_corpus("python_docs")
     >>> corpus.splits["train"][0].title
@@ -101,8 +104,8 @@ def load_corpus(name: str) -> Corpus:
 def split_documents(name: str, documents: Sequence[Document]) -> dict[str, tuple[Document, ...]]:
     """A tenth of the documents (rounded up) for test, a tenth for validation, the rest for training.
 
-    Documents are ranked by the SHA-256 of "name/title": the first tenth is test, the second validation. Within a
-    split they keep their order. Raises ValueError for fewer than three documents.
+    Documents are ranked by the SHA-256 of "name/title": the first tenth is test, the second validation.
+    Within a split they keep their order. Raises ValueError for fewer than three documents.
 
     >>> parts = split_documents("c", [Document(title, "") for title in "abcdefghijkl"])
     >>> {split: "".join(document.title for document in part) for split, part in parts.items()}
@@ -110,7 +113,7 @@ def split_documents(name: str, documents: Sequence[Document]) -> dict[str, tuple
     """
     if len(documents) < 3:
         raise ValueError(f"documents must be at least 3, one for each split, got {len(documents)}")
-    ranked = sorted(documents, key=lambda document: hashlib.sha256(f"{name}/{document.title}".encode()).digest())
+    ranked = sorted(documents, key=lambda document: sha256(f"{name}/{document.title}".encode()).digest())
     tenth = -(-len(documents) // 10)
     held_out = {document.title: "test" for document in ranked[:tenth]}
     held_out |= {document.title: "validation" for document in ranked[tenth : 2 * tenth]}

@@ -1,7 +1,7 @@
 """Text that is slow to make and quick to read again, kept under the cache with a checksum.
 
-A file begins with one line of JSON, the recipe by which the text was made and the SHA-256 of the text, and then the
-text. A damaged file is noticed by its checksum, an outdated one by its recipe; both are made again.
+A file begins with one line of JSON, the recipe by which the text was made and the SHA-256 of the text, and
+then the text. A damaged file is noticed by its checksum, an outdated one by its recipe; both are made again.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from lib.files import atomic_write, file_lock
 def made_once(path: Path, recipe: str, make: Callable[[], str]) -> str:
     """The text kept at `path`, or else what `make()` returns, which is then kept there.
 
-    Processes side by side make it once: the others wait for the first. A damaged file is said so (UserWarning) and
-    made again; whatever `make` raises leaves no file behind.
+    Processes side by side make it once: the others wait for the first. A damaged file is said so
+    (UserWarning) and made again; whatever `make` raises leaves no file behind.
 
     Raises OSError if the folder of `path` cannot be written.
 
@@ -42,7 +42,7 @@ def made_once(path: Path, recipe: str, make: Callable[[], str]) -> str:
 def _read(path: Path, recipe: str, warn: bool = False) -> str | None:
     try:
         head, _, body = path.read_bytes().partition(b"\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         header = json.loads(head)

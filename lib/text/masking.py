@@ -1,4 +1,4 @@
-"""Corrupt text so that a model can learn to mend it: the masking of BERT (Devlin et al. 2019, slides C08 and W11)."""
+"""Corrupt text for a model to learn to mend it: the masking of BERT (Devlin et al. 2019; slides C08, W11)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,27 +23,32 @@ def mask_tokens(
     mask_id: int,
     vocab_size: int,
     special_ids: Sequence[int] = (),
-    rate: float = 0.15,
-    replace: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    rate: float | int = 0.15,
+    replace: Sequence[float | int] = (0.8, 0.1, 0.1),
     word_ids: Int[Tensor, "B T"] | None = None,
     generator: torch.Generator | None = None,
 ) -> MaskedBatch:
-    """Select tokens with probability `rate`, hide them, and label all of them, the unchanged ones too (slide W11).
+    """Select tokens with probability `rate`, corrupt them, and label them all, kept ones too (slide W11).
 
-    Each token is selected on its own, so the number of selected ones varies and may be 0 in a short text. Of the
-    selected tokens `replace` says which part becomes [MASK], which part a random token, and which part stays as it is.
+    Each token is selected on its own, so the number of selected ones varies and may be 0 in a short text. Of
+    the selected tokens `replace` says which part becomes [MASK], which part a random token, and which part
+    stays as it is.
 
-    * Special tokens, padding and [MASK] itself are never selected: name them in `special_ids` (`mask_id` is implied).
-    * Random tokens are drawn from the vocabulary without those special tokens. `DataCollatorForLanguageModeling` of
-      transformers draws from all of it, so that one in some thousand of its random tokens is a [PAD] or [SEP].
-    * With `word_ids` (see `Tokenizer.word_ids`; -1 is never selected) a word is selected whole, with probability
-      `rate` per word; what replaces it is still decided token by token, as in BERT's own code.
+    * Special tokens, padding and [MASK] itself are never selected: name them in `special_ids` (`mask_id` is
+      implied).
+    * Random tokens are drawn from the vocabulary without those special tokens.
+      `DataCollatorForLanguageModeling` of transformers draws from all of it, so that one in some thousand of
+      its random tokens is a [PAD] or [SEP].
+    * With `word_ids` (see `Tokenizer.word_ids`; -1 is never selected) a word is selected whole, with
+      probability `rate` per word; what replaces it is still decided token by token, as in BERT's own code.
 
-    `ids` is not changed. Raises ValueError for an empty batch, ids outside the vocabulary, a rate outside [0, 1], a
-    `replace` that does not sum to 1, or `word_ids` of another shape; TypeError if `ids` are no integers.
+    `ids` is not changed. Raises ValueError for an empty batch, ids outside the vocabulary, a rate outside
+    [0, 1], a `replace` that does not sum to 1, or `word_ids` of another shape; TypeError if `ids` are no
+    integers.
 
     >>> ids = torch.tensor([[101, 2026, 3899, 2003, 15892, 102]])
-    >>> batch = mask_tokens(ids, mask_id=103, vocab_size=30522, special_ids=(101, 102), rate=1.0, replace=(1, 0, 0))
+    >>> bert = {"mask_id": 103, "vocab_size": 30522, "special_ids": (101, 102)}
+    >>> batch = mask_tokens(ids, **bert, rate=1, replace=(1, 0, 0))
     >>> batch.input_ids.tolist(), batch.labels.tolist()
     ([[101, 103, 103, 103, 103, 102]], [[-100, 2026, 3899, 2003, 15892, -100]])
     """
@@ -51,8 +56,11 @@ def mask_tokens(
     _check_odds(rate, replace)
     special = _special_flags(vocab_size, [*special_ids, mask_id], ids.device)
     flat = ids.flatten()
-    selected = _draw(ids, rate, generator) if word_ids is None else _draw_words(ids, word_ids, rate, generator)
-    where = selected.flatten().nonzero().squeeze(1)  # the rest is done on these few alone, which is why it is fast
+    if word_ids is None:
+        selected = _chance(ids.shape, rate, ids.device, generator)  # (B, T)
+    else:
+        selected = _draw_words(ids, word_ids, rate, generator)
+    where = selected.flatten().nonzero().squeeze(1)  # all else is done on these few, which is why it is fast
     where = where[~special[flat[where]]]
     original = flat[where]
     labels = torch.full_like(flat, IGNORED)
@@ -62,23 +70,31 @@ def mask_tokens(
     return MaskedBatch(corrupted.view_as(ids), labels.view_as(ids))
 
 
-def _draw(ids: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
-    return torch.rand(ids.shape, generator=generator, device=ids.device) < rate  # (B, T)
+def _chance(
+    shape: Sequence[int], rate: float | int, device: torch.device, generator: torch.Generator | None
+) -> Tensor:
+    return torch.rand(shape, generator=generator, device=device) < rate
 
 
-def _draw_words(ids: Tensor, word_ids: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+def _draw_words(
+    ids: Tensor, word_ids: Tensor, rate: float | int, generator: torch.Generator | None
+) -> Tensor:
     """One draw for each word of each row, looked up by its tokens."""
     if word_ids.shape != ids.shape:
-        raise ValueError(f"word_ids must have the shape of ids, {tuple(ids.shape)}, got {tuple(word_ids.shape)}")
-    words = int(word_ids.max()) + 1
-    if words > 10 * ids.shape[1] + 10_000:
-        raise ValueError(f"word_ids must count the words of each row from 0, got {words - 1}")
-    selected = torch.rand(len(ids), max(words, 1), generator=generator, device=ids.device) < rate  # (B, words)
+        raise ValueError(f"word_ids must have the shape {tuple(ids.shape)}, got {tuple(word_ids.shape)}")
+    last = int(word_ids.max())
+    if last >= ids.shape[1]:
+        raise ValueError(f"word_ids must number the words of a row from 0, below {ids.shape[1]}, got {last}")
+    selected = _chance((len(ids), max(last + 1, 1)), rate, ids.device, generator)  # (B, words)
     return selected.gather(1, word_ids.clamp(min=0).long()) & (word_ids >= 0)
 
 
 def _replace(
-    original: Tensor, mask_id: int, special: Tensor, odds: Sequence[float], generator: torch.Generator | None
+    original: Tensor,
+    mask_id: int,
+    special: Tensor,
+    odds: Sequence[float | int],
+    generator: torch.Generator | None,
 ) -> Tensor:
     to_mask, to_random, _ = odds
     draw = torch.rand(original.shape, generator=generator, device=original.device)
@@ -87,7 +103,7 @@ def _replace(
         return replaced
     ordinary = (~special).nonzero().squeeze(1)
     if not len(ordinary):
-        raise ValueError("special_ids must leave ordinary tokens to draw random ones from, got the whole vocabulary")
+        raise ValueError("special_ids must leave tokens to draw random ones from, got the whole vocabulary")
     random = ((draw >= to_mask) & (draw < to_mask + to_random)).nonzero().squeeze(1)
     choice = torch.randint(len(ordinary), random.shape, generator=generator, device=original.device)
     replaced[random] = ordinary[choice].to(original.dtype)
@@ -113,7 +129,7 @@ def _check_ids(ids: Tensor, vocab_size: int) -> None:
         raise ValueError(f"ids must be in [0, {vocab_size}), got {low if low < 0 else high}")
 
 
-def _check_odds(rate: float, replace: Sequence[float]) -> None:
+def _check_odds(rate: float | int, replace: Sequence[float | int]) -> None:
     if not 0 <= rate <= 1:
         raise ValueError(f"rate must be in [0, 1], got {rate}")
     if len(replace) != 3 or min(replace) < 0 or abs(sum(replace) - 1) > 1e-6:

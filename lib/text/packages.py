@@ -1,4 +1,4 @@
-"""Where an installed package keeps its files, found without importing the package (some of them import slowly)."""
+"""Where an installed package keeps its files, found without importing it (some are slow to import)."""
 
 import importlib.util
 from pathlib import Path
@@ -21,13 +21,13 @@ def package_folder(name: str, install: str) -> Path:
 def package_file(name: str, path: str, install: str) -> Path:
     """The file `path` inside the installed package `name`.
 
-    Raises ModuleNotFoundError if the package is missing, FileNotFoundError if it lacks the file (an install that
-    was interrupted, or another version).
+    Raises ModuleNotFoundError if the package is missing, FileNotFoundError if it lacks the file (an install
+    that was interrupted, or another version).
 
     >>> package_file("tokenizers", "__init__.py", "pip install tokenizers").name
     '__init__.py'
     """
     file = package_folder(name, install) / path
     if not file.is_file():
-        raise FileNotFoundError(f"the package {name!r} has no file {path!r}: install it again with `{install}`")
+        raise FileNotFoundError(f"the package {name!r} has no file {path!r}: install it again, `{install}`")
     return file

@@ -10,8 +10,8 @@ from torch import Tensor
 def pack_tokens(documents: Iterable[Sequence[int]], length: int, *, eos_id: int) -> Int[Tensor, "N length"]:
     """All documents, each followed by `eos_id`, as one stream cut into rows of `length` tokens.
 
-    A row may begin within a document and hold several; the last, incomplete row is dropped (fewer than `length`
-    tokens). `pack_tokens(...).flatten()` is the stream that `sample_windows` draws from.
+    A row may begin within a document and hold several; the last, incomplete row is dropped (fewer than
+    `length` tokens). `pack_tokens(...).flatten()` is the stream that `sample_windows` draws from.
 
     Raises ValueError for a length below 1, a negative id, or documents that do not fill one row.
 
@@ -35,7 +35,7 @@ def pack_tokens(documents: Iterable[Sequence[int]], length: int, *, eos_id: int)
 def sample_windows(
     stream: Int[Tensor, " M"], batch_size: int, length: int, *, generator: torch.Generator | None = None
 ) -> Int[Tensor, "B length"]:
-    """`batch_size` windows of `length` tokens, each from a place of the stream drawn uniformly, with replacement.
+    """`batch_size` windows of `length` tokens, from places of the stream drawn uniformly, with replacement.
 
     Raises ValueError for a batch size or length below 1, or a stream shorter than one window.
 

@@ -4,8 +4,9 @@
 def python_topics() -> list[tuple[str, str]]:
     """The (title, text) of every topic that does not merely repeat a part of a longer one, sorted by title.
 
-    Many topics are sections of another ("for" stands whole in "compound"). With both, a test text would stand in the
-    training text too, so a topic is left out when more than half of its paragraphs stand in longer topics.
+    Many topics are sections of another ("for" stands whole in "compound"). With both, a test text would stand
+    in the training text too, so a topic is left out when more than half of its paragraphs stand in longer
+    topics.
 
     Raises ModuleNotFoundError where Python was installed without its documentation.
     """
@@ -13,7 +14,7 @@ def python_topics() -> list[tuple[str, str]]:
         from pydoc_data.topics import topics
     except ImportError as error:
         raise ModuleNotFoundError(
-            "this Python has no pydoc_data.topics: install your system's full Python (python3-doc or libpython3)",
+            "this Python has no pydoc_data.topics: install your system's full Python",
             name="pydoc_data",
         ) from error
     return without_repeats(topics)

@@ -17,15 +17,16 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     `vocab_size` counts special tokens and single characters too; a small text may give fewer pieces, and the
     characters of the text are all kept even if they are more. The same texts give the same ids every time.
 
-    Raises ValueError if `texts` is empty or `vocab_size` does not exceed the special tokens, TypeError if a text is
-    no string.
+    Raises ValueError if `texts` is empty or `vocab_size` does not exceed the special tokens, TypeError if a
+    text is no string.
 
     >>> tokenizer = train_wordpiece(["a dog, a doge"], vocab_size=60)
     >>> tokenizer.decode(tokenizer.encode("A dog!"))
     'a dog [UNK]'
     """
     if vocab_size <= len(WORDPIECE_SPECIALS):
-        raise ValueError(f"vocab_size must exceed the {len(WORDPIECE_SPECIALS)} special tokens, got {vocab_size}")
+        special = len(WORDPIECE_SPECIALS)
+        raise ValueError(f"vocab_size must exceed the {special} special tokens, got {vocab_size}")
     texts = _strings(texts)
     letters = _wordpiece_vocabulary(texts, len(WORDPIECE_SPECIALS), WORDPIECE_SPECIALS)
     inner = sorted(piece for piece in letters if piece.startswith("##"))
@@ -40,11 +41,14 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 def _wordpiece_vocabulary(texts: list[str], vocab_size: int, first: Sequence[str]) -> dict[str, int]:
     """The trained vocabulary, in which the tokens `first` have the first ids.
 
-    The library numbers the letters within words ("##a") in an order that differs from run to run, and breaks ties
-    between merges by these numbers. So it is trained twice: once for the letters alone, once with them put in order.
+    The library numbers the letters within words ("##a") in an order that differs from run to run, and breaks
+    ties between merges by these numbers. So it is trained twice: once for the letters alone, once with them
+    put in order.
     """
     backend = _wordpiece(models.WordPiece(unk_token="[UNK]"))
-    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(first), show_progress=False)
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=list(first), show_progress=False
+    )
     backend.train_from_iterator(texts, trainer)
     return backend.get_vocab()
 
@@ -60,10 +64,12 @@ def _wordpiece(model: models.WordPiece) -> tokenizers.Tokenizer:
 def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """A byte-level BPE tokenizer, <|endoftext|> 0 and <|pad|> 1, that gives back any text exactly.
 
-    Every byte is in the vocabulary, so there is no unknown token and `decode(encode(text)) == text`. `vocab_size`
-    counts the 256 bytes and the 2 special tokens; a small text may give fewer. The same texts give the same ids.
+    Every byte is in the vocabulary, so there is no unknown token and `decode(encode(text)) == text`.
+    `vocab_size` counts the 256 bytes and the 2 special tokens; a small text may give fewer. The same texts
+    give the same ids.
 
-    Raises ValueError if `texts` is empty or `vocab_size` has no room for the bytes, TypeError if a text is no string.
+    Raises ValueError if `texts` is empty or `vocab_size` has no room for the bytes, TypeError if a text is no
+    string.
 
     >>> tokenizer = train_bpe(["low lower lowest"], vocab_size=262)
     >>> tokenizer.decode(tokenizer.encode("Zürich, 日本"))
@@ -71,7 +77,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """
     smallest = 256 + len(BPE_SPECIALS)
     if vocab_size < smallest:
-        raise ValueError(f"vocab_size must be at least {smallest} (256 bytes and the special tokens), got {vocab_size}")
+        raise ValueError(f"vocab_size must be at least {smallest} (bytes, special tokens), got {vocab_size}")
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()

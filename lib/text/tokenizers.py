@@ -1,7 +1,7 @@
 """`Tokenizer`, text to ids and back: a thin, frozen wrapper over the `tokenizers` library."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -24,28 +24,27 @@ _ROLES = {  # the first of these that is in the vocabulary has the role
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tokenizer:
     """A trained tokenizer: text to ids, ids to text, and the ids that have a role.
 
-    `pad_id`, `unk_id`, `cls_id`, `sep_id`, `mask_id`, `bos_id` and `eos_id` are None where the vocabulary has no such
-    token; `special_ids` are all tokens that stand for no text.
+    `pad_id`, `unk_id`, `cls_id`, `sep_id`, `mask_id`, `bos_id` and `eos_id` are None where the vocabulary has
+    no such token; `special_ids` are all tokens that stand for no text.
     """
 
     backend: tokenizers.Tokenizer
-    chat_template: str | None = field(default=None, repr=False)  # Jinja, as in transformers; only of chat models
+    chat_template: str | None = None  # Jinja, as in transformers
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """The ids of `text`; `add_special_tokens` puts [CLS] before and [SEP] after it, where there are such.
 
-        Raises TypeError if `text` is no string.
+        Raises TypeError if `text` is no string, ValueError if it holds half of a surrogate pair.
 
         >>> from lib.text import bert_tokenizer
         >>> bert_tokenizer().encode("my dog is hairy.")
         [2026, 3899, 2003, 15892, 1012]
         """
-        if not isinstance(text, str):
-            raise TypeError(f"text must be a string, got {type(text).__name__}")
+        _check_text("text", text)
         return self.backend.encode(text, add_special_tokens=add_special_tokens).ids
 
     def encode_batch(self, texts: Sequence[str], *, add_special_tokens: bool = False) -> list[list[int]]:
@@ -55,9 +54,10 @@ class Tokenizer:
         >>> bert_tokenizer().encode_batch(["a dog", "cats"])
         [[1037, 3899], [8870]]
         """
-        wrong = next((text for text in texts if not isinstance(text, str)), None)
-        if isinstance(texts, str) or wrong is not None:
-            raise TypeError(f"texts must be a sequence of strings, got {texts if wrong is None else wrong!r}")
+        if isinstance(texts, str):
+            raise TypeError("texts must be a sequence of strings, got one string")
+        for text in texts:
+            _check_text("texts", text)
         encodings = self.backend.encode_batch(list(texts), add_special_tokens=add_special_tokens)
         return [encoding.ids for encoding in encodings]
 
@@ -74,13 +74,18 @@ class Tokenizer:
         self._need_in_vocabulary(ids)
         return self.backend.decode(ids.tolist(), skip_special_tokens=skip_special_tokens)
 
+    def __repr__(self) -> str:
+        return f"Tokenizer({type(self.backend.model).__name__}, vocab_size={self.vocab_size})"
+
     @cached_property
     def vocab_size(self) -> int:
         """How many tokens there are, special ones included."""
         return self.backend.get_vocab_size()
 
     def id_of(self, token: str) -> int:
-        """The id of `token` as it stands in the vocabulary ("##ing", "Ġthe"). Raises ValueError if there is none.
+        """The id of `token`, written as in the vocabulary ("##ing", "Ġthe").
+
+        Raises ValueError if there is none.
 
         >>> from lib.text import bert_tokenizer
         >>> bert_tokenizer().id_of("[MASK]")
@@ -104,7 +109,8 @@ class Tokenizer:
     @cached_property
     def special_ids(self) -> tuple[int, ...]:
         """The ids of the tokens that stand for no text ([PAD], <|endoftext|>, ...), in order."""
-        return tuple(sorted(i for i, token in self.backend.get_added_tokens_decoder().items() if token.special))
+        added = self.backend.get_added_tokens_decoder()
+        return tuple(sorted(token_id for token_id, token in added.items() if token.special))
 
     @property
     def pad_id(self) -> int | None:
@@ -135,11 +141,11 @@ class Tokenizer:
         return self._role("eos")
 
     def word_ids(self, ids: Sequence[int] | Int[Tensor, "*B T"]) -> Int[Tensor, "*B T"]:
-        """The number of the word that each WordPiece belongs to, counted within its row; -1 for special tokens.
+        """The number of the word that each WordPiece is of, counted within its row; -1 for special tokens.
 
-        A piece that begins with "##" continues the word before it (at the start of a row, or after a special token,
-        there is none before it, and it counts as a word of its own). Raises ValueError for an id outside the
-        vocabulary, or for a tokenizer that is no WordPiece.
+        A piece that begins with "##" continues the word before it (at the start of a row, or after a special
+        token, there is none before it, and it counts as a word of its own). Raises ValueError for an id
+        outside the vocabulary, or for a tokenizer that is no WordPiece.
 
         >>> from lib.text import bert_tokenizer
         >>> bert = bert_tokenizer()
@@ -170,7 +176,8 @@ class Tokenizer:
 
         if self.chat_template is None:
             raise ValueError("this tokenizer has no chat_template: it does not belong to a chat model")
-        template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(self.chat_template)
+        jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)  # as transformers sets it
+        template = jinja.from_string(self.chat_template)
         return template.render(messages=messages, add_generation_prompt=add_generation_prompt)
 
     def save(self, path: Path | str) -> None:
@@ -218,3 +225,12 @@ class Tokenizer:
         outside = ids[(ids < 0) | (ids >= self.vocab_size)]
         if outside.numel():
             raise ValueError(f"ids must be in [0, {self.vocab_size}), got {outside.flatten()[0].item()}")
+
+
+def _check_text(name: str, text: str) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a string or strings, got {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be valid Unicode, got {error.object[error.start]!r} alone") from error

@@ -1,7 +1,8 @@
 """English prose out of the Wikipedia excerpt that gensim ships for its own tests (206 pages of a 2016 dump).
 
-gensim's `filter_wiki` takes the wiki markup away. What it leaves behind (headings, table cells, captions, lists of
-links, empty brackets, holes where a formula or a unit template stood) is taken away here, paragraph by paragraph.
+gensim's `filter_wiki` takes the wiki markup away. What it leaves behind (headings, table cells, captions,
+lists of links, empty brackets, holes where a formula or a unit template stood) is taken away here, paragraph
+by paragraph.
 """
 
 import bz2
@@ -18,17 +19,17 @@ SHORTEST = 500
 """Articles with less prose than this, in characters, are disambiguation pages and lists: left out."""
 
 _APPENDICES = frozenset(
-    "see also|notes|references|notes and references|further reading|external links|bibliography|footnotes|sources"
-    "|citations|works cited|gallery".split("|")
+    "see also|notes|references|notes and references|further reading|external links|bibliography|footnotes"
+    "|sources|citations|works cited|gallery".split("|")
 )
 _HEADING = re.compile(r"(=+)\s*(.*?)\s*=+")
-_HOLE = re.compile(r"[\w,($=]  +[a-z(.,;)]|[a-z] +\.(?:\s|$)|\$ ")  # two spaces, or "a height of .": a template is gone
+_HOLE = re.compile(r"[\w,($=]  +[a-z(.,;)]|[a-z] +\.(?:\s|$)|\$ ")  # "the  of", "of .": a template is gone
 _MARKUP = re.compile(r"[|{}<>\\]|https?:|\w=\w|ISBN ")
 _SENTENCE_END = re.compile(r"""[.!?]["'”’)]*$""")
 
 
 def wikipedia_articles() -> list[tuple[str, str]]:
-    """The (title, prose) of every article with enough prose, in the order of the dump, about two seconds of work.
+    """The (title, prose) of every article with enough prose, in the order of the dump; takes seconds.
 
     Raises ModuleNotFoundError without gensim, OSError if its file cannot be read.
     """
@@ -40,10 +41,10 @@ def wikipedia_articles() -> list[tuple[str, str]]:
 
 
 def prose(text: str) -> str:
-    """The sentences of `text`, a page after `filter_wiki`: one paragraph a line, no headings, lists or leftovers.
+    """The sentences of `text`, a page after `filter_wiki`: one paragraph a line, no headings, no leftovers.
 
-    >>> print(prose("==History==\\nThe '''aardvark''' ( ; ''Orycteropus afer'') is a mammal of Africa.\\n==Notes==\\n* x"))
-    The aardvark (Orycteropus afer) is a mammal of Africa.
+    >>> prose("==History==\\nThe '''aardvark''' ( ; ''O. afer'') is a mammal of Africa.\\n==Notes==\\n* x")
+    'The aardvark (O. afer) is a mammal of Africa.'
     """
     paragraphs, in_appendix = [], False
     for line in text.splitlines():
