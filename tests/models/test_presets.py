@@ -9,7 +9,8 @@ import transformers as hf
 from lib.models import count_parameters
 from lib.models.presets import PRESETS, preset
 
-# To the last digit: what the released checkpoints hold (for GPT-3 and Llama 3, what slides C27 and C28 imply).
+# To the last digit: what the released checkpoints hold (for GPT-3 and Llama 3, what slides C27 and C28
+# imply).
 COUNTS = {
     "bert-base": 109_482_240,
     "bert-large": 335_141_888,
@@ -60,9 +61,10 @@ COUNTS = {
 PRINTED = {
     "bert-base": 0.110, "gpt-1": 0.117, "gpt-2-xl": 1.5, "distilbert": 0.066, "roberta-large": 0.355,
     "gpt-3-small": 0.125, "gpt-3-medium": 0.350, "gpt-3-large": 0.760, "gpt-3-xl": 1.3, "gpt-3-2.7b": 2.7,
-    "gpt-3-6.7b": 6.7, "gpt-3-13b": 13, "gpt-3-175b": 175, "llama-1-7b": 7, "llama-1-13b": 13, "llama-1-33b": 33,
-    "llama-1-65b": 65, "llama-2-7b": 7, "llama-2-13b": 13, "llama-2-34b": 34, "llama-2-70b": 70, "llama-3-8b": 8,
-    "llama-3-70b": 70, "llama-3-405b": 405, "t5-11b": 11, "bart-large": 0.400,
+    "gpt-3-6.7b": 6.7, "gpt-3-13b": 13, "gpt-3-175b": 175,
+    "llama-1-7b": 7, "llama-1-13b": 13, "llama-1-33b": 33, "llama-1-65b": 65,
+    "llama-2-7b": 7, "llama-2-13b": 13, "llama-2-34b": 34, "llama-2-70b": 70,
+    "llama-3-8b": 8, "llama-3-70b": 70, "llama-3-405b": 405, "t5-11b": 11, "bart-large": 0.400,
 }
 
 
