@@ -99,7 +99,7 @@ def summary(rows: list[Row]) -> str:
     '0 claims: 0 exact, 0 rounded, 0 errata'
     """
     count = {verdict: sum(row.verdict == verdict for row in rows) for verdict in (*VERDICTS, FAILED)}
-    line = f"{len(rows)} claims: {count['exact']} exact, {count['rounded']} rounded"
+    line = f"{len(rows)} claim{'' if len(rows) == 1 else 's'}: {count['exact']} exact, {count['rounded']} rounded"
     line += f", {count['erratum']} errata"
     if count[FAILED]:
         line += f", {count[FAILED]} failed"

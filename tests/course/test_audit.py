@@ -52,7 +52,7 @@ def test_the_real_claims_agree_and_are_counted(course):
 
 def test_one_slide_in_small_letters(course):
     code, out, _ = course("--slide", "n09")
-    assert code == 0 and "A48" in out and out.splitlines()[-1] == "1 claims: 1 exact, 0 rounded, 0 errata"
+    assert code == 0 and "A48" in out and out.splitlines()[-1] == "1 claim: 1 exact, 0 rounded, 0 errata"
 
 
 def test_a_slide_without_claims_is_an_empty_report(course):
@@ -90,7 +90,7 @@ def test_csv_can_be_read_back_and_holds_nothing_else(course, rows):
     code, out, err = course("--format", "csv")
     (row,) = csv.DictReader(io.StringIO(out))
     assert list(row.values()) == ["A01", "C07", "<b>[red]six|seven", "6", "6", "points", "exact", "a note"]
-    assert code == 0 and err.startswith("1 claims")
+    assert code == 0 and err.startswith("1 claim:")
 
 
 def test_markdown_has_as_many_cells_in_every_line(course, rows):
