@@ -98,6 +98,11 @@ def _halved(model: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
+def small_models(folder: Path = FOLDER) -> list[str]:
+    """The names that `load_small` knows, in order."""
+    return sorted(file.stem for file in Path(folder).glob("*.json") if not file.stem.endswith(".tokenizer"))
+
+
 def _kind(model: nn.Module) -> dict[str, str]:
     if isinstance(model, MaskedLM):
         return {"model": "MaskedLM", "head": model.head.kind}
@@ -135,7 +140,7 @@ def _check_name(name: str) -> None:
 
 
 def _nearest(name: str, folder: Path) -> str:
-    known = sorted(file.stem for file in Path(folder).glob("*.json") if not file.stem.endswith(".tokenizer"))
+    known = small_models(folder)
     near = get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none yet'}"
 
