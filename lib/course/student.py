@@ -101,8 +101,8 @@ def _read_manifest(path: Path) -> dict[str, str]:
             raise TypeError("checksums must be strings")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CourseError(
-            f"{path} cannot be read ({error}). Nothing was written. Delete it and run this again: each notebook "
-            "that differs from the current edition then counts as yours and is kept"
+            f"{path} cannot be read ({error}). Nothing was written. Delete it and run this again: each "
+            "notebook that differs from the current edition then counts as yours and is kept"
         ) from None
     return editions
 

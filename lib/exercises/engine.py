@@ -37,6 +37,7 @@ class Assessment:
 
     exercise: Exercise
     cases: tuple[Case, ...]
+    expected: tuple[Outcome, ...]
     outcomes: tuple[Outcome, ...]  # shorter than `cases` where the answer ran out of time
     verdicts: tuple[Verdict, ...]
     misconception: Misconception | None = None
@@ -62,21 +63,21 @@ class WrongAnswer(AssertionError):
         return str(self).splitlines()
 
 
-def run_all(exercise: Exercise, answer: Any, cases: Sequence[Case]) -> tuple[Outcome, ...]:
+def run_all(exercise: Exercise, answer: Any, cases: Sequence[Case], seed: int = 0) -> tuple[Outcome, ...]:
     """The outcomes of `answer` on `cases`, up to the first where it runs out of time or is not written."""
     if answer is Ellipsis:
         return (Outcome("not written"),)
     outcomes: list[Outcome] = []
     for case in cases:
-        outcomes.append(run_answer(exercise.as_function(answer), case, seconds=exercise.seconds))
+        outcomes.append(run_answer(exercise.as_function(answer), case, seconds=exercise.seconds, seed=seed))
         if outcomes[-1].status in ("time up", "not written"):
             break
     return tuple(outcomes)
 
 
-def expected_outcomes(exercise: Exercise, cases: Sequence[Case]) -> tuple[Outcome, ...]:
+def expected_outcomes(exercise: Exercise, cases: Sequence[Case], seed: int = 0) -> tuple[Outcome, ...]:
     """What the reference does; RuntimeError where it fails or changes its inputs: the exercise's fault."""
-    outcomes = run_all(exercise, exercise.reference, cases)
+    outcomes = run_all(exercise, exercise.reference, cases, seed)
     for case, outcome in zip(cases, outcomes):
         if outcome.status != "returned" or outcome.mutated:
             what = outcome.message or f"it changed {', '.join(outcome.mutated)}"
@@ -124,36 +125,48 @@ def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome
 def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
     """Run `answer` on the cases of `seed`; say what is right, and which misconception explains the rest."""
     cases = exercise.build_cases(seed)
-    expected = expected_outcomes(exercise, cases)
-    outcomes = run_all(exercise, answer, cases)
+    return conclude(exercise, cases, run_all(exercise, answer, cases, seed), seed)
+
+
+def conclude(
+    exercise: Exercise, cases: tuple[Case, ...], outcomes: tuple[Outcome, ...], seed: int = 0
+) -> Assessment:
+    """The second half of `assess`: no line of the answer runs here, its outcomes may come from elsewhere."""
+    expected = expected_outcomes(exercise, cases, seed)
     verdicts = tuple(judge(exercise, *row) for row in zip(cases, outcomes, expected))
-    found = None if all(v.right for v in verdicts) else diagnose(exercise, cases, outcomes, expected)
-    return Assessment(exercise, cases, outcomes, verdicts, found)
+    found = diagnose(exercise, cases, outcomes, expected, seed)
+    return Assessment(exercise, cases, expected, outcomes, verdicts, found)
 
 
 def diagnose(
-    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], expected: Sequence[Outcome]
+    exercise: Exercise,
+    cases: Sequence[Case],
+    outcomes: Sequence[Outcome],
+    expected: Sequence[Outcome],
+    seed: int = 0,
 ) -> Misconception | None:
     """The misconception that does what the answer did, or None.
 
-    Best is one that does the same on every case; else one that does the same wherever the answer returned
-    something wrong (the answer may raise on an edge case besides). A single coincidence among several
-    failures is no match.
+    Best is one that does the same on every case. Else one that does the same wherever the answer returned
+    something (it may raise on an edge case besides), or wherever it returned something wrong (it may treat an
+    edge case well), if that is more than once: one coincidence proves nothing.
     """
     wrong = [not judge(exercise, *row).right for row in zip(cases, outcomes, expected)]
-    telling = [w and o.status == "returned" for w, o in zip(wrong, outcomes)]
     if outcomes and outcomes[-1].status == "not written" or not any(wrong):
         return None
+    returned = {i for i, outcome in enumerate(outcomes) if outcome.status == "returned"}
+    telling = {i for i in returned if wrong[i]}
     partial = None
     for misconception in exercise.misconceptions:
-        known = run_all(exercise, misconception.answer, cases)
+        known = run_all(exercise, misconception.answer, cases, seed)
         if len(known) < len(outcomes):
             continue
-        same = [_same(exercise, *row) for row in zip(cases, outcomes, known, expected)]
-        if all(same):
+        rows = enumerate(zip(cases, outcomes, known, expected))
+        same = {i for i, row in rows if _same(exercise, *row)}
+        if len(same) == len(outcomes):
             return misconception
-        if partial is None and any(telling) and all(s for s, t in zip(same, telling) if t):
-            partial = misconception
+        if telling <= same and (len(telling) > 1 or (telling and returned <= same)):
+            partial = partial or misconception
     return partial
 
 
@@ -195,15 +208,15 @@ def _refuse_mixed_up(exercise: Exercise, answer: Any) -> None:
         message = f"{exercise.id} asks for a value, and this is a function: did you mean {name}(…)?"
     else:
         message = f"{exercise.id} asks for the function itself: write {name}, without (…), in check()."
-    raise WrongAnswer(message, Assessment(exercise, (), (), (Verdict("type", message),)))
+    raise WrongAnswer(message, Assessment(exercise, (), (), (), (Verdict("type", message),)))
 
 
 def explain(assessment: Assessment) -> str:
     """What the student reads: the hint if the mistake is known, and the first case that is wrong."""
     exercise = assessment.exercise
     number = next(i for i, verdict in enumerate(assessment.verdicts) if not verdict.right)
-    verdict, outcome = assessment.verdicts[number], assessment.outcomes[number]
-    case = assessment.cases[number]
+    verdict, case = assessment.verdicts[number], assessment.cases[number]
+    outcome, expected = assessment.outcomes[number], assessment.expected[number]
     if verdict.kind == "not written":
         return f"{exercise.id} is not written yet: replace the stub by your answer, then run this cell again."
     lines = [f"{exercise.id}: not yet."]
@@ -216,11 +229,10 @@ def explain(assessment: Assessment) -> str:
         return "\n".join([*lines, "", f"  {verdict.reason}", *got])
     lines += ["", f"Case {number + 1} of {len(assessment.cases)}, {case.what}: {verdict.reason}"]
     lines += [f"    input     {line}" for line in describe_inputs(exercise.reference, case)]
-    return "\n".join(lines + _expected_and_got(exercise, case, outcome))
+    return "\n".join(lines + _expected_and_got(exercise, outcome, expected))
 
 
-def _expected_and_got(exercise: Exercise, case: Case, outcome: Outcome) -> list[str]:
-    expected = run_answer(exercise.reference, case, seconds=exercise.seconds)
+def _expected_and_got(exercise: Exercise, outcome: Outcome, expected: Outcome) -> list[str]:
     lines = [f"    expected  {describe(expected.value)}" + (" (for instance)" if exercise.judge else "")]
     if outcome.status == "returned":
         lines.append(f"    got       {describe(outcome.value)}")

@@ -37,6 +37,7 @@ class _Alarm:
     def __init__(self, seconds: float | int) -> None:
         self.seconds = seconds
         self.fired = False
+        self.over = False
 
     def call(self, function: Callable[[], Any]) -> Any:
         before = signal.signal(signal.SIGALRM, self.ring)
@@ -44,6 +45,7 @@ class _Alarm:
         try:
             result = function()
         finally:
+            self.over = True  # a ring that is on its way must not break what follows
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
             if rest:  # somebody else's alarm was set (pytest-timeout): give it the time it had
@@ -57,11 +59,13 @@ class _Alarm:
 
         A bare `except:` around the body of a loop swallows the first TimeUp; a later one, at a random moment,
         hits the few instructions outside the `try`. In `call` itself nothing is raised: there the answer has
-        ended.
+        not begun, or has ended.
         """
+        if self.over:
+            return
         self.fired = True
-        if frame is None or frame.f_code is not _Alarm.call.__code__:
-            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1e-4))
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1e-4))
+        if frame is None or (frame.f_code.co_filename, frame.f_code.co_name) != (__file__, "call"):
             raise TimeUp
 
 

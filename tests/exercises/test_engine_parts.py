@@ -1,8 +1,11 @@
 """The parts of the engine, one by one: plain data, comparison, time limits, the exercise itself, the
 registry."""
 
+import json
 import math
+import random
 import threading
+import warnings
 from collections import Counter, namedtuple
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 
 from lib.exercises import Exercise, Made, Misconception, Tolerance, case, registry
 from lib.exercises.compare import EXACT, difference
+from lib.exercises.engine import conclude
 from lib.exercises.limits import TimeUp, call_limited
 from lib.exercises.running import copy_inputs, describe_inputs, run_answer
 from lib.exercises.values import Array, NotPlain, describe, from_plain, to_plain
@@ -155,6 +159,18 @@ def test_time_limit_puts_back_what_was_there():
         call_limited(lambda: 3, seconds=0)
 
 
+def test_a_result_that_comes_too_late_does_not_count(monkeypatch):
+    def late():
+        try:
+            threading.Event().wait(20)
+        except BaseException:
+            return "got away"
+
+    monkeypatch.setattr("random.uniform", lambda a, b: 30.0)  # no second ring within this test
+    with pytest.raises(TimeUp):
+        call_limited(late, seconds=0.05)
+
+
 def test_error_in_a_thread_comes_out():
     found = []
 
@@ -168,6 +184,39 @@ def test_error_in_a_thread_comes_out():
     thread.start()
     thread.join()
     assert found == ["seen"]
+
+
+def test_randomness_is_seeded_for_the_answer_and_left_alone_outside(unchecked):  # beartype draws too
+    def answer():
+        return [random.random(), float(np.random.rand()), torch.rand(1)]
+
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    one, two, other = (run_answer(answer, case("none"), seed=seed).value for seed in (3, 3, 4))
+    assert difference(one, two, EXACT) is None
+    assert all(difference(a, b, EXACT) for a, b in zip(one, other))
+    assert random.getstate() == before[0] and np.random.get_state()[1].tolist() == before[1]
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_warnings_stay_inside_and_prints_are_kept_up_to_a_limit():
+    def answer():
+        warnings.warn("careful")
+        for _ in range(1000):
+            print("x" * 99)
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        printed = run_answer(answer, case("none")).printed
+    assert not seen and printed.startswith("xx") and len(printed) <= 20_100
+
+
+def test_the_line_is_the_students_also_where_a_library_raises():
+    outcome = run_answer(lambda text: json.loads(text), case("no JSON", "{"))
+    assert "json.loads(text)" in outcome.line and "JSONDecodeError" in outcome.message
+
+
+def test_no_outcomes_are_no_points(demos):
+    assert conclude(demos.MEAN, demos.MEAN.build_cases(), ()).points == 0
 
 
 def test_copies_of_inputs():
