@@ -1,0 +1,127 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings, strategies as st
+
+from lib.kernels import chunked_cross_entropy, cross_entropy
+
+
+def draw(generator, N=6, D=4, V=11):
+    hidden = torch.randn(N, D, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(V, D, generator=generator, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(V, generator=generator, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(0, V, (N,), generator=generator)
+    return hidden, weight, bias, targets
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_plain_equals_pytorch_with_its_gradient(reduction, generator):
+    logits = torch.randn(2, 3, 7, generator=generator, dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([[1, -100, 6], [0, 0, -100]])
+    theirs = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction).view(
+        (2, 3) if reduction == "none" else ()
+    )
+    ours = cross_entropy(logits, targets, reduction=reduction)
+    torch.testing.assert_close(ours, theirs)
+    weight = torch.rand(ours.shape, generator=generator, dtype=torch.float64)
+    gradients = [torch.autograd.grad((loss * weight).sum(), logits)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(*gradients)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 13), st.sampled_from(["mean", "sum", "none"]), st.booleans(), st.integers(0, 2**16))
+def test_chunked_equals_plain_with_all_gradients(chunk_size, reduction, with_bias, seed):
+    generator = torch.Generator().manual_seed(seed)
+    hidden, weight, bias, targets = draw(generator)
+    targets[seed % 6] = -100
+    bias = bias if with_bias else None
+    leaves = [hidden, weight] + ([bias] if with_bias else [])
+    whole = hidden @ weight.T + (bias if with_bias else 0)
+    plain = cross_entropy(whole, targets, reduction=reduction)
+    chunked = chunked_cross_entropy(hidden, weight, targets, bias=bias, reduction=reduction, chunk_size=chunk_size)
+    torch.testing.assert_close(chunked, plain)
+    mix = torch.rand(plain.shape, generator=generator, dtype=torch.float64)
+    expected = torch.autograd.grad((plain * mix).sum(), leaves)
+    for ours, theirs in zip(torch.autograd.grad((chunked * mix).sum(), leaves), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_chunked_against_finite_differences(generator):
+    hidden, weight, bias, targets = draw(generator, N=3, V=5)
+    targets[0] = -100
+    assert torch.autograd.gradcheck(
+        lambda h, w, b: chunked_cross_entropy(h, w, targets, bias=b, chunk_size=2), (hidden, weight, bias)
+    )
+
+
+def test_chunked_never_holds_all_logits(generator):
+    hidden, weight, _, targets = draw(generator, N=64, D=4, V=4096)
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            out = function(*args, **(kwargs or {}))
+            largest = max([largest] + [t.numel() for t in (out if isinstance(out, (tuple, list)) else [out]) if torch.is_tensor(t)])
+            return out
+
+    with Watch():
+        chunked_cross_entropy(hidden, weight, targets, chunk_size=128).backward()
+    assert largest <= max(64 * 128, weight.numel())
+
+
+def test_large_logits():
+    logits = torch.tensor([[1e4, 0.0, -1e4]], requires_grad=True)
+    loss = cross_entropy(logits, torch.tensor([2]))
+    loss.backward()
+    assert loss.item() == pytest.approx(2e4) and logits.grad.tolist() == [[1, 0, -1]]
+    hidden, weight = torch.tensor([[1e4]]), torch.tensor([[1.0], [0.0], [-1.0]])
+    assert chunked_cross_entropy(hidden, weight, torch.tensor([2]), chunk_size=1).item() == pytest.approx(2e4)
+
+
+def test_half_precision_gives_a_float32_loss(generator):
+    hidden, weight, _, targets = (x.detach() for x in draw(generator))
+    low = hidden.bfloat16() @ weight.bfloat16().T
+    assert cross_entropy(low, targets).dtype == torch.float32
+    assert chunked_cross_entropy(hidden.bfloat16(), weight.bfloat16(), targets).dtype == torch.float32
+    assert cross_entropy(low, targets).item() == pytest.approx(cross_entropy(hidden @ weight.T, targets).item(), abs=0.1)
+
+
+def test_uniform_is_log_of_the_vocabulary():
+    assert cross_entropy(torch.zeros(2, 30_522), torch.tensor([5, 30_521])).item() == pytest.approx(math.log(30_522), rel=1e-6)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bad_input(chunked, unchecked):
+    def loss(targets, logits=torch.zeros(2, 3), **options):
+        if chunked:
+            return chunked_cross_entropy(logits @ torch.zeros(3, 4), torch.zeros(3, 4), targets, **options)
+        return cross_entropy(logits, targets, **options)
+
+    with pytest.raises(ValueError, match="ids from 0 to 2.*got 3"):
+        loss(torch.tensor([0, 3]))
+    with pytest.raises(ValueError, match="got -1"):
+        loss(torch.tensor([-1, 0]))
+    with pytest.raises(ValueError, match="all 2 are ignore_index"):
+        loss(torch.tensor([-100, -100]))
+    assert loss(torch.tensor([-100, -100]), reduction="sum").item() == 0
+    with pytest.raises(ValueError, match="reduction"):
+        loss(torch.tensor([0, 1]), reduction="median")
+    with pytest.raises(ValueError, match="targets must have"):
+        loss(torch.tensor([0, 1, 2]))
+    with pytest.raises(TypeError, match="targets must be integers"):
+        loss(torch.tensor([0.0, 1.0]))
+
+
+def test_bad_chunks(unchecked):
+    hidden, weight, targets = torch.zeros(2, 3), torch.zeros(5, 3), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match="chunk_size must be at least 1"):
+        chunked_cross_entropy(hidden, weight, targets, chunk_size=0)
+    with pytest.raises(ValueError, match=r"hidden must be \(N, D\) and weight \(V, D\)"):
+        chunked_cross_entropy(hidden, torch.zeros(5, 4), targets)
+    with pytest.raises(ValueError, match="bias must have shape"):
+        chunked_cross_entropy(hidden, weight, targets, bias=torch.zeros(4))
+    with pytest.raises(TypeError, match="floating-point"):
+        chunked_cross_entropy(hidden.long(), weight.long(), targets)

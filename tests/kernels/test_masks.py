@@ -1,0 +1,47 @@
+import pytest
+import torch
+from hypothesis import given, strategies as st
+
+from lib.kernels import causal_mask, padding_mask, prefix_mask, sliding_window_mask
+
+
+@given(st.integers(0, 8), st.integers(0, 5))
+def test_causal_by_two_loops(T, past):
+    expected = [[j <= i + past for j in range(T + past)] for i in range(T)]
+    assert causal_mask(T, T + past).tolist() == expected
+    assert causal_mask(T).sum() == T * (T + 1) // 2  # slide C20: 21 at 6
+
+
+@given(st.integers(1, 8).flatmap(lambda T: st.tuples(st.just(T), st.integers(0, T))))
+def test_prefix_by_two_loops(case):
+    T, prefix = case
+    assert prefix_mask(prefix, T).tolist() == [[j < prefix or j <= i for j in range(T)] for i in range(T)]
+
+
+@given(st.integers(1, 8), st.integers(1, 10))
+def test_window_by_two_loops(T, window):
+    expected = [[i - window < j <= i for j in range(T)] for i in range(T)]
+    assert sliding_window_mask(T, window).tolist() == expected
+
+
+def test_padding_hides_keys_on_either_side():
+    mask = torch.tensor([[1, 1, 0], [0, 1, 1]])
+    expected = torch.tensor([[True, True, False], [False, True, True]])
+    for given_mask in (mask, mask.bool(), mask.float()):
+        found = padding_mask(given_mask)
+        assert found.shape == (2, 1, 1, 3) and torch.equal(found[:, 0, 0], expected)
+
+
+def test_bad_input(unchecked):
+    for call, message in [
+        (lambda: causal_mask(3, 2), "got T=3 and S=2"),
+        (lambda: causal_mask(-1), "T=-1"),
+        (lambda: prefix_mask(4, 3), "prefix_length must be between 0 and T=3"),
+        (lambda: prefix_mask(-1, 3), "prefix_length"),
+        (lambda: sliding_window_mask(3, 0), "window must be at least 1"),
+        (lambda: sliding_window_mask(-1, 2), "T"),
+        (lambda: padding_mask(torch.tensor([1, 0])), r"shape \(B, T\)"),
+        (lambda: padding_mask(torch.tensor([[0.0, -1e9]])), "only 1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
+
+from lib.kernels import apply_rotary, rotary_angles, sinusoidal_positions
+
+
+def test_sinusoids_by_hand():
+    table = sinusoidal_positions(7, 6)
+    for t in range(7):
+        for i in range(3):
+            angle = t / 10_000 ** (2 * i / 6)
+            assert table[t, 2 * i : 2 * i + 2].tolist() == pytest.approx([math.sin(angle), math.cos(angle)], abs=1e-6)
+
+
+@pytest.mark.parametrize("theta", [10_000.0, 500_000.0])
+def test_rotary_equals_llama_in_transformers(theta, generator):
+    config = LlamaConfig(
+        hidden_size=32, num_attention_heads=4, rope_parameters={"rope_type": "default", "rope_theta": theta}
+    )
+    q, k = torch.randn(2, 2, 4, 9, 8, generator=generator)
+    positions = torch.arange(9)[None].expand(2, -1) + torch.tensor([[0], [100]])
+    cos, sin = LlamaRotaryEmbedding(config)(q, positions)
+    expected = apply_rotary_pos_emb(q, k, cos, sin)
+    angles = rotary_angles(positions, 8, theta)
+    torch.testing.assert_close(apply_rotary(q, *angles), expected[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(apply_rotary(k, *angles), expected[1], atol=1e-5, rtol=1e-5)
+
+
+def test_scores_depend_on_the_distance_alone(generator):
+    q, k = torch.randn(2, 1, 1, 1, 8, generator=generator)
+
+    def score(i, j):
+        turn = lambda x, t: apply_rotary(x, *rotary_angles(torch.tensor([t]), 8))  # noqa: E731
+        return (turn(q, i) * turn(k, j)).sum().item()
+
+    assert score(5, 2) == pytest.approx(score(45, 42), abs=1e-4)
+    assert score(5, 2) != pytest.approx(score(5, 3), abs=1e-3)
+
+
+def test_rotation_keeps_lengths_and_position_zero(generator):
+    x = torch.randn(1, 2, 3, 8, generator=generator)
+    turned = apply_rotary(x, *rotary_angles(torch.tensor([0, 1, 7]), 8))
+    torch.testing.assert_close(turned.norm(dim=-1), x.norm(dim=-1))
+    torch.testing.assert_close(turned[:, :, 0], x[:, :, 0])
+
+
+def test_bad_input(unchecked):
+    with pytest.raises(ValueError, match="K"):
+        rotary_angles(torch.arange(3), 5)
+    with pytest.raises(ValueError, match="theta must be positive"):
+        rotary_angles(torch.arange(3), 4, theta=0.0)
+    with pytest.raises(TypeError, match="positions must be integers"):
+        rotary_angles(torch.zeros(3), 4)
+    with pytest.raises(ValueError, match="T must be"):
+        sinusoidal_positions(-1, 4)
+    with pytest.raises(ValueError, match="D"):
+        sinusoidal_positions(3, 5)
+    cos, sin = rotary_angles(torch.arange(3), 4)
+    with pytest.raises(ValueError):
+        apply_rotary(torch.zeros(1, 1, 3, 6), cos, sin)
+    with pytest.raises(ValueError):
+        apply_rotary(torch.zeros(1, 1, 2, 4), cos, sin)
