@@ -1,8 +1,7 @@
 """`course prepare`: make once what is slow to make, so that no notebook waits for it."""
 
 import argparse
-
-STEPS = ("Wikipedia articles", "Python documentation", "SmolLM2 weights")
+import time
 
 
 def add_parser(subparsers) -> None:
@@ -16,15 +15,17 @@ def add_parser(subparsers) -> None:
 
 
 def prepare(arguments: argparse.Namespace) -> int:
-    """Make every cache that is not there yet."""
+    """Make every cache that is not there yet, one line for each."""
     from lib.models.packaged import load_smollm2
-    from lib.progress import progress
     from lib.text import load_corpus
 
-    makers = (lambda: load_corpus("wikipedia"), lambda: load_corpus("python_docs"), load_smollm2)
-    with progress(description="preparing", total=len(STEPS)) as bar:
-        for name, make in zip(STEPS, makers, strict=True):
-            bar.set_description(f"preparing {name}")
-            make()
-            bar.update()
+    steps = {
+        "Wikipedia articles": lambda: load_corpus("wikipedia"),
+        "Python documentation": lambda: load_corpus("python_docs"),
+        "weights of SmolLM2": load_smollm2,
+    }
+    for number, (name, make) in enumerate(steps.items(), start=1):
+        began = time.monotonic()
+        make()
+        print(f"prepare: {number} of {len(steps)}, {name}, {time.monotonic() - began:.0f} s", flush=True)
     return 0
