@@ -13,7 +13,7 @@ import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 
-from lib.exercises import WrongAnswer, all_exercises, assess, case, check, get, hint
+from lib.exercises import Misconception, WrongAnswer, all_exercises, assess, case, check, get, hint
 
 pytestmark = pytest.mark.usefixtures("demos")
 
@@ -70,6 +70,16 @@ def test_misconception_is_recognised_beside_a_well_treated_edge_case(demos):
 
     assert assess(exercise, by_column.answer).misconception is by_column
     assert assess(exercise, guarded).misconception is by_column
+
+
+def test_full_match_goes_before_a_partial_one(demos):
+    partial = Misconception("always", lambda x: 2 * x + 1, "One is added.")
+    full = Misconception("but for zero", lambda x: 2 * x + 1 if x else 0, "One is added, but for zero.")
+    numbers = [case(str(x), x) for x in (0, 1, 2)]
+    changes = dict(reference=lambda x: 2 * x, cases=lambda generator: numbers, accepts=())
+    exercise = replace(demos.MEAN, misconceptions=(partial, full), **changes)
+    assert assess(exercise, full.answer).misconception is full
+    assert assess(replace(exercise, misconceptions=(partial,)), full.answer).misconception is partial
 
 
 def test_one_coincidence_is_no_match(demos):
