@@ -1,4 +1,4 @@
-"""A room imports only from the rooms above it, so that text can be read top down and nothing turns in circles."""
+"""A room imports only from the rooms above it: the library reads top down and nothing turns in circles."""
 
 import ast
 
@@ -7,8 +7,8 @@ import pytest
 from lib import ROOT
 
 ROOMS = (
-    "kernels", "text", "models", "objectives", "training", "adapters", "generation", "evaluation", "accounting",
-    "slides", "exercises", "course",
+    "kernels", "text", "models", "objectives", "training", "adapters", "generation", "evaluation",
+    "accounting", "slides", "exercises", "course",
 )  # fmt: skip
 SHARED = ("files", "progress")
 """Modules of `lib` itself that every room may use."""
@@ -32,7 +32,11 @@ def imported_rooms(source):
             assert node.level <= 1, "another room is imported by its name: from lib.room import name"
             if node.level == 1:  # a neighbour in the same room
                 continue
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "lib" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "lib"
+                else [node.module]
+            )
         else:
             continue
         for name in names:

@@ -1,7 +1,8 @@
 """The command line `course`: one subcommand per module, each of which adds its own parser.
 
-Exit codes: 0 all is well, 1 something failed (a notebook, a lint finding), 2 the command was wrong, 130 interrupted.
-The modules import heavy packages inside their functions, so that `course --help` answers at once.
+Exit codes: 0 all is well, 1 something failed (a notebook, a lint finding), 2 the command was wrong, 130
+interrupted. The modules import heavy packages inside their functions, so that `course --help` answers at
+once.
 """
 
 import argparse
@@ -13,10 +14,18 @@ from lib import __version__
 from lib.course.errors import CourseError
 
 COMMANDS = {
-    "run": "run", "student": "student", "lint": "lint", "refresh": "refresh", "prepare": "prepare", "bench": "bench",
-    "train": "train", "audit": "audit", "report": "report", "offline": "sandbox",
-}  # fmt: skip
-"""Each command and the module of this room whose `add_parser(subparsers)` adds it, in the order of the help."""
+    "run": "run",
+    "student": "student",
+    "lint": "lint",
+    "refresh": "refresh",
+    "prepare": "prepare",
+    "bench": "bench",
+    "train": "train",
+    "audit": "audit",
+    "report": "report",
+    "offline": "sandbox",
+}
+"""Each command, in the order of the help, and the module here whose `add_parser(subparsers)` adds it."""
 
 EXAMPLES = """examples:
   course run                              execute every notebook, network blocked, into build/

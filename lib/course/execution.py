@@ -1,7 +1,8 @@
-"""Executing notebooks as jobs: plain data in, plain data out, so that a thread, or a machine of a Dask cluster, can do it.
+"""Executing notebooks as jobs: plain data in, plain data out, on this machine or on a Dask cluster.
 
-Each job is one process of its own (`lib.course.worker`) in a temporary folder: whatever a notebook does to its kernel, to
-its worker or to the clock, the other jobs go on, and nothing of an interrupted one is left behind.
+Each job is one process of its own (`lib.course.worker`) in a temporary folder: whatever a notebook does to
+its kernel, to its worker or to the clock, the other jobs go on, and nothing of an interrupted one is left
+behind.
 """
 
 import json
@@ -10,11 +11,11 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from collections.abc import Iterator
 
 from lib import ROOT
 from lib.course.errors import CourseError, UsageError
@@ -158,7 +159,7 @@ def default_jobs() -> int:
 
 @contextmanager
 def open_executor(jobs: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
-    """Something to submit jobs to: threads here that each wait for a process, or the workers of a Dask cluster.
+    """Something to submit jobs to: threads that each wait for a process, or the workers of a Dask cluster.
 
     Raises UsageError for `jobs` below 1, and CourseError where no scheduler answers.
     """

@@ -28,10 +28,13 @@ def add_parser(subparsers) -> None:
         "lint",
         help="hold notebooks against the rules of the house",
         description="Check the structure, the code, the stored outputs and the exercises of notebooks.",
-        epilog="rules:\n  " + "\n  ".join(f"{name:18} {rule.__doc__.splitlines()[0]}" for name, rule in RULES.items()),
+        epilog="rules:\n  "
+        + "\n  ".join(f"{name:18} {rule.__doc__.splitlines()[0]}" for name, rule in RULES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all")
+    parser.add_argument(
+        "notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all"
+    )
     parser.set_defaults(func=run_lint)
 
 

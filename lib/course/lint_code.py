@@ -12,10 +12,21 @@ Findings = Iterator[tuple[str, str]]
 
 MAX_LINES = 40
 
-ABSOLUTE_PATH = re.compile(r"(?<![\w.~:/])/(?:home|root|tmp|Users|usr|var|opt|mnt|srv|etc|work|media)/\w|\b[A-Z]:\\\w")
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.~:/])/(?:home|root|tmp|Users|usr|var|opt|mnt|srv|etc|work|media)/\w|\b[A-Z]:\\\w"
+)
 """A path that is right on one machine only; not the path part of a web address."""
 
-_NETWORK_MODULES = {"requests", "httpx", "aiohttp", "socket", "ftplib", "urllib.request", "http.client", "wget"}
+_NETWORK_MODULES = {
+    "requests",
+    "httpx",
+    "aiohttp",
+    "socket",
+    "ftplib",
+    "urllib.request",
+    "http.client",
+    "wget",
+}
 _NETWORK_CALLS = {"load_dataset", "hf_hub_download", "snapshot_download", "urlopen", "urlretrieve"}
 _NETWORK_COMMANDS = re.compile(r"[!%]\s*(?:pip|conda|curl|wget|git|apt|apt-get|mamba|uv)\b")
 

@@ -37,7 +37,9 @@ def _schema_problems(meta: dict) -> Iterator[str]:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(meta.get("grade_id", ""))):
         yield f"grade_id must be letters, digits, '_' and '-', got {meta.get('grade_id')!r}"
     points = meta.get("points")
-    if meta.get("grade") is True and (isinstance(points, bool) or not isinstance(points, int | float) or points < 0):
+    if meta.get("grade") is True and (
+        isinstance(points, bool) or not isinstance(points, int | float) or points < 0
+    ):
         yield f"a graded cell needs points of 0 or more, got {points!r}"
     if set(meta) - _KEYS:
         yield f"unknown keys {sorted(set(meta) - _KEYS)}"
@@ -79,7 +81,8 @@ def _pair_problems(answer: "NotebookNode", check: "NotebookNode | None") -> Iter
         yield f"no check cell follows (graded, with check({name!r}, …))"
         return
     if check.metadata.get("course", {}).get("exercise") != name:
-        yield f"the check cell {check.id} is for {check.metadata.get('course', {}).get('exercise')!r}, not {name!r}"
+        other = check.metadata.get("course", {}).get("exercise")
+        yield f"the check cell {check.id} is for {other!r}, not {name!r}"
     if check.metadata["nbgrader"].get("grade_id") != f"{grade_id}-check":
         yield f"the check cell's grade_id must be '{grade_id}-check'"
     if not re.search(rf"\bcheck\(\s*[\"']{re.escape(name)}[\"']", check.source):

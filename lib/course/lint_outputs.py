@@ -22,7 +22,10 @@ def fresh_run(notebook: "NotebookNode") -> Findings:
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     for expected, cell in enumerate(code, start=1):
         if cell.execution_count != expected:
-            yield cell.id, f"execution count {cell.execution_count}, expected {expected} (run: course refresh)"
+            yield (
+                cell.id,
+                f"execution count {cell.execution_count}, expected {expected} (run: course refresh)",
+            )
             return
 
 
@@ -72,7 +75,10 @@ def machine_text(notebook: "NotebookNode") -> Findings:
             for pattern in (ABSOLUTE_PATH, _ADDRESS):
                 match = pattern.search(text)
                 if match:
-                    yield cell.id, f"the output depends on the machine: {text[match.start() : match.start() + 40]!r}"
+                    yield (
+                        cell.id,
+                        f"the output depends on the machine: {text[match.start() : match.start() + 40]!r}",
+                    )
 
 
 def _outputs(notebook: "NotebookNode") -> Iterator[tuple["NotebookNode", list]]:
@@ -83,7 +89,11 @@ def _outputs(notebook: "NotebookNode") -> Iterator[tuple["NotebookNode", list]]:
 
 def _text(output: dict) -> str:
     """What can be read in an output: pictures are left out, SVG (which is text) is not."""
-    data = {kind: value for kind, value in output.get("data", {}).items() if kind not in ("image/png", "image/jpeg")}
+    data = {
+        kind: value
+        for kind, value in output.get("data", {}).items()
+        if kind not in ("image/png", "image/jpeg")
+    }
     parts = [output.get("text", ""), *output.get("traceback", ())]
     parts += [value if isinstance(value, str) else json.dumps(value) for value in data.values()]
     return "\n".join(parts)

@@ -36,7 +36,10 @@ def title(notebook: "NotebookNode") -> Findings:
     ones = [(cell, text) for cell, level, text in headings(notebook) if level == 1]
     first = notebook.cells[0] if notebook.cells else None
     if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
-        yield (first.id if first else "-"), "the first cell must be Markdown that begins with '# ' and the title"
+        yield (
+            (first.id if first else "-"),
+            "the first cell must be Markdown that begins with '# ' and the title",
+        )
     for cell, text in ones[1:]:
         yield cell, f"a second H1: {text!r}"
 
@@ -76,7 +79,9 @@ def parameters(notebook: "NotebookNode") -> Findings:
 
 def metadata(notebook: "NotebookNode") -> Findings:
     """Metadata says which kernel and nothing of one machine or one run."""
-    for key in sorted(set(notebook.metadata) - _NOTEBOOK_METADATA - {"widgets"}):  # widgets have their own rule
+    for key in sorted(
+        set(notebook.metadata) - _NOTEBOOK_METADATA - {"widgets"}
+    ):  # widgets have their own rule
         yield "-", f"notebook metadata {key!r} (course refresh removes it)"
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         yield "-", "the kernel must be 'python3'"

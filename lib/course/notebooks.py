@@ -46,8 +46,8 @@ def _find(name: str, known: dict[str, Path]) -> Path:
 def parse(text: str, name: str) -> "NotebookNode":
     """A notebook from its JSON text, validated; `name` is for the message.
 
-    Cell ids are left as they are, even where two are the same. Raises CourseError for text that is not JSON, not a
-    notebook, or a notebook with a cell that has no id (older than format 4.5).
+    Cell ids are left as they are, even where two are the same. Raises CourseError for text that is not JSON,
+    not a notebook, or a notebook with a cell that has no id (older than format 4.5).
     """
     import nbformat
 
@@ -55,7 +55,11 @@ def parse(text: str, name: str) -> "NotebookNode":
         content = json.loads(text)
     except ValueError as error:
         raise CourseError(f"{name} is not a notebook: not JSON ({error})") from None
-    if not isinstance(content, dict) or not isinstance(content.get("cells"), list) or content.get("nbformat") != 4:
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("cells"), list)
+        or content.get("nbformat") != 4
+    ):
         raise CourseError(f"{name} is not a notebook: JSON, but not of notebook format 4")
     for number, cell in enumerate(content["cells"]):
         if "id" not in cell:
@@ -90,7 +94,7 @@ def tags(cell: "NotebookNode") -> list[str]:
 
 
 def parameters(notebook: "NotebookNode") -> dict[str, object]:
-    """Names and default values of the `parameters` cell; a default that is no literal is given as its source text."""
+    """Names and defaults of the `parameters` cell; a default that is no literal comes as its source."""
     defaults = {}
     for cell in notebook.cells:
         if "parameters" not in tags(cell):
@@ -112,7 +116,9 @@ def given_parameters(pairs: list[list[str]], notebook: "NotebookNode", name: str
     given = {}
     for key, text in pairs:
         if key not in known:
-            raise UsageError(f"{name} has no parameter {key!r}: {nearest(key, list(known))}; it has {_listed(known)}")
+            raise UsageError(
+                f"{name} has no parameter {key!r}: {nearest(key, list(known))}; it has {_listed(known)}"
+            )
         value = _literal(text)
         if isinstance(known[key], int | float) and not isinstance(value, int | float):
             raise UsageError(f"{name}: parameter {key} is a number (default {known[key]}), got {text!r}")

@@ -9,7 +9,7 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "prepare",
         help="make the caches: text, and the weights of the packaged model",
-        description="Read the corpora and convert the packaged model once (about a minute); later calls take seconds.",
+        description="Read the corpora and convert the packaged model, once; later calls take seconds.",
     )
     parser.set_defaults(func=prepare)
 

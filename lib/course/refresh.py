@@ -1,4 +1,4 @@
-"""`course refresh`: execute notebooks again and store their outputs, so that a second time changes nothing."""
+"""`course refresh`: execute notebooks again and store their outputs; a second time changes nothing."""
 
 import argparse
 import copy
@@ -22,14 +22,18 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "refresh",
         help="execute notebooks again and store their outputs",
-        description="Execute notebooks with their default parameters and store the outputs in place. Sources, cell ids "
-        "and cell metadata stay as they are; a notebook that fails is left alone.",
-        epilog="examples:\n  course refresh 03\n  course refresh --check   tell what would change, change nothing",
+        description="Execute notebooks with their default parameters and store the outputs in place. Source, "
+        "cell ids and cell metadata stay as they are; a notebook that fails is left alone.",
+        epilog="examples:\n  course refresh 03\n  course refresh --check   tell what would change",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all")
     parser.add_argument(
-        "--check", action="store_true", help="write nothing, fail if a stored output other than a picture would change"
+        "notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing, fail if a stored output other than a picture would change",
     )
     add_execution_options(parser)
     parser.set_defaults(func=refresh)
@@ -59,7 +63,9 @@ def with_outputs(notebook: "NotebookNode", executed: dict) -> "NotebookNode":
     fresh = copy.deepcopy(notebook)
     for cell, done in zip(fresh.cells, executed["cells"], strict=True):
         if cell.cell_type == "code":
-            cell.outputs = [nbformat.from_dict(_portable(output)) for output in joined_streams(done["outputs"])]
+            cell.outputs = [
+                nbformat.from_dict(_portable(output)) for output in joined_streams(done["outputs"])
+            ]
             cell.execution_count = done["execution_count"]
             cell.metadata.pop("execution", None)  # times that Jupyter records
     fresh.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
@@ -67,7 +73,7 @@ def with_outputs(notebook: "NotebookNode", executed: dict) -> "NotebookNode":
 
 
 def joined_streams(outputs: list[dict]) -> list[dict]:
-    """Outputs with neighbouring pieces of one stream joined: where a kernel cuts them is a matter of timing."""
+    """Outputs with neighbouring pieces of one stream joined: a kernel cuts them as the clock has it."""
     joined: list[dict] = []
     for output in outputs:
         if output["output_type"] == "stream" and joined and joined[-1].get("name") == output["name"]:
@@ -98,7 +104,8 @@ def _report_changes(name: str, stored: "NotebookNode", executed: dict) -> bool:
     changed = [
         before.id
         for before, after in zip(stored.cells, fresh.cells, strict=True)
-        if before.cell_type == "code" and _without_pictures(before.outputs) != _without_pictures(after.outputs)
+        if before.cell_type == "code"
+        and _without_pictures(before.outputs) != _without_pictures(after.outputs)
     ]
     for cell in changed:
         print(f"{name}:{cell}: the stored output is not what the cell gives now")

@@ -33,12 +33,16 @@ def add_parser(subparsers) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all")
     parser.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
-        help="set a parameter of the notebook; may be repeated",
+        "notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all"
+    )
+    parser.add_argument(
+        "-p", "--parameter", dest="parameters", nargs=2, metavar=("NAME", "VALUE"), action="append",
+        default=[], help="set a parameter of the notebook; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder of the executed copies (build)")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "build", help="folder of the executed copies (build)"
+    )
     parser.add_argument("--strict", action="store_true", help="fail when a notebook is over its budget, too")
     add_execution_options(parser)
     parser.set_defaults(func=run)
@@ -47,8 +51,12 @@ def add_parser(subparsers) -> None:
 def add_execution_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that executes notebooks."""
     parser.add_argument("--jobs", type=int, help="how many at a time (default: as cores and memory allow)")
-    parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds for one notebook (600)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786")
+    parser.add_argument(
+        "--timeout", type=float, default=600.0, metavar="S", help="seconds for one notebook (600)"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -82,12 +90,12 @@ def _prepare(arguments: argparse.Namespace) -> tuple[list[Job], list[Outcome]]:
 
 
 def job_for(path: Path, notebook: dict, timeout: float, parameters: dict | None = None) -> Job:
-    """The job that executes the notebook of `path`, as plain data; its kernel starts in the folder of the file."""
+    """The job that executes the notebook of `path`, as plain data; the kernel starts in its folder."""
     return Job(path.stem, json.loads(json.dumps(notebook)), str(path.parent), parameters or {}, timeout)
 
 
 def show_progress(jobs: list[Job], executor: Executor, failed: list[Outcome] = ()) -> Iterator[Outcome]:
-    """Execute `jobs` and yield their outcomes as they come, each with its row of the table and, if bad, its reason."""
+    """Execute `jobs`; print the row of each as it comes (and the reason if it is bad), and yield it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

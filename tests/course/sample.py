@@ -26,7 +26,7 @@ def notebook(*sources: str | tuple[str, str]) -> NotebookNode:
 
 
 def clean() -> NotebookNode:
-    """A notebook of 20 cells with headings, a picture, a deliberate error and an exercise, that breaks no rule."""
+    """20 cells with headings, a picture, a deliberate error and an exercise, that break no rule."""
     answer = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
     course = {"course": {"exercise": "sample.double"}}
     made = notebook(
@@ -38,11 +38,15 @@ def clean() -> NotebookNode:
         new_markdown_cell("### A part of it\nSee https://example.org/home/page", id="part"),
     ]
     cell(made, "cell-1").outputs = [new_output("stream", name="stdout", text="3\n")]
-    picture = new_output("display_data", data={"image/png": "aGk="}, metadata={"image/png": {"alt": "a line that rises"}})
+    picture = new_output(
+        "display_data", data={"image/png": "aGk="}, metadata={"image/png": {"alt": "a line that rises"}}
+    )
     cell(made, "cell-2").outputs = [picture]
     cell(made, "cell-3").outputs = [new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
     cell(made, "cell-4").metadata = NotebookNode(nbgrader=nbgrader("sample-double", grade=False), **course)
-    cell(made, "cell-5").metadata = NotebookNode(nbgrader=nbgrader("sample-double-check", grade=True), **course)
+    cell(made, "cell-5").metadata = NotebookNode(
+        nbgrader=nbgrader("sample-double-check", grade=True), **course
+    )
     for count, code in enumerate((each for each in made.cells if each.cell_type == "code"), start=1):
         code.execution_count = count
     return made

@@ -24,10 +24,12 @@ def course(*arguments):
 @pytest.fixture
 def command(monkeypatch):
     """A parser with one command, `do`, that calls what the test gives it."""
+
     def make(action):
         parser = argparse.ArgumentParser()
         parser.set_defaults(func=lambda arguments: action())
         monkeypatch.setattr(cli, "build_parser", lambda only: parser)
+
     return make
 
 
@@ -48,7 +50,9 @@ def test_help_shows_examples_and_imports_nothing_heavy():
         "with contextlib.suppress(SystemExit): cli.main(['--help'])\n"
         f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
     )
-    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60).stdout
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    ).stdout
     assert "examples:" in shown and "course run 03 -p steps 20" in shown
     assert shown.splitlines()[-1] == "heavy: []"
 
@@ -57,7 +61,9 @@ def test_version_and_module_form():
     assert course("--version").stdout == f"course {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("run", "--jobs", "many"), ("run", "-p", "steps")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("no-such-command",), ("run", "--jobs", "many"), ("run", "-p", "steps")]
+)
 def test_a_wrong_command_is_exit_code_2(arguments):
     done = course(*arguments)
     assert done.returncode == 2 and "usage: course" in done.stderr and "Traceback" not in done.stderr
@@ -67,6 +73,7 @@ def test_a_wrong_command_is_exit_code_2(arguments):
 def test_an_error_for_the_user_is_one_line(command, capsys, error, code):
     def fail():
         raise error
+
     command(fail)
     assert cli.main([]) == code
     assert capsys.readouterr().err == "course: no corpus\n"
@@ -77,6 +84,7 @@ def test_interrupted_is_130(command, capsys, number):
     def wait():
         threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
         threading.Event().wait(10)
+
     before = signal.getsignal(signal.SIGTERM)
     command(wait)
     try:

@@ -31,6 +31,7 @@ def replace_source(name, source):
 def nbgrader_with(name, **changes):
     def change(made):
         cell(made, name).metadata["nbgrader"] |= changes
+
     return change
 
 
@@ -64,9 +65,13 @@ BREAKS = {
     "heading skipped": ("heading-order", replace_source("section", "text")),
     "id twice": ("cell-id", lambda made: cell(made, "cell-9").update(id="cell-8")),
     "id by Jupyter": ("cell-id", lambda made: cell(made, "cell-9").update(id="3f2a9c1b")),
-    "long id by Jupyter": ("cell-id", lambda made: cell(made, "cell-9").update(id="3f2a9c1b-12ab-34cd-56ef-0123456789ab")),
+    "long id by Jupyter": (
+        "cell-id", lambda made: cell(made, "cell-9").update(id="3f2a9c1b-12ab-34cd-56ef-0123456789ab"),
+    ),
     "no parameters": ("parameters", lambda made: cell(made, "cell-0").metadata.update(tags=[])),
-    "parameters twice": ("parameters", lambda made: cell(made, "cell-6").metadata.update(tags=["parameters"])),
+    "parameters twice": (
+        "parameters", lambda made: cell(made, "cell-6").metadata.update(tags=["parameters"]),
+    ),
     "papermill's metadata": ("metadata", lambda made: made.metadata.update(papermill={"duration": 3})),
     "kernel of one machine": ("metadata", lambda made: made.metadata["kernelspec"].update(name="my-env")),
     "version of Python": ("metadata", lambda made: made.metadata["language_info"].update(version="3.11.7")),
@@ -77,7 +82,9 @@ BREAKS = {
     "import requests": ("network", replace_source("cell-6", "import requests")),
     "urllib.request": ("network", replace_source("cell-6", "from urllib import request")),
     "pip install": ("network", replace_source("cell-6", "%pip install torch")),
-    "from_pretrained of a hub": ("network", replace_source("cell-6", "AutoModel.from_pretrained('bert-base')")),
+    "from_pretrained of a hub": (
+        "network", replace_source("cell-6", "AutoModel.from_pretrained('bert-base')"),
+    ),
     "load_dataset": ("network", replace_source("cell-6", "datasets.load_dataset(name)")),
     "not Python": ("syntax", replace_source("cell-6", "def f(:")),
     "picture in text": ("picture-in-text", replace_source("part", "### P\n![](picture.png)")),
@@ -95,7 +102,9 @@ BREAKS = {
     ),
     "picture with blank alt": (
         "alt-text",
-        lambda made: cell(made, "cell-2").update(outputs=stored({"image/png": "aGk="}, **{"image/png": {"alt": " "}})),
+        lambda made: cell(made, "cell-2").update(
+            outputs=stored({"image/png": "aGk="}, **{"image/png": {"alt": " "}})
+        ),
     ),
     "widget state": ("widget", lambda made: made.metadata.update(widgets={})),
     "widget output": (
@@ -120,9 +129,13 @@ BREAKS = {
     "nbgrader: negative points": ("nbgrader", nbgrader_with("cell-5", points=-1)),
     "nbgrader: unknown key": ("nbgrader", nbgrader_with("cell-5", colour="red")),
     "nbgrader: one id twice": ("nbgrader", duplicate_answer),
-    "solution without end": ("solution", replace_source("cell-4", "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x")),
+    "solution without end": (
+        "solution", replace_source("cell-4", "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x"),
+    ),
     "solution without marks": ("solution", replace_source("cell-4", "def double(x):\n    return 2 * x")),
-    "solution elsewhere": ("solution", lambda made: append(made, "### BEGIN SOLUTION\nx = 1\n### END SOLUTION")),
+    "solution elsewhere": (
+        "solution", lambda made: append(made, "### BEGIN SOLUTION\nx = 1\n### END SOLUTION"),
+    ),
     "exercise without name": ("exercise", lambda made: cell(made, "cell-4").metadata.pop("course")),
     "exercise: other grade_id": ("exercise", nbgrader_with("cell-4", grade_id="something-else")),
     "exercise: check of another": (
@@ -170,7 +183,10 @@ def test_the_command_prints_one_line_a_finding_and_fails(tmp_path, capsys):
     path = sample.save(tmp_path / "broken.ipynb", made)
     assert main(["lint", str(path)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["broken:cell-6: network: requests needs the network", "1 notebooks, 1 errors, 0 warnings"]
+    assert lines == [
+        "broken:cell-6: network: requests needs the network",
+        "1 notebooks, 1 errors, 0 warnings",
+    ]
 
 
 def test_a_warning_does_not_fail(tmp_path, capsys):

@@ -20,10 +20,16 @@ def folder(tmp_path):
 
 
 def test_all_are_the_numbered_ones_in_order(folder):
-    assert [path.stem for path in notebooks.select([], folder)] == ["00_start_here", "03_mlm_masking", "10_reward"]
+    assert [path.stem for path in notebooks.select([], folder)] == [
+        "00_start_here",
+        "03_mlm_masking",
+        "10_reward",
+    ]
 
 
-@pytest.mark.parametrize("name", ["03", "3", "03_mlm_masking", "03_mlm_masking.ipynb", "notebooks/03_mlm_masking.ipynb"])
+@pytest.mark.parametrize(
+    "name", ["03", "3", "03_mlm_masking", "03_mlm_masking.ipynb", "notebooks/03_mlm_masking.ipynb"]
+)
 def test_one_is_chosen_by_number_or_name(folder, name):
     assert [path.stem for path in notebooks.select([name], folder)] == ["03_mlm_masking"]
 
@@ -67,9 +73,19 @@ def test_a_folder_without_notebooks_is_an_error(tmp_path):
         ("", "not JSON"),
         ("[1, 2]", "not of notebook format 4"),
         ('{"cells": [], "nbformat": 3}', "not of notebook format 4"),
-        (json.dumps({"cells": [{"cell_type": "code"}], "nbformat": 4, "nbformat_minor": 5}), "cell 0 has no id"),
         (
-            json.dumps({"cells": [{"cell_type": "poem", "id": "a"}], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}),
+            json.dumps({"cells": [{"cell_type": "code"}], "nbformat": 4, "nbformat_minor": 5}),
+            "cell 0 has no id",
+        ),
+        (
+            json.dumps(
+                {
+                    "cells": [{"cell_type": "poem", "id": "a"}],
+                    "nbformat": 4,
+                    "nbformat_minor": 5,
+                    "metadata": {},
+                }
+            ),
             "not a valid notebook",
         ),
     ],
@@ -97,7 +113,12 @@ def test_ids_are_left_alone_even_twice():
     assert [cell.id for cell in notebooks.parse(json.dumps(made), "x").cells] == ["title", "cell-0", "cell-0"]
 
 
-SOURCE = "steps: int = 20  # how many\nrate = 0.15\nname = 'wikipedia'\nsizes = [2, 4]\nlimit = 2 * steps\nprint(name)"
+SOURCE = """steps: int = 20  # how many
+rate = 0.15
+name = 'wikipedia'
+sizes = [2, 4]
+limit = 2 * steps
+print(name)"""
 
 
 def test_parameters_are_those_of_the_tagged_cell():

@@ -22,7 +22,7 @@ display(figure, metadata={"image/png": {"alt": "a line that rises"}})"""
 
 
 def lecture():
-    """A notebook with a stream, a picture, a result, a deliberate error that passes through a file, and stale metadata."""
+    """A stream, a picture, a result, a deliberate error that passes through a file, and stale metadata."""
     made = sample.notebook(
         ("steps = 3", "parameters"),
         "import sys\nfor step in range(steps):\n    print(step)\n    sys.stdout.flush()",
@@ -57,7 +57,9 @@ def test_outputs_are_stored(refreshed):
 def test_ids_and_sources_stay_byte_for_byte(refreshed):
     path, before, _ = refreshed
     made = nbformat.read(path, as_version=4)
-    assert [(each.id, each.source) for each in made.cells] == [(each.id, each.source) for each in before.cells]
+    assert [(each.id, each.source) for each in made.cells] == [
+        (each.id, each.source) for each in before.cells
+    ]
     assert cell(made, "cell-0").metadata == {"tags": ["parameters"]} and cell(made, "title").metadata == {}
 
 
@@ -80,11 +82,15 @@ def test_a_second_time_changes_nothing(refreshed):
 
 def executing(monkeypatch, change=None, verdict="ok"):
     """Stand in for the execution of a notebook: its outputs as they are, after `change`."""
+
     def execute(job):
         made = nbformat.from_dict(copy.deepcopy(job.notebook))
         if change:
             change(made)
-        return Outcome(job.name, verdict, 1, seconds=1.0, peak_bytes=10**8, notebook=json.loads(json.dumps(made)))
+        return Outcome(
+            job.name, verdict, 1, seconds=1.0, peak_bytes=10**8, notebook=json.loads(json.dumps(made))
+        )
+
     monkeypatch.setattr("lib.course.run.execute", execute)
 
 
@@ -117,7 +123,13 @@ def streams_cut_elsewhere(made):
 
 @pytest.mark.parametrize(
     "change, changed",
-    [(None, []), (other_text, ["cell-1"]), (other_picture, []), (no_picture, ["cell-2"]), (streams_cut_elsewhere, [])],
+    [
+        (None, []),
+        (other_text, ["cell-1"]),
+        (other_picture, []),
+        (no_picture, ["cell-2"]),
+        (streams_cut_elsewhere, []),
+    ],
 )
 def test_check_tells_what_would_change_and_writes_nothing(tmp_path, monkeypatch, capsys, change, changed):
     path = sample.save(tmp_path / "nb.ipynb", sample.clean())
@@ -133,7 +145,11 @@ def test_stdout_and_stderr_are_not_joined():
     pieces = [("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d")]
     streams = [{"output_type": "stream", "name": name, "text": text} for name, text in pieces]
     joined = refresh.joined_streams(streams)
-    assert [(output["name"], output["text"]) for output in joined] == [("stdout", "ab"), ("stderr", "c"), ("stdout", "d")]
+    assert [(output["name"], output["text"]) for output in joined] == [
+        ("stdout", "ab"),
+        ("stderr", "c"),
+        ("stdout", "d"),
+    ]
     assert streams[0]["text"] == "a"  # the caller's are as they were
 
 

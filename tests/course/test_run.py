@@ -36,7 +36,18 @@ def misbehaving(tmp_path_factory):
         sample.save(folder / f"{name}.ipynb", sample.notebook(*cells))
     (folder / "corrupt.ipynb").write_text('{"cells": [')
     began = time.monotonic()
-    command = [sys.executable, "-m", "lib.course", "run", "--jobs", "3", "--timeout", "12", "--out", str(folder / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "lib.course",
+        "run",
+        "--jobs",
+        "3",
+        "--timeout",
+        "12",
+        "--out",
+        str(folder / "out"),
+    ]
     done = subprocess.run(
         command + [str(path) for path in sorted(folder.glob("*.ipynb"))],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
@@ -88,7 +99,9 @@ def test_no_kernel_outlives_its_time_limit(misbehaving):
 
 
 def test_a_parameter_is_set_and_the_default_is_overruled(tmp_path, capsys):
-    path = sample.save(tmp_path / "nb.ipynb", sample.notebook(("steps = 3", "parameters"), "print(steps * 2)"))
+    path = sample.save(
+        tmp_path / "nb.ipynb", sample.notebook(("steps = 3", "parameters"), "print(steps * 2)")
+    )
     assert main(["run", str(path), "-p", "steps", "21", "--out", str(tmp_path / "out")]) == 0
     executed = nbformat.read(tmp_path / "out" / "nb.ipynb", as_version=4)
     assert sample.cell(executed, "cell-1").outputs[0].text == "42\n"
@@ -135,8 +148,18 @@ def processes_in(folder):
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_interrupted_nothing_is_half_written_and_no_kernel_is_left(tmp_path, number, code):
-    sample.save(tmp_path / "nb.ipynb", sample.notebook("open('started', 'w').close()\nimport time\ntime.sleep(60)"))
-    command = [sys.executable, "-m", "lib.course", "run", str(tmp_path / "nb.ipynb"), "--out", str(tmp_path / "out")]
+    sample.save(
+        tmp_path / "nb.ipynb", sample.notebook("open('started', 'w').close()\nimport time\ntime.sleep(60)")
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "lib.course",
+        "run",
+        str(tmp_path / "nb.ipynb"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: (tmp_path / "started").exists(), 40)
     assert processes_in(tmp_path)
@@ -159,7 +182,9 @@ def test_through_a_dask_cluster_it_is_the_same(tmp_path, capsys):
     from distributed import LocalCluster
 
     for name in ("one", "two"):
-        sample.save(tmp_path / f"{name}.ipynb", sample.notebook("import os\nprint(os.environ['OMP_NUM_THREADS'])"))
+        sample.save(
+            tmp_path / f"{name}.ipynb", sample.notebook("import os\nprint(os.environ['OMP_NUM_THREADS'])")
+        )
     sample.save(tmp_path / "bad.ipynb", sample.notebook("1 / 0"))
     paths = [str(path) for path in sorted(tmp_path.glob("*.ipynb"))]
     with LocalCluster(
@@ -185,7 +210,8 @@ def outcome(**changes):
 
 
 @pytest.mark.parametrize(
-    "seconds, peak, over", [(59.0, 10**9, False), (61.0, 10**9, True), (1.0, 21 * 10**8, True), (None, None, False)]
+    "seconds, peak, over",
+    [(59.0, 10**9, False), (61.0, 10**9, True), (1.0, 21 * 10**8, True), (None, None, False)],
 )
 def test_the_budget_of_a_notebook(seconds, peak, over):
     assert outcome(verdict="ok", cells=1, seconds=seconds, peak_bytes=peak).over_budget is over
@@ -194,7 +220,9 @@ def test_the_budget_of_a_notebook(seconds, peak, over):
 @pytest.mark.parametrize("flags, code", [([], 0), (["--strict"], 1)])
 def test_over_budget_fails_only_when_strict(tmp_path, capsys, monkeypatch, flags, code):
     path = sample.save(tmp_path / "nb.ipynb", sample.notebook("1"))
-    slow = outcome(verdict="ok", cells=1, seconds=99.0, peak_bytes=10**8, notebook=json.loads(path.read_text()))
+    slow = outcome(
+        verdict="ok", cells=1, seconds=99.0, peak_bytes=10**8, notebook=json.loads(path.read_text())
+    )
     monkeypatch.setattr(run, "execute", lambda job: slow)
     assert main(["run", str(path), "--out", str(tmp_path / "out"), *flags]) == code
     assert "ok, over budget" in capsys.readouterr().out

@@ -113,7 +113,7 @@ exit 0
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """A copy of what set-up needs, whose Python is a fake; a call of `clone(fails_at)` sets up and returns its log."""
+    """A copy of what set-up needs, with a fake Python; `clone(fails_at)` sets up: (exit code, its log)."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt", "models.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     fake = tmp_path / "python3"
@@ -163,6 +163,7 @@ def test_interrupted_it_leaves_no_stamp(clone, monkeypatch, capsys):
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
+
     monkeypatch.setattr(setup, "run_step", interrupt)
     assert clone()[0] == 130
     assert not (clone.folder / ".venv" / ".ready").exists()
@@ -178,7 +179,12 @@ def test_half_an_environment_is_made_anew(clone):
 
 def make(folder, *arguments, **environment):
     return subprocess.run(
-        ["make", *arguments], cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=60
+        ["make", *arguments],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
@@ -203,6 +209,13 @@ def test_make_sets_up_once(clone):
 def test_every_target_sets_up_first_and_is_one_or_two_lines(clone, target):
     lines = [line for line in make(clone.folder, "--dry-run", target).stdout.splitlines() if line.strip()]
     assert "-m lib.course.setup" in lines[0] and 1 <= len(lines[1:]) <= 2
+
+
+def test_a_corrupt_notebook_is_told_before_it_stops_the_collection_of_all(clone):
+    lines = make(clone.folder, "--dry-run", "test").stdout.splitlines()
+    assert (
+        lines[-2].endswith("course lint") and "course offline -- " in lines[-1] and "-m pytest" in lines[-1]
+    )
 
 
 def test_an_old_python_is_refused(monkeypatch, capsys, tmp_path):

@@ -1,9 +1,10 @@
 """Refuses the network inside Python, where the system allows no network namespace.
 
-Python imports a module of this name at start, before any other code, from the first folder of PYTHONPATH that has one:
-`lib.course.sandbox` puts this folder there. An audit hook cannot be removed again and sees every socket that Python
-opens, whichever library asks. Honest limits: it does not stop a program that is not Python, nor an extension that
-opens sockets in C (Jupyter's own loopback traffic through zmq is such a one). A namespace stops those as well.
+Python imports a module of this name at start, before any other code, from the first folder of PYTHONPATH that
+has one: `lib.course.sandbox` puts this folder there. An audit hook cannot be removed again and sees every
+socket that Python opens, whichever library asks. Honest limits: it does not stop a program that is not
+Python, nor an extension that opens sockets in C (Jupyter's own loopback traffic through zmq is such a one). A
+namespace stops those as well.
 """
 
 import ipaddress
@@ -32,7 +33,9 @@ def _is_local(host: object) -> bool:
 def _refuse_network(event: str, arguments: tuple) -> None:
     if event in _CONNECTS:
         address = arguments[1]
-        host = address[0] if isinstance(address, tuple) else None  # anything else is a Unix socket or no address
+        host = (
+            address[0] if isinstance(address, tuple) else None
+        )  # anything else is a Unix socket or no address
     elif event in _LOOKUPS:
         host = arguments[0]
     else:
