@@ -35,5 +35,5 @@ clean:
 	rm -rf .venv .cache build .pytest_cache .hypothesis *.egg-info
 
 $(READY): pyproject.toml constraints.txt models.txt
-	$(if $(PYTHON),,$(error Python 3.11 or newer is needed: install it, or say where it is: make PYTHON=/path/to/python3))
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed; if you have it: make PYTHON=/path/to/python3))
 	@$(PYTHON) -m lib.course.setup

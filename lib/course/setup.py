@@ -30,9 +30,8 @@ class SetupFailed(Exception):
 def main(root: Path = ROOT) -> int:
     """Set up `root`/.venv; 0 if it is ready, 1 (and the end of the log) if a step failed."""
     if sys.version_info < OLDEST:
-        print(
-            f"set-up: Python {OLDEST[0]}.{OLDEST[1]} or newer is needed, this is {sys.version_info[0]}.{sys.version_info[1]}"
-        )
+        oldest, this = (".".join(map(str, version[:2])) for version in (OLDEST, sys.version_info))
+        print(f"set-up: Python {oldest} or newer is needed, this is {this}")
         return 1
     stamp = root / ".venv" / ".ready"
     stamp.unlink(missing_ok=True)
