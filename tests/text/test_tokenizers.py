@@ -129,6 +129,12 @@ def test_smollm2_is_what_transformers_reads(their_smollm2):
         assert ours.encode(text) == their_smollm2(text, add_special_tokens=False)["input_ids"]
 
 
+def test_smollm2_splits_off_digits_before_spaces():
+    """The pre-tokenizer that the file names, "smollm"; transformers reads the file without it and differs here."""
+    ours = smollm2_tokenizer()
+    assert [ours.token_of(i) for i in ours.encode("a  23")] == ["a", "ĠĠ", "2", "3"]
+
+
 def test_the_chat_is_rendered_as_transformers_does(their_smollm2):
     chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]
     for prompt in (True, False):
