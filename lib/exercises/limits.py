@@ -15,6 +15,9 @@ from types import FrameType
 from typing import Any
 
 
+_AGAIN = 0.05  # seconds between rings; long enough that one ring never interrupts another
+
+
 class TimeUp(BaseException):
     """The answer took longer than it may; no Exception, so that `except Exception` does not swallow it."""
 
@@ -41,7 +44,7 @@ class _Alarm:
 
     def call(self, function: Callable[[], Any]) -> Any:
         before = signal.signal(signal.SIGALRM, self.ring)
-        rest, interval = signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        rest, interval = signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN)
         try:
             result = function()
         finally:
@@ -59,13 +62,13 @@ class _Alarm:
 
         A bare `except:` around the body of a loop swallows the first TimeUp; a later one, at a random moment,
         hits the few instructions outside the `try`. In `call` itself nothing is raised: there the answer has
-        not begun, or has ended.
+        not begun (then the next ring comes), or has ended.
         """
         if self.over:
             return
         self.fired = True
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1e-4))
         if frame is None or (frame.f_code.co_filename, frame.f_code.co_name) != (__file__, "call"):
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1e-4), _AGAIN)
             raise TimeUp
 
 

@@ -13,7 +13,7 @@ _ENGINE = frozenset({"compare", "engine", "exercise", "limits", "registry", "run
 
 
 def modules() -> tuple[str, ...]:
-    """The names of the modules that hold exercises, in alphabetical order."""
+    """The names of the modules beside the engine, in alphabetical order."""
     found = (info.name for info in pkgutil.iter_modules(lib.exercises.__path__))
     return tuple(sorted(name for name in found if name not in _ENGINE))
 
@@ -22,10 +22,11 @@ def modules() -> tuple[str, ...]:
 def exercises_of(module: str) -> dict[str, Exercise]:
     """The exercises of one module by id, in the order of the notebook; the module is imported on first use.
 
+    A module without `EXERCISES` holds parts of another's and has none of its own.
     Raises ValueError where an id does not begin with the module's name, or comes twice.
     """
     found: dict[str, Exercise] = {}
-    for exercise in importlib.import_module(f"lib.exercises.{module}").EXERCISES:
+    for exercise in getattr(importlib.import_module(f"lib.exercises.{module}"), "EXERCISES", ()):
         if exercise.id.split(".")[0] != module:
             raise ValueError(f"lib/exercises/{module}.py: the id {exercise.id!r} must begin with '{module}.'")
         if exercise.id in found:

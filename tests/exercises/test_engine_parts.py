@@ -282,11 +282,12 @@ def test_cases_are_reproducible_named_and_there(demos):
 def test_registry_holds_ids_to_their_module(monkeypatch):
     def holding(*ids):
         registry.exercises_of.cache_clear()
-        fake = SimpleNamespace(EXERCISES=tuple(Exercise(**{**GOOD, "id": id}) for id in ids))
+        exercises = tuple(Exercise(**{**GOOD, "id": id}) for id in ids)
+        fake = SimpleNamespace(EXERCISES=exercises) if exercises else SimpleNamespace()
         monkeypatch.setattr(registry.importlib, "import_module", lambda name: fake)
         return registry.exercises_of("a")
 
-    assert list(holding("a.b", "a.c")) == ["a.b", "a.c"]
+    assert list(holding("a.b", "a.c")) == ["a.b", "a.c"] and list(holding()) == []
     with pytest.raises(ValueError, match=r"must begin with 'a\.'"):
         holding("b.c")
     with pytest.raises(ValueError, match="used twice"):
