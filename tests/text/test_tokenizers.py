@@ -130,7 +130,7 @@ def test_smollm2_is_what_transformers_reads(their_smollm2):
 
 
 def test_smollm2_splits_off_digits_before_spaces():
-    """The pre-tokenizer that the file names, "smollm"; transformers reads the file without it and differs here."""
+    """The file names its pre-tokenizer, "smollm"; transformers reads the file without it and differs here."""
     ours = smollm2_tokenizer()
     assert [ours.token_of(i) for i in ours.encode("a  23")] == ["a", "ĠĠ", "2", "3"]
 
