@@ -21,8 +21,9 @@ TARGET = 3.0
 def rows(threads: int) -> list[BenchRow]:
     """Two comparisons from the same tensor of ids.
 
-    Given a plain tensor, the collator finds the special tokens by itself, as ours does, but in Python. The second
-    row spares it that: it is handed their places, and only its tensor code is timed, against all of ours.
+    Given a plain tensor, the collator finds the special tokens by itself, as ours does, but in Python. The
+    second row spares it that: it is handed their places, and only its tensor code is timed, against all of
+    ours.
     """
     from transformers import AutoTokenizer, DataCollatorForLanguageModeling
 
@@ -67,7 +68,7 @@ def _row(name: str, ours: Callable, theirs: Callable, threads: int) -> BenchRow:
 
 
 def _interleaved(*calls: Callable) -> list[float]:
-    """The median time of each call in milliseconds, taken in turns, so that a busy moment slows all of them."""
+    """The median time of each call in milliseconds, taken in turns, so that a busy moment slows all."""
     times = [[] for _ in calls]
     for call in calls:
         call()  # the first run pays for what is loaded late
