@@ -1,0 +1,127 @@
+"""Our kernels against their plain peers: time and peak memory, for `course bench`.
+
+Every run is a process of its own, because a peak of memory is a property of a process and never goes down.
+The peak is Linux's count of resident memory less what was resident when the inputs stood ready, so it holds
+buffers, saved tensors and gradients alike. Runs of ours and theirs alternate; a row is the median of each.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from lib.course.bench_rows import BenchRow
+from lib.course.errors import CourseError
+from lib.kernels import attention_reference, attention_tiled, chunked_cross_entropy, cross_entropy
+
+T, HEADS, HEAD_WIDTH = 8192, 8, 64  # tokens, heads, width of one: a batch of one
+ROWS, WIDTH, VOCABULARY = 1024, 256, 128_000  # tokens, width of the hidden vectors, words
+REPEATS = 3
+ATTENTION = {"tiled": attention_tiled, "reference": attention_reference}
+WORK = ("forward", "forward+backward", "causal forward", "causal forward+backward")
+
+
+def rows(threads: int) -> list[BenchRow]:
+    """Measure everything of this suite with so many threads; takes some minutes."""
+    return attention_rows(threads) + loss_rows(threads)
+
+
+def attention_rows(threads: int) -> list[BenchRow]:
+    """Tiled against reference attention at T = 8192: no slower, and at most a tenth of the memory."""
+    found = []
+    for work in WORK:
+        label = f"attention T={T} {work}, tiled / reference"
+        ours, theirs = f"tiled {work}", f"reference {work}"
+        found += _compare(label, ours, theirs, threads, memory_target=0.1, time_target=1.0)
+    return found
+
+
+def loss_rows(threads: int) -> list[BenchRow]:
+    """Chunked against plain cross-entropy at V = 128,000, both ways: at most a fifth of the memory.
+
+    The time has no target in the course: one more matrix product is what the memory costs, 4 for 3.
+    """
+    label = f"cross-entropy N={ROWS} V={VOCABULARY}, chunked / plain"
+    return _compare(label, "chunked", "plain", threads, memory_target=0.2, time_target=4 / 3)
+
+
+def _compare(label, ours, theirs, threads, *, memory_target, time_target) -> list[BenchRow]:
+    runs = {ours: [], theirs: []}
+    for _ in range(REPEATS):
+        for variant in runs:
+            runs[variant].append(_in_a_process(variant, threads))
+    result = []
+    for column, unit, target in (("seconds", "s", time_target), ("megabytes", "MB", memory_target)):
+        a, b = (median(run[column] for run in runs[variant]) for variant in (ours, theirs))
+        kind = "time" if unit == "s" else "peak memory"
+        result.append(BenchRow(f"{label}: {kind}", a, b, a / b, target, unit, threads))
+    return result
+
+
+def _in_a_process(variant: str, threads: int) -> dict[str, float]:
+    run = subprocess.run(
+        [sys.executable, "-m", "lib.course.bench_kernels", variant, str(threads)],
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        said = run.stderr.strip()[-500:]
+        raise CourseError(f"the benchmark of {variant!r} failed (exit {run.returncode}): {said}")
+    return json.loads(run.stdout)
+
+
+def _measure(variant: str, threads: int) -> dict[str, float]:
+    """Run one variant once, in this process, after a small one that loads what all variants share."""
+    torch.set_num_threads(threads)
+    _job(variant, small=True)()
+    job = _job(variant, small=False)
+    before, start = _resident("VmRSS"), time.perf_counter()
+    job()
+    return {"seconds": time.perf_counter() - start, "megabytes": _resident("VmHWM") - before}
+
+
+def _job(variant: str, small: bool):
+    """Make the inputs now, and return what is to be measured."""
+    generator = torch.Generator().manual_seed(0)
+    if variant in ("chunked", "plain"):
+        n, V = (8, 100) if small else (ROWS, VOCABULARY)
+        hidden = torch.randn(n, WIDTH, generator=generator, requires_grad=True)
+        weight = torch.randn(V, WIDTH, generator=generator).mul_(WIDTH**-0.5).requires_grad_()
+        targets = torch.randint(V, (n,), generator=generator)
+        if variant == "chunked":
+            return lambda: chunked_cross_entropy(hidden, weight, targets).backward()
+        return lambda: cross_entropy(hidden @ weight.T, targets).backward()
+    name, _, work = variant.partition(" ")
+    shape = 1, HEADS, 16 if small else T, HEAD_WIDTH
+    backward = work.endswith("backward")
+    q, k, v = (torch.randn(*shape, generator=generator, requires_grad=backward) for _ in range(3))
+
+    def attend():
+        out = ATTENTION[name](q, k, v, causal=work.startswith("causal"))
+        if backward:
+            out.sum().backward()
+
+    return attend
+
+
+def _resident(which: str) -> float:
+    """Resident memory of this process in MB: now ("VmRSS") or at its highest ("VmHWM").
+
+    Not ru_maxrss: a process started by a larger one inherits its peak, which would hide a small one.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except FileNotFoundError as error:
+        raise CourseError("the memory benchmark reads /proc/self/status, which only Linux has") from error
+    line = next(line for line in status.splitlines() if line.startswith(which + ":"))
+    return int(line.split()[1]) * 1024 / 1e6  # the file counts in KiB
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(sys.argv[1], int(sys.argv[2]))))
