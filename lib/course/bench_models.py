@@ -1,0 +1,97 @@
+"""A training step and greedy generation at GPT-2 small's shape: ours against transformers, on the same weights."""
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import nn
+
+from lib.course.bench_rows import BenchRow
+from lib.generation import generate
+from lib.models import load_transformers
+from lib.objectives import autoregressive_loss
+
+SHAPE = dict(n_layer=12, n_embd=768, n_head=12, vocab_size=50_257)  # GPT-2 small
+BATCH, LENGTH = 2, 256  # of the training step
+PROMPT, NEW_TOKENS = 32, 64
+REPEATS = 9
+
+
+def rows(threads: int) -> list[BenchRow]:
+    """Two comparisons, of random weights: what they are does not change the time."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    without_dropout = dict(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    theirs = GPT2LMHeadModel(GPT2Config(**SHAPE, **without_dropout)).eval()
+    ours = load_transformers(theirs)
+    return [_generation(ours, theirs, threads), _training(ours, theirs, threads)]
+
+
+def _generation(ours: nn.Module, theirs: nn.Module, threads: int) -> BenchRow:
+    """One prompt, continued by argmax with a cache."""
+    prompt = torch.randint(ours.config.vocab_size, (1, PROMPT))
+
+    def write() -> torch.Tensor:
+        return generate(ours, prompt, NEW_TOKENS)
+
+    def they_write() -> torch.Tensor:
+        return theirs.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=NEW_TOKENS,
+            min_new_tokens=NEW_TOKENS,  # a random model may draw its end-of-sequence token
+            do_sample=False,
+            pad_token_id=0,
+        )
+
+    return _row(f"greedy generation, {NEW_TOKENS} tokens after {PROMPT}", write, they_write, 1.2, threads)
+
+
+def _training(ours: nn.Module, theirs: nn.Module, threads: int) -> BenchRow:
+    """Forward, loss, backward and an AdamW step, with the same optimiser on either side."""
+    ids = torch.randint(ours.config.vocab_size, (BATCH, LENGTH))
+    step = _step(ours, lambda: autoregressive_loss(ours(ids), ids))
+    their_step = _step(theirs, lambda: theirs(ids, labels=ids).loss)
+    return _row(f"training step, B {BATCH}, T {LENGTH}", step, their_step, 1.0, threads)
+
+
+def _step(model: nn.Module, loss_of: Callable[[], torch.Tensor]) -> Callable[[], None]:
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+    def step() -> None:
+        loss_of().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def _row(name: str, ours: Callable, theirs: Callable, target: float, threads: int) -> BenchRow:
+    our_time, their_time = _interleaved(ours, theirs)
+    return BenchRow(
+        name=f"GPT-2 small, {name}",
+        ours=our_time,
+        theirs=their_time,
+        ratio=their_time / our_time,
+        target=target,
+        unit="s",
+        threads=threads,
+        higher_is_better=True,
+    )
+
+
+def _interleaved(*calls: Callable) -> list[float]:
+    """The median time of each call in seconds, taken in turns, so that a busy moment slows all of them."""
+    times = [[] for _ in calls]
+    for call in calls:
+        call()  # the first run pays for what is loaded late
+    for _ in range(REPEATS):
+        for call, taken in zip(calls, times, strict=True):
+            start = perf_counter()
+            call()
+            taken.append(perf_counter() - start)
+    return [median(taken) for taken in times]
