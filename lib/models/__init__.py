@@ -19,6 +19,7 @@ from lib.models.heads import (
 )
 from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
+from lib.models.pretrained import config_from_transformers, load_transformers
 from lib.models.small import SmallModel, load_small, save_small
 
 __all__ = [
@@ -36,12 +37,14 @@ __all__ = [
     "SpanExtractor",
     "TokenClassifier",
     "TransformerConfig",
+    "config_from_transformers",
     "count_parameters",
     "first_real_token",
     "last_real_token",
     "load_minilm",
     "load_small",
     "load_smollm2",
+    "load_transformers",
     "preset",
     "save_small",
 ]

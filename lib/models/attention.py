@@ -86,9 +86,8 @@ class CrossAttention(nn.Module):
         return self.output(merge_heads(self.kernel(q, k, v, mask=context.memory_mask, scale=self.scale)))
 
     def _keys_and_values(self, context: AttentionContext) -> tuple[Tensor, Tensor]:
-        kept = context.cache.cross(self.layer) if context.cache is not None else None
-        if kept is not None:
-            return kept
+        if context.memory is None:
+            return context.cache.cross(self.layer)
         k, v = self.kv(context.memory).chunk(2, dim=-1)
         k, v = split_heads(k, self.width), split_heads(v, self.width)
         if context.cache is not None:

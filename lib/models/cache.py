@@ -5,7 +5,7 @@ keys and values, never the old ones. The cache is for inference: what it holds i
 there.
 """
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -28,7 +28,7 @@ class KVCache:
         self.capacity = capacity
         self.length = 0
         self.padded = False  # set by the model: from then on each call needs the attention mask
-        self.source: Int[Tensor, "B S"] | None = None  # whose cross-attention keys these are
+        self.source: tuple[Tensor, Tensor | None] | None = None  # ids and mask behind the cross keys
         self._keys: list[Tensor] = []  # per layer (B, G, capacity, K)
         self._values: list[Tensor] = []
         self._cross: dict[int, tuple[Tensor, Tensor]] = {}  # layer: (B, G, S, K) twice
@@ -78,9 +78,9 @@ class KVCache:
             raise ValueError(f"length must lie between 0 and the {self.length} tokens held, got {length}")
         self.length = length
 
-    def cross(self, layer: int) -> tuple[Tensor, Tensor] | None:
-        """The cross-attention keys and values of a layer, if they were kept."""
-        return self._cross.get(layer)
+    def cross(self, layer: int) -> tuple[Float[Tensor, "B G S K"], Float[Tensor, "B G S K"]]:
+        """The cross-attention keys and values of a layer, as they were kept."""
+        return self._cross[layer]
 
     def keep_cross(self, layer: int, k: Float[Tensor, "B G S K"], v: Float[Tensor, "B G S K"]) -> None:
         """Keep a layer's cross-attention keys and values: the source stays while its target is written."""

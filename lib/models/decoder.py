@@ -8,7 +8,7 @@ from lib.models.attention import AttentionContext
 from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
 from lib.models.encoder import require
-from lib.models.inputs import Mask, check_ids, check_length, read_mask, token_positions
+from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
 from lib.models.linear import Linear, project
 
@@ -91,9 +91,7 @@ class Decoder(nn.Module):
         check_length(length, self.config.max_positions, past=past)
         real = read_mask(attention_mask, batch, past + length)
         remember_padding(context.cache, attention_mask, real)
-        positions = position_ids
-        if positions is None:
-            positions = token_positions(length, past, real, input_ids.device)
+        positions = positions_of(input_ids, position_ids, limit=self.config.max_positions, past=past, real=real)
         x = self.inputs(self.tokens(input_ids), positions)
         return self.stack(x, positions, real, context)
 

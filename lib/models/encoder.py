@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from lib.models.attention import AttentionContext
 from lib.models.config import TransformerConfig
-from lib.models.inputs import Mask, check_ids, check_length, read_mask, token_positions
+from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
 from lib.models.linear import Linear
 
@@ -72,9 +72,7 @@ class Encoder(nn.Module):
         check_length(length, self.config.max_positions)
         self._check_types(token_type_ids, input_ids.shape)
         real = read_mask(attention_mask, batch, length)
-        positions = position_ids
-        if positions is None:
-            positions = token_positions(length, 0, real, input_ids.device)
+        positions = positions_of(input_ids, position_ids, limit=self.config.max_positions, past=0, real=real)
         x = self.inputs(self.tokens(input_ids), positions, token_type_ids)
         return self.stack(x, positions, real, context)
 

@@ -12,7 +12,7 @@ from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
 from lib.models.decoder import remember_padding
 from lib.models.encoder import require
-from lib.models.inputs import Mask, check_ids, check_length, read_mask, token_positions
+from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
 from lib.models.linear import Linear, project
 
@@ -79,9 +79,12 @@ class EncoderDecoder(nn.Module):
         """The decoder's vectors behind the logits, after its final norm."""
         context = AttentionContext(cache=cache)
         self._read(input_ids, attention_mask, position_ids, context)
+        if len(input_ids) != len(decoder_input_ids):
+            raise ValueError(f"decoder_input_ids must have the batch of input_ids, {len(input_ids)}, "
+                             f"got {len(decoder_input_ids)}")
         hidden = self._write(decoder_input_ids, decoder_attention_mask, decoder_position_ids, context)
         if cache is not None:
-            cache.source = input_ids  # last: a pass that failed half-way has kept nothing
+            cache.source = (input_ids, context.memory_mask)  # last: a pass that failed half-way keeps nothing
         return hidden
 
     def encode(
@@ -133,11 +136,10 @@ class EncoderDecoder(nn.Module):
         real = read_mask(mask, batch, length)
         context.memory_mask = padding_mask(real) if real is not None else None
         if context.cache is not None and context.cache.source is not None:
-            if not torch.equal(context.cache.source, ids):
-                raise ValueError("the cache was made for another source: begin a new KVCache for this one")
+            if not _same(context.cache.source, (ids, context.memory_mask)):
+                raise ValueError("the cache was made for another source or attention_mask: begin a new KVCache")
             return
-        if positions is None:
-            positions = token_positions(length, 0, real, ids.device)
+        positions = positions_of(ids, positions, limit=self.config.max_positions, past=0, real=real)
         reading = AttentionContext(maps=context.maps)
         x = self.encoder_inputs(self.tokens(ids), positions)
         context.memory = self.encoder(x, positions, real, reading)
@@ -152,7 +154,11 @@ class EncoderDecoder(nn.Module):
         check_length(length, self.config.max_positions, past=past, name="decoder_input_ids")
         real = read_mask(mask, batch, past + length, name="decoder_attention_mask")
         remember_padding(context.cache, mask, real)
-        if positions is None:
-            positions = token_positions(length, past, real, ids.device)
+        positions = positions_of(
+            ids, positions, limit=self.config.max_positions, past=past, real=real, name="decoder_position_ids")
         x = self.decoder_inputs(self.tokens(ids), positions)
         return self.decoder(x, positions, real, context)
+
+
+def _same(one: tuple[Tensor | None, ...], two: tuple[Tensor | None, ...]) -> bool:
+    return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in zip(one, two))

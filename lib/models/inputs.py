@@ -78,6 +78,26 @@ def read_mask(
     return real
 
 
+def positions_of(
+    ids: Int[Tensor, "B T"], given: Int[Tensor, "B T"] | None, *, limit: int | None, past: int,
+    real: Bool[Tensor, "B S"] | None, name: str = "position_ids",
+) -> Int[Tensor, "B T"] | Int[Tensor, "1 T"]:
+    """The positions of `ids`: those `given`, checked against the `limit` of the context, or else counted ones.
+
+    Raises TypeError and ValueError as `check_ids` does, and ValueError if their shape is not that of `ids`.
+
+    >>> import torch
+    >>> positions_of(torch.tensor([[7, 8]]), None, limit=5, past=3, real=None)
+    tensor([[3, 4]])
+    """
+    if given is None:
+        return token_positions(ids.shape[1], past, real, ids.device)
+    check_ids(given, torch.iinfo(torch.int64).max if limit is None else limit, name=name, what="context")
+    if given.shape != ids.shape:
+        raise ValueError(f"{name} must have shape {tuple(ids.shape)}, got {tuple(given.shape)}")
+    return given
+
+
 def token_positions(
     length: int, past: int, mask: Bool[Tensor, "B S"] | None, device: torch.device
 ) -> Int[Tensor, "B T"] | Int[Tensor, "1 T"]:

@@ -64,6 +64,24 @@ def test_the_source_is_encoded_once(model, monkeypatch):
             model(SOURCE.flip(0), TARGET[:, :1], cache=cache)
 
 
+def test_a_pass_that_fails_leaves_no_source_behind(model):
+    cache = KVCache()
+    hook = model.decoder.blocks[-1].feed_forward.register_forward_pre_hook(lambda *_: 1 / 0)
+    with torch.no_grad():
+        with pytest.raises(ZeroDivisionError):
+            model(SOURCE.flip(0), TARGET, cache=cache)
+        hook.remove()
+        torch.testing.assert_close(model(SOURCE, TARGET, cache=cache), model(SOURCE, TARGET))
+
+
+def test_the_source_keeps_its_mask():
+    model, cache = EncoderDecoder(small.seq2seq()), KVCache()
+    model(SOURCE, TARGET[:, :2], small.LEFT, cache=cache)
+    model(SOURCE, TARGET[:, 2:3], small.LEFT.bool(), cache=cache)
+    with pytest.raises(ValueError, match="another source or attention_mask: begin a new KVCache"):
+        model(SOURCE, TARGET[:, 3:4], cache=cache)
+
+
 def test_encode_gives_one_vector_per_source_token(model):
     assert model.encode(SOURCE).shape == (2, 8, 16)
     with torch.no_grad():
@@ -112,6 +130,7 @@ def test_positions_may_be_given():
     ((SOURCE, torch.full((2, 3), 41)), "decoder_input_ids contains 41, outside the vocabulary of 40"),
     ((torch.ones(2, 13).long(), TARGET), "^input_ids has 13 tokens, more than the context of 12"),
     ((SOURCE, torch.ones(2, 13).long()), "decoder_input_ids has 13 tokens, more than the context of 12"),
+    ((SOURCE, TARGET[:1]), "decoder_input_ids must have the batch of input_ids, 2, got 1"),
     ((SOURCE, TARGET, torch.zeros(2, 8).long()), "^attention_mask masks every token of row 0"),
     ((SOURCE, TARGET, None, torch.ones(2, 5).long()), r"decoder_attention_mask .*\(2, 6\), got \(2, 5\)"),
 ])

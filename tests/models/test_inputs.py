@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.models.inputs import check_ids, check_length, read_mask, token_positions
+from lib.models.inputs import check_ids, check_length, positions_of, read_mask, token_positions
 from tests.models import small
 
 
@@ -70,3 +70,22 @@ def test_positions_count_real_tokens_by_a_loop():
 
 def test_positions_without_padding_go_on_after_the_cache():
     assert token_positions(2, 3, None, torch.device("cpu")).tolist() == [[3, 4]]
+
+
+def test_positions_that_are_given_are_taken_as_they_are():
+    ids = small.some_ids()
+    given = torch.arange(8).flip(0).expand(2, 8)
+    for limit in (8, None):
+        assert torch.equal(positions_of(ids, given, limit=limit, past=0, real=small.LEFT.bool()), given)
+    assert positions_of(ids, given * 1000, limit=None, past=0, real=None).max() == 7000
+
+
+@pytest.mark.parametrize("given, message", [
+    (torch.arange(8).expand(2, 8) + 1, "position_ids contains 8, outside the context of 8"),
+    (torch.arange(8).expand(2, 8) - 1, "position_ids contains -1"),
+    (torch.arange(7).expand(2, 7), r"position_ids must have shape \(2, 8\), got \(2, 7\)"),
+    (torch.arange(8).expand(1, 8), r"position_ids must have shape \(2, 8\), got \(1, 8\)"),
+])
+def test_positions_that_do_not_fit(given, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        positions_of(small.some_ids(), given, limit=8, past=0, real=None)
