@@ -10,6 +10,7 @@ parent is gone or wants us to stop, and the kernel must go as well.
 import json
 import os
 import resource
+import shutil
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ def main(folder: Path) -> None:
     from lib.course.sandbox import block_network
 
     block_network()  # before any thread starts
-    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+    threading.Thread(target=_leave_with_the_parent, args=(folder, os.getppid()), daemon=True).start()
     job = json.loads((folder / "job.json").read_text())
     began = time.perf_counter()
     notebook, failure = execute(job, folder)
@@ -109,13 +110,15 @@ def _peak_of_children() -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
-def _leave_with_the_parent() -> None:
+def _leave_with_the_parent(folder: Path, parent: int) -> None:
     """Wait for the end of standard input, then take the kernel (and what it started) down with us."""
     os.read(0, 1)  # not through sys.stdin, whose lock would be in the way when Python exits
     import psutil
 
     for child in psutil.Process().children(recursive=True):
         child.kill()
+    if os.getppid() != parent:  # it was killed and cannot tidy up; a living one still reads how far we got
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

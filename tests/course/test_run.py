@@ -160,7 +160,15 @@ def test_interrupted_nothing_is_half_written_and_no_kernel_is_left(tmp_path, num
         "--out",
         str(tmp_path / "out"),
     ]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    (tmp_path / "scratch").mkdir()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path / "scratch")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     wait_until(lambda: (tmp_path / "started").exists(), 40)
     assert processes_in(tmp_path)
     os.kill(process.pid, number)
@@ -168,6 +176,7 @@ def test_interrupted_nothing_is_half_written_and_no_kernel_is_left(tmp_path, num
     assert process.returncode == code
     assert ("interrupted" in errors) == (number != signal.SIGKILL) and "Traceback" not in errors
     wait_until(lambda: not processes_in(tmp_path), 10)
+    wait_until(lambda: not list((tmp_path / "scratch").glob("course-*")), 10)
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 
