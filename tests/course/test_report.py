@@ -21,7 +21,7 @@ LEAKY = Exercise(
     misconceptions=(
         Misconception("square", lambda x: x * x, "Two is too special."),
         Misconception("half", lambda x: x // 2, "Half."),
-        Misconception("one", lambda x: 1, "One|or the other."),
+        Misconception("one|1", lambda x: 1, "One, or the other."),
     ),
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ def test_what_goes_unnoticed_is_named(run, capsys):
     assert run("--exercises") == 1
     row = capsys.readouterr().out.splitlines()[2]
     assert "1/2" in row and "1/3" in row and "right answer 1 fails" in row
-    assert "'square' passes" in row and "'one' is taken for 'half'" in row
+    assert "'square' passes" in row and "'one|1' is taken for 'half'" in row
 
 
 def test_files(run, tmp_path, capsys):
@@ -61,7 +61,7 @@ def test_files(run, tmp_path, capsys):
     assert [row["exercise"] for row in rows] == ["b.leaky"] and rows[0]["killed"] == "1/3"
     run("--exercises", "--out", str(tmp_path / "kills.md"))
     lines = (tmp_path / "kills.md").read_text().splitlines()
-    assert len(lines) == 4 and {line.count("|") for line in lines} == {8}
+    assert len(lines) == 4 and {line.replace('\\|', '').count('|') for line in lines} == {8}
     assert "2 exercises:" in capsys.readouterr().out
 
 

@@ -72,14 +72,35 @@ def test_misconception_is_recognised_beside_a_well_treated_edge_case(demos):
     assert assess(exercise, guarded).misconception is by_column
 
 
+def doubling(demos, *misconceptions):
+    """An exercise on plain numbers with these misconceptions."""
+    cases = [case(str(x), x) for x in (0, 1, 2)]
+    changes = dict(reference=lambda x: 2 * x, cases=lambda generator: cases, accepts=())
+    return replace(demos.MEAN, misconceptions=misconceptions, **changes)
+
+
 def test_full_match_goes_before_a_partial_one(demos):
     partial = Misconception("always", lambda x: 2 * x + 1, "One is added.")
     full = Misconception("but for zero", lambda x: 2 * x + 1 if x else 0, "One is added, but for zero.")
-    numbers = [case(str(x), x) for x in (0, 1, 2)]
-    changes = dict(reference=lambda x: 2 * x, cases=lambda generator: numbers, accepts=())
-    exercise = replace(demos.MEAN, misconceptions=(partial, full), **changes)
-    assert assess(exercise, full.answer).misconception is full
-    assert assess(replace(exercise, misconceptions=(partial,)), full.answer).misconception is partial
+    assert assess(doubling(demos, partial, full), full.answer).misconception is full
+    assert assess(doubling(demos, partial), full.answer).misconception is partial
+    once = assess(doubling(demos, partial), lambda x: 3 if x == 1 else 2 * x)
+    assert once.misconception is None and not once.passed
+
+
+def test_the_same_mistake_means_the_same_error_and_the_same_change_of_inputs(demos):
+    def fails(error):
+        def answer(x):
+            raise error
+
+        return answer
+
+    first = Misconception("a", fails(ValueError("a")), "A.")
+    second = Misconception("b", fails(KeyError("b")), "B.")
+    assert assess(doubling(demos, first, second), second.answer).misconception is second
+    changing = Misconception("changing", lambda x: x.mul_(2).sum(-1) / 2, "You change what you were given.")
+    sums = replace(demos.MEAN, misconceptions=(changing, demos.MEAN.misconceptions[0]))
+    assert assess(sums, lambda x: x.sum(-1)).misconception.name == "sum"
 
 
 def test_one_coincidence_is_no_match(demos):
@@ -300,6 +321,13 @@ def test_judge_accepts_another_draw_and_survives_what_it_cannot_read(demos):
     assert check("demo.draw", demos.DRAW.accepts[0]) == 2
     assert "the share of True is not p" in wrong(lambda p, n, g: torch.ones(n, dtype=torch.bool), "demo.draw")
     assert "expected booleans" in wrong(lambda p, n, g: torch.rand(n), "demo.draw")
+    blind = replace(demos.DRAW, judge=lambda given, output, expected: output.nothing)
+    reason = assess(blind, demos.draw).verdicts[0].reason
+    assert "the result cannot be judged (AttributeError" in reason
+
+
+def test_misconception_is_recognised_by_the_judges_complaint_where_the_draws_differ():
+    assert "fair coin" in wrong(lambda p, n, g: torch.rand(n) > 0.5, "demo.draw")
 
 
 def test_value_exercise_does_not_give_the_answer_away():
