@@ -1,0 +1,83 @@
+"""`course bench`: ours against the libraries that people use, as ratios measured in the same run.
+
+Absolute times are those of the machine and of the hour, so none is a target. Each number of threads is a process of its
+own: PyTorch reads OMP_NUM_THREADS once.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib import import_module
+
+from lib.course.bench_rows import BenchRow
+from lib.course.errors import CourseError, UsageError, nearest
+
+SUITES = {"text": "lib.course.bench_text", "kernels": "lib.course.bench_kernels", "models": "lib.course.bench_models"}
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "bench",
+        help="measure ours against PyTorch and transformers",
+        description="Measure ours against PyTorch and transformers: medians of interleaved runs, printed as ratios.",
+        epilog="examples:\n  course bench\n  course bench kernels --threads 1",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"which: {', '.join(SUITES)} (default: all)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    unknown = [name for name in args.suites if name not in SUITES]
+    if unknown:
+        raise UsageError(f"unknown suite {unknown[0]!r}; {nearest(unknown[0], list(SUITES))}")
+    if min(args.threads) < 1:
+        raise UsageError(f"--threads must be at least 1, got {min(args.threads)}")
+    rows = []
+    for threads in args.threads:
+        for suite in args.suites or SUITES:
+            print(f"measuring {suite} with {threads} thread{'s' * (threads > 1)} …", file=sys.stderr, flush=True)
+            rows += measure(suite, threads)
+    _print(rows)
+    return 0  # a target that is missed is a finding to read, not a failure: shared machines are noisy
+
+
+def measure(suite: str, threads: int) -> list[BenchRow]:
+    """Run one suite in a process with this many threads. Raises CourseError with what it printed when it fails."""
+    threads_only = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(
+        [sys.executable, "-m", "lib.course.bench", suite, str(threads)],
+        env=os.environ | threads_only,
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        raise CourseError(f"the suite {suite} failed:\n{run.stderr.strip()}")
+    return [BenchRow(**row) for row in json.loads(run.stdout.splitlines()[-1])]
+
+
+def _print(rows: list[BenchRow]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="ours against theirs (medians of interleaved runs)")
+    for heading in ("measurement", "threads", "ours", "theirs", "ratio", "target", ""):
+        table.add_column(heading, justify="left" if heading in ("measurement", "") else "right")
+    for row in rows:
+        sign = "≥" if row.higher_is_better else "≤"
+        values = f"{row.ours:.4g} {row.unit}", f"{row.theirs:.4g} {row.unit}", f"{row.ratio:.2f}"
+        table.add_row(row.name, str(row.threads), *values, f"{sign} {row.target:g}", "met" if row.met else "missed")
+    Console().print(table)
+
+
+def _worker(suite: str, threads: int) -> None:
+    """In the process of one suite: its rows as one line of JSON, the last of what is printed."""
+    print(json.dumps([asdict(row) for row in import_module(SUITES[suite]).rows(threads)]))
+
+
+if __name__ == "__main__":
+    _worker(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,91 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lib.models import Decoder, MaskedLM, count_parameters
+from lib.objectives import mlm_loss
+from lib.text import train_bpe, train_wordpiece
+from lib.training import FitSettings, fit
+from lib.training.recipes import (
+    RECIPES,
+    Recipe,
+    build,
+    fixed_loss,
+    masked_loss,
+    mlm_sampler,
+    next_token_loss,
+    token_stream,
+)
+
+TEXTS = ["the river bank is wet after the rain", "the bank lends money to the town", "rain fills the river"] * 20
+TINY = Recipe("tiny", "bert", FitSettings(steps=30, learning_rate=3e-3), 80, 16, 1, 2, length=8, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def wordpiece():
+    return train_wordpiece(TEXTS, 80)
+
+
+@pytest.fixture(scope="module")
+def bpe():
+    return train_bpe(TEXTS, 300)
+
+
+def test_the_stream_is_every_document_followed_by_its_end(bpe):
+    stream = token_stream(bpe, TEXTS[:2]).tolist()
+    expected = [token for text in TEXTS[:2] for token in (*bpe.encode(text), bpe.eos_id)]
+    assert stream == expected and stream.count(bpe.eos_id) == 2
+
+
+def test_masked_loss_is_the_mlm_loss_of_all_logits(wordpiece, generator):
+    task = build(TINY, wordpiece, TEXTS, TEXTS)
+    batch = task.sample_batch(generator)
+    everywhere = mlm_loss(task.model(batch.input_ids), batch.labels)
+    torch.testing.assert_close(masked_loss(task.model, batch), everywhere)
+
+
+def test_batches_come_from_the_generator_alone(wordpiece):
+    sample = mlm_sampler(token_stream(wordpiece, TEXTS), wordpiece, batch_size=4, length=8, rate=0.4)
+    first, again = (sample(torch.Generator().manual_seed(5)) for _ in range(2))
+    other = sample(torch.Generator().manual_seed(6))
+    assert torch.equal(first.input_ids, again.input_ids) and torch.equal(first.labels, again.labels)
+    assert not torch.equal(first.input_ids, other.input_ids)
+
+
+@pytest.mark.parametrize("kind, model", [("bert", MaskedLM), ("gpt", Decoder)])
+def test_a_built_task_learns(kind, model, wordpiece, bpe):
+    recipe = TINY if kind == "bert" else replace(TINY, kind="gpt", vocab_size=bpe.vocab_size)
+    task = build(recipe, wordpiece if kind == "bert" else bpe, TEXTS, TEXTS)
+    assert isinstance(task.model, model)
+    before = task.evaluate(task.model)
+    assert task.evaluate(task.model) == before  # the held-out batches stay the same
+    fit(task.model, task.loss_fn, task.sample_batch, recipe.settings, show_progress=False)
+    assert task.evaluate(task.model) < before - 0.5
+
+
+def test_the_same_seed_draws_the_same_weights(wordpiece):
+    one, two, other = (
+        build(replace(TINY, settings=replace(TINY.settings, seed=seed)), wordpiece, TEXTS, TEXTS).model
+        for seed in (3, 3, 4)
+    )
+    same = [torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters())]
+    assert all(same)
+    assert not torch.equal(one.encoder.tokens.weight, other.encoder.tokens.weight)
+
+
+def test_shipped_recipes_fit_into_three_megabytes_of_half_precision():
+    for recipe in RECIPES.values():
+        config = recipe.config()
+        with torch.device("meta"):
+            model = MaskedLM(config) if recipe.kind == "bert" else Decoder(config)
+        assert 2 * count_parameters(model) <= 3_000_000
+
+
+def test_bad_input(wordpiece, bpe):
+    with pytest.raises(ValueError, match="at least one token"):
+        token_stream(bpe, [])
+    with pytest.raises(ValueError, match="at least one batch"):
+        fixed_loss(next_token_loss, [])
+    with pytest.raises(ValueError, match="'bert' or 'gpt', got 'lstm'"):
+        build(replace(TINY, kind="lstm"), wordpiece, TEXTS, TEXTS)
