@@ -1,13 +1,12 @@
-"""Exercises of notebook 00: read the numbers of the slides, and put the models on the map."""
+"""Exercises of notebook 00: a warm-up, and the eras with their gaps."""
 
 import math
-import re
 
 import numpy as np
 import torch
 
 from lib.exercises.exercise import Exercise, Misconception, case
-from lib.slides import classify_era, era_ranges, parse_size
+from lib.slides import classify_era, era_ranges
 from lib.slides.claimed import DECKS
 
 # --- start.slide_count --------------------------------------------------------------------------------------
@@ -32,100 +31,6 @@ SLIDE_COUNT = Exercise(
         Misconception("mean", SLIDES / len(DECKS), "That is the mean length of a deck. The total is asked."),
     ),
     hints=("The four lengths stand in the table above.", "Add them: 52 + 48 + 47 + 31."),
-)
-
-
-# --- start.parse_size ---------------------------------------------------------------------------------------
-SCALE = {"M": 1e6, "B": 1e9, "T": 1e12}
-
-
-def _size_cases(generator):
-    whole, tenth, experts = torch.randint(2, 99, (3,), generator=generator).tolist()
-    return [
-        case("GPT-1, slide C18", "117M"),
-        case("GPT-2, with a decimal point", "1.5B"),
-        case("GPT-3", "175B"),
-        case("GPT-4: a product and a remark", "16*110B (guessed)"),
-        case("the end of slide N46's range", "1T"),
-        case("a size that was drawn", f"{whole}.{tenth}M"),
-        case("a product that was drawn", f"{experts}*7B"),
-    ]
-
-
-def _parts(text):
-    """The numbers of the product, and the letter behind them."""
-    first = text.split()[0]
-    return [float(number) for number in first[:-1].split("*")], first[-1]
-
-
-def _product(text, scale=SCALE):
-    numbers, letter = _parts(text)
-    return math.prod(numbers) * scale[letter]
-
-
-def _by_exponents(text):
-    first = text.split("(")[0].strip()
-    for letter, exponent in (("M", "e6"), ("B", "e9"), ("T", "e12")):
-        first = first.replace(letter, exponent)
-    return math.prod(map(float, first.split("*")))
-
-
-PARSE_SIZE = Exercise(
-    id="start.parse_size",
-    slides=("C18", "N46"),
-    points=3,
-    minutes=6,
-    title="Sizes as the slides write them",
-    reference=lambda text: float(parse_size(text)),
-    cases=_size_cases,
-    accepts=(_product, _by_exponents),
-    misconceptions=(
-        Misconception(
-            "factor_dropped",
-            lambda text: _parts(text)[0][-1] * SCALE[_parts(text)[1]],
-            "“16*110B” came out as 110B: the factor before the star is lost, and GPT-4 is smaller than "
-            "GPT-3.",
-        ),
-        Misconception(
-            "first_number_only",
-            lambda text: _parts(text)[0][0] * SCALE[_parts(text)[1]],
-            "“16*110B” came out as 16B: you read the first number and pass over what follows the star.",
-        ),
-        Misconception(
-            "sum",
-            lambda text: sum(_parts(text)[0]) * SCALE[_parts(text)[1]],
-            "The star means times. You added: 16 + 110.",
-        ),
-        Misconception(
-            "all_digits_in_a_row",
-            lambda text: float(re.sub(r"\D", "", text)) * SCALE[_parts(text)[1]],
-            "You keep the digits and drop what is between them: “1.5B” becomes 15B, “16*110B” 16110B.",
-        ),
-        Misconception(
-            "whole_part_only",
-            lambda text: math.prod(map(int, _parts(text)[0])) * SCALE[_parts(text)[1]],
-            "GPT-2 lost its half billion: int(1.5) is 1. Use float for the number before the letter.",
-        ),
-        Misconception(
-            "powers_of_two",
-            lambda text: _product(text, {"M": 2**20, "B": 2**30, "T": 2**40}),
-            "Your M, B and T are powers of 2, as MiB and GiB are. Parameters are counted in powers of 10.",
-        ),
-        Misconception(
-            "long_scale",
-            lambda text: _product(text, {"M": 1e6, "B": 1e12, "T": 1e18}),
-            "In many languages a billion is 10^12. The slides are English: B is 10^9, T is 10^12.",
-        ),
-        Misconception(
-            "in_millions",
-            lambda text: _product(text) / 1e6,
-            "Your numbers are in millions. The plain number of parameters is asked: 117M = 117,000,000.",
-        ),
-    ),
-    hints=(
-        "text.split()[0] is what stands before the remark; its last character is the letter.",
-        "Take what is before the letter apart with .split('*') and multiply: math.prod(float(p) for p in …).",
-    ),
 )
 
 
@@ -246,4 +151,4 @@ CLASSIFY_ERA = Exercise(
     ),
 )
 
-EXERCISES = (SLIDE_COUNT, PARSE_SIZE, CLASSIFY_ERA)
+EXERCISES = (SLIDE_COUNT, CLASSIFY_ERA)
