@@ -78,6 +78,12 @@ def test_a_reached_mass_is_reached_despite_rounding(width):
         assert abs(count - width * tenths / 10) <= 1 + width * 1e-6
 
 
+def test_rounding_and_half_precision_lose_no_token_of_the_nucleus():
+    assert kept(keep_top_p(torch.tensor([0.0, -20.0]), 1.0)) == [0, 1]  # 1 - 2e-9 is not yet everything
+    half = torch.zeros(1000, dtype=torch.bfloat16)
+    assert abs(keep_top_p(half, 0.5).isfinite().sum().item() - 500) <= 1
+
+
 def test_top_p_breaks_ties_by_the_lower_id():
     assert kept(keep_top_p(torch.zeros(4), 0.5)) == [0, 1]
 

@@ -1,12 +1,12 @@
 """Each preset holds exactly as many parameters as its paper, the slides or transformers say."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 import transformers as hf
 
-from lib.models import count_parameters
+from lib.models import config_from_transformers, count_parameters
 from lib.models.presets import PRESETS, preset
 
 # To the last digit: what the released checkpoints hold (for GPT-3 and Llama 3, what slides C27 and C28
@@ -68,10 +68,10 @@ PRINTED = {
 }
 
 
-def _llama(layers: int, width: int, heads: int, kv_heads: int, d_ff: int, vocabulary: int = 32_000):
+def _llama(layers: int, width: int, heads: int, kv_heads: int, d_ff: int, vocabulary: int = 32_000, **more):
     return hf.LlamaForCausalLM, hf.LlamaConfig(
         vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=kv_heads, intermediate_size=d_ff, tie_word_embeddings=False)
+        num_key_value_heads=kv_heads, intermediate_size=d_ff, tie_word_embeddings=False, **more)
 
 
 def _gpt2(layers: int, width: int, heads: int, context: int = 1024):
@@ -119,6 +119,37 @@ def test_transformers_counts_the_same(name):
     model_class, config = _theirs()[name]
     with torch.device("meta"):
         assert model_class(config).num_parameters() == COUNTS[name]
+
+
+LLAMA_3 = dict(max_position_embeddings=8192, rms_norm_eps=1e-5,
+               rope_parameters={"rope_type": "default", "rope_theta": 500_000.0})
+
+
+@pytest.mark.parametrize("name, config", [
+    ("bert-base", hf.BertConfig()),
+    ("roberta-base", hf.RobertaConfig(
+        vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)),
+    ("gpt-2", hf.GPT2Config()),
+    ("llama-1-7b", _llama(32, 4096, 32, 32, 11_008, max_position_embeddings=2048)[1]),
+    ("llama-2-7b", _llama(32, 4096, 32, 32, 11_008, max_position_embeddings=4096, rms_norm_eps=1e-5)[1]),
+    ("llama-3-8b", _llama(32, 4096, 32, 8, 14_336, 128_000, **LLAMA_3)[1]),
+    ("bart-large", hf.BartConfig(vocab_size=50_265)),
+    ("t5-small", hf.T5Config()),
+    ("t5-1.1-base", hf.T5Config(d_model=768, d_ff=2048, num_layers=12, num_heads=12,
+                                tie_word_embeddings=False, feed_forward_proj="gated-gelu")),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_what_no_count_shows_agrees_with_transformers(name, config):
+    """Epsilons, activations, rotary bases, scales: every field that is not a choice of training."""
+    theirs, ours = asdict(config_from_transformers(config)), asdict(preset(name))
+    for fields in (theirs, ours):
+        fields["num_encoder_layers"] = fields["num_encoder_layers"] or fields["num_layers"]
+        fields["num_kv_heads"] = fields["num_kv_heads"] or fields["num_heads"]
+        fields["head_dim"] = fields["head_dim"] or fields["d_model"] // fields["num_heads"]
+        for choice in ("dropout", "init_std", "pad_id"):
+            del fields[choice]
+    if ours["position"] == "relative":
+        del theirs["max_positions"], ours["max_positions"]
+    assert ours == theirs
 
 
 def test_printed_sizes_are_off_by_less_than_six_per_cent():
