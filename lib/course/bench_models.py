@@ -1,4 +1,4 @@
-"""A training step and greedy generation at GPT-2 small's shape: ours against transformers, on the same weights."""
+"""A training step and greedy generation at GPT-2 small's shape: ours against transformers, same weights."""
 
 from collections.abc import Callable
 from statistics import median

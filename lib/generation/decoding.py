@@ -28,9 +28,8 @@ def generate(
     (with `eos_id` if the model has none), and writing ends when every row is done. Prompts of different
     lengths are padded on the left, with an `attention_mask`. The model is used as it is: call `eval()` first
     if it has dropout.
-    Raises ValueError for an empty batch, right padding, more tokens than the context,
-    `temperature` < 0, `top_k` < 1, `top_p` outside (0, 1], or logits that are NaN; TypeError if the model is
-    no `Decoder`.
+    Raises ValueError for an empty batch, right padding, more tokens than the context, `temperature` < 0,
+    `top_k` < 1, `top_p` outside (0, 1], or logits that are not finite; TypeError for no `Decoder`.
 
     >>> from lib.models import TransformerConfig
     >>> config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=8, num_layers=1,

@@ -49,8 +49,8 @@ def keep_top_p(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]
     """Keep the nucleus: the smallest set of most likely tokens whose probabilities sum to at least p.
 
     Holtzman et al. 2020, eq. 2. Slide T39 says "top p percentage of most likely tokens" (F22), which would be
-    a share of the list; it is a share of the probability. Raises ValueError unless 0 < p ≤ 1; p = 1 keeps
-    everything.
+    a share of the list; it is a share of the probability. p = 1 keeps everything.
+    Raises ValueError unless 0 < p ≤ 1.
 
     >>> keep_top_p(torch.tensor([0.5, 0.3, 0.15, 0.05]).log(), 0.8).softmax(-1)
     tensor([0.6250, 0.3750, 0.0000, 0.0000])

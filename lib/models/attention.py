@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lib.kernels import apply_rotary, attention_fused, attention_reference, attention_tiled, attention_weights
 from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
-from lib.models.linear import Linear
+from lib.models.linear import Embedding, Linear
 
 KERNELS = {"fused": attention_fused, "reference": attention_reference, "tiled": attention_tiled}
 
@@ -102,7 +102,7 @@ class RelativeBias(nn.Module):
         super().__init__()
         self.bidirectional = bidirectional
         self.max_distance = config.relative_max_distance
-        self.weight = nn.Embedding(config.relative_buckets, config.num_heads)
+        self.weight = Embedding(config.relative_buckets, config.num_heads)
 
     def forward(self, queries: int, keys: int) -> Float[Tensor, "H T S"]:
         """The bias of the last `queries` of `keys` positions."""

@@ -10,7 +10,7 @@ from lib.models.config import TransformerConfig
 from lib.models.encoder import require
 from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
-from lib.models.linear import Linear, project
+from lib.models.linear import Embedding, Linear, project
 
 
 class Decoder(nn.Module):
@@ -29,7 +29,7 @@ class Decoder(nn.Module):
         super().__init__()
         require(config, "decoder")
         self.config = config
-        self.tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.tokens = Embedding(config.vocab_size, config.d_model)
         self.inputs = InputLayer(config)
         self.stack = Stack(config, config.num_layers, causal=True)
         self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)

@@ -1,5 +1,4 @@
-"""What is put on top of a Transformer for one task: words, classes, tags, spans, a reward (slides C14, C22,
-W11).
+"""What is put on top of a Transformer: words, classes, tags, spans, a reward (slides C14, C22, W11, T26).
 
 A head is small and new, the backbone below it large and pre-trained; each class here takes the backbone as it
 is and adds its own few parameters.
@@ -25,10 +24,18 @@ MLM_HEADS = ("bert", "tied", "slide")
 class MLMHead(nn.Module):
     """Hidden vectors to logits over the vocabulary, in one of three ways (F07 of the slides compares them).
 
-    "bert": E · LayerNorm(GELU(W d + b)) + c, what BERT really has; E is the token embedding, c one number per
-    token. "tied": E · d, the dot product of slide C09, with no parameter of its own. "slide": W₂ σ(W₁ d + b),
-    as slide W11 prints it, σ the sigmoid; W₂ is a second matrix of the embedding's size. Raises ValueError
-    for another `kind`.
+    * "bert": E · LayerNorm(GELU(W d + b)) + c, as in BERT; E is the token embedding, c a number per token.
+    * "tied": E · d, the dot product of slide C09, without a parameter of its own.
+    * "slide": W₂ σ(W₁ d + b), as slide W11 prints it, σ the sigmoid; W₂ is a second matrix of E's size.
+
+    Raises ValueError for another `kind`.
+
+    >>> from lib.models import preset
+    >>> with torch.device("meta"):
+    ...     tokens = nn.Embedding(30_522, 768)
+    ...     head = MLMHead(preset("bert-base"), tokens, "tied")
+    >>> head(torch.zeros(2, 768, device="meta")).shape
+    torch.Size([2, 30522])
     """
 
     def __init__(self, config: TransformerConfig, tokens: nn.Embedding, kind: str = "bert") -> None:
@@ -88,8 +95,7 @@ class MaskedLM(nn.Module):
 
 
 class _OnBackbone(nn.Module):
-    """A linear layer on the hidden states of an encoder or decoder, whose own parameters stay what they
-    are."""
+    """A linear layer on the hidden states of an encoder or decoder, whose weights stay what they are."""
 
     def __init__(
         self,
@@ -131,10 +137,19 @@ class _OnBackbone(nn.Module):
 class SequenceClassifier(_OnBackbone):
     """One class for a whole sequence, read off one token (slides C14 a and b, C22).
 
-    `pool="first"` is BERT's: the first real token, [CLS], through the encoder's pooler if there is one, then
-    W h + b. `pool="last"` is GPT's: the last real token, the only one that a decoder lets see everything,
-    then softmax(h W_y), without bias (C22). One label makes it a regression (STS-B). `generator` draws the
-    new weights. Raises TypeError for another backbone, ValueError for another `pool` or `num_labels` < 1.
+    * `pool="first"` is BERT's: the first real token, [CLS], through the encoder's pooler if there is one,
+      then W h + b.
+    * `pool="last"` is GPT's: the last real token, the only one that a decoder lets see everything, then
+      h W_y, without bias (C22).
+
+    One label makes it a regression (STS-B). `generator` draws the new weights.
+    Raises TypeError for another backbone, ValueError for another `pool` or `num_labels` < 1.
+
+    >>> from lib.models import preset
+    >>> with torch.device("meta"):
+    ...     model = SequenceClassifier(Decoder(preset("gpt-1")), num_labels=2, pool="last")
+    >>> model(torch.ones(3, 5, dtype=torch.long, device="meta")).shape
+    torch.Size([3, 2])
     """
 
     def __init__(
@@ -167,8 +182,16 @@ class SequenceClassifier(_OnBackbone):
 
 
 class TokenClassifier(_OnBackbone):
-    """A class for every token: tagging, such as named entities (slide C14 d). Raises as `SequenceClassifier`
-    does."""
+    """A class for every token: tagging, such as named entities (slide C14 d).
+
+    Raises as `SequenceClassifier` does.
+
+    >>> from lib.models import preset
+    >>> with torch.device("meta"):
+    ...     model = TokenClassifier(Encoder(preset("bert-base")), num_labels=9)
+    >>> model(torch.ones(3, 5, dtype=torch.long, device="meta")).shape
+    torch.Size([3, 5, 9])
+    """
 
     def __init__(
         self, backbone: Encoder | Decoder, num_labels: int, *, generator: torch.Generator | None = None
@@ -193,8 +216,16 @@ class Span(NamedTuple):
 
 
 class SpanExtractor(_OnBackbone):
-    """Where in the text the answer stands: P(start = i) = softmax_i(S · h_i), and the same for its end (slide
-    C14 c, SQuAD; Devlin et al. 2019, section 4.2). Raises TypeError for another backbone."""
+    """Where in the text an answer stands: P(start = i) = softmax_i(S · h_i), and the same for its end.
+
+    Slide C14 c, SQuAD; Devlin et al. 2019, section 4.2. Raises TypeError for another backbone.
+
+    >>> from lib.models import preset
+    >>> with torch.device("meta"):
+    ...     model = SpanExtractor(Encoder(preset("bert-base")))
+    >>> model(torch.ones(3, 5, dtype=torch.long, device="meta")).start.shape
+    torch.Size([3, 5])
+    """
 
     def __init__(self, backbone: Encoder | Decoder, *, generator: torch.Generator | None = None) -> None:
         super().__init__(backbone, 2, generator=generator)
@@ -213,10 +244,16 @@ class SpanExtractor(_OnBackbone):
 
 
 class RewardModel(_OnBackbone):
-    """r(x, y), one number for a prompt with its answer: a language model whose output layer is replaced by a
-    scalar head on the last real token; only that head is new (slide T26; Ouyang et al. 2022, section 3.5).
+    """r(x, y), one number for a prompt x with its answer y (slide T26; Ouyang et al. 2022, section 3.5).
 
-    Raises TypeError if `decoder` is none.
+    A language model whose output layer is replaced by a scalar head on the last real token; only that head is
+    new. Raises TypeError if `decoder` is none.
+
+    >>> from lib.models import preset
+    >>> with torch.device("meta"):
+    ...     model = RewardModel(Decoder(preset("gpt-2")))
+    >>> model(torch.ones(3, 5, dtype=torch.long, device="meta")).shape
+    torch.Size([3])
     """
 
     def __init__(self, decoder: Decoder, *, generator: torch.Generator | None = None) -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from lib.kernels import causal_mask, padding_mask, rotary_angles, sinusoidal_positions
 from lib.models.attention import AttentionContext, CrossAttention, RelativeBias, SelfAttention
 from lib.models.config import TransformerConfig
-from lib.models.linear import Linear
+from lib.models.linear import Embedding, Linear
 
 ACTIVATIONS = {
     "gelu": F.gelu,
@@ -85,8 +85,8 @@ class InputLayer(nn.Module):
         self.scale, self.offset, self.dropout = config.embedding_scale, config.position_offset, config.dropout
         self.sinusoidal = config.position == "sinusoidal"
         learned = config.position == "learned"
-        self.positions = nn.Embedding(config.max_positions + self.offset, width) if learned else None
-        self.types = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
+        self.positions = Embedding(config.max_positions + self.offset, width) if learned else None
+        self.types = Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
         self.norm = make_norm(config) if config.embedding_norm else None
 
     def forward(
@@ -170,6 +170,8 @@ def initialise(model: nn.Module, config: TransformerConfig, generator: torch.Gen
     depth = max(config.num_layers, config.encoder_layers)
     narrow = (2 * depth) ** -0.5 if config.norm_position == "pre" else 1.0
     for name, parameter in model.named_parameters():
+        if parameter.is_meta:
+            continue  # a shape without numbers
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
         elif parameter.ndim == 1:

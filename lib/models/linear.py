@@ -34,6 +34,15 @@ def project(
     return (y if bias is None else y + bias).view(*x.shape[:-1], rows)
 
 
+class Embedding(nn.Embedding):
+    """`nn.Embedding` that draws nothing on the meta device, where PyTorch would load a compiler to do so."""
+
+    def reset_parameters(self) -> None:
+        """Draw weights, unless they are only a shape."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
 class Linear(nn.Linear):
     """`nn.Linear` by way of `project`."""
 

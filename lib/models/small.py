@@ -1,8 +1,7 @@
 """The small models that this repository ships in data/models/, and the format they are kept in.
 
-A model is three files: NAME.safetensors (weights, float16), NAME.tokenizer.json, and NAME.json with
-everything to rebuild and to judge it: class, configuration, how it was trained, and the SHA-256 of the other
-two.
+A model is three files: NAME.safetensors (weights, float16), NAME.tokenizer.json, and NAME.json with all that
+is needed to rebuild and to judge it: class, configuration, how it was trained, the SHA-256 of the other two.
 """
 
 import json

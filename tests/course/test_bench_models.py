@@ -10,8 +10,8 @@ from lib.generation import generate
 @pytest.fixture
 def tiny(monkeypatch):
     """Tiny sizes, and whatever is compared is kept: [(name, ours, theirs), ...]."""
-    monkeypatch.setattr(bench_models, "SHAPE", dict(n_layer=1, n_embd=16, n_head=2, vocab_size=60, bos_token_id=0,
-                                                    eos_token_id=0))
+    shape = dict(n_layer=1, n_embd=16, n_head=2, vocab_size=60, bos_token_id=0, eos_token_id=0)
+    monkeypatch.setattr(bench_models, "SHAPE", shape)
     monkeypatch.setattr(bench_models, "REPEATS", 1)
     compared = []
     row = bench_models._row
@@ -34,7 +34,12 @@ def test_both_targets_are_measured_with_their_direction(tiny):
 
 def test_both_sides_write_the_same_tokens_and_learn_alike(tiny, monkeypatch):
     models = []
-    monkeypatch.setattr(bench_models, "generate", lambda model, *a: models.append(model) or generate(model, *a))
+
+    def seen(model, *arguments):
+        models.append(model)
+        return generate(model, *arguments)
+
+    monkeypatch.setattr(bench_models, "generate", seen)
     bench_models.rows(1)
     (_, write, they_write), (_, step, their_step) = tiny
     ours = models[0].eval()

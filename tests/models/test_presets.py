@@ -1,11 +1,14 @@
 """Each preset holds exactly as many parameters as its paper, the slides or transformers say."""
 
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import pytest
 import torch
 import transformers as hf
 
+from lib import ROOT
 from lib.models import config_from_transformers, count_parameters
 from lib.models.presets import PRESETS, preset
 
@@ -185,3 +188,11 @@ def test_bad_input(unchecked):
         preset("zzz")
     with pytest.raises(TypeError, match="name must be a str"):
         preset(3)
+
+
+def test_counting_loads_no_compiler():
+    """PyTorch would import one, at a second's cost, to draw numbers on the meta device."""
+    script = "import sys; from lib.models import *; count_parameters(preset('t5-small')); " \
+             "count_parameters(preset('bert-base')); print('torch._dynamo' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.strip() == "False"
