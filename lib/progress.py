@@ -32,26 +32,24 @@ class _CellBar(tqdm):
         kwargs |= {"gui": True, "ncols": 80, "dynamic_ncols": False, "mininterval": 0.5}  # gui: nothing on stderr
         super().__init__(*args, **kwargs)
         if not self.disable:
-            self._output = display(_PlainText(f"{self.desc}: starting"), display_id=True)
+            self._output = display(_plain(f"{self.desc.rstrip(': ')}: starting"), raw=True, display_id=True)
             self._closed = False
 
     def display(self, msg=None, pos=None, **_):
-        self._output.update(_PlainText(msg or str(self)))
+        self._output.update(_plain(msg or str(self)), raw=True)
 
     def close(self):
         if self.disable or getattr(self, "_closed", True):
             return
         self._closed = True
         of_total = f" of {self.total}" if self.total else ""
-        self._output.update(_PlainText(f"{self.desc.rstrip(': ')}: {self.n}{of_total}"))
+        self._output.update(_plain(f"{self.desc.rstrip(': ')}: {self.n}{of_total}"), raw=True)
         self.disable = True
 
 
-class _PlainText(str):
-    """Text whose notebook output is the text itself, without quotes."""
-
-    def _repr_mimebundle_(self, **_):
-        return {"text/plain": str(self)}
+def _plain(text: str) -> dict[str, str]:
+    """A notebook output that is the text itself, without the quotes of a string."""
+    return {"text/plain": text}
 
 
 def _in_notebook() -> bool:

@@ -18,11 +18,11 @@ def test_in_a_notebook_one_output_ends_as_a_repeatable_line(monkeypatch, capsys)
     shown = []
 
     class Handle:
-        def update(self, text):
-            shown.append(str(text))
+        def update(self, data, raw):
+            shown.append(data["text/plain"])
 
     monkeypatch.setattr(module, "_in_notebook", lambda: True)
-    monkeypatch.setattr("IPython.display.display", lambda text, display_id: shown.append(str(text)) or Handle())
+    monkeypatch.setattr("IPython.display.display", lambda data, raw, display_id: shown.append(data["text/plain"]) or Handle())
     with progress(description="training", total=2) as bar:
         bar.update()
         bar.set_postfix(loss="1.0")

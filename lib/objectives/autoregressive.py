@@ -26,9 +26,8 @@ def shift_labels(
     labels[:, -1] = -100
     if attention_mask is not None:
         if attention_mask.shape != input_ids.shape:
-            raise ValueError(
-                f"attention_mask must have the shape of input_ids {tuple(input_ids.shape)}, got {tuple(attention_mask.shape)}"
-            )
+            shapes = f"{tuple(input_ids.shape)}, got {tuple(attention_mask.shape)}"
+            raise ValueError(f"attention_mask must have the shape of input_ids {shapes}")
         real = attention_mask.bool()
         labels = labels.masked_fill(~(real & real.roll(-1, dims=1)), -100)
     return labels
