@@ -41,8 +41,9 @@ def attention_weights(
     scores = q @ spread_heads(k, q.shape[1]).mT * default_scale(q, scale)  # (B, H, T, S)
     if causal:
         scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2], device=q.device), -math.inf)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+    if mask is None:  # every query sees a key
+        return torch.softmax(scores, dim=-1)
+    scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
     empty = (scores == -math.inf).all(dim=-1, keepdim=True)
     return torch.softmax(scores.masked_fill(empty, 0), dim=-1).masked_fill(empty, 0)
 
