@@ -15,7 +15,7 @@ from lib.objectives import autoregressive_loss
 SHAPE = dict(n_layer=12, n_embd=768, n_head=12, vocab_size=50_257)  # GPT-2 small
 BATCH, LENGTH = 2, 256  # of the training step
 PROMPT, NEW_TOKENS = 32, 64
-REPEATS = 9
+REPEATS = 7
 
 
 def rows(threads: int) -> list[BenchRow]:

@@ -8,6 +8,7 @@ once.
 import json
 import os
 import warnings
+from contextlib import contextmanager
 from pydoc_data.topics import topics
 
 import gguf
@@ -172,6 +173,20 @@ def test_the_second_call_reads_the_cache_only(cached, monkeypatch):
         warnings.simplefilter("error")
         assert load_smollm2()(IDS).isfinite().all()
     assert not list(cached.parent.glob(".*"))  # nothing half-written left
+
+
+def test_who_waited_for_another_process_takes_what_it_made(cached, monkeypatch):
+    away = cached.with_suffix(".away")
+    cached.rename(away)
+
+    @contextmanager
+    def lock(path):
+        away.rename(path)  # made while this process waited for the lock
+        yield
+
+    monkeypatch.setattr(packaged, "file_lock", lock)
+    monkeypatch.setattr(packaged, "unpack_gguf", lambda *_, **__: pytest.fail("unpacked again"))
+    assert load_smollm2()(IDS).isfinite().all()
 
 
 def flip(file):
