@@ -1,14 +1,11 @@
 """Masking 256 rows of 512 ids: ours against `DataCollatorForLanguageModeling` of transformers."""
 
-from collections.abc import Callable
 from functools import partial
-from statistics import median
-from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from lib.course.bench_rows import BenchRow
+from lib.course.bench_rows import BenchRow, speed_row
 from lib.text import Tokenizer, bert_tokenizer, mask_tokens
 from lib.text.packaged_tokenizers import MINILM
 from lib.text.packages import package_file
@@ -39,9 +36,11 @@ def rows(threads: int) -> list[BenchRow]:
     def theirs(special_tokens_mask: Tensor | None = None) -> object:
         return collator.torch_mask_tokens(ids.clone(), special_tokens_mask)  # it writes into what it is given
 
+    size = f"{ROWS} × {LENGTH}"
+    how = {"target": TARGET, "threads": threads, "repeats": REPEATS}
     return [
-        _row("MLM masking, from ids alone", ours, theirs, threads),
-        _row("MLM masking, collator told the special tokens", ours, partial(theirs, special), threads),
+        speed_row(f"MLM masking, from ids alone, {size}", ours, theirs, **how),
+        speed_row(f"MLM masking, collator told the special tokens, {size}", ours, partial(theirs, special), **how),
     ]
 
 
@@ -51,30 +50,3 @@ def _ids(bert: Tokenizer) -> Tensor:
     ids[:, 0], ids[:, -1] = bert.cls_id, bert.sep_id
     ids[::4, LENGTH // 2 :] = bert.pad_id
     return ids
-
-
-def _row(name: str, ours: Callable, theirs: Callable, threads: int) -> BenchRow:
-    our_time, their_time = _interleaved(ours, theirs)
-    return BenchRow(
-        name=f"{name}, {ROWS} × {LENGTH}",
-        ours=our_time,
-        theirs=their_time,
-        ratio=their_time / our_time,
-        target=TARGET,
-        unit="ms",
-        threads=threads,
-        higher_is_better=True,
-    )
-
-
-def _interleaved(*calls: Callable) -> list[float]:
-    """The median time of each call in milliseconds, taken in turns, so that a busy moment slows all."""
-    times = [[] for _ in calls]
-    for call in calls:
-        call()  # the first run pays for what is loaded late
-    for _ in range(REPEATS):
-        for call, taken in zip(calls, times):
-            start = perf_counter()
-            call()
-            taken.append((perf_counter() - start) * 1e3)
-    return [median(taken) for taken in times]

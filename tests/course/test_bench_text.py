@@ -19,10 +19,3 @@ def test_the_ids_hold_special_tokens_and_padding_as_a_real_batch_does():
     ids = bench_text._ids(bert)
     assert ids.shape == (256, 512) and (ids[:, 0] == bert.cls_id).all()
     assert (ids == bert.pad_id).double().mean().item() == 0.125
-
-
-def test_calls_are_taken_in_turns_after_one_run_to_warm_up(monkeypatch):
-    monkeypatch.setattr(bench_text, "REPEATS", 2)
-    order = []
-    times = bench_text._interleaved(lambda: order.append("a"), lambda: order.append("b"))
-    assert order == ["a", "b"] * 3 and all(time >= 0 for time in times)
