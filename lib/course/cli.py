@@ -60,8 +60,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run one subcommand and return the exit code; a `CourseError` becomes one line on stderr."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = build_parser(only=argv[0] if argv and argv[0] in COMMANDS else None).parse_args(argv)
-    # A plain `kill` must tidy up like Ctrl-C does: children stopped, nothing half-written.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A plain `kill` must tidy up like Ctrl-C does: children stopped, nothing half-written. Ctrl-C itself is set
+    # too, because a script that starts us in the background has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return arguments.func(arguments)
     except CourseError as error:

@@ -85,12 +85,14 @@ def test_interrupted_is_130(command, capsys, number):
         threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
         threading.Event().wait(10)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a job that a script put into the background
     command(wait)
     try:
         assert cli.main([]) == 130
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
     assert "interrupted" in capsys.readouterr().err
 
 

@@ -178,10 +178,12 @@ def test_half_an_environment_is_made_anew(clone):
 
 
 def make(folder, *arguments, **environment):
+    # These tests may run inside `make test`, whose own flags and level must not colour what this one prints.
+    outside = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     return subprocess.run(
         ["make", *arguments],
         cwd=folder,
-        env=os.environ | environment,
+        env=outside | environment,
         capture_output=True,
         text=True,
         timeout=60,
