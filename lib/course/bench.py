@@ -37,12 +37,11 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"unknown suite {unknown[0]!r}; {nearest(unknown[0], list(SUITES))}")
     if min(args.threads) < 1:
         raise UsageError(f"--threads must be at least 1, got {min(args.threads)}")
-    rows = []
+    print("ours against theirs, medians of interleaved runs")
     for threads in args.threads:
         for suite in args.suites or SUITES:
             print(f"measuring {suite} with {threads} thread{'s' * (threads > 1)} …", file=sys.stderr, flush=True)
-            rows += measure(suite, threads)
-    _print(rows)
+            _print(measure(suite, threads))
     return 0  # a target that is missed is a finding to read, not a failure: shared machines are noisy
 
 
@@ -61,10 +60,11 @@ def measure(suite: str, threads: int) -> list[BenchRow]:
 
 
 def _print(rows: list[BenchRow]) -> None:
+    """One table a suite, as soon as it is measured: all of them together take many minutes."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="ours against theirs (medians of interleaved runs)")
+    table = Table()
     for heading in ("measurement", "threads", "ours", "theirs", "ratio", "target", ""):
         table.add_column(heading, justify="left" if heading in ("measurement", "") else "right")
     for row in rows:
