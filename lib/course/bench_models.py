@@ -1,13 +1,11 @@
 """A training step and greedy generation at GPT-2 small's shape: ours against transformers, same weights."""
 
 from collections.abc import Callable
-from statistics import median
-from time import perf_counter
 
 import torch
 from torch import nn
 
-from lib.course.bench_rows import BenchRow
+from lib.course.bench_rows import BenchRow, speed_row
 from lib.generation import generate
 from lib.models import load_transformers
 from lib.objectives import autoregressive_loss
@@ -71,27 +69,4 @@ def _step(model: nn.Module, loss_of: Callable[[], torch.Tensor]) -> Callable[[],
 
 
 def _row(name: str, ours: Callable, theirs: Callable, target: float, threads: int) -> BenchRow:
-    our_time, their_time = _interleaved(ours, theirs)
-    return BenchRow(
-        name=f"GPT-2 small, {name}",
-        ours=our_time,
-        theirs=their_time,
-        ratio=their_time / our_time,
-        target=target,
-        unit="s",
-        threads=threads,
-        higher_is_better=True,
-    )
-
-
-def _interleaved(*calls: Callable) -> list[float]:
-    """The median time of each call in seconds, taken in turns, so that a busy moment slows all of them."""
-    times = [[] for _ in calls]
-    for call in calls:
-        call()  # the first run pays for what is loaded late
-    for _ in range(REPEATS):
-        for call, taken in zip(calls, times, strict=True):
-            start = perf_counter()
-            call()
-            taken.append(perf_counter() - start)
-    return [median(taken) for taken in times]
+    return speed_row(f"GPT-2 small, {name}", ours, theirs, target=target, threads=threads, repeats=REPEATS)
