@@ -121,7 +121,7 @@ BREAKS = {
     ),
     "path in an output": (
         "machine-text",
-        lambda made: cell(made, "cell-6").update(outputs=stored({"text/plain": "PosixPath('/root/x')"})),
+        lambda made: cell(made, "cell-6").update(outputs=stored({"text/plain": "PosixPath('/home/x')"})),
     ),
     "nbgrader: old schema": ("nbgrader", nbgrader_with("cell-4", schema_version=2)),
     "nbgrader: flag": ("nbgrader", drop_nbgrader_key("cell-4", "task")),
