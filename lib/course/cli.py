@@ -21,6 +21,7 @@ COMMANDS = {
     "prepare": "prepare",
     "bench": "bench",
     "train": "train",
+    "sweep": "sweep",
     "audit": "audit",
     "report": "report",
     "offline": "sandbox",

@@ -3,14 +3,17 @@
 from lib.training.checkpoint import load_checkpoint, save_checkpoint
 from lib.training.fit import FitSettings, History, NonFiniteLossError, fit
 from lib.training.schedules import SCHEDULES, rate_factor
+from lib.training.sweeps import SweepError, sweep
 
 __all__ = [
     "SCHEDULES",
     "FitSettings",
     "History",
     "NonFiniteLossError",
+    "SweepError",
     "fit",
     "load_checkpoint",
     "rate_factor",
     "save_checkpoint",
+    "sweep",
 ]

@@ -1,0 +1,87 @@
+"""`course sweep`: measure again what the lecture on scaling laws fits, on this machine or on a Dask cluster."""
+
+import argparse
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from lib import DATA
+from lib.course.errors import CourseError, UsageError, nearest
+from lib.course.execution import open_executor
+
+EXAMPLES = """examples:
+  course sweep scaling                        what is missing in data/sweeps/scaling.csv
+  course sweep scaling --out elsewhere.csv    all of it again, into another file
+  course sweep scaling --jobs 2 --first 10    the ten longest runs, two at a time
+  course sweep scaling --profile gpu          the larger grid, where there is a GPU
+  course sweep scaling --scheduler tcp://host:8786   on a Dask cluster (the workers need this repository)"""
+
+SWEEPS = ("scaling",)
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """`course sweep`."""
+    parser = subparsers.add_parser(
+        "sweep",
+        help="train the grid of small decoders that the scaling laws are fitted to",
+        description="Train a grid of small models, side by side, and append one row per finished run. Interrupted or "
+        "killed, a second call runs what is missing.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", help=", ".join(SWEEPS))
+    parser.add_argument("--profile", choices=("cpu", "gpu"), default="cpu", help="which grid (cpu)")
+    parser.add_argument("--first", type=int, metavar="N", help="only the first N runs of the grid, the longest")
+    parser.add_argument("--last", type=int, metavar="N", help="only the last N runs of the grid, the shortest")
+    parser.add_argument("--out", type=Path, help="the table (data/sweeps/NAME.csv)")
+    parser.add_argument("--jobs", type=int, help="runs at a time (default: one a core; one on a GPU)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run what is missing; 0 if every run of the grid is in the table now."""
+    from lib.training.scaling import scaling_grid, train_point
+    from lib.training.sweeps import SweepError, sweep
+
+    if args.name not in SWEEPS:
+        raise UsageError(f"unknown sweep {args.name!r}; {nearest(args.name, list(SWEEPS))}")
+    for name in ("first", "last", "jobs"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise UsageError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    points = scaling_grid(args.profile)[: args.first][-args.last if args.last else None :]
+    file = args.out or DATA / "sweeps" / f"{args.name}.csv"
+    jobs = args.jobs or (os.cpu_count() if args.profile == "cpu" else 1)
+    try:
+        with processes(jobs) if args.scheduler is None else open_executor(scheduler=args.scheduler) as executor:
+            rows = sweep(points, train_point, file, executor, description=f"sweep {args.name}")
+    except (SweepError, ValueError) as error:
+        raise CourseError(str(error)) from None
+    print(f"{file.name}: {len(rows)} runs, {sum(float(row['seconds']) for row in rows) / 60:.0f} minutes of training")
+    return 0
+
+
+@contextmanager
+def processes(jobs: int) -> Iterator[Executor]:
+    """`jobs` fresh processes of one thread each, none of which outlives this one, however it ends."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # more threads than cores wait for each other
+    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_follow_parent)
+    try:
+        yield executor
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """End this worker with its parent: one that was killed cannot tell its workers."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: wait([parent.sentinel]) and os._exit(1), daemon=True).start()
