@@ -29,7 +29,8 @@ def sweep(
     description: str = "sweep",
     show_progress: bool = True,
 ) -> list[dict[str, str]]:
-    """Run every point that has no row in `file` yet, append a row as each one ends, and return all rows.
+    """Run every point that has no row in `file` yet, append a row as each one ends, and return the rows of
+    all points, in their order.
 
     `run(point)` returns what was measured, as plain values; on an executor of processes or on a cluster both must be
     importable there. A run that raises costs its own row alone.
@@ -66,7 +67,8 @@ def sweep(
             bar.update()
     if failures:
         raise SweepError(f"{len(failures)} of {len(wanted)} runs failed; the first: {failures[0]}")
-    return read_rows(file, fields)
+    rows = {_key(row, fields): row for row in read_rows(file, fields)}
+    return [rows[key] for key in wanted]
 
 
 def append_row(file: Path | str, row: Mapping[str, Any], key: Sequence[str]) -> None:

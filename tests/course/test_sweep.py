@@ -1,0 +1,92 @@
+"""`course sweep` as its user runs it: side by side, killed, resumed, on a cluster."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from lib import ROOT
+from lib.course.cli import main
+from lib.training import scaling
+
+SHORT = ["sweep", "scaling", "--last", "3", "--jobs", "1"]
+"""The three shortest runs of the grid, a second each."""
+
+
+def rows(file):
+    with open(file, newline="") as text:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(text)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    file = tmp_path_factory.mktemp("sweep") / "whole.csv"
+    assert main([*SHORT, "--out", str(file)]) == 0
+    return rows(file)
+
+
+def test_killed_and_resumed_no_row_is_lost_or_doubled(tmp_path, whole):
+    file = tmp_path / "killed.csv"
+    command = [sys.executable, "-m", "lib.course", *SHORT, "--out", str(file)]
+    sweep = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    workers = psutil.Process(sweep.pid).children(recursive=True)
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    assert 1 <= len(rows(file)) < 3
+    assert psutil.wait_procs(workers, timeout=30)[1] == [], "no worker outlives its sweep"
+    assert main([*SHORT, "--out", str(file)]) == 0
+    assert sorted(map(str, rows(file))) == sorted(map(str, whole))
+
+
+def test_on_a_cluster_the_same_rows(tmp_path, capsys, whole):
+    from distributed import LocalCluster
+
+    file = tmp_path / "cluster.csv"
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        assert main(["sweep", "scaling", "--last", "2", "--out", str(file), "--scheduler", cluster.scheduler_address]) == 0
+    short = {str(row) for row in whole}
+    assert len(rows(file)) == 2 and {str(row) for row in rows(file)} <= short
+    assert "cluster.csv: 2 runs" in capsys.readouterr().out
+
+
+def test_the_environment_of_the_caller_is_one_thread_each(whole):
+    assert {row["machine"].split(", ")[1] for row in whole} == {"1 thread"}
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_gpu_profile_without_a_gpu_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(scaling.torch.cuda, "is_available", lambda: False)
+    arguments = ["sweep", "scaling", "--profile", "gpu", "--last", "1", "--out", str(tmp_path / "gpu.csv")]
+    assert main(arguments) == 1
+    assert "1 of 1 runs failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["sweep", "scalling"], "did you mean scaling?"),
+        (["sweep", "scaling", "--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["sweep", "scaling", "--first", "-1"], "--first must be at least 1, got -1"),
+    ],
+)
+def test_bad_usage(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_damaged_table_is_one_line_and_stays(tmp_path, capsys):
+    file = tmp_path / "scaling.csv"
+    file.write_text("num_layers,d_model,tokens,seed,device,loss\n1,16\n1,16,59392,0,cpu,4.9\n")
+    assert main([*SHORT, "--out", str(file)]) == 1
+    assert "line 2 of scaling.csv is not whole" in capsys.readouterr().err
+    assert file.read_text().endswith("4.9\n")

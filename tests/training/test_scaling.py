@@ -1,0 +1,91 @@
+import math
+import re
+
+import pytest
+import torch
+
+from lib.models import count_parameters, Decoder
+from lib.training import scaling
+from lib.training.scaling import ScalingPoint, one_pass, scaling_data, scaling_grid, train_point
+
+TINY = ScalingPoint(num_layers=1, d_model=16, tokens=4096, seed=0)
+
+
+@pytest.fixture(scope="module")
+def row():
+    return train_point(TINY)
+
+
+def test_the_grid_is_what_a_scaling_law_needs():
+    grid = scaling_grid("cpu")
+    sizes = {12 * p.num_layers * p.d_model**2 for p in grid}
+    assert len(grid) == len(set(grid)) >= 40
+    assert max(sizes) / min(sizes) >= 100, "two decades of non-embedding parameters"
+    assert len({p.tokens for p in grid}) >= 5 and len({p.seed for p in grid}) == 3
+    assert {p.device for p in grid} == {"cpu"} and {p.device for p in scaling_grid("gpu")} == {"cuda"}
+    work = [p.num_layers * p.d_model**2 * p.tokens for p in grid]
+    assert work == sorted(work, reverse=True), "the longest first, so that no worker waits at the end"
+    assert max(p.tokens for p in grid) <= scaling_data()[0].numel()
+
+
+def test_a_row_says_what_was_trained(row):
+    parameters = count_parameters(Decoder(TINY.config()))
+    assert row["all_parameters"] == parameters and row["parameters"] == parameters - 512 * 16
+    assert row["steps"] == 8 and row["learning_rate"] == 0.04
+    assert row["loss"] < row["loss_elsewhere"] + 0.5 and 4 < row["loss"] < math.log(512) + 0.6
+    places = [int(pair.split(":")[0]) for pair in row["curve"].split()]
+    assert places == sorted(set(places)) and places[-1] == TINY.tokens
+
+
+def test_the_same_point_gives_the_same_row_and_another_seed_does_not(row):
+    def timeless(other):
+        return {k: v for k, v in other.items() if k != "seconds"}
+
+    assert timeless(train_point(TINY)) == timeless(row)
+    assert train_point(ScalingPoint(1, 16, 4096, seed=1))["loss"] != row["loss"]
+
+
+def test_more_text_gives_a_lower_loss(row):
+    assert train_point(ScalingPoint(1, 16, 32_768, seed=0))["loss"] < row["loss"] - 0.3
+
+
+def test_the_curve_is_the_mean_of_the_loss_between_its_places():
+    history = scaling.History(loss=[8.0, 6.0, 4.0, 2.0])
+    assert scaling._curve(history, points=2) == "1024:7.000 2048:3.000"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_one_pass_hands_out_each_window_once(seed):
+    windows = torch.arange(24).view(12, 2)
+    generator = torch.Generator().manual_seed(seed)
+    sample = one_pass(windows, 4)
+    batches = torch.cat([sample(generator) for _ in range(3)])
+    assert torch.equal(batches.sort(0).values, windows) and not torch.equal(batches, windows)
+
+
+def test_held_out_text_is_not_trained_on():
+    train, held_out, elsewhere = scaling_data()
+    assert train.shape[1] == held_out.shape[1] == 64 and len(held_out) == 512 and len(elsewhere) == 256
+    known = {tuple(window) for window in train.tolist()}
+    assert not any(tuple(window) in known for window in held_out.tolist())
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: ScalingPoint(0, 16, 512, 0), "num_layers must be at least 1, got 0"),
+        (lambda: ScalingPoint(1, -16, 512, 0), "d_model must be at least 1"),
+        (lambda: ScalingPoint(1, 16, 500, 0), "tokens must be whole batches of 512, got 500"),
+        (lambda: train_point(ScalingPoint(1, 16, 512 * 10**6, 0)), "tokens must be at most"),
+        (lambda: scaling_grid("tpu"), "profile must be 'cpu' or 'gpu', got 'tpu'"),
+    ],
+)
+def test_bad_input(make, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_profile_says_so():
+    with pytest.raises(ValueError, match="device 'cuda' is not at hand"):
+        train_point(ScalingPoint(1, 16, 512, 0, device="cuda"))
