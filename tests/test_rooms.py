@@ -10,7 +10,7 @@ ROOMS = (
     "kernels", "text", "models", "objectives", "training", "adapters", "generation", "evaluation",
     "accounting", "slides", "exercises", "course",
 )  # fmt: skip
-SHARED = ("files", "progress")
+SHARED = ("files", "names", "progress")
 """Modules of `lib` itself that every room may use."""
 
 PLOTS_MAY_USE = ROOMS[: ROOMS.index("exercises")]

@@ -13,7 +13,8 @@ from dataclasses import asdict
 from importlib import import_module
 
 from lib.course.bench_rows import BenchRow
-from lib.course.errors import CourseError, UsageError, nearest
+from lib.course.errors import CourseError, UsageError
+from lib.names import nearest
 
 SUITES = {"text": "lib.course.bench_text", "kernels": "lib.course.bench_kernels", "models": "lib.course.bench_models"}
 

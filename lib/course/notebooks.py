@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib import NOTEBOOKS
-from lib.course.errors import CourseError, UsageError, nearest
+from lib.course.errors import CourseError, UsageError
+from lib.names import nearest
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.course.errors import CourseError, UsageError, nearest
+from lib.course.errors import CourseError, UsageError
 from lib.files import atomic_write
+from lib.names import nearest
 
 if TYPE_CHECKING:
     from lib.exercises import Exercise

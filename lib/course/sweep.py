@@ -11,8 +11,9 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from lib import DATA
-from lib.course.errors import CourseError, UsageError, nearest
+from lib.course.errors import CourseError, UsageError
 from lib.course.execution import open_executor
+from lib.names import nearest
 
 EXAMPLES = """examples:
   course sweep scaling                        what is missing in data/sweeps/scaling.csv

@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lib import CACHE, DATA
-from lib.course.errors import CourseError, UsageError, nearest
+from lib.course.errors import CourseError, UsageError
 from lib.files import atomic_write
+from lib.names import nearest
 
 MASKING_RATES = (0.15, 0.40, 0.80)  # slide C07
 MASKING_SEEDS = (0, 1, 2)

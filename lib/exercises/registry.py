@@ -1,13 +1,13 @@
 """Where exercises are found: `lib/exercises/<module>.py` defines `EXERCISES`, whose ids begin with its
 name."""
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
 
 import lib.exercises
 from lib.exercises.exercise import Exercise
+from lib.names import nearest
 
 _ENGINE = frozenset({"compare", "engine", "exercise", "limits", "registry", "running", "values"})
 
@@ -58,9 +58,7 @@ class UnknownExercise(KeyError):
 
     def __init__(self, id: str, known: list[str]) -> None:
         super().__init__(id)
-        near = difflib.get_close_matches(id, known, n=3, cutoff=0.5)
-        advice = f"; did you mean {' or '.join(near)}?" if near else ""
-        self.message = f"there is no exercise {id!r}{advice}"
+        self.message = f"there is no exercise {id!r}; {nearest(id, known, most=3)}"
 
     def __str__(self) -> str:  # KeyError would print the message in quotes
         return self.message

@@ -8,9 +8,9 @@ Not here, because their makers published no dimensions: InstructGPT, ChatGPT and
 """
 
 from dataclasses import replace
-from difflib import get_close_matches
 
 from lib.models.config import TransformerConfig
+from lib.names import nearest
 
 # The families: what all sizes of one paper have in common.
 
@@ -141,7 +141,5 @@ def preset(name: str) -> TransformerConfig:
     if not isinstance(name, str):
         raise TypeError(f"name must be a str such as 'bert-base', got {name!r} of type {type(name).__name__}")
     if name not in PRESETS:
-        near = get_close_matches(name.lower().replace("_", "-").replace(" ", "-"), PRESETS, n=3, cutoff=0.5)
-        meant = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(PRESETS)}"
-        raise ValueError(f"name must be one of the presets, got {name!r}: {meant}")
+        raise ValueError(f"name must be one of the presets, got {name!r}: {nearest(name, PRESETS, most=3)}")
     return PRESETS[name]

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from lib.files import atomic_path, atomic_write, sha256
 from lib.models.config import TransformerConfig
 from lib.models.count import MODELS
 from lib.models.heads import MaskedLM
+from lib.names import nearest
 from lib.text import Tokenizer
 
 LIMIT = 3_000_000  # bytes of the weights' file: what a repository may carry
@@ -73,7 +73,7 @@ def load_small(name: str, *, folder: Path = FOLDER) -> SmallModel:
     _check_name(name)
     description = Path(folder) / f"{name}.json"
     if not description.is_file():
-        raise ValueError(f"there is no model {name!r}: {_nearest(name, folder)}")
+        raise ValueError(f"there is no model {name!r}: {nearest(name, small_models(folder))}")
     try:
         described = json.loads(description.read_text(encoding="utf-8"))
         config = TransformerConfig(**described["config"])
@@ -136,12 +136,6 @@ def _verify(files: dict[str, Path], checksums: Mapping[str, str], name: str) -> 
 def _check_name(name: str) -> None:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise ValueError(f"name must be lower-case letters, digits and hyphens, got {name!r}")
-
-
-def _nearest(name: str, folder: Path) -> str:
-    known = small_models(folder)
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none yet'}"
 
 
 def _again(name: str) -> str:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import cache, cached_property
 from pathlib import Path
 
-from lib.slides.errors import nearest
+from lib.names import nearest
 from lib.slides.registry import Measured, recomputations
 from lib.slides.tables import DIRECTORY, read_csv
 from lib.slides.verdicts import VERDICTS, judge, plain, read_number, read_printed
@@ -171,7 +171,7 @@ def show(value: object) -> str:
 def near(claim_id: str) -> str:
     """The end of the message about an unknown claim: the parts of one that was split, or the nearest id."""
     parts = [known for known in claims() if known[:-1] == claim_id]
-    return f"; it has the parts {', '.join(parts)}" if parts else nearest(claim_id, claims())
+    return f"; it has the parts {', '.join(parts)}" if parts else f"; {nearest(claim_id, claims())}"
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib import DATA
-from lib.slides.errors import nearest
+from lib.names import nearest
 from lib.slides.schema import TABLES, Column
 from lib.slides.sizes import parse_range
 
@@ -33,7 +33,7 @@ def load_table(name: str, *, directory: Path = DIRECTORY) -> pandas.DataFrame:
     import pandas  # here, so that the command line starts without it
 
     if name not in TABLES:
-        raise ValueError(f"name must be a table of the decks, got {name!r}{nearest(name, TABLES)}")
+        raise ValueError(f"name must be a table of the decks, got {name!r}; {nearest(name, TABLES)}")
     columns = TABLES[name].columns
     path = Path(directory) / f"{name}.csv"
     rows = [
@@ -84,7 +84,7 @@ def example(name: str, *, path: Path = EXAMPLES) -> dict:
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"{path.name}, line {number}: no JSON object with an id ({error!r})") from None
     if name not in examples:
-        raise ValueError(f"name must be one of the decks' examples, got {name!r}{nearest(name, examples)}")
+        raise ValueError(f"name must be one of the decks' examples, got {name!r}; {nearest(name, examples)}")
     return examples[name]
 
 

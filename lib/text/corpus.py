@@ -1,12 +1,12 @@
 """Real English text out of ordinary packages: `load_corpus("wikipedia")`, `load_corpus("python_docs")`."""
 
-import difflib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from lib import CACHE
+from lib.names import nearest
 
 from .kept import made_once
 from .python_docs import python_topics
@@ -42,7 +42,7 @@ class Corpus:
         """
         if split not in self.splits:
             known = ", ".join(self.splits)
-            raise ValueError(f"split must be one of {known}, got {split!r}{_meant(split, self.splits)}")
+            raise ValueError(f"split must be one of {known}, got {split!r}; {nearest(split, self.splits)}")
         return "\n\n".join(f"{document.title}\n{document.text}" for document in self.splits[split])
 
 
@@ -94,7 +94,7 @@ def load_corpus(name: str) -> Corpus:
     'assert'
     """
     if name not in _SOURCES:
-        raise ValueError(f"corpus must be one of {', '.join(_SOURCES)}, got {name!r}{_meant(name, _SOURCES)}")
+        raise ValueError(f"corpus must be one of {', '.join(_SOURCES)}, got {name!r}; {nearest(name, _SOURCES)}")
     source = _SOURCES[name]
     kept = made_once(CACHE / "corpora" / f"{name}.jsonl", source.recipe, lambda: _as_lines(source.read()))
     documents = [Document(**json.loads(line)) for line in kept.splitlines()]
@@ -127,6 +127,3 @@ def _as_lines(documents: list[tuple[str, str]]) -> str:
     return "".join(json.dumps({"title": title, "text": text}) + "\n" for title, text in documents)
 
 
-def _meant(name: object, known: dict[str, object]) -> str:
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lib.course import notebooks
-from lib.course.errors import CourseError, UsageError, nearest
+from lib.course.errors import CourseError, UsageError
 from tests.course import sample
 
 
@@ -47,9 +47,9 @@ def test_asked_for_twice_is_chosen_once(folder):
     "name, hint",
     [
         ("03_mlm_maskng", "did you mean 03_mlm_masking?"),
-        ("99", "known: 00_start_here, 03_mlm_masking, 10_reward"),
+        ("99", "known are 00_start_here, 03_mlm_masking, 10_reward"),
         ("0", None),  # 00_start_here
-        ("missing/file.ipynb", "known:"),
+        ("missing/file.ipynb", "known are"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(folder, name, hint):
@@ -156,7 +156,3 @@ def test_text_for_a_number_is_refused():
     made = sample.notebook((SOURCE, "parameters"))
     with pytest.raises(UsageError, match=r"parameter steps is a number \(default 20\), got 'many'"):
         notebooks.given_parameters([["steps", "many"]], made, "nb")
-
-
-def test_nearest_lists_all_when_none_is_near():
-    assert nearest("zzz", []) == "known: none"

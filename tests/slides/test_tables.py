@@ -165,7 +165,7 @@ def test_an_impossible_size_has_no_era(parameters):
 
 
 def test_an_unknown_table_names_the_nearest():
-    with pytest.raises(ValueError, match="did you mean 'gpt_models'"):
+    with pytest.raises(ValueError, match="did you mean gpt_models"):
         load_table("gpt_model")
     with pytest.raises(ValueError, match="known are masking_rate"):
         load_table("?")

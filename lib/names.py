@@ -1,0 +1,25 @@
+"""Help for whoever mistypes a name: one way of saying "did you mean" for every room."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: object, known: Iterable[str], most: int = 1) -> str:
+    """The end of an error about an unknown name: the nearest known ones (at most `most`), else all that are known.
+
+    Case does not count, nor whether words are parted by hyphens, underscores or spaces.
+
+    >>> nearest("BERT base", ["bert-base", "gpt-2"])
+    'did you mean bert-base?'
+    >>> nearest("zzz", ["a", "b"])
+    'known are a, b'
+    """
+    folded = {_folded(other): other for other in known}
+    close = get_close_matches(_folded(name), folded, n=most, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(folded[near] for near in close)}?"
+    return "known are " + (", ".join(folded.values()) or "none yet")
+
+
+def _folded(name: object) -> str:
+    return str(name).casefold().replace("_", "-").replace(" ", "-")
