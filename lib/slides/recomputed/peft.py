@@ -51,7 +51,7 @@ def theta_reaches_full_finetuning() -> Measured:
     step = _step_of_full_finetuning()
     rank = int(torch.linalg.matrix_rank(step))
     left = float((step - _best_of_rank(step, 4)).norm() / step.norm())
-    words = f"a gradient step has rank {rank} of {min(step.shape)}; the best of rank 4 misses {left:.0%} of it"
+    words = f"a gradient step has rank {rank} of {min(step.shape)}; the best of rank 4 misses {left:.0%}"
     return Measured(left < 1e-6, words)
 
 
@@ -120,5 +120,5 @@ def _step_of_full_finetuning() -> Tensor:
 
 
 def _best_of_rank(matrix: Tensor, rank: int) -> Tensor:
-    u, s, v = torch.linalg.svd(matrix, full_matrices=False)  # Eckart and Young: no BA of this rank comes nearer
+    u, s, v = torch.linalg.svd(matrix, full_matrices=False)  # Eckart and Young: none of this rank is nearer
     return (u[:, :rank] * s[:rank]) @ v[:rank]
