@@ -6,6 +6,7 @@ from lib.kernels.masks import causal_mask, padding_mask, prefix_mask, sliding_wi
 from lib.kernels.positions import apply_rotary, rotary_angles, sinusoidal_positions
 from lib.kernels.softmax import argmax_onehot, log_softmax, logsumexp, sigmoid, softmax
 from lib.kernels.tiled import attention_tiled
+from lib.kernels.triton import triton_attention, triton_cross_entropy, triton_softmax
 
 __all__ = [
     "apply_rotary",
@@ -26,4 +27,7 @@ __all__ = [
     "sinusoidal_positions",
     "sliding_window_mask",
     "softmax",
+    "triton_attention",
+    "triton_cross_entropy",
+    "triton_softmax",
 ]

@@ -15,6 +15,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from lib.kernels.softmax import logsumexp
+from lib.kernels.triton_launch import triton_serves
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -61,16 +62,25 @@ def chunked_cross_entropy(
     Memory beside the gradients themselves is one buffer of N x `chunk_size`, forward and backward, for one more matrix product
     than the plain loss. Rows whose target is `ignore_index` are dropped before the first product, so that a masked-LM
     loss pays for 15 % of its rows. Gradients reach `hidden`, `weight` and `bias`, once (no second derivatives).
+    On a GPU `triton_cross_entropy` does the work, where it can.
     Raises as `cross_entropy`, and ValueError if `chunk_size` is less than 1.
 
     >>> hidden, weight = torch.eye(2), torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     >>> chunked_cross_entropy(hidden, weight, torch.tensor([1, 2]), chunk_size=2)  # log(2 + e) - 1
     tensor(0.5514)
     """
+    losses = _ChunkedCrossEntropy.apply
+    if triton_serves(hidden, weight):
+        from lib.kernels.triton import row_losses as losses
+    return chunked_loss(losses, hidden, weight, targets, bias, ignore_index, reduction, chunk_size)
+
+
+def chunked_loss(losses, hidden, weight, targets, bias, ignore_index, reduction, chunk_size) -> Float[Tensor, "..."]:
+    """Check, drop the rows that do not count, take `losses(rows, weight, bias, targets, chunk_size)` and reduce them."""
     _check_chunked(hidden, weight, targets, bias, chunk_size)
     kept = _kept(hidden, targets, weight.shape[0], ignore_index, reduction)
     rows, wanted = (hidden, targets) if kept.all() else (hidden[kept], targets[kept])
-    losses = _ChunkedCrossEntropy.apply(rows, weight, bias, wanted.long(), chunk_size)
+    losses = losses(rows, weight, bias, wanted.long(), chunk_size)
     if reduction == "none":
         return losses.new_zeros(targets.shape).masked_scatter(kept, losses)
     return losses.sum() if reduction == "sum" else losses.mean()

@@ -8,18 +8,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.kernels.triton_launch import triton_serves
+
 
 def softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
     """Turn logits into probabilities that sum to one along `dim`.
 
     softmax_i(z) = exp(z_i) / sum_j exp(z_j), slide W13. A logit of -inf has probability 0; a slice of nothing but -inf
     has no distribution and gives NaN, as in PyTorch (attention, where such rows happen, gives zeros instead).
+    On a GPU `triton_softmax` does the work, where it can.
     Raises TypeError if `z` is not a floating-point tensor, ValueError if `dim` is not one of its dimensions or is empty.
 
     >>> [round(p, 3) for p in softmax(torch.tensor([1.0, 2.0, 8.0])).tolist()]
     [0.001, 0.002, 0.997]
     """
-    _check_logits(z, dim)
+    check_logits(z, dim)
+    if triton_serves(z):
+        from lib.kernels.triton import triton_softmax
+
+        return triton_softmax(z, dim)
     exp = torch.exp(z - z.detach().amax(dim, keepdim=True))
     return exp / exp.sum(dim, keepdim=True)
 
@@ -33,7 +40,7 @@ def logsumexp(z: Float[Tensor, "..."], dim: int = -1, keepdim: bool = False) -> 
     >>> logsumexp(torch.tensor([10000.0, 10000.0])) - 10000  # log 2
     tensor(0.6934)
     """
-    _check_logits(z, dim)
+    check_logits(z, dim)
     largest = z.detach().amax(dim, keepdim=True)
     largest = largest.masked_fill(largest.isinf(), 0)  # inf - inf would be NaN
     total = torch.exp(z - largest).sum(dim, keepdim=True)
@@ -49,7 +56,7 @@ def log_softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*sh
     >>> log_softmax(torch.tensor([0.0, 1000.0]))
     tensor([-1000.,     0.])
     """
-    _check_logits(z, dim)
+    check_logits(z, dim)
     shifted = z - z.detach().amax(dim, keepdim=True)  # shifting first keeps the small digits of large logits
     return shifted - shifted.exp().sum(dim, keepdim=True).log()
 
@@ -78,7 +85,7 @@ def argmax_onehot(z: Float[Tensor, "*batch V"]) -> Float[Tensor, "*batch V"]:
     >>> argmax_onehot(torch.tensor([0.0, 3.0, 3.0]))
     tensor([0.0000, 0.5000, 0.5000])
     """
-    _check_logits(z, -1)
+    check_logits(z, -1)
     largest = (z == z.amax(-1, keepdim=True)).to(z.dtype)
     return largest / largest.sum(-1, keepdim=True)
 
@@ -89,7 +96,8 @@ def _check_floating(name: str, x: Tensor) -> None:
         raise TypeError(f"{name} must be a floating-point tensor, got {came}")
 
 
-def _check_logits(z: Tensor, dim: int) -> None:
+def check_logits(z: Tensor, dim: int) -> None:
+    """Refuse what has no softmax along `dim`, naming the argument."""
     _check_floating("z", z)
     if not -z.dim() <= dim < z.dim():
         raise ValueError(f"dim must be a dimension of z, which has shape {tuple(z.shape)}, got {dim}")

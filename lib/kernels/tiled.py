@@ -15,6 +15,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from lib.kernels.attention import Mask, check_attention, default_scale, spread_heads
+from lib.kernels.triton_launch import triton_serves_attention
 
 QUERY_BLOCK_RATIO = 2  # key blocks are this much longer than query blocks: measured, a flat optimum
 
@@ -32,7 +33,8 @@ def attention_tiled(
     """Return what `attention_reference` does without ever holding T x S weights, forward or backward.
 
     Tiles are `block_size` queries by twice as many keys; with `causal` those wholly in the future are skipped. Gradients reach
-    q, k, v and a float mask, once (no second derivatives). Half precision is summed in float32.
+    q, k, v and a float mask, once (no second derivatives). Half precision is summed in float32. On a GPU `triton_attention`
+    does the work, where it can, in tiles of its own size.
     Raises as `attention_weights`, and ValueError if `block_size` is less than 1.
 
     >>> attention_tiled(torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 2, 2), torch.tensor([[[[1.0], [3.0]]]]))
@@ -41,6 +43,10 @@ def attention_tiled(
     check_attention(q, k, v, mask, causal)
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
+    if triton_serves_attention(q, k, v, mask):
+        from lib.kernels.triton import triton_attention
+
+        return triton_attention(q, k, v, mask=mask, causal=causal, scale=scale)
     return _TiledAttention.apply(q, k, v, mask, causal, default_scale(q, scale), block_size)
 
 
