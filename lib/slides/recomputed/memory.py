@@ -5,6 +5,8 @@ from functools import cache
 import torch
 from torch import nn
 
+from lib.models import KVCache, preset
+from lib.slides.claimed import claims
 from lib.slides.registry import Measured, recompute
 from lib.slides.sizes import parse_size
 from lib.slides.tables import load_table
@@ -22,6 +24,23 @@ def finetuning_bytes() -> tuple[float, ...]:
     return tuple(float(value) for value in _t45().finetune_gb / _t45().params_b)
 
 
+@recompute("A39")
+def finetuning_at_t46() -> Measured:
+    """GB of T45's fine-tuning column with as many bytes per parameter as Adam is measured to need."""
+    width = round(_bytes_after_a_step())
+    gigabytes = tuple(float(width * billions) for billions in _t45().params_b)
+    short = [printed - due for printed, due in zip(_t45().finetune_gb, gigabytes)]
+    return Measured(gigabytes, "printed beside it: " + ", ".join(f"{value:+.0f} GB" for value in short))
+
+
+@recompute("X03")
+def one_figure_for_finetuning() -> Measured:
+    """Whether T45, T46 and W28 take one number of bytes per parameter for full fine-tuning."""
+    of_w28 = claims()["A40b"].value / claims()["C18c"].value
+    widths = {*finetuning_bytes(), float(claims()["T46a"].value), of_w28}
+    return Measured(len(widths) == 1, "; ".join(f"{width:.3g}" for width in sorted(widths)))
+
+
 @recompute("X12")
 def there_is_a_llama2_of_33b() -> Measured:
     """Whether C28 lists a Llama 2 of the size that T45 gives it."""
@@ -32,6 +51,46 @@ def there_is_a_llama2_of_33b() -> Measured:
     at = ", ".join(f"{billions * width}" for width in (2, 12, 16))
     words = f"33B is {' and '.join(families)}; Llama 2 has {billions}B, {at} GB at 2, 12, 16 bytes"
     return Measured("Llama 2" in families, words)
+
+
+@recompute("A38a")
+def weights_of_7b() -> Measured:
+    """GB of the weights of T46's 7B parameters in float32."""
+    size = _t46_parameters() * torch.float32.itemsize
+    return Measured(size / 1e9, f"{size / 2**30:.2f} GiB")
+
+
+@recompute("A38b")
+def adam_of_7b() -> Measured:
+    """GB of training T46's 7B parameters, with as many bytes for each as Adam is measured to need."""
+    size = _t46_parameters() * round(_bytes_after_a_step())
+    return Measured(size / 1e9, f"{size / 2**30:.2f} GiB")
+
+
+@recompute("T46a")
+def adam_per_parameter() -> float:
+    """Bytes per parameter that weights, gradients and Adam's state take after a step in float32."""
+    return _bytes_after_a_step()
+
+
+@recompute("A40b")
+def adam_of_gpt3() -> float:
+    """Bytes of training W28's GPT-3 with as many for each parameter as Adam is measured to need."""
+    return float(claims()["C18c"].value * round(_bytes_after_a_step()))
+
+
+@recompute("A22b")
+def cache_per_token() -> tuple[int, ...]:
+    """Bytes of one token in the cache of the three Llama 3, in 16 bits."""
+    sizes = []
+    for config in map(preset, ("llama-3-8b", "llama-3-70b", "llama-3-405b")):
+        cache = KVCache(capacity=1)
+        token = torch.empty(1, config.kv_heads, 1, config.head_width, dtype=torch.float16, device="meta")
+        for layer in range(config.num_layers):
+            cache.update(layer, token, token)
+        cache.advance(1)
+        sizes.append(cache.nbytes)
+    return tuple(sizes)
 
 
 @recompute("F28a")
@@ -54,6 +113,17 @@ def optimizer_holds_parameters_and_gradients() -> Measured:
 def _t45():
     table = load_table("memory")
     return table[table.slide == "T45"]
+
+
+def _t46_parameters() -> float:
+    table = load_table("memory")
+    return float(table.params_b[table.slide == "T46"].iloc[0]) * 1e9
+
+
+def _bytes_after_a_step() -> float:
+    model, optimizer = _after_a_step()
+    held = (model.weight, model.weight.grad, *_state(optimizer).values())
+    return sum(tensor.numel() * tensor.element_size() for tensor in held) / model.weight.numel()
 
 
 @cache
