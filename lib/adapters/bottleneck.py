@@ -1,0 +1,117 @@
+"""Bottleneck adapters: two small matrices with a bend between, behind a sublayer (slide W28, Adapter^H)."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lib.adapters.freezing import freeze, unfreeze
+from lib.adapters.targets import WHOLE, find_targets, linear_shape, select_targets
+from lib.models.layers import ACTIVATIONS
+from lib.models.linear import Linear
+
+OURS = ("attention.output", "cross.output", "feed_forward.down")  # what ends a sublayer in our models
+NAME = "bottleneck"
+
+
+class Bottleneck(nn.Module):
+    """y + up(act(down(y))): down ∈ R^{r×d}, up ∈ R^{d×r}; 2dr + r + d numbers (Houlsby et al. 2019, §2.1).
+
+    `up` begins at zero, so that the start is the identity; `down` is drawn with a standard deviation of 0.01.
+    Raises ValueError if `rank` is not between 1 and `width`, or `activation` is unknown.
+
+    >>> y = torch.randn(3, 8)
+    >>> torch.equal(Bottleneck(8, 2)(y), y)
+    True
+    """
+
+    def __init__(
+        self, width: int, rank: int, *, activation: str = "gelu", generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= width:
+            raise ValueError(f"rank must be an int between 1 and the width {width}, got {rank!r}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+        self.activation = ACTIVATIONS[activation]
+        self.down, self.up = Linear(width, rank), Linear(rank, width)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+        if not self.down.weight.is_meta:
+            nn.init.normal_(self.down.weight, std=0.01, generator=generator)
+
+    def forward(self, y: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """Change the output of a sublayer a little."""
+        return y + self.up(self.activation(self.down(y)))
+
+
+def inject_bottleneck(
+    model: nn.Module, rank: int, *, targets: Iterable[str] | None = None, activation: str = "gelu",
+    generator: torch.Generator | None = None,
+) -> list[str]:
+    """Put a `Bottleneck` behind each linear layer that ends a sublayer, in place, and train these alone.
+
+    `targets` None are attention's and the feed-forward layer's last matrices in our models, two a layer as
+    in Houlsby et al.: 2L (2dr + r + d) numbers. For others name them: ("o_proj", "down_proj").
+    Returns the layers' names; `remove_bottleneck` takes all back.
+    Raises ValueError, and changes nothing, for a bad `rank` or `activation`, a target that names no layer, or
+    a layer that has a bottleneck already.
+
+    >>> from lib.adapters import count_trainable
+    >>> from lib.models import Decoder, preset
+    >>> with torch.device("meta"):
+    ...     gpt3 = Decoder(preset("gpt-3-175b"))
+    >>> len(inject_bottleneck(gpt3, rank=1)), count_trainable(gpt3)
+    (192, 7078080)
+    """
+    if isinstance(targets, str):
+        raise TypeError(f"targets must be a tuple of patterns such as ('o_proj',), got {targets!r}")
+    chosen = select_targets(model, _ours(model) if targets is None else targets)
+    made = []
+    for target in chosen:
+        if target.part != WHOLE:
+            raise ValueError(f"targets: {target.name} is a part of a fused matrix; name the whole one")
+        if hasattr(target.module, NAME):
+            raise ValueError(f"{target.name} has a bottleneck already: call remove_bottleneck first")
+        width, weight = linear_shape(target.module)[0], target.module.weight
+        with torch.device("meta" if weight.is_meta else "cpu"):
+            bottleneck = Bottleneck(width, rank, activation=activation, generator=generator)
+        made.append((target.module, bottleneck.to(weight)))
+    if not made:
+        raise ValueError("targets names no layer")
+    freeze(model)
+    for module, bottleneck in made:
+        bottleneck.train(module.training).requires_grad_(True)
+        module.add_module(NAME, bottleneck)
+        module.register_forward_hook(_apply)
+    return [target.name for target in chosen]
+
+
+def remove_bottleneck(model: nn.Module) -> None:
+    """Take every `Bottleneck` away: the model is bit for bit what it was, and trained as before.
+
+    Raises ValueError if there is none.
+    """
+    adapted = [module for module in model.modules() if isinstance(getattr(module, NAME, None), Bottleneck)]
+    if not adapted:
+        raise ValueError(f"this {type(model).__name__} has no bottleneck to remove")
+    for module in adapted:
+        delattr(module, NAME)
+        for key, hook in list(module._forward_hooks.items()):
+            if hook is _apply:
+                del module._forward_hooks[key]
+    unfreeze(model)
+
+
+def _apply(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return getattr(module, NAME)(output)
+
+
+def _ours(model: nn.Module) -> list[str]:
+    names = tuple(find_targets(model))
+    present = [pattern for pattern in OURS if any(f".{name}".endswith(f".{pattern}") for name in names)]
+    if not present:
+        raise ValueError(f"targets is needed for a {type(model).__name__}: "
+                         f"name the layers behind which the bottlenecks go")
+    return present

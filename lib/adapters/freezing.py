@@ -1,0 +1,101 @@
+"""What is trained and what is left alone: the base of every method of slides W25 and W28."""
+
+from torch import nn
+
+REMEMBERED = "_trainable_before_adapters"
+
+
+def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that an optimizer gets, a shared one once.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> _ = layer.weight.requires_grad_(False)
+    >>> [tuple(parameter.shape) for parameter in trainable_parameters(layer)]
+    [(2,)]
+    """
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def count_trainable(model: nn.Module) -> int:
+    """How many numbers are trained (slides W25, W28); works on the meta device.
+
+    >>> count_trainable(nn.Linear(3, 2))
+    8
+    """
+    return sum(parameter.numel() for parameter in trainable_parameters(model))
+
+
+def freeze(model: nn.Module) -> None:
+    """Let nothing in a model be trained. What was trained before is remembered, for `unfreeze`.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> freeze(layer)
+    >>> count_trainable(layer)
+    0
+    """
+    if not hasattr(model, REMEMBERED):
+        trained = tuple(name for name, p in model.named_parameters() if p.requires_grad)
+        setattr(model, REMEMBERED, trained)
+    model.requires_grad_(False)
+
+
+def unfreeze(model: nn.Module) -> None:
+    """Train again what was trained before `freeze`, or before an adapter was put on the model.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> freeze(layer)
+    >>> unfreeze(layer)
+    >>> count_trainable(layer)
+    8
+    """
+    if not hasattr(model, REMEMBERED):
+        return
+    trained = set(getattr(model, REMEMBERED))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
+    delattr(model, REMEMBERED)
+
+
+def freeze_layers(model: nn.Module, layers: int) -> list[str]:
+    """Freeze the embeddings and the first `layers` layers (slide W25); what lies behind is trained on.
+
+    Layers are the members of the outermost `nn.ModuleList`s (of an encoder, then of a decoder), in ours and
+    in transformers' models alike. Everything in front of the first layer left is frozen, so a tied output
+    layer is too. Returns the names of the frozen parameters. `unfreeze` takes it back.
+    Raises TypeError if `layers` is no int, and ValueError if it is negative or more than there are.
+
+    >>> from lib.models import Decoder, TransformerConfig
+    >>> config = TransformerConfig(architecture="decoder", vocab_size=10, d_model=8, num_layers=3,
+    ...                            num_heads=2, d_ff=16, max_positions=6)
+    >>> model = Decoder(config)
+    >>> frozen = freeze_layers(model, 2)
+    >>> {name.split(".")[2] for name, p in model.named_parameters() if p.requires_grad and "blocks" in name}
+    {'2'}
+    """
+    if isinstance(layers, bool) or not isinstance(layers, int):
+        raise TypeError(f"layers must be an int, got {layers!r}")
+    prefixes = _layer_prefixes(model)
+    if not 0 <= layers <= len(prefixes):
+        raise ValueError(f"layers must lie between 0 and the model's {len(prefixes)}, got {layers}")
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    names = [name for name, _ in model.named_parameters()]
+    frozen = names[: _end_of_layers(names, prefixes, layers)]
+    freeze(model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained.difference(frozen))
+    return frozen
+
+
+def _layer_prefixes(model: nn.Module) -> list[str]:
+    """What the parameters of each layer begin with, layer by layer."""
+    lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
+    outermost = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
+    return [f"{name}.{index}." for name in outermost for index in range(len(model.get_submodule(name)))]
+
+
+def _end_of_layers(names: list[str], prefixes: list[str], layers: int) -> int:
+    """How many of the names, in the model's order, belong to the embeddings and the first layers."""
+    if layers < len(prefixes):
+        return next(index for index, name in enumerate(names) if name.startswith(tuple(prefixes[layers:])))
+    inside = [index for index, name in enumerate(names) if name.startswith(tuple(prefixes))]
+    return inside[-1] + 1 if inside else 0

@@ -1,0 +1,166 @@
+"""Adapters on disk, in the format of `peft`: adapter_config.json and adapter_model.safetensors in a folder.
+
+For transformers' models `peft.PeftModel.from_pretrained` reads what we write, and we read what it wrote. For
+our own models the files are the same with our names, "…attention.qkv.q" for rows of a fused matrix; `peft`
+has no such models.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lib.adapters.lora import attach, lora_layers, require_free
+from lib.adapters.lora_layer import Adapter, LoraSettings
+from lib.adapters.targets import WHOLE, find_targets, is_conv1d
+from lib.files import atomic_path, atomic_write
+from lib.names import nearest
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+PREFIX = "base_model.model."  # what peft puts before the names of the model's own modules
+KEY = re.compile(rf"{re.escape(PREFIX)}(?:(?P<target>.+)\.)?lora_(?P<factor>[AB])\.weight")
+
+# Fields of peft's configuration that do not change what the two factors mean, beside those that are read.
+# Any other that is set (DoRA, ranks by layer, ...) means more than W + s BA, and is refused.
+HARMLESS = {
+    "task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision",
+    "inference_mode", "r", "target_modules", "exclude_modules", "lora_alpha", "lora_dropout",
+    "fan_in_fan_out", "use_rslora", "layers_to_transform", "layers_pattern", "megatron_core", "qalora_group_size",
+}
+PLAIN = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "orthogonal")}
+
+
+def save_adapter(model: nn.Module, folder: Path | str, name: str = "default") -> None:
+    """Write one adapter's A and B, and its settings, in PEFT's format: megabytes instead of the model (W28).
+
+    Files are replaced whole, the configuration last.
+    Raises ValueError if there is no such adapter.
+    """
+    adapters = [(prefix, layer) for prefix, layer in lora_layers(model) if name in layer.adapters]
+    if not adapters:
+        names = list(dict.fromkeys(known for _, layer in lora_layers(model) for known in layer.adapters))
+        raise ValueError(f"there is no adapter {name!r} to save; {nearest(name, names)}")
+    tensors: dict[str, Tensor] = {}
+    targets = []
+    for prefix, layer in adapters:
+        for part, factors in layer.adapters[name].items():
+            target = prefix if part == WHOLE else f"{prefix}.{part}"
+            targets.append(target)
+            for factor in "AB":
+                tensors[_key(target, factor)] = getattr(factors, factor).detach().contiguous()
+    fan_in_fan_out = any(is_conv1d(layer) for _, layer in adapters)
+    config = _described(adapters[0][1].adapters[name], targets, fan_in_fan_out)
+    folder = Path(folder)
+    with atomic_path(folder / WEIGHTS) as beside:
+        save_file(tensors, beside, metadata={"format": "pt"})
+    with atomic_write(folder / CONFIG) as file:
+        json.dump(config, file, indent=2)
+        file.write("\n")
+
+
+def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") -> list[str]:
+    """Put an adapter on a model that `save_adapter` or `peft` wrote, and let it work; as `inject_lora` does.
+
+    Returns the names of the adapted matrices.
+    Raises FileNotFoundError if a file is missing; ValueError, and changes nothing, if one is damaged, if the
+    adapter is for a model with other names or shapes, if it is more than plain LoRA, or if `name` is taken.
+    """
+    require_free(model, name)
+    folder = Path(folder)
+    settings = _read_settings(folder / CONFIG)
+    factors = _read_factors(folder / WEIGHTS)
+    found = find_targets(model)
+    for target, pair in factors.items():
+        if target not in found:
+            raise ValueError(f"the adapter changes {target!r}, which this {type(model).__name__} "
+                             f"does not have; {nearest(target, found, most=3)}")
+        here = found[target]
+        expected = {"A": (settings.rank, here.inputs), "B": (here.outputs, settings.rank)}
+        for factor, shape in expected.items():
+            if tuple(pair[factor].shape) != shape:
+                raise ValueError(f"the adapter is for another model: {factor} of {target} has shape "
+                                 f"{tuple(pair[factor].shape)}, expected {shape}")
+    _refuse_overlap(factors)
+    attached = attach(model, name, settings, [found[target] for target in factors])
+    with torch.no_grad():
+        for target, pair in factors.items():
+            for factor, values in pair.items():
+                attached[f"{target}.{factor}"].copy_(values)
+    return list(factors)
+
+
+def _key(target: str, factor: str) -> str:
+    return f"{PREFIX}{target}.lora_{factor}.weight" if target else f"{PREFIX}lora_{factor}.weight"
+
+
+def _described(adapter: Adapter, targets: list[str], fan_in_fan_out: bool) -> dict[str, Any]:
+    settings = adapter.settings
+    return {
+        "peft_type": "LORA", "task_type": None, "base_model_name_or_path": None, "inference_mode": True,
+        "r": settings.rank, "lora_alpha": settings.alpha, "lora_dropout": settings.dropout,
+        "use_rslora": settings.rslora, "target_modules": targets, "fan_in_fan_out": fan_in_fan_out,
+        "bias": "none", "init_lora_weights": True,
+    }
+
+
+def _read_settings(path: Path) -> LoraSettings:
+    _require_file(path)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config["peft_type"] != "LORA":
+            raise ValueError(f"{path.name} describes {config['peft_type']!r}: only 'LORA' can be read")
+        targets = config["target_modules"]
+        settings = LoraSettings(
+            rank=config["r"], alpha=config["lora_alpha"], rslora=config.get("use_rslora", False),
+            dropout=config.get("lora_dropout", 0.0),
+            targets=(targets,) if isinstance(targets, str) else tuple(targets),
+        )
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path.name} is damaged ({error!r}): save the adapter again") from error
+    for field, value in config.items():
+        plain = value in PLAIN[field] if field in PLAIN else field in HARMLESS or not value
+        if not plain:
+            raise ValueError(f"{path.name} sets {field}={value!r}: this is more than W + s BA, "
+                             f"and cannot be loaded")
+    return settings
+
+
+def _read_factors(path: Path) -> dict[str, dict[str, Tensor]]:
+    """A and B by target."""
+    _require_file(path)
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path.name} is damaged ({error}): save the adapter again") from error
+    factors: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        match = KEY.fullmatch(key)
+        if match is None:
+            raise ValueError(f"{path.name} holds {key!r}, which is no A or B of a linear layer")
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path.name} is damaged ({key} is not finite): save the adapter again")
+        factors.setdefault(match["target"] or "", {})[match["factor"]] = tensor
+    for target, pair in factors.items():
+        if len(pair) != 2:
+            raise ValueError(f"{path.name} is damaged ({target} has {''.join(pair)} only): save it again")
+    if not factors:
+        raise ValueError(f"{path.name} holds no adapter")
+    return factors
+
+
+def _refuse_overlap(factors: dict[str, dict[str, Tensor]]) -> None:
+    for target in factors:
+        whole = target.rpartition(".")[0]
+        if whole and whole in factors:
+            raise ValueError(f"the adapter changes {whole} and a part of it, {target}: it is damaged")
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path.name} in {path.parent.name or path.parent}: "
+                                f"an adapter is two files, {CONFIG} and {WEIGHTS}")
