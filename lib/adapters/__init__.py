@@ -11,17 +11,14 @@ from lib.adapters.freezing import (
 )
 from lib.adapters.lora import (
     adapter_names,
-    base_state_dict,
     inject_lora,
     lora_parameters,
-    merge,
-    remove_lora,
     set_adapter,
-    unmerge,
     use_adapter,
     weight_changes,
 )
 from lib.adapters.lora_layer import LoraSettings
+from lib.adapters.merging import base_state_dict, merge, remove_lora, unmerge
 from lib.adapters.prefix import PrefixTuning, PromptTuning
 from lib.adapters.saved import load_adapter, save_adapter
 

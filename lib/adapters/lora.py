@@ -1,4 +1,4 @@
-"""LoRA on a whole model: put adapters on, take them off, swap them, fold one in (slides W26 to W28).
+"""LoRA on a whole model: put adapters on and change between them (slides W26 to W28).
 
     inject_lora(model, LoraSettings(rank=8, targets=("q", "v")))      # ours
     inject_lora(model, LoraSettings(targets=("q_proj", "v_proj")))    # transformers' Llama
@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lib.adapters.freezing import freeze, unfreeze
+from lib.adapters.freezing import freeze
 from lib.adapters.lora_layer import Adapter, LoraLayer, LoraSettings, lora_class
 from lib.adapters.targets import Target, select_targets
 from lib.names import nearest
@@ -77,7 +77,13 @@ def attach(
 
 
 def adapter_names(model: nn.Module) -> list[str]:
-    """The adapters that a model has in memory, in the order in which they came."""
+    """The adapters that a model has in memory, in the order in which they came.
+
+    >>> model = nn.Sequential(nn.Linear(4, 4))
+    >>> _ = inject_lora(model, LoraSettings(rank=1, targets=("0",)), name="poems")
+    >>> adapter_names(model)
+    ['poems']
+    """
     return list(dict.fromkeys(name for _, layer in lora_layers(model) for name in layer.adapters))
 
 
@@ -85,9 +91,14 @@ def lora_parameters(model: nn.Module, name: str | None = None) -> dict[str, nn.P
     """A and B of one adapter, or of all, by their names in the model.
 
     Raises ValueError if there is no such adapter.
+
+    >>> model = nn.Sequential(nn.Linear(4, 6))
+    >>> _ = inject_lora(model, LoraSettings(rank=1, targets=("0",)))
+    >>> {name: tuple(factor.shape) for name, factor in lora_parameters(model).items()}
+    {'0.adapters.default.whole.A': (1, 4), '0.adapters.default.whole.B': (6, 1)}
     """
     if name is not None:
-        _require(model, name)
+        require_name(model, name)
     return {
         f"{prefix}.adapters.{adapter}.{key}".lstrip("."): parameter
         for prefix, layer in lora_layers(model)
@@ -100,34 +111,31 @@ def weight_changes(model: nn.Module, name: str = "default") -> dict[str, Float[T
     """ΔW = s BA of every adapted matrix, (d, k), by the layer's name; a fused matrix is one.
 
     Raises ValueError if there is no such adapter.
+
+    >>> model = nn.Sequential(nn.Linear(4, 6))
+    >>> _ = inject_lora(model, LoraSettings(rank=1, targets=("0",)))
+    >>> weight_changes(model)["0"].abs().max()  # B is zero at the start
+    tensor(0.)
     """
-    _require(model, name)
+    require_name(model, name)
     return {prefix: layer.change(name) for prefix, layer in lora_layers(model) if name in layer.adapters}
-
-
-def base_state_dict(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict that the model would have without adapters: the same names, the same numbers.
-
-    Raises ValueError if an adapter was merged for good.
-    """
-    state = model.state_dict()
-    layers = lora_layers(model)
-    for prefix, layer in layers:
-        if layer.merged is not None:
-            _require_kept(layer, prefix)
-            state[f"{prefix}.weight".lstrip(".")] = layer.kept[0].detach()
-    added = tuple(f"{prefix}.adapters.".lstrip(".") for prefix, _ in layers)
-    return {key: value for key, value in state.items() if not key.startswith(added)} if added else dict(state)
 
 
 def set_adapter(model: nn.Module, name: str | None) -> None:
     """Let another adapter work and be trained, or (None) the base alone.
 
     Raises ValueError if there is no such adapter, or one is merged.
+
+    >>> model = nn.Sequential(nn.Linear(4, 6))
+    >>> for name in ("poems", "recipes"):
+    ...     _ = inject_lora(model, LoraSettings(rank=1, targets=("0",)), name=name)
+    >>> set_adapter(model, "poems")
+    >>> [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    ['0.adapters.poems.whole.A', '0.adapters.poems.whole.B']
     """
-    _require_unmerged(model)
+    require_unmerged(model)
     if name is not None:
-        _require(model, name)
+        require_name(model, name)
     for _, layer in lora_layers(model):
         layer.active = name if name in layer.adapters else None
         for other, adapter in layer.adapters.items():
@@ -145,9 +153,9 @@ def use_adapter(model: nn.Module, name: str | None) -> Iterator[nn.Module]:
     >>> with use_adapter(model, None) as base:
     ...     y = base(torch.zeros(1, 4))
     """
-    _require_unmerged(model)
+    require_unmerged(model)
     if name is not None:
-        _require(model, name)
+        require_name(model, name)
     before = [(layer, layer.active) for _, layer in lora_layers(model)]
     for layer, _ in before:
         layer.active = name if name in layer.adapters else None
@@ -156,62 +164,6 @@ def use_adapter(model: nn.Module, name: str | None) -> Iterator[nn.Module]:
     finally:
         for layer, active in before:
             layer.active = active
-
-
-def merge(model: nn.Module, name: str | None = None, *, keep_base: bool = True) -> None:
-    """W ← W₀ + s BA: the model computes as fast as without an adapter (slide T47: no overhead).
-
-    `name` None takes the adapter at work. W₀ is kept beside, so that `unmerge` brings it back bit for bit;
-    `keep_base=False` saves that memory, and then there is no way back.
-    Raises ValueError if there is nothing to merge or an adapter is merged already.
-    """
-    _require_unmerged(model)
-    layers = _require_layers(model)
-    if name is None:
-        name = next((layer.active for _, layer in layers if layer.active is not None), None)
-        if name is None:
-            raise ValueError("no adapter is at work: name the one to merge")
-    _require(model, name)
-    for _, layer in layers:
-        if name in layer.adapters:
-            layer.merge(name, keep_base=keep_base)
-        layer.active = name if name in layer.adapters else None
-
-
-def unmerge(model: nn.Module) -> None:
-    """Undo `merge`: the base weights are the very ones from before, the adapter works beside them again.
-
-    Raises ValueError if nothing is merged, or the base was not kept.
-    """
-    merged = [(prefix, layer) for prefix, layer in _require_layers(model) if layer.merged is not None]
-    if not merged:
-        raise ValueError("no adapter is merged: there is nothing to unmerge")
-    for prefix, layer in merged:
-        _require_kept(layer, prefix)
-    for _, layer in merged:
-        layer.unmerge()
-
-
-def remove_lora(model: nn.Module, name: str | None = None) -> None:
-    """Take one adapter away, or (None) all of them; without any the model is bit for bit what it was.
-
-    What was trained before is trained again. A merged adapter is unmerged first; one that was merged for good
-    (`keep_base=False`) stays in the weights, and only its factors go.
-    Raises ValueError if there is no such adapter.
-    """
-    layers = _require_layers(model)
-    if name is not None:
-        _require(model, name)
-    if any(layer.kept for _, layer in layers):
-        unmerge(model)
-    for _, layer in layers:
-        for gone in list(layer.adapters) if name is None else {name} & set(layer.adapters):
-            del layer.adapters[gone]
-            layer.active = None if layer.active == gone else layer.active
-        if not layer.adapters:
-            layer.shed()
-    if not lora_layers(model):
-        unfreeze(model)
 
 
 def lora_layers(model: nn.Module) -> list[tuple[str, LoraLayer]]:
@@ -231,29 +183,26 @@ def require_free(model: nn.Module, name: str) -> None:
         raise ValueError(f"name must be letters, digits, _ and -, and no method of a module, got {name!r}")
     if name in adapter_names(model):
         raise ValueError(f"there is already an adapter {name!r}: remove it, or give this one another name")
-    _require_unmerged(model)
+    require_unmerged(model)
 
 
-def _require_layers(model: nn.Module) -> list[tuple[str, LoraLayer]]:
+def require_layers(model: nn.Module) -> list[tuple[str, LoraLayer]]:
+    """The adapted layers and their names; ValueError if there are none."""
     layers = lora_layers(model)
     if not layers:
         raise ValueError(f"this {type(model).__name__} has no adapter: call inject_lora first")
     return layers
 
 
-def _require(model: nn.Module, name: str) -> None:
+def require_name(model: nn.Module, name: str) -> None:
+    """Raise ValueError if the model has no adapter of this name."""
     names = adapter_names(model)
     if name not in names:
         raise ValueError(f"there is no adapter {name!r}; {nearest(name, names)}")
 
 
-def _require_unmerged(model: nn.Module) -> None:
+def require_unmerged(model: nn.Module) -> None:
+    """Raise ValueError if an adapter is merged."""
     merged = next((layer.merged for _, layer in lora_layers(model) if layer.merged is not None), None)
     if merged is not None:
         raise ValueError(f"the adapter {merged!r} is merged into the weights: call unmerge first")
-
-
-def _require_kept(layer: LoraLayer, prefix: str) -> None:
-    if not layer.kept:
-        raise ValueError(f"the adapter {layer.merged!r} was merged for good (keep_base=False): "
-                         f"the base of {prefix or 'the layer'} is gone")

@@ -27,6 +27,10 @@ class LoraSettings:
     """Where low-rank changes go and how large they are.
 
     Raises ValueError or TypeError for a field that makes no sense.
+
+    >>> LoraSettings(rank=0)
+    Traceback (most recent call last):
+    ValueError: rank must be at least 1, got 0
     """
 
     rank: int = 8  # r: columns of B, rows of A

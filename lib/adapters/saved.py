@@ -40,6 +40,15 @@ def save_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
 
     Files are replaced whole, the configuration last.
     Raises ValueError if there is no such adapter.
+
+    >>> import tempfile
+    >>> from lib.adapters import inject_lora
+    >>> model = nn.Sequential(nn.Linear(4, 6))
+    >>> _ = inject_lora(model, LoraSettings(rank=1, targets=("0",)))
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> save_adapter(model, folder)
+    >>> sorted(file.name for file in folder.iterdir())
+    ['adapter_config.json', 'adapter_model.safetensors']
     """
     adapters = [(prefix, layer) for prefix, layer in lora_layers(model) if name in layer.adapters]
     if not adapters:
@@ -69,6 +78,15 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
     Returns the names of the adapted matrices.
     Raises FileNotFoundError if a file is missing; ValueError, and changes nothing, if one is damaged, if the
     adapter is for a model with other names or shapes, if it is more than plain LoRA, or if `name` is taken.
+
+    >>> import tempfile
+    >>> from lib.adapters import inject_lora
+    >>> one, other = nn.Sequential(nn.Linear(4, 6)), nn.Sequential(nn.Linear(4, 6))
+    >>> _ = inject_lora(one, LoraSettings(rank=1, targets=("0",)))
+    >>> folder = tempfile.mkdtemp()
+    >>> save_adapter(one, folder)
+    >>> load_adapter(other, folder)
+    ['0']
     """
     require_free(model, name)
     folder = Path(folder)
