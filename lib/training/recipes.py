@@ -84,11 +84,12 @@ RECIPES = {
 MASKING_RATE = Recipe(
     "masking-rate",
     "bert",
-    FitSettings(steps=1500, learning_rate=3e-3, warmup_steps=150),
+    FitSettings(steps=2500, learning_rate=3e-3, warmup_steps=100),
     vocab_size=1000,
     d_model=64,
     num_layers=2,
     length=32,
+    modern=True,
 )
 """The runs behind data/experiments/masking_rate.csv, each with a rate and a seed of its own."""
 
