@@ -34,7 +34,7 @@ class LoraSettings:
     """
 
     rank: int = 8  # r: columns of B, rows of A
-    alpha: float = 16.0  # ΔW = α/r · BA, so that a change of r asks for no other learning rate
+    alpha: float | int = 16.0  # ΔW = α/r · BA, so that a change of r asks for no other learning rate
     targets: tuple[str, ...] = ("q", "v")  # names or patterns, see `select_targets`
     rslora: bool = False  # α/√r instead (Kalajdzievski 2023): keeps the size of the change at high ranks
     dropout: float = 0.0  # share of the inputs of A that is dropped in train()

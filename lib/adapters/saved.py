@@ -30,7 +30,8 @@ KEY = re.compile(rf"{re.escape(PREFIX)}(?:(?P<target>.+)\.)?lora_(?P<factor>[AB]
 HARMLESS = {
     "task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision",
     "inference_mode", "r", "target_modules", "exclude_modules", "lora_alpha", "lora_dropout",
-    "fan_in_fan_out", "use_rslora", "layers_to_transform", "layers_pattern", "megatron_core", "qalora_group_size",
+    "fan_in_fan_out", "use_rslora", "layers_to_transform", "layers_pattern", "megatron_core",
+    "qalora_group_size",
 }
 PLAIN = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "orthogonal")}
 
@@ -134,8 +135,8 @@ def _read_settings(path: Path) -> LoraSettings:
             raise ValueError(f"{path.name} describes {config['peft_type']!r}: only 'LORA' can be read")
         targets = config["target_modules"]
         settings = LoraSettings(
-            rank=config["r"], alpha=config["lora_alpha"], rslora=config.get("use_rslora", False),
-            dropout=config.get("lora_dropout", 0.0),
+            rank=config["r"], alpha=float(config["lora_alpha"]), rslora=config.get("use_rslora", False),
+            dropout=float(config.get("lora_dropout", 0.0)),
             targets=(targets,) if isinstance(targets, str) else tuple(targets),
         )
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:

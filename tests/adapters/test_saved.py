@@ -1,0 +1,171 @@
+"""Adapters on disk: what is written comes back, what is damaged or foreign is refused and changes nothing."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lib.adapters import adapter_names, load_adapter, lora_parameters, merge, save_adapter
+from tests.adapters import adapted
+from tests.adapters.adapted import IDS
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An adapter for `adapted.llama`."""
+    save_adapter(adapted.adapted(), tmp_path / "poems")
+    return tmp_path / "poems"
+
+
+@pytest.mark.parametrize("targets", [("q", "v"), ("qkv", "output"), ("up.gate", "down")])
+def test_round_trip(tmp_path, targets):
+    model = adapted.adapted(targets=targets, rslora=True, dropout=0.1)
+    save_adapter(model, tmp_path)
+    other = adapted.llama()
+    names = load_adapter(other, tmp_path, name="again")
+    assert torch.equal(other(IDS), model(IDS))
+    ours, read = lora_parameters(model).items(), lora_parameters(other).items()
+    for (key, factor), (other_key, other_factor) in zip(sorted(ours), sorted(read), strict=True):
+        assert key.replace("default", "again") == other_key and torch.equal(factor, other_factor)
+    module = other.get_submodule(names[0].removesuffix(".q").removesuffix(".gate"))
+    settings = module.adapters["again"].settings
+    assert (settings.rank, settings.alpha, settings.rslora, settings.dropout) == (2, 3.0, True, 0.1)
+    assert all(factor.requires_grad for factor in lora_parameters(other).values())
+
+
+def test_our_names_on_disk(folder):
+    keys = list(load_file(folder / "adapter_model.safetensors"))
+    assert "base_model.model.stack.blocks.0.attention.qkv.q.lora_A.weight" in keys and len(keys) == 8
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert config["r"] == 2 and config["lora_alpha"] == 3.0 and config["peft_type"] == "LORA"
+    assert config["target_modules"][0] == "stack.blocks.0.attention.qkv.q"
+    assert {path.name for path in folder.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+
+
+def test_one_of_several_and_over_an_older_one(folder):
+    model = adapted.adapted(adapted.adapted(), "second", seed=4, targets=("down",))
+    out = model(IDS)
+    save_adapter(model, folder, "second")
+    other = adapted.llama()
+    load_adapter(other, folder)
+    assert torch.equal(other(IDS), out)
+
+
+def test_a_merged_adapter_can_be_saved(tmp_path, folder):
+    model = adapted.adapted()
+    merge(model)
+    save_adapter(model, tmp_path)
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_an_adapter_takes_the_dtype_of_its_base(folder):
+    model = adapted.llama().bfloat16()
+    load_adapter(model, folder)
+    assert model(IDS).dtype == torch.bfloat16
+
+
+def test_nothing_is_left_behind_when_writing_fails(folder, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def broken(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("lib.adapters.saved.save_file", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save_adapter(adapted.adapted(seed=3), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def cut(folder):
+    weights = folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+
+
+def garbage(folder):
+    (folder / "adapter_config.json").write_bytes(b'{"r": 2, \xff')
+
+
+def changed(**fields):
+    def change(folder):
+        path = folder / "adapter_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    return change
+
+
+def without(field):
+    def change(folder):
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text())
+        del config[field]
+        path.write_text(json.dumps(config))
+    return change
+
+
+def tensors(change):
+    def rewrite(folder):
+        path = folder / "adapter_model.safetensors"
+        save_file({key: value.clone() for key, value in change(load_file(path)).items()}, path)
+    return rewrite
+
+
+Q = "base_model.model.stack.blocks.0.attention.qkv.q.lora_A.weight"
+Q_B = Q.replace("_A", "_B")
+
+
+@pytest.mark.parametrize("damage, message", [
+    (cut, "adapter_model.safetensors is damaged"),
+    (garbage, "adapter_config.json is damaged"),
+    (without("r"), "adapter_config.json is damaged .*'r'"),
+    (changed(lora_alpha=None), "adapter_config.json is damaged"),
+    (changed(target_modules=None), "adapter_config.json is damaged"),
+    (lambda f: (f / "adapter_config.json").write_text("[]"), "adapter_config.json is damaged"),
+    (changed(r=0), "rank must be at least 1"),
+    (changed(r=4), r"another model: A of stack.*qkv.q has shape \(2, 16\), expected \(4, 16\)"),
+    (changed(peft_type="IA3"), "describes 'IA3': only 'LORA'"),
+    (changed(something_new={"x": 1}), "sets something_new="),
+    (tensors(lambda t: {k: v for k, v in t.items() if k != Q}), "qkv.q has B only"),
+    (tensors(lambda t: t | {Q: t[Q] * float("nan")}), "is not finite"),
+    (tensors(lambda t: t | {"head.weight": t[Q]}), "holds 'head.weight', which is no A or B"),
+    (tensors(lambda t: {}), "holds no adapter"),
+    (tensors(lambda t: t | {Q_B: t[Q_B][:3].clone()}), r"B of .* has shape \(3, 2\), expected \(16, 2\)"),
+    (tensors(lambda t: t | {key.replace(".qkv.q.", ".qkw."): t[key] for key in (Q, Q_B)}),
+     "changes 'stack.blocks.0.attention.qkw', which this Decoder does not have; did you mean"),
+    (tensors(lambda t: t | {Q.replace(".q.", "."): t[Q], Q_B.replace(".q.", "."): torch.ones(32, 2)}),
+     "changes stack.blocks.0.attention.qkv and a part of it"),
+])  # fmt: skip
+def test_damaged_files(unchecked, folder, damage, message):
+    damage(folder)
+    model = adapted.llama()
+    before = adapted.state(model)
+    with pytest.raises(ValueError, match=message):
+        load_adapter(model, folder)
+    assert adapted.same(model.state_dict(), before) and not adapter_names(model)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors"])
+def test_missing_files(unchecked, folder, file):
+    (folder / file).unlink()
+    with pytest.raises(FileNotFoundError, match=f"no {file} in poems"):
+        load_adapter(adapted.llama(), folder)
+
+
+def test_for_another_shape(unchecked, folder):
+    with pytest.raises(ValueError, match="the adapter is for another model"):
+        load_adapter(adapted.llama(d_model=32, d_ff=48), folder)
+    with pytest.raises(ValueError, match="which this Decoder does not have"):
+        load_adapter(adapted.llama(num_layers=1), folder)
+
+
+def test_names_that_are_taken_or_unknown(unchecked, folder):
+    model = adapted.adapted()
+    with pytest.raises(ValueError, match="already an adapter 'default'"):
+        load_adapter(model, folder)
+    with pytest.raises(ValueError, match="no adapter 'defualt' to save; did you mean default"):
+        save_adapter(model, folder, "defualt")
+    merge(model)
+    with pytest.raises(ValueError, match="call unmerge first"):
+        load_adapter(model, folder, "other")
