@@ -1,0 +1,67 @@
+"""What models cost and what scale buys: parameters, memory, FLOPs, energy and scaling laws."""
+
+from lib.accounting.allocation import (
+    Allocation,
+    AllocationFit,
+    allocation_exponents,
+    compute_optimal,
+    envelope_fit,
+    isoflop_fit,
+    kaplan_optimal,
+)
+from lib.accounting.fitting import PowerLawFit, fit_power_law, fit_power_law_with_floor
+from lib.accounting.resampling import Bootstrap, bootstrap
+from lib.accounting.scaling import (
+    BESIROGLU,
+    HOFFMANN,
+    KAPLAN,
+    KAPLAN_C,
+    KAPLAN_D,
+    KAPLAN_N,
+    PF_DAY,
+    ChinchillaLaw,
+    KaplanLaw,
+    PowerLaw,
+    chinchilla_loss,
+    data_multiplier,
+    kaplan_loss,
+    kaplan_loss_c,
+    kaplan_loss_d,
+    kaplan_loss_n,
+    mixture_epochs,
+)
+from lib.accounting.surface import SurfaceFit, fit_loss_surface
+
+__all__ = [
+    "BESIROGLU",
+    "HOFFMANN",
+    "KAPLAN",
+    "KAPLAN_C",
+    "KAPLAN_D",
+    "KAPLAN_N",
+    "PF_DAY",
+    "Allocation",
+    "AllocationFit",
+    "Bootstrap",
+    "ChinchillaLaw",
+    "KaplanLaw",
+    "PowerLaw",
+    "PowerLawFit",
+    "SurfaceFit",
+    "allocation_exponents",
+    "bootstrap",
+    "chinchilla_loss",
+    "compute_optimal",
+    "data_multiplier",
+    "envelope_fit",
+    "fit_loss_surface",
+    "fit_power_law",
+    "fit_power_law_with_floor",
+    "isoflop_fit",
+    "kaplan_loss",
+    "kaplan_loss_c",
+    "kaplan_loss_d",
+    "kaplan_loss_n",
+    "kaplan_optimal",
+    "mixture_epochs",
+]
