@@ -1,5 +1,6 @@
-"""Compute-optimal training: the best N and D for a budget C = 6ND, found three ways (Hoffmann et al. 2022,
-section 3).
+"""Compute-optimal training: the best N and D for a budget C = 6ND (Hoffmann et al. 2022, section 3).
+
+Three ways lead there:
 
 1. `envelope_fit`: many sizes trained on; at each budget the lowest of their loss curves.
 2. `isoflop_fit`: several sizes at each of a few budgets; the bottom of a parabola in ln N.
@@ -52,11 +53,21 @@ class AllocationFit:
 
     @property
     def exponents(self) -> tuple[float, float]:
-        """(a, b) of N_opt ∝ C^a and D_opt ∝ C^b; they sum to 1."""
+        """(a, b) of N_opt ∝ C^a and D_opt ∝ C^b; they sum to 1.
+
+        >>> C, N = [1e18] * 3 + [1e20] * 3, [1e8, 2e8, 4e8, 1e9, 2e9, 4e9]
+        >>> [round(exponent, 6) for exponent in isoflop_fit(C, N, [3, 2.9, 3] * 2).exponents]
+        [0.5, 0.5]
+        """
         return self.parameters_law.exponent, self.tokens_law.exponent
 
     def at(self, flops: Numbers) -> Allocation:
-        """The allocation that the power laws give for other budgets."""
+        """The allocation that the power laws give for other budgets.
+
+        >>> C, N = [1e18] * 3 + [1e20] * 3, [1e8, 2e8, 4e8, 1e9, 2e9, 4e9]
+        >>> f"{isoflop_fit(C, N, [3, 2.9, 3] * 2).at(1e22).parameters:.3g}"
+        '2e+10'
+        """
         return Allocation(self.parameters_law.predict(flops), self.tokens_law.predict(flops))
 
 
@@ -154,6 +165,8 @@ def envelope_fit(
     >>> round(fit.exponents[0], 2)
     0.45
     """
+    if budgets < 2:
+        raise ValueError(f"budgets must be at least 2, got {budgets}")
     N = positive("N", N)
     curves = _curves(N, tokens, loss)
     low, high = min(log_C[0] for log_C, _ in curves), max(log_C[-1] for log_C, _ in curves)
@@ -200,9 +213,7 @@ def _bottom(budget: float, N: NDArray, loss: NDArray) -> tuple[float, float]:
     return best, float(level + slope * vertex / 2)
 
 
-def _curves(
-    N: NDArray, tokens: Sequence[Numbers], loss: Sequence[Numbers]
-) -> list[tuple[NDArray, NDArray]]:
+def _curves(N: NDArray, tokens: Sequence[Numbers], loss: Sequence[Numbers]) -> list[tuple[NDArray, NDArray]]:
     """Each run's ln C and loss."""
     if N.ndim != 1 or not len(N) == len(tokens) == len(loss):
         raise ValueError(

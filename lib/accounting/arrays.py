@@ -1,9 +1,11 @@
 """What the scaling laws and fits accept: anything of positive numbers; they compute in double precision."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Numbers = ArrayLike | float | int
+Numbers = ArrayLike | float | int | Sequence
 """A number, nested sequences of them, or what has an array of them (numpy, pandas, torch on the CPU)."""
 
 Values = NDArray[np.float64] | np.float64

@@ -136,8 +136,7 @@ def fit_power_law_with_floor(
 
 
 def _best_floor(u: NDArray, y: NDArray, root: NDArray):
-    """The best least-squares solution (level, slope, floor) of root · (ln(floor + e^(level + slope u)) −
-    ln y)."""
+    """The (level, slope, floor) of the least squares of root · (ln(floor + e^(level + slope u)) − ln y)."""
 
     def residuals(theta):
         return root * (np.log(theta[2] + np.exp(theta[0] + theta[1] * u)) - np.log(y))
@@ -173,8 +172,7 @@ def _checked(
 
 
 def _covariance(design: NDArray, residuals: NDArray) -> tuple[NDArray | None, float]:
-    """The parameters' covariance and the residuals' standard deviation; None and NaN where nothing tells
-    them."""
+    """The parameters' covariance and the residuals' standard deviation, or None and NaN if undetermined."""
     points, parameters = design.shape
     if points == parameters:
         return None, float("nan")

@@ -39,8 +39,7 @@ def bootstrap(
     fit_function: Callable[..., Numbers], data: Sequence[Numbers], *, samples: int = 200, seed: int = 0,
     confidence: float = 0.95, progress: bool = False,
 ) -> Bootstrap:  # fmt: skip
-    """Percentile intervals of whatever `fit_function(*data)` estimates, by drawing whole runs with
-    replacement.
+    """Percentile intervals of whatever `fit_function(*data)` estimates, from runs drawn with replacement.
 
     `data` are equally long columns; a run is one row of all of them, so that seeds of one setting are drawn
     apart. `fit_function` gets the columns of as many drawn rows and returns a number or a row of numbers; a
@@ -49,7 +48,7 @@ def bootstrap(
     narrow.
 
     Raises ValueError for no columns or ones that differ in length, fewer than two samples, a confidence
-    outside (0, 1), or if more than a tenth of the resamples fail.
+    outside (0, 1), an estimate that is not finite, or if more than a tenth of the resamples fail.
 
     >>> drawn = bootstrap(lambda x: x.mean(), [np.arange(100.0)], samples=500)
     >>> float(drawn.estimate[0]), bool(40 < drawn.low[0] < 49.5 < drawn.high[0] < 60)
@@ -80,7 +79,9 @@ def _table(data: Sequence[Numbers]) -> list[np.ndarray]:
     return arrays
 
 
-def _resampled(fit_function: Callable[..., Numbers], arrays: list[np.ndarray], generator: np.random.Generator):
+def _resampled(
+    fit_function: Callable[..., Numbers], arrays: list[np.ndarray], generator: np.random.Generator
+) -> Float[np.ndarray, "P"] | None:
     """The estimate from as many rows, drawn with replacement; None where they cannot be fitted."""
     rows = generator.integers(len(arrays[0]), size=len(arrays[0]))
     try:

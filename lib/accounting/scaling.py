@@ -1,5 +1,4 @@
-"""Scaling laws: the loss of a language model as a function of parameters N, tokens D and compute C (slides
-T08, T09).
+"""Scaling laws: a language model's loss as a function of parameters N, tokens D and compute C (T08, T09).
 
 Losses are in nats per token. N counts the parameters without the embeddings in Kaplan et al. (2020), and all
 of them in Hoffmann et al. (2022): the difference matters for small models (Pearce & Song 2024). Everything is
@@ -138,10 +137,9 @@ def kaplan_loss_d(D: Numbers) -> Values:
 
 
 def kaplan_loss_c(C: Numbers) -> Values:
-    """L(C) = (3.1e8/C)^0.050, with C in PF-days (divide FLOPs by `PF_DAY`), spent at the best size (slide
-    T08).
+    """L(C) = (3.1e8/C)^0.050, with C in PF-days spent at the best size (slide T08).
 
-    Raises ValueError for a C that is not positive.
+    Divide FLOPs by `PF_DAY`.     Raises ValueError for a C that is not positive.
 
     >>> round(float(kaplan_loss_c(3.15e23 / PF_DAY)), 2)  # GPT-3's compute
     1.76
@@ -150,8 +148,7 @@ def kaplan_loss_c(C: Numbers) -> Values:
 
 
 def kaplan_loss(N: Numbers, D: Numbers, law: KaplanLaw = KAPLAN) -> Values:
-    """L(N, D) = [(N_c/N)^(α_N/α_D) + D_c/D]^α_D: what one of the two costs when the other is scarce (slide
-    T09).
+    """L(N, D) = [(N_c/N)^(α_N/α_D) + D_c/D]^α_D: what scarcity of one or the other costs (slide T09).
 
     D may be infinite. Raises ValueError for an N or D that is not positive.
 

@@ -1,5 +1,4 @@
-"""A loss surface L(N, D) fitted to many runs, robustly and from many starts (Hoffmann et al. 2022, approach
-3).
+"""A loss surface L(N, D) fitted to runs, robustly and from many starts (Hoffmann et al. 2022, approach 3).
 
 Minimised is Σ Huber_δ(ln L̂ − ln L): a run that went wrong weighs by its distance and not by its square. Both
 laws are one function of centred logarithms n, d,
@@ -48,12 +47,20 @@ class SurfaceFit:
         """The loss for N parameters and D tokens, elementwise.
 
         Raises ValueError for an N or D that is not positive.
+
+        >>> law = ChinchillaLaw(E=1.0, A=1.0, B=1.0, alpha=0.5, beta=0.5)
+        >>> SurfaceFit(law, "chinchilla", 0.0, True, 1, 1, 5).predict(4, [4, 16])
+        array([2.  , 1.75])
         """
         return self.law(N, D)
 
     @property
     def exponents(self) -> tuple[float, float]:
-        """(α, β) of Chinchilla's form, (α_N, α_D) of Kaplan's."""
+        """(α, β) of Chinchilla's form, (α_N, α_D) of Kaplan's.
+
+        >>> SurfaceFit(KaplanLaw(), "kaplan", 0.0, True, 1, 1, 4).exponents
+        (0.076, 0.103)
+        """
         if isinstance(self.law, KaplanLaw):
             return self.law.alpha_N, self.law.alpha_D
         return self.law.alpha, self.law.beta

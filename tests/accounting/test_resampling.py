@@ -1,0 +1,103 @@
+"""The bootstrap: against the theory of means, with whole runs drawn, and failures counted."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lib.accounting import bootstrap, fit_power_law
+
+
+def test_a_means_interval_is_the_theorys():
+    x = np.random.default_rng(0).normal(5, 2, 400)
+    drawn = bootstrap(np.mean, [x], samples=4000, seed=1)
+    half = 1.96 * x.std() / math.sqrt(len(x))  # of the distribution that is drawn from
+    # The 2.5 % quantile of 4000 draws has a standard error of about 4 % of `half`.
+    assert drawn.low[0] == pytest.approx(x.mean() - half, abs=0.12 * half)
+    assert drawn.high[0] == pytest.approx(x.mean() + half, abs=0.12 * half)
+    assert drawn.estimate[0] == x.mean() and drawn.draws.shape == (4000, 1) and drawn.failures == 0
+
+
+def test_a_higher_confidence_is_a_wider_interval_of_the_same_draws():
+    x = np.random.default_rng(0).normal(size=50)
+    narrow, wide = (bootstrap(np.mean, [x], confidence=confidence) for confidence in (0.5, 0.99))
+    assert (narrow.draws == wide.draws).all()
+    assert wide.low[0] < narrow.low[0] < narrow.high[0] < wide.high[0]
+    assert narrow.low[0] == np.quantile(narrow.draws, 0.25) and narrow.high[0] == np.quantile(
+        narrow.draws, 0.75
+    )
+
+
+def test_rows_stay_together_and_have_repeats():
+    x = np.arange(30.0)
+    seen = []
+
+    def check(first, second):
+        assert (second == 2 * first).all() and len(first) == 30
+        seen.append(len(np.unique(first)))
+        return first.mean()
+
+    bootstrap(check, [x, 2 * x], samples=50)
+    assert seen[0] == 30 and max(seen[1:]) < 30  # all runs for the estimate, about 63 % of them in a draw
+    assert np.mean(seen[1:]) / 30 == pytest.approx(1 - math.exp(-1), abs=0.05)
+
+
+def test_a_seed_repeats_the_draws():
+    x = np.random.default_rng(0).normal(size=20)
+    first, again, other = (bootstrap(np.mean, [x], seed=seed) for seed in (3, 3, 4))
+    assert (first.draws == again.draws).all() and (first.draws != other.draws).any()
+
+
+def test_planted_exponents_lie_in_their_intervals():
+    hits = 0
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        x = 10 ** draw.uniform(6, 10, 40)
+        y = 3 * x**-0.076 * np.exp(draw.normal(0, 0.05, 40))
+        hits += bootstrap(lambda *run: fit_power_law(*run).alpha, [x, y], samples=100).contains(0.076)[0]
+    assert 33 <= hits  # of 40, each about 93 %: fewer have a chance of 1 in 100
+
+
+def test_several_numbers_have_an_interval_each():
+    x = np.random.default_rng(0).normal(size=50)
+    drawn = bootstrap(lambda v: (v.mean(), v.std()), [x])
+    assert drawn.estimate.tolist() == [x.mean(), x.std()] and drawn.low.shape == drawn.high.shape == (2,)
+    assert drawn.contains([x.mean(), 50]) == [True, False]
+    with pytest.raises(ValueError, match="values must have shape"):
+        drawn.contains([1.0])
+
+
+def test_draws_that_cannot_be_fitted_are_counted_and_drawn_again():
+    def fails_where_the_first_run_is_missing(x):
+        if x.min() > 0:
+            raise ValueError("all N alike")
+        return x.mean()
+
+    x = np.array([0.0, 0, 0, 1, 2])  # missed in one draw of a hundred
+    drawn = bootstrap(fails_where_the_first_run_is_missing, [x], samples=500)
+    assert 0 < drawn.failures < 25 and len(drawn.draws) == 500
+    with pytest.raises(ValueError, match="fit_function failed on"):
+        bootstrap(fails_where_the_first_run_is_missing, [np.arange(5.0)], samples=500)
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="fit_function must return a row of finite numbers"):
+        bootstrap(lambda x: math.nan, [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="fit_function must return a row"):
+        bootstrap(lambda x: np.ones((2, 2)), [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    "data, options, message",
+    [
+        ([], {}, "data must be columns"),
+        ([[]], {}, "data must be columns"),
+        ([3.0], {}, "data must be columns"),
+        ([[1.0, 2.0], [1.0]], {}, "data must be columns of one length"),
+        ([[1.0, 2.0]], {"samples": 1}, "samples must be at least 2"),
+        ([[1.0, 2.0]], {"confidence": 0.0}, "confidence must lie between"),
+    ],
+)
+def test_what_cannot_be_resampled_is_refused(data, options, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap(lambda *columns: 1.0, data, **options)
