@@ -1,5 +1,6 @@
 """What models cost and what scale buys: parameters, memory, FLOPs, energy and scaling laws."""
 
+from lib.accounting.activations import activation_bytes
 from lib.accounting.allocation import (
     Allocation,
     AllocationFit,
@@ -9,7 +10,26 @@ from lib.accounting.allocation import (
     isoflop_fit,
     kaplan_optimal,
 )
+from lib.accounting.cache import kv_cache_bytes
+from lib.accounting.energy import POUND, co2_kg, energy_kwh
 from lib.accounting.fitting import PowerLawFit, fit_power_law, fit_power_law_with_floor
+from lib.accounting.flops import forward_flops, training_flops
+from lib.accounting.measured import gradient_bytes, optimizer_state_bytes, saved_bytes, tensor_bytes
+from lib.accounting.memory import (
+    MEMORY_RECIPES,
+    MemoryBudget,
+    MemoryRecipe,
+    explain_bytes_per_parameter,
+    quantized_bytes,
+    training_memory,
+)
+from lib.accounting.parameters import (
+    attention_parameters,
+    feed_forward_parameters,
+    non_embedding_parameters,
+    parameter_breakdown,
+)
+from lib.accounting.peft import adapter_parameters, break_even_rank, lora_parameters
 from lib.accounting.resampling import Bootstrap, bootstrap
 from lib.accounting.scaling import (
     BESIROGLU,
@@ -31,6 +51,7 @@ from lib.accounting.scaling import (
     mixture_epochs,
 )
 from lib.accounting.surface import SurfaceFit, fit_loss_surface
+from lib.accounting.units import format_bytes, gb, gib, gpus_needed
 
 __all__ = [
     "BESIROGLU",
@@ -39,29 +60,57 @@ __all__ = [
     "KAPLAN_C",
     "KAPLAN_D",
     "KAPLAN_N",
+    "MEMORY_RECIPES",
     "PF_DAY",
+    "POUND",
     "Allocation",
     "AllocationFit",
     "Bootstrap",
     "ChinchillaLaw",
     "KaplanLaw",
+    "MemoryBudget",
+    "MemoryRecipe",
     "PowerLaw",
     "PowerLawFit",
     "SurfaceFit",
+    "activation_bytes",
+    "adapter_parameters",
     "allocation_exponents",
+    "attention_parameters",
     "bootstrap",
+    "break_even_rank",
     "chinchilla_loss",
+    "co2_kg",
     "compute_optimal",
     "data_multiplier",
+    "energy_kwh",
     "envelope_fit",
+    "explain_bytes_per_parameter",
+    "feed_forward_parameters",
     "fit_loss_surface",
     "fit_power_law",
     "fit_power_law_with_floor",
+    "format_bytes",
+    "forward_flops",
+    "gb",
+    "gib",
+    "gpus_needed",
+    "gradient_bytes",
     "isoflop_fit",
     "kaplan_loss",
     "kaplan_loss_c",
     "kaplan_loss_d",
     "kaplan_loss_n",
     "kaplan_optimal",
+    "kv_cache_bytes",
+    "lora_parameters",
     "mixture_epochs",
+    "non_embedding_parameters",
+    "optimizer_state_bytes",
+    "parameter_breakdown",
+    "quantized_bytes",
+    "saved_bytes",
+    "tensor_bytes",
+    "training_flops",
+    "training_memory",
 ]

@@ -139,7 +139,7 @@ def kaplan_loss_d(D: Numbers) -> Values:
 def kaplan_loss_c(C: Numbers) -> Values:
     """L(C) = (3.1e8/C)^0.050, with C in PF-days spent at the best size (slide T08).
 
-    Divide FLOPs by `PF_DAY`.     Raises ValueError for a C that is not positive.
+    Divide FLOPs by `PF_DAY`. Raises ValueError for a C that is not positive.
 
     >>> round(float(kaplan_loss_c(3.15e23 / PF_DAY)), 2)  # GPT-3's compute
     1.76

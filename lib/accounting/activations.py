@@ -1,0 +1,71 @@
+"""What the forward pass keeps for the backward pass, term by term for the models of this library.
+
+The formula is that of our blocks with fused attention (Korthikanti et al. 2022 have Megatron's); `saved_bytes` measures
+the same with autograd's own hooks, which is what the formula is held against.
+"""
+
+from lib.accounting.units import whole
+from lib.models import TransformerConfig
+
+INDEX_BYTES = 8  # token ids and targets are int64
+
+
+def activation_bytes(
+    config: TransformerConfig, batch_size: int, length: int, *, bytes_per_value: int = 4, recompute: bool = False
+) -> dict[str, int]:
+    """Bytes saved by one training step's forward pass, for N = B · T tokens: {"input", "blocks", "output", "logits"}.
+
+    Per token and layer, in numbers: what enters each of the two norms, with its statistics; what enters the query-key-
+    value and the up projection, D each; queries, keys and values, (H + 2G) K, and once more queries and keys where
+    rotary positions turn them; attention's result, H K, and one log-sum-exp per head (never T × T, but for T5's
+    relative positions, which the fused kernel cannot take); before and after the activation, 2 F (ReLU: F; gated:
+    4 F). "logits" is N · V, saved by the loss of a decoder.
+
+    With `recompute`, each block keeps its input alone and is run again when its turn comes: D per layer, and the whole
+    of one block. Dropout is taken to be off.
+
+    Raises ValueError for an encoder-decoder, another kernel than the fused one, or sizes below 1.
+
+    >>> from lib.models import preset
+    >>> parts = activation_bytes(preset("gpt-2"), 1, 1024)
+    >>> sum(parts.values()), parts["logits"]
+    (816939008, 205864960)
+    """
+    if config.architecture == "encoder_decoder":
+        raise ValueError("config must be an encoder's or a decoder's; an encoder-decoder's sides differ in length")
+    if config.attention != "fused":
+        raise ValueError(f"config.attention must be 'fused', whose memory this formula counts, got {config.attention!r}")
+    n = whole("batch_size", batch_size) * whole("length", length)
+    block = n * _block_numbers(config) + _score_numbers(config, batch_size, length)
+    layers = config.num_layers
+    blocks = layers * n * config.d_model + block if recompute else layers * block
+    norm, is_decoder = _norm_numbers(config), config.architecture == "decoder"
+    numbers = {
+        "input": n * norm * config.embedding_norm,
+        "blocks": blocks,
+        "output": n * (norm * config.final_norm + config.d_model * is_decoder),
+        "logits": n * (config.vocab_size + 1) * is_decoder,
+    }
+    parts = {name: count * whole("bytes_per_value", bytes_per_value) for name, count in numbers.items()}
+    parts["input"] += n * INDEX_BYTES
+    parts["logits"] += n * INDEX_BYTES * is_decoder
+    return parts
+
+
+def _block_numbers(config: TransformerConfig) -> int:
+    """Numbers per token and block, the T × T scores aside."""
+    queries, keys = config.num_heads * config.head_width, config.kv_heads * config.head_width
+    attention = queries + 2 * keys + queries + config.num_heads
+    if config.position == "rotary":
+        attention += queries + keys
+    inner = 4 if config.gated else 1 if config.activation == "relu" else 2
+    return 2 * (_norm_numbers(config) + config.d_model) + attention + inner * config.d_ff
+
+
+def _norm_numbers(config: TransformerConfig) -> int:
+    """LayerNorm keeps its input, a mean and a deviation; RMSNorm its input, that over its root mean square, and this."""
+    return config.d_model + 2 if config.norm == "layernorm" else 2 * config.d_model + 1
+
+
+def _score_numbers(config: TransformerConfig, batch_size: int, length: int) -> int:
+    return batch_size * config.num_heads * length**2 if config.position == "relative" else 0

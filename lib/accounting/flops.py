@@ -1,0 +1,39 @@
+"""Floating-point operations: by the rule of thumb 6 N D, and counted layer by layer. A multiply-add is two."""
+
+from lib.accounting.units import whole
+from lib.models import TransformerConfig
+
+
+def training_flops(parameters: int, tokens: int) -> int:
+    """6 N D: two FLOPs a parameter and token forward, four backward (Kaplan et al. 2020, section 2.1; slide T22).
+
+    Python's integers do not overflow: 7 billion parameters on a trillion tokens are 4.2e22, beyond 64 bits.
+
+    >>> f"{training_flops(175_000_000_000, 300_000_000_000):.3g}"
+    '3.15e+23'
+    """
+    return 6 * whole("parameters", parameters) * whole("tokens", tokens)
+
+
+def forward_flops(config: TransformerConfig, batch_size: int, length: int) -> dict[str, int]:
+    """FLOPs of one forward pass by part, matrix products alone, as torch.utils.flop_counter counts them.
+
+    "scores" are q kᵀ and the mixing of values, over all T × T pairs: a causal kernel may skip half of them. A backward
+    pass costs twice as much. Raises ValueError for an encoder-decoder, whose sides differ in length.
+
+    >>> from lib.models import preset
+    >>> parts = forward_flops(preset("gpt-2"), 1, 1024)
+    >>> f"{sum(parts.values()):.4g}", f"{parts['scores'] / sum(parts.values()):.1%}"
+    ('2.916e+11', '13.3%')
+    """
+    if config.architecture == "encoder_decoder":
+        raise ValueError("config must be an encoder's or a decoder's; an encoder-decoder's sides differ in length")
+    n = whole("batch_size", batch_size) * whole("length", length)
+    queries, keys = config.num_heads * config.head_width, config.kv_heads * config.head_width
+    parts = {
+        "projections": config.num_layers * 2 * n * config.d_model * (2 * queries + 2 * keys),
+        "scores": config.num_layers * 2 * 2 * n * length * queries,
+        "feed_forward": config.num_layers * 2 * n * config.d_model * config.d_ff * (3 if config.gated else 2),
+        "output_head": 2 * n * config.d_model * config.vocab_size if config.architecture == "decoder" else 0,
+    }
+    return {name: count for name, count in parts.items() if count}
