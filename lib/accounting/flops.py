@@ -1,18 +1,19 @@
 """Floating-point operations: by the rule of thumb 6 N D, and counted layer by layer. A multiply-add is two."""
 
-from lib.accounting.units import whole
+from lib.accounting.units import amount, whole
 from lib.models import TransformerConfig
 
 
-def training_flops(parameters: int, tokens: int) -> int:
+def training_flops(parameters: int | float, tokens: int | float) -> int:
     """6 N D: two FLOPs a parameter and token forward, four backward (Kaplan et al. 2020, section 2.1; slide T22).
 
-    Python's integers do not overflow: 7 billion parameters on a trillion tokens are 4.2e22, beyond 64 bits.
+    Python's integers do not overflow: 7 billion parameters on a trillion tokens are 4.2e22, beyond 64 bits. Floats such as
+    7e9 are taken for the whole numbers that they stand for. Raises ValueError below 1, or for what is not finite.
 
     >>> f"{training_flops(175_000_000_000, 300_000_000_000):.3g}"
     '3.15e+23'
     """
-    return 6 * whole("parameters", parameters) * whole("tokens", tokens)
+    return 6 * int(amount("parameters", parameters, least=1)) * int(amount("tokens", tokens, least=1))
 
 
 def forward_flops(config: TransformerConfig, batch_size: int, length: int) -> dict[str, int]:
