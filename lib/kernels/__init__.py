@@ -1,6 +1,18 @@
 """Pure tensor functions, no state: what every model here is made of, written to be read and held against PyTorch's."""
 
 from lib.kernels.attention import attention_fused, attention_reference, attention_weights
+from lib.kernels.grouped import QuantizedGroups, dequantize_groups, quantize_groups
+from lib.kernels.int8 import (
+    OutlierProduct,
+    Quantized,
+    ZeroPointQuantized,
+    dequantize,
+    int8_matmul,
+    integer_matmul,
+    outlier_matmul,
+    quantize_absmax,
+    quantize_zero_point,
+)
 from lib.kernels.loss import chunked_cross_entropy, cross_entropy
 from lib.kernels.masks import causal_mask, padding_mask, prefix_mask, sliding_window_mask
 from lib.kernels.positions import apply_rotary, rotary_angles, sinusoidal_positions
@@ -9,6 +21,10 @@ from lib.kernels.tiled import attention_tiled
 from lib.kernels.triton import triton_attention, triton_cross_entropy, triton_softmax
 
 __all__ = [
+    "OutlierProduct",
+    "Quantized",
+    "QuantizedGroups",
+    "ZeroPointQuantized",
     "apply_rotary",
     "argmax_onehot",
     "attention_fused",
@@ -18,10 +34,18 @@ __all__ = [
     "causal_mask",
     "chunked_cross_entropy",
     "cross_entropy",
+    "dequantize",
+    "dequantize_groups",
+    "int8_matmul",
+    "integer_matmul",
     "log_softmax",
     "logsumexp",
+    "outlier_matmul",
     "padding_mask",
     "prefix_mask",
+    "quantize_absmax",
+    "quantize_groups",
+    "quantize_zero_point",
     "rotary_angles",
     "sigmoid",
     "sinusoidal_positions",

@@ -20,12 +20,15 @@ from lib.models.heads import (
 from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
 from lib.models.pretrained import config_from_transformers, load_transformers
+from lib.models.quantized import GroupedInt4Linear, Int8Linear, model_bytes, quantize_model
 from lib.models.small import SmallModel, load_small, save_small
 
 __all__ = [
     "Decoder",
     "Encoder",
     "EncoderDecoder",
+    "GroupedInt4Linear",
+    "Int8Linear",
     "KVCache",
     "MLMHead",
     "MaskedLM",
@@ -45,6 +48,8 @@ __all__ = [
     "load_small",
     "load_smollm2",
     "load_transformers",
+    "model_bytes",
     "preset",
+    "quantize_model",
     "save_small",
 ]
