@@ -1,0 +1,88 @@
+"""Figures of notebook 14: what fills a GPU step by step, by recipe, by batch and by length of text."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from lib.plots.figure import COLOURS, curve, figure
+
+Number = float | int
+HATCHES = ("", "//", "..", "\\\\", "xx", "oo", "--")
+
+
+def stacked_bars(
+    bars: Mapping[str, Mapping[str, Number]],
+    *,
+    xlabel: str,
+    limits: Mapping[str, Number] | None = None,
+    digits: int = 0,
+    width: Number = 7.4,
+) -> Figure:
+    """Lying bars, each a sum of named parts in one unit, its total written at its end.
+
+    A part has one colour and hatching in all bars; parts that are zero everywhere are left out. `limits` are
+    drawn as upright lines, the memory of a GPU for instance.
+    """
+    limits = limits or {}
+    names = list(dict.fromkeys(name for parts in bars.values() for name, value in parts.items() if value))
+    fig, (ax,) = figure(width, 0.42 * len(bars) + 1.3 + 0.25 * bool(limits))
+    left = dict.fromkeys(bars, 0.0)
+    for number, name in enumerate(names):
+        values = [parts.get(name, 0) for parts in bars.values()]
+        look = {"color": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
+        ax.barh(list(bars), values, left=list(left.values()), label=name, edgecolor="white", **look)
+        left = {bar: start + value for (bar, start), value in zip(left.items(), values)}
+    most = max([*left.values(), *limits.values()])
+    for bar, total in left.items():
+        ax.text(total + 0.01 * most, bar, f"{total:,.{digits}f}", va="center")
+    for limit, value in limits.items():
+        ax.axvline(value, color="black", linestyle=":")
+        ax.text(value, -0.62, limit, ha="center", va="bottom", fontsize=9)
+    ax.set(xlabel=xlabel, xlim=(0, 1.12 * most))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    fig.legend(loc="outside lower center", ncols=min(len(names), 5))
+    return fig
+
+
+def predicted_and_measured(
+    points: Mapping[str, Sequence[tuple[Number, Number]]], *, unit: str, margin: Number = 0.1
+) -> Figure:
+    """(predicted, measured) of several series, logarithmic, and the line where both agree, ± `margin`."""
+    fig, (ax,) = figure(5.6, 3.6)
+    every = [value for series in points.values() for pair in series for value in pair]
+    ends = [min(every) / 1.5, max(every) * 1.5]
+    ax.fill_between(
+        ends,
+        [(1 - margin) * end for end in ends],
+        [(1 + margin) * end for end in ends],
+        color="0.88",
+        label=f"within {margin:.0%}",
+    )
+    ax.plot(ends, ends, color="black", linestyle=":", label="equal")
+    for number, (name, series) in enumerate(points.items()):
+        curve(ax, *zip(*series), number, name, marker=True, linestyle="none")
+    ax.set(xscale="log", yscale="log", xlabel=f"predicted ({unit})", ylabel=f"measured ({unit})")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def growing(
+    x: Sequence[Number],
+    curves: Mapping[str, Sequence[Number]],
+    level: tuple[str, Number],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> Figure:
+    """Curves on logarithmic axes (x to the base of 2), with one dashed level that they may cross."""
+    fig, (ax,) = figure(7.4, 3.4)
+    for number, (name, values) in enumerate(curves.items()):
+        curve(ax, x, values, number, name, marker=True)
+    name, value = level
+    ax.axhline(value, color="black", linestyle=(0, (6, 3)), linewidth=1.2, label=f"{name}: {value:,.1f}")
+    ax.set_xscale("log", base=2)
+    ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
+    ax.set_xticks(list(x), [f"{int(value):,}" for value in x], rotation=45)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig

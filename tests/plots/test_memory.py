@@ -1,0 +1,45 @@
+import matplotlib.pyplot as plt
+import pytest
+
+from lib.plots import memory as plots
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def test_stacked_bars_begin_where_the_part_before_ends():
+    bars = {"fp32": {"weights": 4.0, "moments": 8.0}, "int8": {"weights": 1.0, "none": 0.0}}
+    fig = plots.stacked_bars(bars, xlabel="GB", limits={"a GPU": 10.0})
+    ax = fig.axes[0]
+    starts = [(round(patch.get_x(), 6), round(patch.get_width(), 6)) for patch in ax.patches]
+    assert starts == [(0, 4), (0, 1), (4, 8), (1, 0)]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["weights", "moments"]
+    assert [text.get_text() for text in ax.texts] == ["12", "1", "a GPU"]
+    assert ax.lines[0].get_xdata()[0] == 10
+
+
+def test_stacked_bars_keep_the_order_from_the_top_and_differ_without_colour():
+    ax = plots.stacked_bars({"a": {"x": 1, "y": 1}, "b": {"x": 2, "y": 2}}, xlabel="GB").axes[0]
+    assert ax.yaxis_inverted() and [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
+    assert len({patch.get_hatch() for patch in ax.patches}) == 2
+
+
+def test_predicted_and_measured_draws_the_points_and_the_margin():
+    ax = plots.predicted_and_measured({"ours": [(1, 1.05), (10, 9.8)]}, unit="MB", margin=0.1).axes[0]
+    equal, points = ax.lines
+    assert list(equal.get_xdata()) == list(equal.get_ydata())
+    assert list(zip(points.get_xdata(), points.get_ydata())) == [(1, 1.05), (10, 9.8)]
+    assert "within 10%" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_growing_draws_every_curve_and_the_level():
+    axes = {"xlabel": "tokens", "ylabel": "GB"}
+    ax = plots.growing([1, 2], {"MHA": [4, 8], "GQA": [1, 2]}, ("weights", 5.0), **axes).axes[0]
+    assert [list(line.get_ydata()) for line in ax.lines] == [[4, 8], [1, 2], [5, 5]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "weights: 5.0"
+    with pytest.raises(ValueError, match="one length"):
+        plots.growing([1, 2], {"MHA": [4]}, ("weights", 5.0), **axes)
