@@ -16,9 +16,9 @@ def activation_bytes(
     """Bytes saved by one training step's forward pass, for N = B · T tokens: {"input", "blocks", "output", "logits"}.
 
     Per token and layer, in numbers: what enters each of the two norms, with its statistics; what enters the query-key-
-    value and the up projection, D each; queries, keys and values, (H + 2G) K, and once more queries and keys where
-    rotary positions turn them; attention's result, H K, and one log-sum-exp per head (never T × T, but for T5's
-    relative positions, which the fused kernel cannot take); before and after the activation, 2 F (ReLU: F; gated:
+    value and the up projection, D each; queries, keys and values, (H + 2G) K, and where
+    rotary positions turn them (2 H + G) K more; attention's result, H K, and one log-sum-exp per head (never T × T,
+    but for T5's relative positions, which the fused kernel cannot take); before and after the activation, 2 F (ReLU: F; gated:
     4 F). "logits" is N · V, saved by the loss of a decoder.
 
     With `recompute`, each block keeps its input alone and is run again when its turn comes: D per layer, and the whole
@@ -29,7 +29,7 @@ def activation_bytes(
     >>> from lib.models import preset
     >>> parts = activation_bytes(preset("gpt-2"), 1, 1024)
     >>> sum(parts.values()), parts["logits"]
-    (816939008, 205864960)
+    (816947200, 205864960)
     """
     if config.architecture == "encoder_decoder":
         raise ValueError("config must be an encoder's or a decoder's; an encoder-decoder's sides differ in length")
@@ -47,7 +47,7 @@ def activation_bytes(
         "logits": n * (config.vocab_size + 1) * is_decoder,
     }
     parts = {name: count * whole("bytes_per_value", bytes_per_value) for name, count in numbers.items()}
-    parts["input"] += n * INDEX_BYTES
+    parts["input"] += n * INDEX_BYTES + _position_bytes(config, length, bytes_per_value)
     parts["logits"] += n * INDEX_BYTES * is_decoder
     return parts
 
@@ -56,8 +56,8 @@ def _block_numbers(config: TransformerConfig) -> int:
     """Numbers per token and block, the T × T scores aside."""
     queries, keys = config.num_heads * config.head_width, config.kv_heads * config.head_width
     attention = queries + 2 * keys + queries + config.num_heads
-    if config.position == "rotary":
-        attention += queries + keys
+    if config.position == "rotary":  # turned queries and keys, whose layout makes merging the heads a copy
+        attention += queries + keys + queries
     inner = 4 if config.gated else 1 if config.activation == "relu" else 2
     return 2 * (_norm_numbers(config) + config.d_model) + attention + inner * config.d_ff
 
@@ -69,3 +69,10 @@ def _norm_numbers(config: TransformerConfig) -> int:
 
 def _score_numbers(config: TransformerConfig, batch_size: int, length: int) -> int:
     return batch_size * config.num_heads * length**2 if config.position == "relative" else 0
+
+
+def _position_bytes(config: TransformerConfig, length: int, bytes_per_value: int) -> int:
+    """What all layers share: cosines and sines, or the bucket and the mask of each pair of positions."""
+    if config.position == "rotary":
+        return length * config.head_width * bytes_per_value
+    return length**2 * (INDEX_BYTES + 1) if config.position == "relative" else length * INDEX_BYTES

@@ -105,6 +105,7 @@ def test_three_approaches_find_the_planted_exponents(law):
         assert fit.parameters == pytest.approx(best.parameters, rel=0.15)  # a parabola: not quite
         assert fit.loss == pytest.approx(law(*best), rel=0.005)
         assert fit.at(1e22).parameters == pytest.approx(compute_optimal(law, 1e22).parameters, rel=0.2)
+        assert 6 * fit.at(1e22).parameters * fit.at(1e22).tokens == pytest.approx(1e22)
     surface = fit_loss_surface(N, C / 6 / N, loss, starts=20)
     assert allocation_exponents(surface) == pytest.approx((a, b), abs=1e-5)
 
@@ -135,7 +136,7 @@ def test_seeds_of_one_size_share_a_stair_and_short_curves_do_not_win_beyond_thei
     plain = envelope_fit(N, D, loss)
     doubled = envelope_fit([*N, *N], [*D, *D], [*loss, *[heights * 1.001 for heights in loss]])
     assert doubled.parameters.tolist() == plain.parameters.tolist()
-    assert doubled.flops == pytest.approx(plain.flops)
+    assert doubled.flops == pytest.approx(plain.flops) and doubled.loss == pytest.approx(plain.loss, rel=1e-9)
     ends = [120 + 5 * i for i in range(10)]
     shorter = [[column[:end] for column, end in zip(table, ends, strict=True)] for table in (D, loss)]
     cut = envelope_fit(N, *shorter)

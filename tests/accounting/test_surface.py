@@ -169,6 +169,7 @@ def test_planted_exponents_lie_in_their_bootstrap_intervals(form):
 def test_a_fit_from_near_the_answer_finds_the_same_with_few_starts():
     data = runs(HOFFMANN, seed=7)
     many = fit_loss_surface(*data)
+    assert many.starts == 100 and many.agreeing > 50  # the method for all starts gets there, not the polish alone
     near = fit_loss_surface(*data, starts=1, initial=HOFFMANN)
     assert near.objective == pytest.approx(many.objective, rel=1e-6) and near.starts == 2
     assert near.exponents == pytest.approx(many.exponents, rel=1e-3)

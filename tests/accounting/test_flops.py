@@ -1,0 +1,113 @@
+"""FLOPs against PyTorch's own counter, energy and adapters against the papers' figures."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lib.accounting import (
+    POUND,
+    adapter_parameters,
+    break_even_rank,
+    co2_kg,
+    energy_kwh,
+    forward_flops,
+    lora_parameters,
+    parameter_breakdown,
+    training_flops,
+)
+from lib.models import Decoder, Encoder, TransformerConfig, preset
+
+BASE = TransformerConfig(architecture="decoder", vocab_size=70, d_model=32, num_layers=2, num_heads=4, d_ff=96,
+                         max_positions=64, attention="reference")  # the counter does not see the CPU's fused kernel
+KINDS = {
+    "gpt": BASE,
+    "llama": replace(BASE, norm="rmsnorm", bias=False, position="rotary", gated=True, num_kv_heads=2),
+    "untied, wide heads": replace(BASE, tie_embeddings=False, head_dim=16),
+    "bert": replace(BASE, architecture="encoder", norm_position="post", final_norm=False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counted_as_pytorch_counts(kind):
+    config = KINDS[kind]
+    model = (Decoder if config.architecture == "decoder" else Encoder)(config)
+    ids = torch.zeros(3, 17, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        out = model(ids)
+    forward = counter.get_total_flops()
+    assert sum(forward_flops(config, 3, 17).values()) == forward
+    with FlopCounterMode(display=False) as counter:
+        out.sum().backward()
+    assert counter.get_total_flops() == pytest.approx(2 * forward, rel=0.05)
+
+
+def test_six_n_d_is_what_the_layers_cost_where_the_context_is_short():
+    config = preset("gpt-3-175b")
+    tokens = 2048
+    counted = 3 * sum(forward_flops(config, 1, tokens).values())
+    assert counted == pytest.approx(training_flops(sum(parameter_breakdown(config).values()), tokens), rel=0.05)
+
+
+def test_no_integer_overflows():
+    assert training_flops(7_000_000_000, 10**12) == 42 * 10**21 > 2**63
+    assert training_flops(7e9, 1e12) == 42 * 10**21
+    assert isinstance(sum(forward_flops(preset("llama-3-405b"), 10**6, 8192).values()), int)
+
+
+def test_the_papers_energy_of_bert():
+    energy = energy_kwh(12_041.5, 79)
+    assert energy == pytest.approx(1507, rel=0.005) and energy_kwh(1000.0, 2.0, pue=1.5) == 3.0
+    assert co2_kg(energy) / POUND / 1984 == pytest.approx(0.72, abs=0.01)
+    assert co2_kg(10.0, 0.5) == 5.0
+
+
+GPT3 = {"num_layers": 96, "d_model": 12_288}
+
+
+@pytest.mark.parametrize(
+    "method, options, count",
+    [
+        ("lora", {"rank": 1}, 4_718_592),
+        ("lora", {"rank": 8}, 37_748_736),
+        ("lora", {"rank": 4}, 18_874_368),
+        ("lora", {"rank": 1, "matrices": 4}, 9_437_184),
+        ("prefix_embed", {}, 3_244_032),
+        ("bottleneck", {"rank": 1}, 7_077_888 + 192),
+        ("bottleneck", {"rank": 8}, 192 * (2 * 12_288 * 8 + 8 + 12_288)),
+        ("bitfit", {}, 12_976_128),
+        ("bitfit", {"vectors": 12}, 14_155_776),
+        ("prefix_layer", {"tokens": 16}, 18_874_368),
+    ],
+)
+def test_the_rows_of_w28(method, options, count):
+    assert adapter_parameters(method, **GPT3, **options) == count
+
+
+def test_from_the_break_even_rank_on_lora_saves_nothing():
+    assert break_even_rank(12_288, 12_288) == 6144
+    assert lora_parameters(100, 300, 75) == 100 * 300 and break_even_rank(100, 300) == 75
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: training_flops(0, 5), "parameters must be finite and at least 1, got 0"),
+        (lambda: training_flops(5, float("inf")), "tokens must be finite"),
+        (lambda: forward_flops(BASE, 1, 0), "length must be at least 1"),
+        (lambda: forward_flops(preset("bart-base"), 1, 8), "config must be an encoder's or a decoder's"),
+        (lambda: energy_kwh(-1.0, 5.0), "power_watts must be finite and at least 0"),
+        (lambda: energy_kwh(1.0, 5.0, pue=0.9), "pue must be finite and at least 1"),
+        (lambda: co2_kg(-1.0), "kwh must be finite and at least 0"),
+        (lambda: adapter_parameters("lorra", **GPT3), "did you mean lora?"),
+        (lambda: adapter_parameters("lora", num_layers=0, d_model=8), "num_layers must be at least 1"),
+        (lambda: adapter_parameters("lora", num_layers=2, d_model=8, rank=9), "rank must be at most min(d, k) = 8"),
+        (lambda: lora_parameters(8, 4, 5), "rank must be at most min(d, k) = 4, got 5"),
+        (lambda: break_even_rank(0, 4), "d must be at least 1"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
