@@ -169,10 +169,19 @@ def test_planted_exponents_lie_in_their_bootstrap_intervals(form):
 def test_a_fit_from_near_the_answer_finds_the_same_with_few_starts():
     data = runs(HOFFMANN, seed=7)
     many = fit_loss_surface(*data)
-    assert many.starts == 100 and many.agreeing > 50  # the method for all starts gets there, not the polish alone
+    assert many.starts == 100 and many.agreeing > 50
     near = fit_loss_surface(*data, starts=1, initial=HOFFMANN)
     assert near.objective == pytest.approx(many.objective, rel=1e-6) and near.starts == 2
     assert near.exponents == pytest.approx(many.exponents, rel=1e-3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_start_comes_to_the_minimum_before_the_polish(form):
+    N, D, loss = runs(FORMS[form], noise=0.02, seed=11)
+    problem = surface._Surface(np.log(N), np.log(D), np.log(loss), form, 1e-3)
+    reached = problem.objective(problem.improve(problem.starts(20, seed=0)))
+    lowest = fit_loss_surface(N, D, loss, form=form).objective
+    assert (reached < (1 + 1e-4) * lowest).mean() > 0.5
 
 
 def test_a_seed_repeats_a_fit_and_the_answer_does_not_hang_on_it():
