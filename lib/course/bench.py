@@ -16,7 +16,10 @@ from lib.course.bench_rows import BenchRow
 from lib.course.errors import CourseError, UsageError
 from lib.names import nearest
 
-SUITES = {"text": "lib.course.bench_text", "kernels": "lib.course.bench_kernels", "models": "lib.course.bench_models"}
+SUITES = {
+    name: f"lib.course.bench_{name}" for name in ("text", "kernels", "models", "adapters", "accounting")
+}
+"""The modules whose `rows(threads)` measure; each runs in a process of its own."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -81,9 +81,9 @@ def _measure(variant: str, threads: int) -> dict[str, float]:
     torch.set_num_threads(threads)
     _job(variant, small=True)()
     job = _job(variant, small=False)
-    before, start = _resident("VmRSS"), time.perf_counter()
+    before, start = resident("VmRSS"), time.perf_counter()
     job()
-    return {"seconds": time.perf_counter() - start, "megabytes": _resident("VmHWM") - before}
+    return {"seconds": time.perf_counter() - start, "megabytes": resident("VmHWM") - before}
 
 
 def _job(variant: str, small: bool):
@@ -110,7 +110,7 @@ def _job(variant: str, small: bool):
     return attend
 
 
-def _resident(which: str) -> float:
+def resident(which: str) -> float:
     """Resident memory of this process in MB: now ("VmRSS") or at its highest ("VmHWM").
 
     Not ru_maxrss: a process started by a larger one inherits its peak, which would hide a small one.
