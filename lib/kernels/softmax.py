@@ -27,7 +27,7 @@ def softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"
         from lib.kernels.triton import triton_softmax
 
         return triton_softmax(z, dim)
-    exp = torch.exp(z - z.detach().amax(dim, keepdim=True))
+    exp = (z - z.detach().amax(dim, keepdim=True)).exp_()  # in place: one buffer of z's size less
     return exp / exp.sum(dim, keepdim=True)
 
 
@@ -43,7 +43,7 @@ def logsumexp(z: Float[Tensor, "..."], dim: int = -1, keepdim: bool = False) -> 
     check_logits(z, dim)
     largest = z.detach().amax(dim, keepdim=True)
     largest = largest.masked_fill(largest.isinf(), 0)  # inf - inf would be NaN
-    total = torch.exp(z - largest).sum(dim, keepdim=True)
+    total = (z - largest).exp_().sum(dim, keepdim=True)
     result = largest + total.log()
     return result if keepdim else result.squeeze(dim)
 
