@@ -17,6 +17,9 @@ from torch.nn import functional as F
 MAX_INNER = (2**31 - 1) // 128**2
 """The longest sum of products of two 8-bit numbers, 131,071, that cannot leave 32 bits."""
 
+EXACT_IN_FLOAT32 = 2**24 // 128**2
+"""The longest such sum, 1,024, of which float32 holds every partial sum exactly."""
+
 
 class Quantized(NamedTuple):
     """x ≈ scale · values."""
@@ -43,7 +46,7 @@ class OutlierProduct(NamedTuple):
 def quantize_absmax(x: Float[Tensor, "..."], *, axis: int | None = None, bits: int = 8) -> Quantized:
     """Round x to integers of `bits` bits, symmetric around 0: q = round(x / s), s = max|x| / (2^(bits−1)−1).
 
-    `axis` is the one whose every index has its own scale, as in `torch.quantize_per_channel`: in a matrix 0
+    `axis` is the one whose every index has its own scale (what PyTorch calls a channel axis): in a matrix 0
     for a scale per row, 1 for one per column; None for a single scale. Then |x − s q| ≤ s/2 everywhere (and a
     few parts in a million of s, float32's own rounding). Zeros stay exact, and a row of zeros has scale 0.
     Half-precision numbers are rounded in float32. Raises TypeError if x is not floating-point, ValueError if
@@ -101,9 +104,10 @@ def dequantize(quantized: Quantized | ZeroPointQuantized) -> Float[Tensor, "..."
 def integer_matmul(x: Int8[Tensor, "N K"], weight: Int8[Tensor, "M K"]) -> Int32[Tensor, "N M"]:
     """x Wᵀ of 8-bit integers, exactly: the sums are kept in 32 bits, where K ≤ 131,071 products always fit.
 
-    It is `torch._int_mm`, padded with zeros on a GPU, whose shapes must be multiples of 8 and more than 16
-    rows; where that is missing or inexact, a product in float64, which holds such integers exactly. Raises
-    TypeError if an argument is not int8, ValueError if the shapes do not fit or K is too large.
+    It is `torch._int_mm`, padded with zeros on a GPU, where it takes only multiples of 8 and more than 16
+    rows. Where it is missing, or wrong as on CPUs without integer dot products (PyTorch issue 136746: it
+    saturates), float32 is used, a thousand columns at a time, which is exact too. Raises TypeError if an
+    argument is not int8, ValueError if the shapes do not fit or K is too large.
 
     >>> hundreds = torch.tensor([[100, 100]], dtype=torch.int8)
     >>> integer_matmul(hundreds, hundreds)
@@ -117,8 +121,10 @@ def integer_matmul(x: Int8[Tensor, "N K"], weight: Int8[Tensor, "M K"]) -> Int32
     if x.shape[1] > MAX_INNER:
         raise ValueError(f"x must have at most {MAX_INNER} columns, whose sums fit 32 bits, got {x.shape[1]}")
     if not _has_int_mm(x.device.type):
-        return (x.double() @ weight.double().T).to(torch.int32)
-    return _padded_product(x, weight) if x.device.type == "cuda" else torch._int_mm(x, weight.T)
+        return _float_product(x, weight)
+    if x.device.type == "cuda" or x.shape[1] == 1:
+        return _padded_product(x, weight)
+    return torch._int_mm(_plain(x), _plain(weight).T)
 
 
 def int8_matmul(x_q: Quantized, w_q: Quantized) -> Float[Tensor, "N M"]:
@@ -232,8 +238,25 @@ def check_product(x: Tensor, weight: Tensor) -> None:
                          f"got {tuple(x.shape)} and {tuple(weight.shape)}")
 
 
+def _plain(matrix: Tensor) -> Tensor:
+    """The matrix with the strides (columns, 1): from others (issue 195066) oneDNN reads the wrong memory."""
+    return matrix.reshape(-1).view(matrix.shape)
+
+
+def _float_product(x: Tensor, weight: Tensor) -> Tensor:
+    """x Wᵀ from floats, in blocks of columns so short that nothing is rounded."""
+    total = torch.zeros(x.shape[0], weight.shape[0], dtype=torch.int32, device=x.device)
+    blocks = zip(x.split(EXACT_IN_FLOAT32, dim=1), weight.split(EXACT_IN_FLOAT32, dim=1), strict=True)
+    for left, right in blocks:
+        total += (left.float() @ right.float().T).to(torch.int32)
+    return total
+
+
 def _padded_product(x: Tensor, weight: Tensor) -> Tensor:
-    """`torch._int_mm` at a shape that cuBLAS takes: zeros added to all sides, and cut off again."""
+    """`torch._int_mm` at a shape that cuBLAS takes: zeros added to all sides, and cut off again.
+
+    oneDNN needs it for a single column, where W and Wᵀ have the same strides and it confuses them.
+    """
     rows, inner, outputs = x.shape[0], x.shape[1], weight.shape[0]
     x = F.pad(x, (0, -inner % 8, 0, max(17 - rows, 0)))
     weight = F.pad(weight, (0, -inner % 8, 0, -outputs % 8))
@@ -244,12 +267,15 @@ def _padded_product(x: Tensor, weight: Tensor) -> Tensor:
 def _has_int_mm(device: str) -> bool:
     """Whether PyTorch multiplies integers on this kind of device, and exactly.
 
-    On processors without instructions for it, oneDNN is documented to add pairs of products in 16 bits, where
-    the largest numbers do not fit: these are tried.
+    On processors without instructions for it oneDNN adds pairs of products in 16 bits, in which the largest
+    do not fit; all signs are tried, since it shifts x by 128 first.
     """
-    extreme = torch.full((32, 64), -127, dtype=torch.int8, device=device)
-    try:
-        sums = [torch._int_mm(extreme, sign * extreme.T) for sign in (1, -1)]
-    except (RuntimeError, AttributeError):
-        return False
-    return all(bool((total == sign * 64 * 127**2).all()) for total, sign in zip(sums, (1, -1), strict=True))
+    largest_numbers = torch.full((32, 64), 127, dtype=torch.int8, device=device)
+    for x, weight in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        try:
+            sums = torch._int_mm(x * largest_numbers, (weight * largest_numbers).T)
+        except (RuntimeError, AttributeError):
+            return False
+        if not (sums == x * weight * 64 * 127**2).all():
+            return False
+    return True
