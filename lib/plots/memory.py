@@ -8,6 +8,8 @@ from lib.plots.figure import COLOURS, curve, figure
 
 Number = float | int
 HATCHES = ("", "//", "..", "\\\\", "xx", "oo", "--")
+PARTS = ("weights", "gradients", "optimizer", "master", "activations", "kv_cache")
+"""What a budget consists of: each keeps its colour from figure to figure."""
 
 
 def stacked_bars(
@@ -20,14 +22,17 @@ def stacked_bars(
 ) -> Figure:
     """Lying bars, each a sum of named parts in one unit, its total written at its end.
 
-    A part has one colour and hatching in all bars; parts that are zero everywhere are left out. `limits` are
-    drawn as upright lines, the memory of a GPU for instance.
+    A part has one colour and hatching in all bars, `PARTS` in all figures; parts that are zero everywhere are
+    left out. `limits` are drawn as upright lines, the memory of a GPU for instance.
     """
     limits = limits or {}
-    names = list(dict.fromkeys(name for parts in bars.values() for name, value in parts.items() if value))
+    there = {name: None for parts in bars.values() for name, value in parts.items() if value}
+    others = [name for name in there if name not in PARTS]
     fig, (ax,) = figure(width, 0.42 * len(bars) + 1.3 + 0.25 * bool(limits))
     left = dict.fromkeys(bars, 0.0)
-    for number, name in enumerate(names):
+    for number, name in enumerate([*PARTS, *others]):
+        if name not in there:
+            continue
         values = [parts.get(name, 0) for parts in bars.values()]
         look = {"color": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
         ax.barh(list(bars), values, left=list(left.values()), label=name, edgecolor="white", **look)
@@ -37,11 +42,11 @@ def stacked_bars(
         ax.text(total + 0.01 * most, bar, f"{total:,.{digits}f}", va="center")
     for limit, value in limits.items():
         ax.axvline(value, color="black", linestyle=":")
-        ax.text(value, -0.62, limit, ha="center", va="bottom", fontsize=9)
+        ax.text(value, 1.01, limit, ha="center", va="bottom", fontsize=9, transform=ax.get_xaxis_transform())
     ax.set(xlabel=xlabel, xlim=(0, 1.12 * most))
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
-    fig.legend(loc="outside lower center", ncols=min(len(names), 5))
+    fig.legend(loc="outside lower center", ncols=min(len(there), 5), frameon=False)
     return fig
 
 
@@ -63,7 +68,7 @@ def predicted_and_measured(
     for number, (name, series) in enumerate(points.items()):
         curve(ax, *zip(*series), number, name, marker=True, linestyle="none")
     ax.set(xscale="log", yscale="log", xlabel=f"predicted ({unit})", ylabel=f"measured ({unit})")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return fig
 
 
@@ -84,5 +89,5 @@ def growing(
     ax.set_xscale("log", base=2)
     ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
     ax.set_xticks(list(x), [f"{int(value):,}" for value in x], rotation=45)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return fig

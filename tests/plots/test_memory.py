@@ -21,6 +21,16 @@ def test_stacked_bars_begin_where_the_part_before_ends():
     assert ax.lines[0].get_xdata()[0] == 10
 
 
+def test_a_part_keeps_its_colour_whatever_else_there_is():
+    def colours(parts):
+        ax = plots.stacked_bars({"run": parts}, xlabel="GB").axes[0]
+        return {bar.get_label(): bar.patches[0].get_facecolor() for bar in ax.containers}
+
+    step, inference = colours({"activations": 1, "weights": 2, "gradients": 3}), colours({"weights": 1})
+    assert list(step) == ["weights", "gradients", "activations"]
+    assert step["weights"] == inference["weights"] != step["gradients"]
+
+
 def test_stacked_bars_keep_the_order_from_the_top_and_differ_without_colour():
     ax = plots.stacked_bars({"a": {"x": 1, "y": 1}, "b": {"x": 2, "y": 2}}, xlabel="GB").axes[0]
     assert ax.yaxis_inverted() and [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
