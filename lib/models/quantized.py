@@ -227,8 +227,8 @@ def _linear_layers(model: nn.Module, skip: Sequence[str]) -> dict[str, nn.Linear
     chosen = {name: module for name, module in linear.items() if id(module) not in kept}
     for name, module in chosen.items():
         if type(module) not in (nn.Linear, Linear):
-            raise ValueError(f"model must have plain linear layers, got a {type(module).__name__} at {name!r}:"
-                             " merge or remove its adapter first, or skip it")
+            raise ValueError(f"model must have plain linear layers, got {type(module).__name__} at {name!r}: "
+                             "merge or remove its adapter first, or skip it")
     if not chosen:
         raise ValueError("model must have a linear layer to quantise that is neither a head nor skipped, "
                          "got none (is it quantised already?)")
