@@ -117,8 +117,8 @@ STATE = Exercise(
         ),
     ),
     hints=(
-        "optimizer.state is a dictionary: parameter → {'exp_avg': tensor, 'exp_avg_sq': tensor, 'step': "
-        "tensor}.",
+        ("optimizer.state is a dictionary: parameter → {'exp_avg': tensor, 'exp_avg_sq': tensor, 'step': "
+        "tensor}."),
         "Add t.numel() * t.element_size() over all tensors of all entries of optimizer.state.values().",
     ),
 )

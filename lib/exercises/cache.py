@@ -130,8 +130,8 @@ KV_CACHE = Exercise(
         ),
     ),
     hints=(
-        "What is kept for one token, in one layer? A key and a value for each of the kv_heads, each of them "
-        "d_model // heads numbers of 2 bytes.",
+        ("What is kept for one token, in one layer? A key and a value for each of the kv_heads, each of them "
+        "d_model // heads numbers of 2 bytes."),
         "Tokens: length, or min(length, window) if there is a window. Then times layers and batch_size.",
     ),
 )

@@ -109,8 +109,8 @@ TRAINING = Exercise(
     ),
     hints=(
         "Four or five items for each parameter: weight, gradient, what the optimizer keeps, perhaps a copy.",
-        "parameters * (weight_bytes + weight_bytes + 4 * {'adam': 2, 'momentum': 1, 'sgd': 0}[optimizer] + "
-        "…)",
+        ("parameters * (weight_bytes + weight_bytes + 4 * {'adam': 2, 'momentum': 1, 'sgd': 0}[optimizer] + "
+        "…)"),
     ),
 )
 
