@@ -1,0 +1,62 @@
+"""Figures of notebook 15: rounding, outliers, quality against bytes, memory against length."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lib.plots.figure import COLOURS, MARKERS, curve, figure
+
+
+def rounding(x: Sequence[float], rounded: Sequence[float], errors: Sequence[float], step: float) -> Figure:
+    """What rounding makes of each number, and the errors of many numbers in steps."""
+    fig, (left, right) = figure(7.4, 3.0, columns=2)
+    order = np.argsort(x)
+    left.step(np.asarray(x)[order], np.asarray(rounded)[order], where="mid", color=COLOURS[0], label="rounded")
+    left.plot(np.asarray(x)[order], np.asarray(x)[order], color="black", linestyle=":", label="itself")
+    left.set(xlabel="x", ylabel="s · q", title="a staircase")
+    left.legend(loc="upper left")
+    right.hist(np.asarray(errors) / step, bins=20, range=(-0.5, 0.5), color=COLOURS[0])
+    right.set(xlabel="error in steps of s", ylabel="numbers", title="never more than half a step")
+    return fig
+
+
+def errors_by_outlier(sizes: Sequence[float], errors: Mapping[str, Sequence[float]], threshold: float) -> Figure:
+    """The error of a product against the size of one outlier, one curve a scheme."""
+    fig, (ax,) = figure(7.4, 3.3)
+    for number, (name, values) in enumerate(errors.items()):
+        curve(ax, list(sizes), [100 * value for value in values], number, name, marker=True)
+    ax.axvline(threshold, color="black", linestyle=":", label=f"threshold {threshold:g}")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xticks(list(sizes), [f"{size:g}" for size in sizes], minor=False)
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="size of the outlier", ylabel="error (% of the rest)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def quality_by_size(megabytes: Mapping[str, float], perplexity: Mapping[str, float]) -> Figure:
+    """Perplexity against the bytes of a model, one point a scheme: lower and further left is better."""
+    fig, (ax,) = figure(7.0, 3.4)
+    for number, (name, size) in enumerate(megabytes.items()):
+        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "s": 60}
+        ax.scatter([size], [perplexity[name]], label=name, **look)
+    ax.set(xlabel="weights in memory (MB)", ylabel="perplexity", xlim=(0, None))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def memory_by_length(lengths: Sequence[int], megabytes: Mapping[str, Sequence[float]]) -> Figure:
+    """Memory against the length of a sequence on logarithmic axes, where a slope is a power."""
+    fig, (ax,) = figure(7.4, 3.3)
+    for number, (name, values) in enumerate(megabytes.items()):
+        curve(ax, list(lengths), list(values), number, name, marker=True)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(list(lengths), [str(length) for length in lengths])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="tokens T", ylabel="kept for the backward pass (MB)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig

@@ -1,0 +1,31 @@
+import matplotlib.pyplot as plt
+import pytest
+
+from lib.plots import int8 as plots
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def test_rounding_sorts_the_numbers_and_counts_errors_in_steps():
+    left, right = plots.rounding([2.0, 1.0], [1.5, 1.5], [0.1, -0.1, 0.24], step=0.5).axes
+    assert left.lines[0].get_xdata().tolist() == [1, 2] and left.lines[0].get_ydata().tolist() == [1.5, 1.5]
+    assert sum(bar.get_height() for bar in right.patches) == 3
+
+
+def test_errors_are_drawn_in_per_cent():
+    ax = plots.errors_by_outlier([1, 10], {"a": [0.01, 0.1]}, 6.0).axes[0]
+    assert ax.lines[0].get_ydata().tolist() == [1, 10] and ax.get_yscale() == "log"
+
+
+def test_quality_has_a_point_a_scheme():
+    ax = plots.quality_by_size({"fp32": 500.0, "int8": 125.0}, {"int8": 21.0, "fp32": 20.0}).axes[0]
+    assert [tuple(points.get_offsets()[0]) for points in ax.collections] == [(500, 20), (125, 21)]
+
+
+def test_memory_is_on_logarithmic_axes():
+    ax = plots.memory_by_length([64, 128], {"reference": [1.0, 4.0]}).axes[0]
+    assert ax.get_xscale() == ax.get_yscale() == "log" and ax.lines[0].get_ydata().tolist() == [1, 4]
