@@ -17,7 +17,7 @@ def test_rounding_sorts_the_numbers_and_counts_errors_in_steps():
 
 
 def test_errors_are_drawn_in_per_cent():
-    ax = plots.errors_by_outlier([1, 10], {"a": [0.01, 0.1]}, 6.0).axes[0]
+    ax = plots.errors_by_outlier([1.0, 10.0], {"a": [0.01, 0.1]}, 6.0).axes[0]
     assert ax.lines[0].get_ydata().tolist() == [1, 10] and ax.get_yscale() == "log"
 
 
