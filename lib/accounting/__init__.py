@@ -29,7 +29,7 @@ from lib.accounting.parameters import (
     non_embedding_parameters,
     parameter_breakdown,
 )
-from lib.accounting.peft import adapter_parameters, break_even_rank, lora_parameters
+from lib.accounting.peft import adapter_parameters, break_even_rank, low_rank_parameters
 from lib.accounting.resampling import Bootstrap, bootstrap
 from lib.accounting.scaling import (
     BESIROGLU,
@@ -103,7 +103,7 @@ __all__ = [
     "kaplan_loss_n",
     "kaplan_optimal",
     "kv_cache_bytes",
-    "lora_parameters",
+    "low_rank_parameters",
     "mixture_epochs",
     "non_embedding_parameters",
     "optimizer_state_bytes",

@@ -38,7 +38,7 @@ def adapter_parameters(
     for name, size in sizes.items():
         whole(name, size)
     return {
-        "lora": num_layers * matrices * lora_parameters(d_model, d_model, rank if method == "lora" else 1),
+        "lora": num_layers * matrices * low_rank_parameters(d_model, d_model, rank if method == "lora" else 1),
         "bitfit": num_layers * vectors * d_model,
         "prefix_embed": tokens * d_model,
         "prefix_layer": num_layers * tokens * d_model,
@@ -46,12 +46,12 @@ def adapter_parameters(
     }[method]
 
 
-def lora_parameters(d: int, k: int, rank: int) -> int:
+def low_rank_parameters(d: int, k: int, rank: int) -> int:
     """r (d + k): the factors B, d × r, and A, r × k, of one d × k matrix (slide W27).
 
     Raises ValueError for a rank above min(d, k), where the factors are no longer a restriction.
 
-    >>> lora_parameters(12_288, 12_288, 4)
+    >>> low_rank_parameters(12_288, 12_288, 4)
     98304
     """
     if whole("rank", rank) > min(whole("d", d), whole("k", k)):

@@ -14,7 +14,7 @@ from lib.accounting import (
     co2_kg,
     energy_kwh,
     forward_flops,
-    lora_parameters,
+    low_rank_parameters,
     parameter_breakdown,
     training_flops,
 )
@@ -88,7 +88,7 @@ def test_the_rows_of_w28(method, options, count):
 
 def test_from_the_break_even_rank_on_lora_saves_nothing():
     assert break_even_rank(12_288, 12_288) == 6144
-    assert lora_parameters(100, 300, 75) == 100 * 300 and break_even_rank(100, 300) == 75
+    assert low_rank_parameters(100, 300, 75) == 100 * 300 and break_even_rank(100, 300) == 75
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_from_the_break_even_rank_on_lora_saves_nothing():
         (lambda: adapter_parameters("lorra", **GPT3), "did you mean lora?"),
         (lambda: adapter_parameters("lora", num_layers=0, d_model=8), "num_layers must be at least 1"),
         (lambda: adapter_parameters("lora", num_layers=2, d_model=8, rank=9), "rank must be at most min(d, k) = 8"),
-        (lambda: lora_parameters(8, 4, 5), "rank must be at most min(d, k) = 4, got 5"),
+        (lambda: low_rank_parameters(8, 4, 5), "rank must be at most min(d, k) = 4, got 5"),
         (lambda: break_even_rank(0, 4), "d must be at least 1"),
     ],
 )
