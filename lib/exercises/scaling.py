@@ -256,9 +256,7 @@ OPTIMAL = Exercise(
         ),
         Misconception(
             "exponents_swapped",
-            lambda flops, A, B, alpha, beta: _spent(
-                flops, _prefactor(A, B, alpha, beta), alpha / (alpha + beta)
-            ),
+            lambda flops, *law: _spent(flops, _prefactor(*law), law[-2] / (law[-2] + law[-1])),
             "N grows as C^(β/(α+β)), with the exponent of the *data*: where data help quickly (β large) they "
             "need not grow much, and the budget goes into N.",
         ),
