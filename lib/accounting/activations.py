@@ -1,9 +1,10 @@
 """What the forward pass keeps for the backward pass, term by term for the models of this library.
 
-The formula is that of our blocks with fused attention (Korthikanti et al. 2022 have Megatron's); `saved_bytes` measures
-the same with autograd's own hooks, which is what the formula is held against.
+The formula is that of our blocks with fused attention (Korthikanti et al. 2022 have Megatron's);
+`saved_bytes` measures the same with autograd's own hooks, which is what the formula is held against.
 """
 
+from lib.accounting.parameters import need_config
 from lib.accounting.units import whole
 from lib.models import TransformerConfig
 
@@ -11,30 +12,39 @@ INDEX_BYTES = 8  # token ids and targets are int64
 
 
 def activation_bytes(
-    config: TransformerConfig, batch_size: int, length: int, *, bytes_per_value: int = 4, recompute: bool = False
+    config: TransformerConfig,
+    batch_size: int,
+    length: int,
+    *,
+    bytes_per_value: int = 4,
+    recompute: bool = False,
 ) -> dict[str, int]:
-    """Bytes saved by one training step's forward pass, for N = B · T tokens: {"input", "blocks", "output", "logits"}.
+    """Bytes saved by one step's forward pass over N = B · T tokens: {"input", "blocks", "output", "logits"}.
 
-    Per token and layer, in numbers: what enters each of the two norms, with its statistics; what enters the query-key-
-    value and the up projection, D each; queries, keys and values, (H + 2G) K, and where
-    rotary positions turn them (2 H + G) K more; attention's result, H K, and one log-sum-exp per head (never T × T,
-    but for T5's relative positions, which the fused kernel cannot take); before and after the activation, 2 F (ReLU: F; gated:
-    4 F). "logits" is N · V, saved by the loss of a decoder.
+    Per token and layer, in numbers (slide T46 leaves these out):
 
-    With `recompute`, each block keeps its input alone and is run again when its turn comes: D per layer, and the whole
-    of one block. Dropout is taken to be off.
+    * what enters each of the two norms, with its statistics: D + 2 (LayerNorm) or 2 D + 1 (RMSNorm);
+    * what enters the query-key-value and the up projection: D each;
+    * queries, keys and values, (H + 2 G) K, and where rotary positions turn them (2 H + G) K more;
+    * attention's result, H K, and one log-sum-exp per head; never T × T, but for T5's relative positions,
+      whose bias has a gradient that the fused kernel does not give;
+    * before and after the activation, 2 F (ReLU: F; gated: 4 F).
 
-    Raises ValueError for an encoder-decoder, another kernel than the fused one, or sizes below 1.
+    "logits" is N · V, saved by the loss of a decoder. With `recompute`, each block keeps its input alone
+    and is run again when its turn comes: D per layer, and the whole of one block. Dropout is taken to be
+    off, and no text to be padded.
+
+    Raises TypeError for anything but a TransformerConfig; ValueError for an encoder-decoder, another kernel
+    than the fused one, or sizes below 1.
 
     >>> from lib.models import preset
     >>> parts = activation_bytes(preset("gpt-2"), 1, 1024)
     >>> sum(parts.values()), parts["logits"]
     (816947200, 205864960)
     """
-    if config.architecture == "encoder_decoder":
-        raise ValueError("config must be an encoder's or a decoder's; an encoder-decoder's sides differ in length")
+    need_config(config, one_sided=True)
     if config.attention != "fused":
-        raise ValueError(f"config.attention must be 'fused', whose memory this formula counts, got {config.attention!r}")
+        raise ValueError(f"config.attention must be 'fused', which this counts, got {config.attention!r}")
     n = whole("batch_size", batch_size) * whole("length", length)
     block = n * _block_numbers(config) + _score_numbers(config, batch_size, length)
     layers = config.num_layers
@@ -63,7 +73,7 @@ def _block_numbers(config: TransformerConfig) -> int:
 
 
 def _norm_numbers(config: TransformerConfig) -> int:
-    """LayerNorm keeps its input, a mean and a deviation; RMSNorm its input, that over its root mean square, and this."""
+    """LayerNorm keeps input, mean and deviation; RMSNorm input, that over its root mean square, and this."""
     return config.d_model + 2 if config.norm == "layernorm" else 2 * config.d_model + 1
 
 
@@ -72,7 +82,9 @@ def _score_numbers(config: TransformerConfig, batch_size: int, length: int) -> i
 
 
 def _position_bytes(config: TransformerConfig, length: int, bytes_per_value: int) -> int:
-    """What all layers share: cosines and sines, or the bucket and the mask of each pair of positions."""
+    """What all layers share: cosines and sines, bucket and mask of each pair, or rows of a learned table."""
     if config.position == "rotary":
         return length * config.head_width * bytes_per_value
-    return length**2 * (INDEX_BYTES + 1) if config.position == "relative" else length * INDEX_BYTES
+    if config.position == "relative":
+        return length**2 * (INDEX_BYTES + 1)
+    return length * INDEX_BYTES if config.position == "learned" else 0

@@ -7,7 +7,7 @@ POUND = 0.45359237
 
 
 def energy_kwh(power_watts: float | int, hours: float | int, pue: float | int = 1.58) -> float:
-    """P · t · PUE in kWh; the power usage effectiveness is the data centre's overhead, 1.58 in Strubell et al. 2019.
+    """P · t · PUE in kWh; PUE, the power usage effectiveness, is the data centre's overhead (Strubell: 1.58).
 
     Raises ValueError for a negative power or time, or a PUE below 1.
 

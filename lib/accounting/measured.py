@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def tensor_bytes(tensors: nn.Module | Tensor | Iterable[Tensor]) -> int:
-    """Bytes of a module's parameters and buffers, of a tensor, or of several; storage that is shared counts once.
+    """Bytes of a module's parameters and buffers, of a tensor, or of several; shared storage counts once.
 
     >>> tensor_bytes(torch.zeros(10, dtype=torch.float16))
     20

@@ -1,19 +1,21 @@
-"""What training and inference hold in memory, itemised: weights, gradients, optimizer state, master copy, the rest.
+"""What training and inference hold in memory: weights, gradients, optimizer state, master copy, the rest.
 
-Slide T46 counts 16 bytes a parameter for Adam in fp32, slide T45 implies 16 for one model and 12 for two others, slide
-W28 implies 6.86: each is a recipe, or none. A recipe is bytes per parameter; activations and caches depend on the
-batch, and are counted in `activations` and `cache`.
+Slide T46 counts 16 bytes a parameter for Adam in fp32, slide T45 implies 16 for one model and 12 for two
+others, slide W28 implies 6.86: each is a recipe, or none. A recipe is bytes per parameter; activations and
+caches depend on the batch, and are counted in `activations` and `cache`.
 """
 
 from dataclasses import dataclass
 
+from lib.accounting.parameters import parameter_breakdown
 from lib.accounting.units import amount, whole
+from lib.models import TransformerConfig
 from lib.names import nearest
 
 
 @dataclass(frozen=True)
 class MemoryRecipe:
-    """Bytes per parameter of one way to train, or to run."""
+    """Bytes per parameter of one way to train, or to run. Raises ValueError for a negative share."""
 
     name: str
     weights: float
@@ -21,6 +23,10 @@ class MemoryRecipe:
     optimizer: float = 0.0  # what the optimizer keeps: Adam's first and second moment, say
     master: float = 0.0  # an fp32 copy of weights that are computed with in 16 bits
     note: str = ""
+
+    def __post_init__(self) -> None:
+        for share in ("weights", "gradients", "optimizer", "master"):
+            amount(share, getattr(self, share))
 
     @property
     def per_parameter(self) -> float:
@@ -38,8 +44,8 @@ MEMORY_RECIPES = {
         MemoryRecipe("sgd-fp32", 4.0, 4.0, note="no state at all"),
         MemoryRecipe("sgd-momentum-fp32", 4.0, 4.0, 4.0, note="one moment"),
         MemoryRecipe("adam-fp32", 4.0, 4.0, 8.0, note="slide T46; both moments in fp32 (Kingma & Ba 2015)"),
-        MemoryRecipe("adam-mixed", 2.0, 2.0, 8.0, 4.0, note="16-bit weights and gradients, fp32 master copy and moments "
-                     "(Micikevicius et al. 2018; Rajbhandari et al. 2020, section 3.1)"),
+        MemoryRecipe("adam-mixed", 2.0, 2.0, 8.0, 4.0, note="16-bit weights and gradients; fp32 master copy, "
+                     "moments (Micikevicius et al. 2018; Rajbhandari et al. 2020, section 3.1)"),
         MemoryRecipe("adam-bf16-fp32-moments", 2.0, 2.0, 8.0, note="no master copy; moments in fp32"),
         MemoryRecipe("adam-bf16", 2.0, 2.0, 4.0, note="everything in bf16: small updates are rounded away"),
         MemoryRecipe("adam-8bit", 2.0, 2.0, 2.0, 4.0, note="moments in one byte each (Dettmers et al. 2022)"),
@@ -81,7 +87,8 @@ def recipe_named(recipe: str | MemoryRecipe) -> MemoryRecipe:
     if isinstance(recipe, MemoryRecipe):
         return recipe
     if recipe not in MEMORY_RECIPES:
-        raise ValueError(f"recipe must be one of MEMORY_RECIPES, got {recipe!r}; {nearest(recipe, MEMORY_RECIPES)}")
+        advice = nearest(recipe, MEMORY_RECIPES)
+        raise ValueError(f"recipe must be one of MEMORY_RECIPES, got {recipe!r}; {advice}")
     return MEMORY_RECIPES[recipe]
 
 
@@ -95,10 +102,11 @@ def training_memory(
 ) -> MemoryBudget:
     """The bytes of training `parameters` parameters, of which `trainable` (None: all) have gradients.
 
-    With fewer trainable ones, as in LoRA, all weights are held, and gradients, moments and master copies of the
-    trainable ones alone (slides T46, W28).
+    With fewer trainable ones, as in LoRA, all weights are held, and gradients, moments and master copies of
+    the trainable ones alone (slides T46, W28). Adapters count among the parameters.
 
-    Raises ValueError for sizes below 1 (activations and cache: below 0), or more trainable parameters than there are.
+    Raises ValueError for sizes below 1 (activations and cache: below 0), an unknown recipe, or more trainable
+    parameters than there are.
 
     >>> training_memory(7_000_000_000, "adam-fp32").total
     112000000000
@@ -131,12 +139,19 @@ def explain_bytes_per_parameter(value: float | int, tolerance: float | int = 0.0
     return [recipe for recipe in MEMORY_RECIPES.values() if abs(recipe.per_parameter - value) <= tolerance]
 
 
-def quantized_bytes(parameters: int, bits: int, *, group_size: int | None = None, scale_bytes: int = 2) -> int:
-    """Bytes of `parameters` weights of `bits` bits, with one scale for each group (None: no scales counted).
+def quantized_bytes(
+    parameters: int | TransformerConfig, bits: int, *, group_size: int | None = None, scale_bytes: int = 2
+) -> int:
+    """Bytes of weights of `bits` bits, with one scale for each group (None: no scales counted; slide T47).
+
+    A configuration stands for all parameters of its model; `lib.models.quantize_model` leaves embeddings and
+    norms as they are. Raises ValueError for sizes below 1, or more than 32 bits.
 
     >>> quantized_bytes(1024, 4, group_size=32)  # half a byte each, and 32 scales of 2 bytes
     576
     """
+    if isinstance(parameters, TransformerConfig):
+        parameters = sum(parameter_breakdown(parameters).values())
     whole("parameters", parameters)
     if whole("bits", bits) > 32:
         raise ValueError(f"bits must be at most 32, got {bits}")

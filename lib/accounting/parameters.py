@@ -9,8 +9,8 @@ EMBEDDINGS = ("token_embedding", "position_embedding", "segment_embedding")
 def parameter_breakdown(config: TransformerConfig) -> dict[str, int]:
     """The parameters of each part; parts that a model does not have are left out (slides C27, C28, T43).
 
-    Their sum is `lib.models.count_parameters(config)`, which builds the model and counts. A tied output head is the
-    token embedding and is not counted again.
+    Their sum is `lib.models.count_parameters(config)`, which builds the model and counts. A tied output
+    head is the token embedding and is not counted again.
 
     Raises TypeError for anything but a TransformerConfig.
 
@@ -19,10 +19,11 @@ def parameter_breakdown(config: TransformerConfig) -> dict[str, int]:
     >>> parts["token_embedding"], parts["attention"], sum(parts.values())
     (38597376, 28348416, 124439808)
     """
-    _need_config(config)
+    need_config(config)
     sides = 2 if config.architecture == "encoder_decoder" else 1
     layers = config.encoder_layers + (config.num_layers if config.architecture != "encoder" else 0)
     crossing = config.num_layers if config.architecture == "encoder_decoder" else 0
+    own_head = not config.tie_embeddings and config.architecture != "encoder"
     positions = (config.max_positions or 0) + config.position_offset if config.position == "learned" else 0
     norms = 2 * layers + crossing + sides * (config.embedding_norm + config.final_norm)
     parts = {
@@ -35,7 +36,7 @@ def parameter_breakdown(config: TransformerConfig) -> dict[str, int]:
         "feed_forward": layers * feed_forward_parameters(config),
         "norms": norms * norm_parameters(config),
         "pooler": config.pooler * (config.d_model**2 + config.d_model),
-        "output_head": 0 if config.tie_embeddings else config.vocab_size * config.d_model * (config.architecture != "encoder"),
+        "output_head": own_head * config.vocab_size * config.d_model,
     }
     return {name: count for name, count in parts.items() if count}
 
@@ -47,6 +48,7 @@ def attention_parameters(config: TransformerConfig) -> int:
     >>> attention_parameters(preset("llama-3-8b"))  # 8 key heads for 32 queries
     41943040
     """
+    need_config(config)
     queries, keys = config.num_heads * config.head_width, config.kv_heads * config.head_width
     matrices = config.d_model * (2 * queries + 2 * keys)
     return matrices + config.bias * (queries + 2 * keys + config.d_model)
@@ -59,6 +61,7 @@ def feed_forward_parameters(config: TransformerConfig) -> int:
     >>> feed_forward_parameters(preset("llama-3-8b"))  # three matrices of 4,096 x 14,336
     176160768
     """
+    need_config(config)
     ups = 2 if config.gated else 1
     return (ups + 1) * config.d_model * config.d_ff + config.bias * (ups * config.d_ff + config.d_model)
 
@@ -81,6 +84,9 @@ def non_embedding_parameters(config: TransformerConfig) -> int:
     return sum(count for name, count in parts.items() if name not in (*EMBEDDINGS, "output_head"))
 
 
-def _need_config(config: TransformerConfig) -> None:
+def need_config(config: TransformerConfig, *, one_sided: bool = False) -> None:
+    """Raise TypeError for anything but a configuration; ValueError for two sides, where one is asked for."""
     if not isinstance(config, TransformerConfig):
         raise TypeError(f"config must be a TransformerConfig, got {type(config).__name__}")
+    if one_sided and config.architecture == "encoder_decoder":
+        raise ValueError("config must be an encoder's or a decoder's: the sides of both differ in length")

@@ -19,10 +19,11 @@ def adapter_parameters(
     """The trained parameters of a method on a Transformer of `num_layers` blocks of width `d_model`.
 
     * "lora": 2 r D for each of the `matrices` per block (2: query and value), all D × D.
-    * "bitfit": the biases, `vectors` times D numbers a block. GPT's block has 11 (3 of q, k, v, 1 of the output, 4 + 1
-      of the feed-forward, 2 of the norms); slide W28's 14.2M is what 12 give.
+    * "bitfit": the biases, `vectors` times D numbers a block. GPT's block has 11 (3 of q, k, v, 1 of the
+      output, 4 + 1 of the feed-forward, 2 of the norms); slide W28's 14.2M is what 12 give.
     * "prefix_embed" (PreEmbed): D for each of `tokens` trained input vectors; W28 has 256 + 8.
-    * "prefix_layer" (PreLayer): the same in every block. W28's 20.2M is not reproduced: 8 + 8 tokens give 18.9M.
+    * "prefix_layer" (PreLayer): the same in every block. W28's 20.2M is not reproduced: 8 + 8 tokens give
+      18.9M.
     * "bottleneck" (Adapter^H, Houlsby et al. 2019): two a block, each 2 r D + r + D.
 
     Raises ValueError for another method or a size below 1.
@@ -32,13 +33,15 @@ def adapter_parameters(
     (4718592, 37748736)
     """
     if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}; {nearest(method, METHODS)}")
-    sizes = {"num_layers": num_layers, "d_model": d_model, "rank": rank, "matrices": matrices, "tokens": tokens,
-             "vectors": vectors}  # fmt: skip
+        advice = nearest(method, METHODS)
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}; {advice}")
+    sizes = {"num_layers": num_layers, "d_model": d_model, "rank": rank, "matrices": matrices,
+             "tokens": tokens, "vectors": vectors}  # fmt: skip
     for name, size in sizes.items():
         whole(name, size)
+    factors = low_rank_parameters(d_model, d_model, rank) if method == "lora" else 0
     return {
-        "lora": num_layers * matrices * low_rank_parameters(d_model, d_model, rank if method == "lora" else 1),
+        "lora": num_layers * matrices * factors,
         "bitfit": num_layers * vectors * d_model,
         "prefix_embed": tokens * d_model,
         "prefix_layer": num_layers * tokens * d_model,

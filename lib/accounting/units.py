@@ -1,4 +1,4 @@
-"""Bytes in words. A gigabyte (GB) is 10⁹ bytes, a gibibyte (GiB) 2³⁰: 7 % apart, and both are called "gigs"."""
+"""Bytes in words. A gigabyte (GB) is 10⁹ bytes, a gibibyte (GiB) 2³⁰: 7 % apart, and both called "gigs"."""
 
 from math import ceil, isfinite
 

@@ -11,16 +11,22 @@ from lib.accounting import activation_bytes, saved_bytes
 from lib.models import Decoder, Encoder, TransformerConfig, preset
 from lib.objectives import autoregressive_loss
 
-BASE = TransformerConfig(architecture="decoder", vocab_size=200, d_model=64, num_layers=2, num_heads=4, d_ff=256,
-                         max_positions=256)  # fmt: skip
+BASE = TransformerConfig(architecture="decoder", vocab_size=200, d_model=64, num_layers=2, num_heads=4,
+                         d_ff=256, max_positions=256)  # fmt: skip
 KINDS = {
     "gpt-2": replace(BASE, activation="gelu_tanh"),
-    "llama": replace(BASE, norm="rmsnorm", bias=False, position="rotary", gated=True, activation="silu", d_ff=160),
+    "llama": replace(BASE, norm="rmsnorm", bias=False, position="rotary", gated=True, activation="silu",
+                     d_ff=160),
     "llama with grouped heads": replace(BASE, norm="rmsnorm", bias=False, position="rotary", num_kv_heads=1),
     "relu, untied": replace(BASE, activation="relu", tie_embeddings=False, num_layers=3),
     "t5's decoder": replace(BASE, norm="rmsnorm", bias=False, position="relative", activation="relu"),
     "wide heads": replace(BASE, head_dim=32, position="rotary"),
-}
+    "gpt-1": replace(BASE, norm_position="post", final_norm=False),
+    "bert": replace(BASE, architecture="encoder", norm_position="post", embedding_norm=True, final_norm=False,
+                    type_vocab_size=2),
+    "sines": replace(BASE, architecture="encoder", position="sinusoidal"),
+    "no positions": replace(BASE, position="none", gated=True),
+}  # fmt: skip
 
 
 def measured(config, batch, length):
@@ -36,17 +42,16 @@ def measured(config, batch, length):
 
 @pytest.mark.parametrize("batch, length", [(1, 32), (4, 64), (2, 200)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_within_a_tenth_of_what_autograd_saves(kind, batch, length):
+def test_what_autograd_saves_is_predicted(kind, batch, length):
+    """To a thousandth, so that no term can be missing; T5's bias is kept once more in a batch of one."""
     predicted = sum(activation_bytes(KINDS[kind], batch, length).values())
-    assert predicted == pytest.approx(measured(KINDS[kind], batch, length), rel=0.1)
+    near = 0.1 if KINDS[kind].position == "relative" else 1e-3
+    assert predicted == pytest.approx(measured(KINDS[kind], batch, length), rel=near)
 
 
-def test_an_encoder_too():
-    bert = replace(BASE, architecture="encoder", norm_position="post", embedding_norm=True, final_norm=False,
-                   type_vocab_size=2)  # fmt: skip
-    parts = activation_bytes(bert, 4, 64)
+def test_an_encoder_ends_before_the_logits():
+    parts = activation_bytes(KINDS["bert"], 4, 64)
     assert parts["logits"] == parts["output"] == 0
-    assert sum(parts.values()) == pytest.approx(measured(bert, 4, 64), rel=0.05)
 
 
 def test_no_score_matrix_is_kept():
@@ -84,7 +89,7 @@ def test_bytes_per_value_scale_all_but_the_ids():
     "call, message",
     [
         (lambda: activation_bytes(preset("t5-small"), 1, 8), "config must be an encoder's or a decoder's"),
-        (lambda: activation_bytes(replace(BASE, attention="reference"), 1, 8), "config.attention must be 'fused'"),
+        (lambda: activation_bytes(replace(BASE, attention="tiled"), 1, 8), "config.attention must be"),
         (lambda: activation_bytes(BASE, 0, 8), "batch_size must be at least 1"),
         (lambda: activation_bytes(BASE, 1, -8), "length must be at least 1"),
         (lambda: activation_bytes(BASE, 1, 8, bytes_per_value=0), "bytes_per_value must be at least 1"),

@@ -20,8 +20,9 @@ from lib.accounting import (
 )
 from lib.models import Decoder, Encoder, TransformerConfig, preset
 
-BASE = TransformerConfig(architecture="decoder", vocab_size=70, d_model=32, num_layers=2, num_heads=4, d_ff=96,
-                         max_positions=64, attention="reference")  # the counter does not see the CPU's fused kernel
+# "reference": the counter does not see the CPU's fused kernel
+BASE = TransformerConfig(architecture="decoder", vocab_size=70, d_model=32, num_layers=2, num_heads=4,
+                         d_ff=96, max_positions=64, attention="reference")  # fmt: skip
 KINDS = {
     "gpt": BASE,
     "llama": replace(BASE, norm="rmsnorm", bias=False, position="rotary", gated=True, num_kv_heads=2),
@@ -41,14 +42,24 @@ def test_counted_as_pytorch_counts(kind):
     assert sum(forward_flops(config, 3, 17).values()) == forward
     with FlopCounterMode(display=False) as counter:
         out.sum().backward()
-    assert counter.get_total_flops() == pytest.approx(2 * forward, rel=0.05)
+    assert counter.get_total_flops() == 2 * forward
+
+
+def test_the_counter_misses_the_scores_of_the_fused_kernel_on_a_cpu():
+    """If this fails, PyTorch has learned to count them, and the warning in `forward_flops` can go."""
+    fused = replace(BASE, attention="fused")
+    with FlopCounterMode(display=False) as counter:
+        Decoder(fused)(torch.zeros(3, 17, dtype=torch.long))
+    parts = forward_flops(fused, 3, 17)
+    assert counter.get_total_flops() == sum(parts.values()) - parts["scores"] and parts["scores"] > 0
 
 
 def test_six_n_d_is_what_the_layers_cost_where_the_context_is_short():
     config = preset("gpt-3-175b")
     tokens = 2048
     counted = 3 * sum(forward_flops(config, 1, tokens).values())
-    assert counted == pytest.approx(training_flops(sum(parameter_breakdown(config).values()), tokens), rel=0.05)
+    rule = training_flops(sum(parameter_breakdown(config).values()), tokens)
+    assert counted == pytest.approx(rule, rel=0.05)
 
 
 def test_no_integer_overflows():
@@ -103,7 +114,7 @@ def test_from_the_break_even_rank_on_lora_saves_nothing():
         (lambda: co2_kg(-1.0), "kwh must be finite and at least 0"),
         (lambda: adapter_parameters("lorra", **GPT3), "did you mean lora?"),
         (lambda: adapter_parameters("lora", num_layers=0, d_model=8), "num_layers must be at least 1"),
-        (lambda: adapter_parameters("lora", num_layers=2, d_model=8, rank=9), "rank must be at most min(d, k) = 8"),
+        (lambda: adapter_parameters("lora", num_layers=2, d_model=8, rank=9), "at most min(d, k) = 8"),
         (lambda: low_rank_parameters(8, 4, 5), "rank must be at most min(d, k) = 4, got 5"),
         (lambda: break_even_rank(0, 4), "d must be at least 1"),
     ],

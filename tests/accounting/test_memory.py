@@ -23,12 +23,21 @@ from lib.accounting import (
     tensor_bytes,
     training_memory,
 )
-from lib.models import Decoder, KVCache, TransformerConfig, preset
+from lib.models import (
+    Decoder,
+    GroupedInt4Linear,
+    KVCache,
+    TransformerConfig,
+    model_bytes,
+    preset,
+)
 from lib.slides import load_table
 
-SHAPE = dict(architecture="decoder", vocab_size=50, d_model=32, num_layers=2, num_heads=4, d_ff=64, max_positions=40)
+SHAPE = {"architecture": "decoder", "vocab_size": 50, "d_model": 32, "num_layers": 2, "num_heads": 4,
+         "d_ff": 64, "max_positions": 40}  # fmt: skip
 OPTIMIZERS = {
     "adam-fp32": lambda p: torch.optim.Adam(p, lr=1e-3),
+    "adam-fp32 (AdamW)": lambda p: torch.optim.AdamW(p, lr=1e-3),
     "sgd-fp32": lambda p: torch.optim.SGD(p, lr=1e-3),
     "sgd-momentum-fp32": lambda p: torch.optim.SGD(p, lr=1e-3, momentum=0.9),
 }
@@ -42,7 +51,7 @@ def test_predicted_equals_measured_after_a_step(recipe):
     assert optimizer_state_bytes(optimizer) == 0 and gradient_bytes(model) == 0
     model(torch.arange(8)[None]).sum().backward()
     optimizer.step()
-    budget = training_memory(sum(parameter_breakdown(config).values()), recipe)
+    budget = training_memory(sum(parameter_breakdown(config).values()), recipe.split()[0])
     tensors = len(list(model.parameters()))
     counters = 4 * tensors if recipe.startswith("adam") else 0  # Adam's step, one number a tensor
     assert tensor_bytes(model) == budget.weights and gradient_bytes(model) == budget.gradients
@@ -55,11 +64,9 @@ def test_the_slides_figures():
     assert training_memory(7_000_000_000, "adam-fp32").total == 112_000_000_000
     table = load_table("memory")
     per_parameter = dict(zip(table.model, table.finetune_gb / table.params_b))
-    assert [r.name for r in explain_bytes_per_parameter(float(per_parameter["T5-11B"]))] == ["adam-fp32", "adam-mixed"]
-    assert [r.name for r in explain_bytes_per_parameter(float(per_parameter["LLaMA2-70B"]))] == [
-        "sgd-momentum-fp32",
-        "adam-bf16-fp32-moments",
-    ]
+    names = {m: [r.name for r in explain_bytes_per_parameter(float(b))] for m, b in per_parameter.items()}
+    assert names["T5-11B"] == ["adam-fp32", "adam-mixed"]
+    assert names["LLaMA2-33B"] == names["LLaMA2-70B"] == ["sgd-momentum-fp32", "adam-bf16-fp32-moments"]
     assert explain_bytes_per_parameter(1200 / 175) == []  # W28
 
 
@@ -93,7 +100,8 @@ def test_grouped_heads_and_windows_make_it_smaller():
     assert gib(whole) == 1.0 and kv_cache_bytes(llama, 2, 8192) == 2 * whole
     assert kv_cache_bytes(llama, 1, 8192, window=1024) == whole // 8
     assert kv_cache_bytes(llama, 1, 512, window=1024) == kv_cache_bytes(llama, 1, 512)
-    assert [kv_cache_bytes(preset(f"llama-3-{s}"), 1, 1) for s in ("8b", "70b", "405b")] == [131_072, 327_680, 516_096]
+    per_token = [kv_cache_bytes(preset(f"llama-3-{size}"), 1, 1) for size in ("8b", "70b", "405b")]
+    assert per_token == [131_072, 327_680, 516_096]
 
 
 def test_shared_storage_counts_once():
@@ -121,6 +129,9 @@ def test_quantized_weights_and_their_scales():
     assert quantized_bytes(1000, 8) == 1000 and quantized_bytes(1001, 4) == 501
     assert quantized_bytes(1000, 8, group_size=100, scale_bytes=4) == 1040
     assert quantized_bytes(33, 4, group_size=32) == 17 + 2 * 2
+    assert quantized_bytes(TINY, 8) == sum(parameter_breakdown(TINY).values())
+    layer = GroupedInt4Linear.from_linear(nn.Linear(64, 48, bias=False), group_size=32)
+    assert quantized_bytes(64 * 48, 4, group_size=32, scale_bytes=4) == model_bytes(layer)
 
 
 def test_decimal_and_binary_units_differ():
@@ -141,7 +152,8 @@ TINY = TransformerConfig(**SHAPE)
     "call, message",
     [
         (lambda: training_memory(0, "adam-fp32"), "parameters must be at least 1, got 0"),
-        (lambda: training_memory(10, "adam-fp32", trainable=11), "trainable must be at most parameters = 10, got 11"),
+        (lambda: training_memory(10, "adam-fp32", trainable=11), "trainable must be at most parameters = 10"),
+        (lambda: MemoryRecipe("mine", weights=-2.0), "weights must be finite and at least 0, got -2.0"),
         (lambda: training_memory(10, "adam-fp32", activations=-1), "activations must be at least 0, got -1"),
         (lambda: training_memory(10, "adam-fp23"), "did you mean adam-fp32?"),
         (lambda: explain_bytes_per_parameter(-1.0), "value must be finite and at least 0"),
@@ -169,7 +181,8 @@ def test_bad_values(call, message):
         (lambda: training_memory(True, "adam-fp32"), "parameters must be a whole number, got True"),
         (lambda: gb("12"), "count must be a number, got '12'"),
         (lambda: tensor_bytes([1, 2]), "tensors must be a module or tensors, got a int"),
-        (lambda: optimizer_state_bytes(nn.Linear(1, 1)), "optimizer must be a torch.optim.Optimizer, got a Linear"),
+        (lambda: optimizer_state_bytes(nn.Linear(1, 1)), "optimizer must be a torch.optim.Optimizer, got"),
+        (lambda: kv_cache_bytes("gpt-2", 1, 1), "config must be a TransformerConfig, got str"),
     ],
 )
 def test_bad_types(call, message, unchecked):

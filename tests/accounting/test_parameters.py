@@ -1,4 +1,4 @@
-"""Counts by arithmetic against counts of built models, of `transformers` on the meta device, and published ones."""
+"""Counts by arithmetic against built models, `transformers` on the meta device, and published counts."""
 
 import re
 import time
@@ -18,7 +18,7 @@ from lib.models import PRESETS, count_parameters, preset
 PUBLISHED = {
     "gpt-2": 124_439_808, "gpt-2-medium": 354_823_168, "gpt-2-large": 774_030_080, "gpt-2-xl": 1_557_611_200,
     "gpt-3-175b": 174_604_259_328, "bert-base": 109_482_240, "bert-large": 335_141_888,
-    "llama-1-33b": 32_528_943_616,
+    "llama-1-33b": 32_528_943_616, "t5-1.1-xl": 2_849_757_184, "t5-1.1-xxl": 11_135_332_352,
 }  # fmt: skip
 
 
@@ -51,16 +51,18 @@ def _theirs(name):
         config = hf.RobertaConfig(**sizes, max_position_embeddings=514, type_vocab_size=1)
         return hf.RobertaModel(config, add_pooling_layer=c.pooler)
     if name.startswith("llama"):
-        return hf.LlamaForCausalLM(hf.LlamaConfig(**sizes, num_key_value_heads=c.kv_heads, tie_word_embeddings=False))
+        config = hf.LlamaConfig(**sizes, num_key_value_heads=c.kv_heads, tie_word_embeddings=False)
+        return hf.LlamaForCausalLM(config)
     if name.startswith("t5"):
         old = not c.gated
         config = hf.T5Config(vocab_size=c.vocab_size, d_model=c.d_model, d_kv=c.head_width, d_ff=c.d_ff,
                              num_layers=c.num_layers, num_heads=c.num_heads, tie_word_embeddings=old,
                              feed_forward_proj="relu" if old else "gated-gelu")  # fmt: skip
-        return hf.T5Model(config)
+        return hf.T5Model(config)  # without the head, which this version of theirs ties in T5 1.1 too
     config = hf.BartConfig(vocab_size=c.vocab_size, d_model=c.d_model, encoder_layers=c.encoder_layers,
                            decoder_layers=c.num_layers, encoder_attention_heads=c.num_heads,
-                           decoder_attention_heads=c.num_heads, encoder_ffn_dim=c.d_ff, decoder_ffn_dim=c.d_ff)  # fmt: skip
+                           decoder_attention_heads=c.num_heads, encoder_ffn_dim=c.d_ff,
+                           decoder_ffn_dim=c.d_ff)  # fmt: skip
     return hf.BartModel(config)
 
 
@@ -72,13 +74,13 @@ def test_as_many_as_transformers(name):
     with torch.device("meta"):
         theirs = sum(p.numel() for p in _theirs(name).parameters())
     parts = parameter_breakdown(preset(name))
-    if name.startswith("t5"):  # T5Model has no head of its own
+    if name.startswith("t5"):
         parts.pop("output_head", None)
     assert sum(parts.values()) == theirs
 
 
 def test_the_misprints_of_gpt3s_table():
-    """Brown et al. 2020, table 2.1: 13B with d = 5,140 and 40 heads of 128, XL with 24 heads of 128 for d = 2,048."""
+    """Brown et al. 2020, table 2.1: 13B: d = 5,140 for 40 heads of 128; XL: d = 2,048 for 24 of 128."""
     thirteen, xl = preset("gpt-3-13b"), preset("gpt-3-xl")
     assert 5140 % 40, "no width of a head makes 5,140 out of 40 heads"
     printed = replace(thirteen, d_model=5140, d_ff=4 * 5140, head_dim=128)
@@ -92,7 +94,8 @@ def test_the_misprints_of_gpt3s_table():
 def test_non_embedding_parameters_are_kaplans():
     for name in ("gpt-2", "gpt-2-xl", "gpt-3-175b"):
         config = preset(name)
-        assert non_embedding_parameters(config) == pytest.approx(12 * config.num_layers * config.d_model**2, rel=2e-3)
+        kaplan = 12 * config.num_layers * config.d_model**2
+        assert non_embedding_parameters(config) == pytest.approx(kaplan, rel=2e-3)
     llama = preset("llama-3-8b")  # with an output head of its own
     assert count_parameters(llama) - non_embedding_parameters(llama) == 2 * 128_000 * 4096
 
@@ -113,5 +116,7 @@ def test_all_presets_in_well_under_a_second():
 
 
 def test_bad_input(unchecked):
-    with pytest.raises(TypeError, match=re.escape("config must be a TransformerConfig, got str")):
-        parameter_breakdown("gpt-2")
+    functions = (parameter_breakdown, attention_parameters, feed_forward_parameters, non_embedding_parameters)
+    for count in functions:
+        with pytest.raises(TypeError, match=re.escape("config must be a TransformerConfig, got str")):
+            count("gpt-2")
