@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 
-from lib.plots.figure import COLOURS, MARKERS, curve, figure, heatmap
+from lib.plots.figure import COLOURS, curve, figure, heatmap
 
 Number = float | int
 Points = Sequence[tuple[str, Number, Number]]  # label, x, y
@@ -53,7 +53,7 @@ def emergence(
         ax.axvline(size, color="0.6", linewidth=0.8)
         ax.text(size, 1.02, name, ha="center", va="bottom", fontsize=9)
     ax.set(xscale="log", xlabel="parameters", ylabel="probability", ylim=(0, 1))
-    ax.legend(loc="center left")
+    ax.legend(loc="upper left")
     return fig
 
 
@@ -76,9 +76,11 @@ def penalty(D: Sequence[Number], curves: Mapping[str, Sequence[Number]], points:
         curve(ax, D, values, number, name)
     for (_, x0, y0), (_, x1, y1) in zip(points, points[1:]):
         ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "0.3"})
-    for label, x, y in points:
+    for number, (label, x, y) in enumerate(points):
         ax.plot(x, y, "o", color="black", markersize=5)
-        ax.annotate(label, (x, y), (6, 6), textcoords="offset points", fontsize=9)
+        # The first begins an arrow to the upper right.
+        place = {"xytext": (6, 6)} if number else {"xytext": (-6, -12), "ha": "right"}
+        ax.annotate(label, (x, y), textcoords="offset points", fontsize=9, **place)
     ax.set(xscale="log", xlabel="tokens D", ylabel="loss over loss with endless data")
     ax.legend()
     return fig
@@ -134,7 +136,8 @@ def allocation_plane(
         line = budget / 6 / np.asarray(N, dtype=float)
         ax.plot(N, line, color=COLOURS[4], linestyle=":", linewidth=1.2)
         inside = np.flatnonzero((line < D[-1]) & (line > D[0]))
-        ax.text(N[inside[0]], line[inside[0]], f" {budget:.0e}", fontsize=8, color=COLOURS[0], va="top")
+        name = f" $10^{{{np.log10(budget):.3g}}}$"
+        ax.text(N[inside[0]], line[inside[0]], name, color=COLOURS[0], va="top")
     ax.plot(*zip(*measured), "s", color=COLOURS[1], markersize=4, label="our runs")
     ax.plot(*path, color=COLOURS[3], linewidth=2, label="best for each budget")
     ax.plot([], [], color=COLOURS[4], linestyle=":", label="equal FLOPs, 6ND")
@@ -143,28 +146,23 @@ def allocation_plane(
     return fig
 
 
-def sample_efficiency(curves: Series, needed: Series) -> Figure:
-    """Slide T10, left half: training curves by tokens seen, and the tokens needed to reach given losses."""
-    fig, (left, right) = figure(8.2, 3.5, columns=2)
-    for number, (name, (x, y)) in enumerate(curves.items()):
-        curve(left, x, y, number, name)
-    left.set(xscale="log", xlabel="tokens seen", ylabel="training loss (nats per token)")
-    left.legend(title="parameters", fontsize=8, loc="lower left")
+def efficiency_and_transfer(needed: Series, transfer: Series, *, home: str, elsewhere: str) -> Figure:
+    """Slide T10: tokens needed to reach given losses, by size; loss on another kind of text by that at home.
+
+    A curve of `needed` is named by its loss, a cloud of `transfer` by the tokens that its runs read.
+    """
+    fig, (left, right) = figure(8.4, 3.8, columns=2)
     for number, (name, (x, y)) in enumerate(needed.items()):
-        curve(right, x, y, number, name, marker=True)
-    right.set(xlabel="parameters N", ylabel="tokens to reach it", **LOG_TICKS)
-    right.legend(title="loss", fontsize=8, loc="upper right")
-    return fig
-
-
-def transfer(series: Series, *, xlabel: str, ylabel: str) -> Figure:
-    """Slide T10, right half: loss on another kind of text against loss on the same; one marker a series."""
-    fig, (ax,) = figure(6.8, 3.6)
-    for number, (name, (x, y)) in enumerate(series.items()):
-        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-        ax.plot(x, y, linestyle="none", markersize=4, label=name, **look)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(title="tokens", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        curve(left, x, y, number, name, marker=True)
+    left.set(xlabel="parameters N", ylabel="tokens needed", title="to reach a training loss", **LOG_TICKS)
+    ticks = (100_000, 200_000, 500_000, 1_000_000)
+    left.set_yticks(ticks, [f"{tick // 1000:,}k" for tick in ticks])
+    left.set_yticks([], minor=True)
+    left.legend(title="loss", fontsize=8, loc="upper right")
+    for number, (name, (x, y)) in enumerate(transfer.items()):
+        curve(right, x, y, number, name, marker=True, linestyle="none", markersize=4)
+    right.set(xlabel=home, ylabel=elsewhere, title="loss here and elsewhere")
+    right.legend(title="tokens", fontsize=8, loc="upper left")
     return fig
 
 
@@ -180,7 +178,7 @@ def extrapolation(
     ax.plot(*unseen, "o", markerfacecolor="white", color="black", markersize=5, label="kept back")
     ax.set(xlabel=xlabel, ylabel="held-out loss (nats per token)", **LOG_TICKS)
     _plain_losses(ax, (2.5, 3, 3.5, 4, 4.5))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(loc="lower left")
     return fig
 
 
