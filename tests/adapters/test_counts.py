@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lib.accounting import adapter_parameters, break_even_rank
-from lib.accounting import lora_parameters as formula
+from lib.accounting import low_rank_parameters as formula
 from lib.adapters import (
     LoraSettings,
     PrefixTuning,
