@@ -9,7 +9,6 @@ from scipy.optimize import brentq
 from lib.accounting import ChinchillaLaw, compute_optimal, fit_power_law
 from lib.exercises.exercise import Exercise, Misconception, Tolerance, case
 
-
 Number = float | int
 
 

@@ -1,17 +1,19 @@
 """Figures of notebook 08: how models grew, what scale buys, where our own runs lie, how to spend a budget."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 
+from lib.accounting.arrays import Numbers
 from lib.plots.figure import COLOURS, curve, figure, heatmap
 
 Number = float | int
 Points = Sequence[tuple[str, Number, Number]]  # label, x, y
-Series = Mapping[str, tuple[Sequence[Number], Sequence[Number]]]  # name: x, y
+Series = Mapping[str, tuple[Numbers, Numbers]]  # name: x, y
 
 LOG_TICKS = {"xscale": "log", "yscale": "log"}
 
@@ -43,7 +45,7 @@ def model_growth(
 
 
 def emergence(
-    sizes: Sequence[Number], p: Sequence[Number], length: int, marks: Mapping[str, Number]
+    sizes: Numbers, p: Numbers, length: int, marks: Mapping[str, Number]
 ) -> Figure:
     """The probability of one right token and of `length` right ones in a row, by size; models marked."""
     fig, (ax,) = figure(7.0, 3.2)
@@ -69,12 +71,12 @@ def three_laws(laws: Mapping[str, tuple[Callable, Number, Number]]) -> Figure:
     return fig
 
 
-def penalty(D: Sequence[Number], curves: Mapping[str, Sequence[Number]], points: Points) -> Figure:
+def penalty(D: Numbers, curves: Mapping[str, Numbers], points: Points) -> Figure:
     """L(N, D)/L(N, ∞) against D, one curve a size, with arrows from each named point to the next."""
     fig, (ax,) = figure(7.0, 3.3)
     for number, (name, values) in enumerate(curves.items()):
         curve(ax, D, values, number, name)
-    for (_, x0, y0), (_, x1, y1) in zip(points, points[1:]):
+    for (_, x0, y0), (_, x1, y1) in pairwise(points):
         ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "0.3"})
     for number, (label, x, y) in enumerate(points):
         ax.plot(x, y, "o", color="black", markersize=5)
@@ -107,7 +109,7 @@ def runs(by_data: Series, by_size: Series, levels: Mapping[str, Number]) -> Figu
     return fig
 
 
-def residuals(maps: Mapping[str, Sequence[Sequence[Number]]], rows: list[str], columns: list[str]) -> Figure:
+def residuals(maps: Mapping[str, Numbers], rows: list[str], columns: list[str]) -> Figure:
     """Measured over predicted loss, in percent, for every size (rows) and amount of text; a panel a law."""
     fig, axes = figure(8.4, 3.8, columns=len(maps), sharey=True)
     most = max(np.abs(values).max() for values in maps.values())
@@ -124,8 +126,8 @@ def residuals(maps: Mapping[str, Sequence[Sequence[Number]]], rows: list[str], c
 
 
 def allocation_plane(
-    loss: Callable, N: Sequence[Number], D: Sequence[Number], measured: Sequence[tuple[Number, Number]],
-    path: tuple[Sequence[Number], Sequence[Number]], budgets: Sequence[Number],
+    loss: Callable, N: Numbers, D: Numbers, measured: Sequence[tuple[Number, Number]],
+    path: tuple[Numbers, Numbers], budgets: Sequence[Number],
 ) -> Figure:  # fmt: skip
     """Contours of loss(N, D), lines of equal 6ND, the best (N, D) along `path`, and runs measured."""
     fig, (ax,) = figure(6.8, 4.2)
@@ -167,7 +169,7 @@ def efficiency_and_transfer(needed: Series, transfer: Series, *, home: str, else
 
 
 def extrapolation(
-    seen: tuple[Sequence[Number], Sequence[Number]], unseen: tuple[Sequence[Number], Sequence[Number]],
+    seen: tuple[Numbers, Numbers], unseen: tuple[Numbers, Numbers],
     predictions: Series, *, xlabel: str,
 ) -> Figure:  # fmt: skip
     """Runs that a law was fitted to, runs that it was not, and what several laws say about both."""
