@@ -37,14 +37,34 @@ def errors_by_outlier(sizes: Sequence[float], errors: Mapping[str, Sequence[floa
     return fig
 
 
-def quality_by_size(megabytes: Mapping[str, float], perplexity: Mapping[str, float]) -> Figure:
-    """Perplexity against the bytes of a model, one point a scheme: lower and further left is better."""
-    fig, (ax,) = figure(7.0, 3.4)
-    for number, (name, size) in enumerate(megabytes.items()):
+def distance_by_size(megabytes: Mapping[str, float], distances: Mapping[str, float]) -> Figure:
+    """How far a model's predictions have moved against its bytes, one point a scheme: down and left is better."""
+    fig, (ax,) = figure(7.4, 3.4)
+    for number, (name, distance) in enumerate(distances.items()):
         look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "s": 60}
-        ax.scatter([size], [perplexity[name]], label=name, **look)
-    ax.set(xlabel="weights in memory (MB)", ylabel="perplexity", xlim=(0, None))
+        ax.scatter([megabytes[name]], [distance], label=name, **look)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="weights in memory (MB)", ylabel="distance from fp32\n(nats per token)", xlim=(0, None))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def outliers_by_block(
+    shares: Mapping[str, Sequence[float]], largest: Mapping[str, Sequence[float]], threshold: float
+) -> Figure:
+    """How many inputs of each kind of product are outlier columns, block by block, and how large they get."""
+    fig, (left, right) = figure(8.6, 3.6, columns=2)
+    for number, (name, values) in enumerate(shares.items()):
+        blocks = list(range(len(values)))
+        curve(left, blocks, [100 * value for value in values], number, name, marker=True)
+        curve(right, blocks, list(largest[name]), number, name, marker=True)
+    right.axhline(threshold, color="black", linestyle=":", label=f"threshold {threshold:g}")
+    right.set_yscale("log")
+    right.yaxis.set_major_formatter("{x:g}")
+    left.set(xlabel="block", ylabel="columns with an outlier (%)", title="how many")
+    right.set(xlabel="block", ylabel="largest |x|", title="how large")
+    fig.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig
 
 

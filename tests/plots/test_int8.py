@@ -21,9 +21,16 @@ def test_errors_are_drawn_in_per_cent():
     assert ax.lines[0].get_ydata().tolist() == [1, 10] and ax.get_yscale() == "log"
 
 
-def test_quality_has_a_point_a_scheme():
-    ax = plots.quality_by_size({"fp32": 500.0, "int8": 125.0}, {"int8": 21.0, "fp32": 20.0}).axes[0]
-    assert [tuple(points.get_offsets()[0]) for points in ax.collections] == [(500, 20), (125, 21)]
+def test_distance_has_a_point_a_scheme_that_has_one():
+    ax = plots.distance_by_size({"fp32": 500.0, "int8": 125.0}, {"int8": 0.02}).axes[0]
+    assert [tuple(points.get_offsets()[0]) for points in ax.collections] == [(125, 0.02)]
+    assert ax.get_yscale() == "log"
+
+
+def test_outliers_are_shares_in_per_cent_beside_the_largest():
+    left, right = plots.outliers_by_block({"in": [0.0, 0.5]}, {"in": [2.0, 90.0]}, 6.0).axes
+    assert left.lines[0].get_ydata().tolist() == [0, 50] and right.lines[0].get_ydata().tolist() == [2, 90]
+    assert right.lines[-1].get_ydata() == [6, 6]
 
 
 def test_memory_is_on_logarithmic_axes():
