@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lib import CACHE, DATA
 from lib.course.errors import CourseError, UsageError
-from lib.files import atomic_write
 from lib.names import nearest
 
 MASKING_RATES = (0.15, 0.40, 0.80)  # slide C07
@@ -79,6 +78,7 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
 def masking_rate(file: Path, steps: int | None = None) -> None:
     """Slide C07's question on our text: a small BERT for each rate and seed, one row appended per finished run."""
     from lib.text import load_corpus, train_wordpiece
+    from lib.training import append_row
     from lib.training.recipes import MASKING_RATE
 
     recipe = MASKING_RATE if steps is None else replace(MASKING_RATE, settings=_shortened(MASKING_RATE.settings, steps))
@@ -90,11 +90,7 @@ def masking_rate(file: Path, steps: int | None = None) -> None:
         for rate in MASKING_RATES:
             if any(float(row["rate"]) == rate and int(row["seed"]) == seed for row in rows):
                 continue
-            rows.append(_masking_run(recipe, rate, seed, tokenizer, texts))
-            with atomic_write(file) as out:
-                writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            append_row(file, _masking_run(recipe, rate, seed, tokenizer, texts), key=("rate", "seed"))
 
 
 def _masking_run(recipe, rate: float, seed: int, tokenizer, texts: dict[str, list[str]]) -> dict:
@@ -140,4 +136,3 @@ def _read_rows(file: Path) -> list[dict]:
 
 def _shortened(settings, steps: int):
     return replace(settings, steps=steps, warmup_steps=min(settings.warmup_steps, steps // 10))
-

@@ -3,7 +3,7 @@
 from lib.training.checkpoint import load_checkpoint, save_checkpoint
 from lib.training.fit import FitSettings, History, NonFiniteLossError, fit
 from lib.training.schedules import SCHEDULES, rate_factor
-from lib.training.sweeps import SweepError, sweep
+from lib.training.sweeps import SweepError, append_row, sweep
 
 __all__ = [
     "SCHEDULES",
@@ -11,6 +11,7 @@ __all__ = [
     "History",
     "NonFiniteLossError",
     "SweepError",
+    "append_row",
     "fit",
     "load_checkpoint",
     "rate_factor",
