@@ -13,7 +13,7 @@ from lib.kernels.int8 import (
     quantize_absmax,
     quantize_zero_point,
 )
-from lib.kernels.loss import chunked_cross_entropy, cross_entropy
+from lib.kernels.loss import chunked_cross_entropy, cross_entropy, selective_log_softmax
 from lib.kernels.masks import causal_mask, padding_mask, prefix_mask, sliding_window_mask
 from lib.kernels.positions import apply_rotary, rotary_angles, sinusoidal_positions
 from lib.kernels.softmax import argmax_onehot, log_softmax, logsumexp, sigmoid, softmax
@@ -47,6 +47,7 @@ __all__ = [
     "quantize_groups",
     "quantize_zero_point",
     "rotary_angles",
+    "selective_log_softmax",
     "sigmoid",
     "sinusoidal_positions",
     "sliding_window_mask",

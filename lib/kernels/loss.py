@@ -47,6 +47,24 @@ def cross_entropy(
     return _reduce(losses.view(targets.shape), kept, reduction)
 
 
+def selective_log_softmax(logits: Float[Tensor, "*batch V"], ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """Return log softmax(logits)[id] in nats: the log-probability of one chosen token at each place, and of no other.
+
+    z_id - logsumexp(z). The log-softmax of all V tokens is never held, and the gradient is one buffer, as in `cross_entropy`.
+    From hidden vectors, `-chunked_cross_entropy(..., reduction="none")` does without the logits too.
+    Raises as `cross_entropy`; every id must lie in the vocabulary.
+
+    >>> selective_log_softmax(torch.zeros(2, 4), torch.tensor([0, 3]))  # -log 4
+    tensor([-1.3863, -1.3863])
+    """
+    if logits.dim() == 0 or logits.shape[:-1] != ids.shape:
+        raise ValueError("ids must have the shape of logits without the vocabulary, "
+                         f"got {tuple(ids.shape)} for logits of {tuple(logits.shape)}")
+    if ids.numel() and not 0 <= ids.min() <= ids.max() < logits.shape[-1]:
+        raise ValueError(f"ids must lie from 0 to {logits.shape[-1] - 1}, got {ids.min().item()} to {ids.max().item()}")
+    return -cross_entropy(logits, ids, reduction="none")
+
+
 def chunked_cross_entropy(
     hidden: Float[Tensor, "N D"],
     weight: Float[Tensor, "V D"],

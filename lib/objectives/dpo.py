@@ -1,0 +1,77 @@
+r"""Direct preference optimisation: the reward model that a policy already is (slide T16; Rafailov et al. 2023)."""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lib.objectives.reduction import positive_beta, same_shape
+
+
+def implicit_reward(
+    log_prob: Float[Tensor, "*B"], reference_log_prob: Float[Tensor, "*B"], *, beta: float | int
+) -> Float[Tensor, "*B"]:
+    r"""$\hat r(x, y) = \beta (\log \pi(y \mid x) - \log \pi_{ref}(y \mid x))$: the reward for which π is optimal.
+
+    Up to $\beta \log Z(x)$, which is the same for all answers to x (Rafailov et al. 2023, eq. 5).
+    Raises ValueError when the shapes differ or `beta` is not above 0.
+
+    >>> import torch
+    >>> implicit_reward(torch.tensor([-1.0]), torch.tensor([-3.0]), beta=0.5)
+    tensor([1.])
+    """
+    same_shape(log_prob=log_prob, reference_log_prob=reference_log_prob)
+    positive_beta(beta)
+    return beta * (log_prob - reference_log_prob)
+
+
+def dpo_loss(
+    chosen: Float[Tensor, "B"],
+    rejected: Float[Tensor, "B"],
+    reference_chosen: Float[Tensor, "B"] | None,
+    reference_rejected: Float[Tensor, "B"] | None,
+    *,
+    beta: float | int,
+    label_smoothing: float | int = 0.0,
+    kind: Literal["sigmoid", "ipo"] = "sigmoid",
+) -> Float[Tensor, ""]:
+    r"""$-\mathbb{E} \log \sigma(\hat r(x, y_w) - \hat r(x, y_l))$, with `implicit_reward` for r̂: the mean over pairs.
+
+    The arguments are log π(y | x) of whole answers, summed over their tokens, by the policy and by the frozen reference.
+    Without a reference (both None) it counts as uniform. `label_smoothing` is the share of labels taken to be the wrong
+    way round (Mitchell 2023); it must be below one half. kind="ipo" is the squared distance of the log-ratios'
+    difference from 1/(2β) instead (Azar et al. 2024, eq. 17), which does not run away when a preference is certain.
+    Raises ValueError when shapes differ, there is no pair, one reference is missing, or a knob is out of its range.
+
+    >>> import torch
+    >>> equal = torch.tensor([-5.0])
+    >>> round(dpo_loss(equal, equal, equal, equal, beta=0.1).item(), 4)  # ln 2
+    0.6931
+    """
+    _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothing)
+    positive_beta(beta)
+    difference = chosen - rejected
+    if reference_chosen is not None and reference_rejected is not None:
+        difference = difference - (reference_chosen - reference_rejected)
+    if kind == "ipo":
+        if label_smoothing:
+            raise ValueError(f"label_smoothing has no meaning for kind 'ipo', got {label_smoothing}")
+        return (difference - 1 / (2 * beta)).square().mean()
+    if kind != "sigmoid":
+        raise ValueError(f"kind must be 'sigmoid' or 'ipo', got {kind!r}")
+    right, wrong = logsigmoid(beta * difference), logsigmoid(-beta * difference)
+    return -((1 - label_smoothing) * right + label_smoothing * wrong).mean()
+
+
+def _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothing) -> None:
+    same_shape(chosen=chosen, rejected=rejected)
+    if not chosen.numel():
+        raise ValueError("chosen must hold at least one log-probability: the mean over no pairs is undefined")
+    if (reference_chosen is None) != (reference_rejected is None):
+        missing = "reference_chosen" if reference_chosen is None else "reference_rejected"
+        raise ValueError(f"{missing} is missing: give both references, or neither for the reference-free loss")
+    if reference_chosen is not None:
+        same_shape(chosen=chosen, reference_chosen=reference_chosen, reference_rejected=reference_rejected)
+    if not 0 <= label_smoothing < 0.5:
+        raise ValueError(f"label_smoothing must lie in [0, 0.5), got {label_smoothing}")

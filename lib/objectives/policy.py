@@ -1,0 +1,127 @@
+r"""Policy gradients: raise the log-probability of what did better than expected (slides T29–T32).
+
+All take log-probabilities aligned with `input_ids` (see `log_probs`) and count the tokens of the answers alone.
+Advantages are numbers, not functions of the policy: their gradient is cut here.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.objectives.reduction import Mask, Reduction, counted, masked_reduce, same_shape
+
+LARGEST_LOG_RATIO = 20.0  # e^20 is half a billion: beyond it the exponential would soon overflow, and its gradient be NaN
+
+
+def reinforce_loss(
+    log_probs: Float[Tensor, "B T"],
+    advantages: Float[Tensor, "B"] | Float[Tensor, "B T"],
+    response_mask: Mask,
+    *,
+    reduction: Reduction = "sequence_sum",
+) -> Float[Tensor, ""]:
+    r"""$-\frac1N \sum_i A_i \log \pi(y_i \mid x_i)$, whose gradient is minus slide T31's estimate (Williams 1992).
+
+    `advantages` are rewards, minus a baseline if there is one, of whole answers (B,) or of tokens (B, T): with
+    `rewards_to_go` each token answers only for what came after it. "sequence_sum" is the slide's estimate; the other
+    reductions divide by lengths and so follow another gradient.
+    Raises ValueError when shapes do not fit or an answer is empty.
+
+    >>> log_probs = torch.tensor([[0.0, -1.0, -2.0]])
+    >>> reinforce_loss(log_probs, torch.tensor([0.5]), torch.tensor([[0, 1, 1]])).item()
+    1.5
+    """
+    wanted = log_probs[:, 0] if advantages.dim() == 1 else log_probs
+    same_shape(log_probs=wanted, advantages=advantages)
+    weights = advantages.detach() if advantages.dim() == 2 else advantages.detach()[:, None]
+    counts = counted(response_mask, log_probs, "response_mask")
+    return -masked_reduce(weights * log_probs, counts, reduction)
+
+
+def ppo_clip_loss(
+    log_probs: Float[Tensor, "B T"],
+    old_log_probs: Float[Tensor, "B T"],
+    advantages: Float[Tensor, "B T"],
+    response_mask: Mask,
+    *,
+    epsilon: float = 0.2,
+    reduction: Reduction = "token_mean",
+) -> Float[Tensor, ""]:
+    r"""$-\mathbb{E}_t \min(\rho_t A_t, \mathrm{clip}(\rho_t, 1-\epsilon, 1+\epsilon) A_t)$ with
+    $\rho_t = \pi(x_t \mid x_{<t}) / \pi_{old}(x_t \mid x_{<t})$ (Schulman et al. 2017, eq. 7).
+
+    `old_log_probs` are those of the policy that wrote the answers; no gradient reaches them. A ratio above e^20 counts
+    as e^20, without a gradient.
+    Raises ValueError when shapes do not fit, an answer is empty, or `epsilon` lies outside (0, 1).
+
+    >>> old, new = torch.zeros(1, 2), torch.tensor([[0.0, 1.0]])  # a ratio of e counts as 1.2
+    >>> round(ppo_clip_loss(new, old, torch.ones(1, 2), torch.tensor([[0, 1]])).item(), 4)
+    -1.2
+    """
+    same_shape(log_probs=log_probs, old_log_probs=old_log_probs, advantages=advantages)
+    _check_epsilon(epsilon)
+    counts = counted(response_mask, log_probs, "response_mask")
+    ratio = _ratio(log_probs, old_log_probs)
+    gain = advantages.detach()
+    pessimistic = torch.minimum(ratio * gain, ratio.clamp(1 - epsilon, 1 + epsilon) * gain)
+    return -masked_reduce(pessimistic, counts, reduction)
+
+
+def clip_fraction(
+    log_probs: Float[Tensor, "B T"],
+    old_log_probs: Float[Tensor, "B T"],
+    response_mask: Mask,
+    *,
+    epsilon: float = 0.2,
+) -> float:
+    """The share of the answers' tokens whose ratio has left [1 − ε, 1 + ε]: how far the policy has moved from its data.
+
+    Raises ValueError as `ppo_clip_loss` does.
+
+    >>> old, new = torch.zeros(1, 3), torch.tensor([[0.0, 1.0, 0.1]])
+    >>> clip_fraction(new, old, torch.tensor([[0, 1, 1]]))
+    0.5
+    """
+    same_shape(log_probs=log_probs, old_log_probs=old_log_probs)
+    _check_epsilon(epsilon)
+    counts = counted(response_mask, log_probs, "response_mask")
+    moved = (_ratio(log_probs, old_log_probs) - 1).abs() > epsilon
+    return (moved & counts).sum().item() / counts.sum().item()
+
+
+def value_loss(
+    values: Float[Tensor, "B T"],
+    old_values: Float[Tensor, "B T"],
+    returns: Float[Tensor, "B T"],
+    response_mask: Mask,
+    *,
+    epsilon: float | None = None,
+    reduction: Reduction = "token_mean",
+) -> Float[Tensor, ""]:
+    r"""$\frac12 \mathbb{E}_t (V_t - R_t)^2$; with `epsilon`, the worse of that and of V kept within ε of its old value.
+
+    Clipping the value is PPO's in practice (Schulman's code; Stiennon et al. 2020), in units of the reward.
+    Raises ValueError when shapes do not fit, an answer is empty, or `epsilon` is not above 0.
+
+    >>> values, returns = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 3.0]])
+    >>> value_loss(values, torch.zeros(1, 2), returns, torch.tensor([[0, 1]])).item()
+    2.0
+    """
+    same_shape(values=values, old_values=old_values, returns=returns)
+    counts = counted(response_mask, values, "response_mask")
+    error = (values - returns.detach()).square()
+    if epsilon is not None:
+        if not epsilon > 0:
+            raise ValueError(f"epsilon must be above 0, or None not to clip, got {epsilon}")
+        near = old_values.detach() + (values - old_values.detach()).clamp(-epsilon, epsilon)
+        error = torch.maximum(error, (near - returns.detach()).square())
+    return 0.5 * masked_reduce(error, counts, reduction)
+
+
+def _ratio(log_probs: Tensor, old_log_probs: Tensor) -> Tensor:
+    return (log_probs - old_log_probs.detach()).clamp(max=LARGEST_LOG_RATIO).exp()
+
+
+def _check_epsilon(epsilon: float) -> None:
+    if not 0 < epsilon < 1:
+        raise ValueError(f"epsilon must lie between 0 and 1, got {epsilon}")

@@ -1,0 +1,89 @@
+r"""From "this answer is better than that one" to a number for each (slides T26–T28; Bradley and Terry 1952)."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lib.kernels import sigmoid
+from lib.objectives.reduction import same_shape
+
+
+def bradley_terry_probability(
+    first: Float[Tensor, "*B"], second: Float[Tensor, "*B"]
+) -> Float[Tensor, "*B"]:
+    r"""$p(y_1 \succ y_2 \mid x) = \frac{e^{r_1}}{e^{r_1} + e^{r_2}} = \sigma(r_1 - r_2)$ (slide T28).
+
+    `first` and `second` are the rewards of the two answers to one prompt; only their difference matters.
+    Raises ValueError when their shapes differ.
+
+    >>> round(bradley_terry_probability(torch.tensor(2.0), torch.tensor(1.0)).item(), 4)
+    0.7311
+    """
+    same_shape(first=first, second=second)
+    return sigmoid(first - second)
+
+
+def bradley_terry_loss(
+    chosen: Float[Tensor, "B"], rejected: Float[Tensor, "B"], *, margin: Float[Tensor, "B"] | float | int | None = None
+) -> Float[Tensor, ""]:
+    r"""$-\mathbb{E}[\log \sigma(r(x, y_w) - r(x, y_l) - m)]$: the mean over pairs, in nats (slide T28).
+
+    `chosen` holds the rewards of the preferred answers. With a `margin` m ≥ 0 an answer must be better by that much
+    before the loss is content (Touvron et al. 2023, section 3.2.2). Slide T26 prints the loss without its minus.
+    Raises ValueError when there is no pair, the shapes differ or the margin is negative.
+
+    >>> round(bradley_terry_loss(torch.tensor([2.0]), torch.tensor([1.0])).item(), 5)
+    0.31326
+    """
+    same_shape(chosen=chosen, rejected=rejected)
+    if not chosen.numel():
+        raise ValueError("chosen must hold at least one reward: the mean over no pairs is undefined")
+    difference = chosen - rejected
+    if margin is not None:
+        least = torch.as_tensor(margin, dtype=chosen.dtype, device=chosen.device)
+        if least.dim():
+            same_shape(chosen=chosen, margin=least)
+        if not (least >= 0).all():
+            raise ValueError(f"margin must be 0 or above, got {least.min().item()}")
+        difference = difference - least
+    return -logsigmoid(difference).mean()
+
+
+def pairs_from_ranking(ranks: Sequence[int]) -> list[tuple[int, int]]:
+    """All (better, worse) pairs of answers in a ranking, by their index: K(K−1)/2 of them without ties (slide C34).
+
+    `ranks[i]` is the rank of answer i, 1 for the best; two answers of the same rank make no pair.
+    Raises ValueError for fewer than two answers and TypeError for a rank that is no int.
+
+    >>> pairs_from_ranking([2, 1, 2])
+    [(1, 0), (1, 2)]
+    """
+    if len(ranks) < 2:
+        raise ValueError(f"ranks must hold at least 2 answers to compare, got {len(ranks)}")
+    for rank in ranks:
+        if not isinstance(rank, int) or isinstance(rank, bool):
+            raise TypeError(f"ranks must be ints, 1 for the best, got {rank!r}")
+    pairs = combinations(range(len(ranks)), 2)
+    return [(i, j) if ranks[i] < ranks[j] else (j, i) for i, j in pairs if ranks[i] != ranks[j]]
+
+
+def centre_rewards(rewards: Float[Tensor, "N"], prompts: Int[Tensor, "N"]) -> Float[Tensor, "N"]:
+    r"""$r(x, y) - \mathbb{E}_{y \mid x}[r(x, y)]$: rewards whose mean is 0 for each prompt (slide T28).
+
+    `prompts[i]` says which prompt answer i belongs to. No comparison of two answers to one prompt is changed by it,
+    nor the spread of the rewards of one prompt; only the differences between prompts go.
+    Raises ValueError when there is nothing to centre or the shapes differ.
+
+    >>> centre_rewards(torch.tensor([1.0, 3.0, 10.0]), torch.tensor([0, 0, 7]))
+    tensor([-1.,  1.,  0.])
+    """
+    same_shape(rewards=rewards, prompts=prompts)
+    if not rewards.numel():
+        raise ValueError("rewards must hold at least one reward")
+    _, group, sizes = prompts.unique(return_inverse=True, return_counts=True)
+    totals = rewards.new_zeros(len(sizes)).index_add(0, group, rewards)
+    return rewards - (totals / sizes)[group]
