@@ -1,6 +1,6 @@
 """The library behind the course: one room per idea, in the order in which data flows through them.
 
-A room imports only from the rooms above it: kernels, text, models, objectives, training, adapters, generation,
+A room imports only from the rooms above it: kernels, text, models, objectives, generation, training, adapters,
 evaluation, accounting, slides, exercises, course. This module holds what every room may use: where things live.
 """
 

@@ -7,7 +7,7 @@ import pytest
 from lib import ROOT
 
 ROOMS = (
-    "kernels", "text", "models", "objectives", "training", "adapters", "generation", "evaluation",
+    "kernels", "text", "models", "objectives", "generation", "training", "adapters", "evaluation",
     "accounting", "slides", "exercises", "course",
 )  # fmt: skip
 SHARED = ("files", "names", "progress")

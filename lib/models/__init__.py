@@ -9,7 +9,6 @@ from lib.models.encoder_decoder import EncoderDecoder
 from lib.models.heads import (
     MaskedLM,
     MLMHead,
-    RewardModel,
     SequenceClassifier,
     Span,
     SpanExtractor,
@@ -21,6 +20,7 @@ from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
 from lib.models.pretrained import config_from_transformers, load_transformers
 from lib.models.quantized import GroupedInt4Linear, Int8Linear, model_bytes, quantize_model
+from lib.models.reward import RewardModel, ValueModel
 from lib.models.small import SmallModel, load_small, save_small
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "SpanExtractor",
     "TokenClassifier",
     "TransformerConfig",
+    "ValueModel",
     "config_from_transformers",
     "count_parameters",
     "first_real_token",

@@ -94,7 +94,7 @@ class MaskedLM(nn.Module):
         return self.head(self.encoder(input_ids, attention_mask, token_type_ids))
 
 
-class _OnBackbone(nn.Module):
+class OnBackbone(nn.Module):
     """A linear layer on the hidden states of an encoder or decoder, whose weights stay what they are."""
 
     def __init__(
@@ -134,7 +134,7 @@ class _OnBackbone(nn.Module):
         return self.output(F.dropout(features, self.config.dropout, self.training))
 
 
-class SequenceClassifier(_OnBackbone):
+class SequenceClassifier(OnBackbone):
     """One class for a whole sequence, read off one token (slides C14 a and b, C22).
 
     * `pool="first"` is BERT's: the first real token, [CLS], through the encoder's pooler if there is one,
@@ -174,14 +174,14 @@ class SequenceClassifier(_OnBackbone):
         """Logits of the classes."""
         hidden = self.hidden(input_ids, attention_mask, token_type_ids)
         if self.pool == "last":
-            return self.read_out(_pick(hidden, last_real_token(input_ids, attention_mask)))
-        first = _pick(hidden, first_real_token(input_ids, attention_mask))
+            return self.read_out(pick(hidden, last_real_token(input_ids, attention_mask)))
+        first = pick(hidden, first_real_token(input_ids, attention_mask))
         if getattr(self.backbone, "pooler", None) is not None:
             first = self.backbone.pool(first[:, None])
         return self.read_out(first)
 
 
-class TokenClassifier(_OnBackbone):
+class TokenClassifier(OnBackbone):
     """A class for every token: tagging, such as named entities (slide C14 d).
 
     Raises as `SequenceClassifier` does.
@@ -215,7 +215,7 @@ class Span(NamedTuple):
     end: Float[Tensor, "B T"]
 
 
-class SpanExtractor(_OnBackbone):
+class SpanExtractor(OnBackbone):
     """Where in the text an answer stands: P(start = i) = softmax_i(S · h_i), and the same for its end.
 
     Slide C14 c, SQuAD; Devlin et al. 2019, section 4.2. Raises TypeError for another backbone.
@@ -243,34 +243,7 @@ class SpanExtractor(_OnBackbone):
         return Span(*logits.unbind(dim=-1))
 
 
-class RewardModel(_OnBackbone):
-    """r(x, y), one number for a prompt x with its answer y (slide T26; Ouyang et al. 2022, section 3.5).
-
-    A language model whose output layer is replaced by a scalar head on the last real token; only that head is
-    new. Raises TypeError if `decoder` is none.
-
-    >>> from lib.models import preset
-    >>> with torch.device("meta"):
-    ...     model = RewardModel(Decoder(preset("gpt-2")))
-    >>> model(torch.ones(3, 5, dtype=torch.long, device="meta")).shape
-    torch.Size([3])
-    """
-
-    def __init__(self, decoder: Decoder, *, generator: torch.Generator | None = None) -> None:
-        if not isinstance(decoder, Decoder):
-            raise TypeError(f"decoder must be a Decoder, got {type(decoder).__name__}")
-        super().__init__(decoder, 1, bias=False, generator=generator)
-
-    def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
-    ) -> Float[Tensor, " B"]:
-        """The reward of each sequence, in no unit: only differences between answers to one prompt mean
-        something."""
-        hidden = self.hidden(input_ids, attention_mask)
-        return self.read_out(_pick(hidden, last_real_token(input_ids, attention_mask)))[:, 0]
-
-
-def _pick(hidden: Float[Tensor, "B T D"], index: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
+def pick(hidden: Float[Tensor, "B T D"], index: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
     return hidden[torch.arange(len(hidden), device=hidden.device), index]
 
 

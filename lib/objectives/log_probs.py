@@ -44,8 +44,8 @@ def chunked_token_log_probs(
     Raises ValueError when shapes do not fit, an answer is empty, or an id lies outside the vocabulary.
 
     >>> answer = torch.tensor([[False, False, True]])
-    >>> chunked_token_log_probs(torch.ones(1, 3, 2), torch.ones(8, 2), torch.tensor([[5, 6, 7]]), answer)
-    tensor([[ 0.0000,  0.0000, -2.0794]])
+    >>> chunked_token_log_probs(torch.ones(1, 3, 2), torch.ones(8, 2), torch.tensor([[5, 6, 7]]), answer)[:, 2]
+    tensor([-2.0794])
     """
     if hidden.shape[:-1] != input_ids.shape:
         raise ValueError("hidden must begin with the shape of input_ids "
