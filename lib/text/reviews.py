@@ -1,0 +1,75 @@
+"""A world of small reviews: one-line opinions that a tiny decoder learns to write in seconds, for RLHF to work on.
+
+Every review is made by rule from the words below, so there are as many as one likes, and nobody's opinion is copied. Some
+words please a reader and some do not (`lib.evaluation.sentiment` rates them); the rest say nothing either way.
+"""
+
+import torch
+
+from lib.text.tokenizer_training import train_wordpiece
+from lib.text.tokenizers import Tokenizer
+
+TOPICS = {
+    "film": ("acting", "plot", "music", "ending"),
+    "hotel": ("room", "staff", "breakfast", "garden"),
+    "meal": ("soup", "fish", "dessert", "wine"),
+    "book": ("story", "language", "hero", "cover"),
+    "concert": ("singer", "piano", "hall", "programme"),
+    "walk": ("path", "view", "weather", "company"),
+}
+PRAISE = ("wonderful", "great", "good", "charming", "lovely", "pleasant", "superb", "excellent")
+PLAIN = ("long", "short", "simple", "old", "new", "quiet", "modern", "ordinary")
+BLAME = ("dull", "awful", "poor", "bad", "weak", "terrible", "boring", "disappointing")
+DEGREES = ("", "", "", "very ", "rather ", "quite ")
+JOINTS = (" and ", " , ", " but ")
+
+
+def review_prompts() -> list[str]:
+    """What is asked, one prompt a topic: "about the film :".
+
+    >>> review_prompts()[0]
+    'about the film :'
+    """
+    return [f"about the {topic} :" for topic in TOPICS]
+
+
+def write_reviews(number: int, *, generator: torch.Generator | None = None) -> list[tuple[str, str]]:
+    """`number` pairs of prompt and review; each opinion is as often kind as plain or unkind.
+
+    A review has one to three clauses on different sides of its topic and ends with a full stop. No adjective comes twice in
+    one review.
+    Raises ValueError when `number` is less than 1.
+
+    >>> write_reviews(1, generator=torch.Generator().manual_seed(0))
+    [('about the book :', 'the hero was wonderful .')]
+    """
+    if not isinstance(number, int) or number < 1:
+        raise ValueError(f"number must be an int of at least 1, got {number!r}")
+
+    def draw(options):
+        return options[int(torch.randint(len(options), (), generator=generator))]
+
+    def some(options, k):
+        return [options[i] for i in torch.randperm(len(options), generator=generator)[:k].tolist()]
+
+    written = []
+    for _ in range(number):
+        topic = draw(tuple(TOPICS))
+        sides = some(TOPICS[topic], 1 + int(torch.randint(3, (), generator=generator)))
+        adjectives = [draw(words) for words in some((PRAISE, PLAIN, BLAME), 3)]
+        clauses = [f"the {side} was {draw(DEGREES)}{word}" for side, word in zip(sides, adjectives)]
+        text = clauses[0] + "".join(draw(JOINTS) + clause for clause in clauses[1:])
+        written.append((f"about the {topic} :", f"{text} ."))
+    return written
+
+
+def review_tokenizer() -> Tokenizer:
+    """A tokenizer whose pieces are the words of the reviews; [SEP] ends a review, [PAD] fills a row.
+
+    >>> tokenizer = review_tokenizer()
+    >>> tokenizer.decode(tokenizer.encode("the acting was superb ."))
+    'the acting was superb.'
+    """
+    sides = [side for topic in TOPICS.values() for side in topic]
+    words = [*review_prompts(), *sides, *PRAISE, *PLAIN, *BLAME, "the was very rather quite and , but ."]
+    return train_wordpiece([" ".join(words)] * 4, vocab_size=1000)

@@ -1,0 +1,146 @@
+r"""Learning from pairs: demonstrations, a reward model and DPO are each `fit` with a loss of this module (slides C33–T28)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.generation import Rollout
+from lib.models import Decoder, RewardModel
+from lib.objectives import (
+    bradley_terry_loss,
+    dpo_loss,
+    response_log_prob,
+    sft_loss,
+    token_log_probs,
+)
+
+
+def join_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], *, pad_id: int) -> Rollout:
+    """Token lists as one batch: each answer after its prompt, rows filled up on the right with `pad_id`.
+
+    Raises ValueError when there is no row, the two are not equally many, or a prompt or an answer is empty.
+
+    >>> join_answers([[5, 6], [5]], [[7], [8]], pad_id=0).input_ids
+    tensor([[5, 6, 7],
+            [5, 8, 0]])
+    """
+    if not len(prompts) or len(prompts) != len(answers):
+        raise ValueError(f"prompts and answers must be equally many, at least 1, got {len(prompts)} and {len(answers)}")
+    for row, (prompt, answer) in enumerate(zip(prompts, answers)):
+        if not len(prompt) or not len(answer):
+            raise ValueError(f"the {'prompt' if not len(prompt) else 'answer'} of row {row} is empty")
+    width = max(len(prompt) + len(answer) for prompt, answer in zip(prompts, answers))
+    ids = torch.full((len(prompts), width), pad_id)
+    position = torch.arange(width)
+    begin = torch.tensor([len(prompt) for prompt in prompts])[:, None]
+    end = torch.tensor([len(prompt) + len(answer) for prompt, answer in zip(prompts, answers)])[:, None]
+    for row, (prompt, answer) in enumerate(zip(prompts, answers)):
+        ids[row, : end[row]] = torch.tensor([*prompt, *answer])
+    return Rollout(ids, position < end, (position >= begin) & (position < end))
+
+
+def take(answers: Rollout, rows: Tensor) -> Rollout:
+    """The chosen rows of a batch.
+
+    >>> take(join_answers([[5], [6]], [[7], [8]], pad_id=0), torch.tensor([1])).input_ids
+    tensor([[6, 8]])
+    """
+    return Rollout(*(part[rows] for part in answers))
+
+
+@dataclass(frozen=True)
+class PreferencePairs:
+    r"""$D = \{(x, y_w, y_l)^{(i)}\}_{i=1}^N$: row i of `chosen` was preferred to row i of `rejected` (slide T27).
+
+    Raises ValueError when there is no pair, the sides are not equally many, or the two answers of a pair are the same.
+
+    >>> pairs = PreferencePairs(join_answers([[5]], [[7]], pad_id=0), join_answers([[5]], [[8]], pad_id=0))
+    >>> len(pairs)
+    1
+    """
+
+    chosen: Rollout
+    rejected: Rollout
+
+    def __post_init__(self) -> None:
+        numbers = len(self.chosen.input_ids), len(self.rejected.input_ids)
+        if numbers[0] != numbers[1] or not numbers[0]:
+            raise ValueError(f"chosen and rejected must be equally many, at least 1, got {numbers[0]} and {numbers[1]}")
+        for side in ("chosen", "rejected"):
+            empty = ~getattr(self, side).response_mask.any(dim=1)
+            if empty.any():
+                raise ValueError(f"the {side} answer of pair {int(empty.nonzero()[0])} is empty")
+        for row in range(numbers[0]):
+            sides = [answers.input_ids[row][answers.attention_mask[row]] for answers in (self.chosen, self.rejected)]
+            if torch.equal(*sides):
+                raise ValueError(f"the two answers of pair {row} are the same: a preference needs a difference")
+
+    def __len__(self) -> int:
+        return len(self.chosen.input_ids)
+
+    def take(self, rows: Tensor) -> "PreferencePairs":
+        """The chosen pairs, in that order."""
+        return PreferencePairs(take(self.chosen, rows), take(self.rejected, rows))
+
+
+def batches_of(data, batch_size: int) -> Callable[[torch.Generator], object]:
+    """`sample_batch` for `fit`: rows of a `Rollout` or of `PreferencePairs`, drawn with replacement.
+
+    Raises ValueError when `batch_size` is less than 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    number = len(data) if isinstance(data, PreferencePairs) else len(data.input_ids)
+    pick = data.take if isinstance(data, PreferencePairs) else lambda rows: take(data, rows)
+    return lambda generator: pick(torch.randint(number, (batch_size,), generator=generator))
+
+
+def log_probs_of(model: Decoder, answers: Rollout) -> Float[Tensor, "B S"]:
+    """`token_log_probs` of a batch under `model`, aligned with its ids.
+
+    >>> from lib.models import TransformerConfig
+    >>> config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=8, num_layers=1,
+    ...                            num_heads=2, d_ff=8, max_positions=8)
+    >>> log_probs_of(Decoder(config), join_answers([[5]], [[7, 1]], pad_id=0)).shape
+    torch.Size([1, 3])
+    """
+    return token_log_probs(model(answers.input_ids, answers.attention_mask), answers.input_ids)
+
+
+def demonstration_loss(model: Decoder, answers: Rollout) -> Float[Tensor, ""]:
+    """Step 1, SFT: `sft_loss` of a batch of demonstrations (slides C33, T26)."""
+    return sft_loss(model(answers.input_ids, answers.attention_mask), answers.input_ids, answers.response_mask)
+
+
+def reward_model_loss(model: RewardModel, pairs: PreferencePairs) -> Float[Tensor, ""]:
+    """Step 2: `bradley_terry_loss` of a batch of pairs (slides T26–T28)."""
+    chosen, rejected = (model(side.input_ids, side.attention_mask) for side in (pairs.chosen, pairs.rejected))
+    return bradley_terry_loss(chosen, rejected)
+
+
+def pair_accuracy(model: RewardModel, pairs: PreferencePairs) -> float:
+    """The share of pairs in which the model rates the chosen answer higher; a tie counts as half."""
+    with torch.no_grad():
+        chosen, rejected = (model(side.input_ids, side.attention_mask) for side in (pairs.chosen, pairs.rejected))
+    return ((chosen > rejected).float() + 0.5 * (chosen == rejected)).mean().item()
+
+
+def preference_loss(reference: Decoder, *, beta: float | int) -> Callable[[Decoder, PreferencePairs], Tensor]:
+    """Steps 2 and 3 in one: a `loss_fn` for `fit` that is `dpo_loss` against a frozen `reference` (slide T16).
+
+    Raises ValueError, when called, as `dpo_loss` does.
+    """
+
+    def loss(policy: Decoder, pairs: PreferencePairs) -> Float[Tensor, ""]:
+        def answers_of(model):
+            return [response_log_prob(log_probs_of(model, side), side.response_mask)
+                    for side in (pairs.chosen, pairs.rejected)]
+
+        with torch.no_grad():
+            reference_log_probs = answers_of(reference)
+        return dpo_loss(*answers_of(policy), *reference_log_probs, beta=beta)
+
+    return loss
