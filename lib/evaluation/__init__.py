@@ -3,5 +3,15 @@
 from lib.evaluation.perplexity import bits_per_byte, perplexity
 from lib.evaluation.receptive_field import receptive_field
 from lib.evaluation.sentiment import sentiment
+from lib.evaluation.wall import WallScore, count_partitions, parse_groups, score_wall
 
-__all__ = ["bits_per_byte", "perplexity", "receptive_field", "sentiment"]
+__all__ = [
+    "WallScore",
+    "bits_per_byte",
+    "count_partitions",
+    "parse_groups",
+    "perplexity",
+    "receptive_field",
+    "score_wall",
+    "sentiment",
+]
