@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.text.reviews import is_review
+
 
 def sentiment(texts: Sequence[str]) -> Float[Tensor, "B"]:
     """VADER's compound score of each text, from −1 (all bad) to 1 (all good); 0 for a text without a word of feeling.
@@ -27,6 +29,19 @@ def sentiment(texts: Sequence[str]) -> Float[Tensor, "B"]:
             raise TypeError(f"texts must be strings, got {type(text).__name__}")
     analyser = _analyser()
     return torch.tensor([analyser.polarity_scores(text)["compound"] for text in texts])
+
+
+def opinion(texts: Sequence[str]) -> Float[Tensor, "B"]:
+    """What the hidden human of lecture 12 thinks of each text: its `sentiment` if it is a review at all, and −1 if not.
+
+    Praise pleases, nonsense annoys: `lib.text.reviews.is_review` says what is a review. Between −1 and 1, in no unit.
+    Raises as `sentiment` does.
+
+    >>> opinion(["the plot was superb.", "the plot was dull.", "superb superb superb"])
+    tensor([ 0.6249, -0.4019, -1.0000])
+    """
+    pleased = sentiment(texts)
+    return pleased.where(torch.tensor([is_review(text) for text in texts]), -1.0)
 
 
 @cache

@@ -4,6 +4,8 @@ Every review is made by rule from the words below, so there are as many as one l
 words please a reader and some do not (`lib.evaluation.sentiment` rates them); the rest say nothing either way.
 """
 
+import re
+
 import torch
 
 from lib.text.tokenizer_training import train_wordpiece
@@ -36,12 +38,12 @@ def review_prompts() -> list[str]:
 def write_reviews(number: int, *, generator: torch.Generator | None = None) -> list[tuple[str, str]]:
     """`number` pairs of prompt and review; each opinion is as often kind as plain or unkind.
 
-    A review has one to three clauses on different sides of its topic and ends with a full stop. No adjective comes twice in
+    A review has one or two clauses on different sides of its topic and ends with a full stop. No adjective comes twice in
     one review.
     Raises ValueError when `number` is less than 1.
 
     >>> write_reviews(1, generator=torch.Generator().manual_seed(0))
-    [('about the book :', 'the hero was wonderful .')]
+    [('about the meal :', 'the fish was quite excellent and the soup was awful .')]
     """
     if not isinstance(number, int) or number < 1:
         raise ValueError(f"number must be an int of at least 1, got {number!r}")
@@ -55,12 +57,30 @@ def write_reviews(number: int, *, generator: torch.Generator | None = None) -> l
     written = []
     for _ in range(number):
         topic = draw(tuple(TOPICS))
-        sides = some(TOPICS[topic], 1 + int(torch.randint(3, (), generator=generator)))
+        sides = some(TOPICS[topic], 1 + int(torch.randint(2, (), generator=generator)))
         adjectives = [draw(words) for words in some((PRAISE, PLAIN, BLAME), 3)]
         clauses = [f"the {side} was {draw(DEGREES)}{word}" for side, word in zip(sides, adjectives)]
         text = clauses[0] + "".join(draw(JOINTS) + clause for clause in clauses[1:])
         written.append((f"about the {topic} :", f"{text} ."))
     return written
+
+
+def is_review(text: str) -> bool:
+    """Whether a text is a review as `write_reviews` could have written it, on whatever topic, spaces and case aside.
+
+    >>> is_review("the acting was quite superb, the plot was dull."), is_review("acting superb superb")
+    (True, False)
+    """
+    return _REVIEW.fullmatch(" ".join(text.lower().split())) is not None
+
+
+def _pattern() -> re.Pattern:
+    sides = "|".join(side for topic in TOPICS.values() for side in topic)
+    clause = f"the ({sides}) was ({'|'.join(DEGREES)})({'|'.join(PRAISE + PLAIN + BLAME)})"
+    return re.compile(rf"{clause}(( and | ?, | but ){clause})* ?\.")
+
+
+_REVIEW = _pattern()
 
 
 def review_tokenizer() -> Tokenizer:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from lib.generation import Rollout
 from lib.models import Decoder, RewardModel
@@ -73,10 +74,10 @@ class PreferencePairs:
             empty = ~getattr(self, side).response_mask.any(dim=1)
             if empty.any():
                 raise ValueError(f"the {side} answer of pair {int(empty.nonzero()[0])} is empty")
-        for row in range(numbers[0]):
-            sides = [answers.input_ids[row][answers.attention_mask[row]] for answers in (self.chosen, self.rejected)]
-            if torch.equal(*sides):
-                raise ValueError(f"the two answers of pair {row} are the same: a preference needs a difference")
+        same = _same(self.chosen, self.rejected)
+        if same.any():
+            row = int(same.nonzero()[0])
+            raise ValueError(f"the two answers of pair {row} are the same: a preference needs a difference")
 
     def __len__(self) -> int:
         return len(self.chosen.input_ids)
@@ -84,6 +85,14 @@ class PreferencePairs:
     def take(self, rows: Tensor) -> "PreferencePairs":
         """The chosen pairs, in that order."""
         return PreferencePairs(take(self.chosen, rows), take(self.rejected, rows))
+
+
+def _same(one: Rollout, other: Rollout) -> Bool[Tensor, "N"]:
+    """Which rows hold the same tokens; both sides of a pair begin at the same column."""
+    width = max(one.input_ids.shape[1], other.input_ids.shape[1])
+    tokens = [pad(side.input_ids.masked_fill(~side.attention_mask, -1), (0, width - side.input_ids.shape[1]), value=-1)
+              for side in (one, other)]
+    return (tokens[0] == tokens[1]).all(dim=1)
 
 
 def batches_of(data, batch_size: int) -> Callable[[torch.Generator], object]:

@@ -1,0 +1,121 @@
+r"""A world in which every answer can be listed, so that each method can be held against the policy it should reach.
+
+Four tokens, answers of at most three, one of the tokens ends them: 40 answers, each with a reward of its own. The reference
+is a tiny decoder; its exact distribution over the 40, the best policy $\pi^* \propto \pi_{ref} e^{r/\beta}$ and the distance of
+any trained policy from it are sums of 40 terms (slides T29–T32).
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lib.generation import Enumerated, Rollout, enumerate_responses, rollout
+from lib.models import Decoder, TransformerConfig, ValueModel
+from lib.objectives import bradley_terry_probability, expected_reward, optimal_policy, regularised_objective
+from lib.training.preferences import PreferencePairs, take
+
+VOCABULARY, LONGEST = 4, 3
+EOS_ID = VOCABULARY - 1
+CONFIG = TransformerConfig(
+    architecture="decoder", vocab_size=VOCABULARY, d_model=16, num_layers=1, num_heads=2, d_ff=32, max_positions=8,
+    init_std=0.25,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TinyWorld:
+    """A reference policy, one prompt, and a reward for each of its answers."""
+
+    reference: Decoder
+    answers: Enumerated  # all there are, with the reference's log-probabilities
+    rewards: Float[Tensor, "N"]  # aligned with `answers`
+
+    @property
+    def prompts(self) -> Int[Tensor, "1 1"]:
+        """The only prompt."""
+        return self.answers.input_ids[:1, :1]
+
+    @property
+    def reference_policy(self) -> Float[Tensor, "N"]:
+        """π_ref over the answers."""
+        return self.answers.log_probs.exp()
+
+    def score(self, answers: Rollout) -> Float[Tensor, "B"]:
+        """The reward of each sampled answer, looked up: a score for `reinforce` and `ppo`."""
+        return self.rewards[self.index_of(answers)]
+
+    def index_of(self, answers: Rollout) -> Int[Tensor, "B"]:
+        """Where each sampled answer stands among all answers."""
+        return _code(answers.input_ids)[:, None].eq(_code(self.answers.input_ids)).int().argmax(dim=1)
+
+    def policy(self, model: Decoder) -> Float[Tensor, "N"]:
+        """The exact distribution of `model` over the answers."""
+        with torch.no_grad():
+            return enumerate_responses(model, self.prompts[0], LONGEST, eos_id=EOS_ID).log_probs.exp()
+
+    def optimum(self, *, beta: float | int) -> Float[Tensor, "N"]:
+        """π*, which no method can beat."""
+        return optimal_policy(self.reference_policy, self.rewards, beta=beta)
+
+    def regret(self, model: Decoder, *, beta: float | int) -> float:
+        r"""How much of the objective `model` still leaves: $J(\pi^*) - J(\pi) = \beta D_{KL}[\pi \Vert \pi^*]$."""
+        best, now = (
+            regularised_objective(policy, self.reference_policy, self.rewards, beta=beta)
+            for policy in (self.optimum(beta=beta), self.policy(model))
+        )
+        return (best - now).item()
+
+    def mean_reward(self, model: Decoder) -> float:
+        """E[r] under `model`, exactly."""
+        return expected_reward(self.policy(model), self.rewards).item()
+
+    def start(self) -> Decoder:
+        """A policy to train: a copy of the reference."""
+        return deepcopy(self.reference)
+
+    def value_model(self, *, seed: int = 0) -> ValueModel:
+        """A fresh value model on a copy of the reference."""
+        return ValueModel(deepcopy(self.reference), generator=torch.Generator().manual_seed(seed))
+
+    def pairs(self, number: int, *, generator: torch.Generator | None = None) -> PreferencePairs:
+        """`number` pairs drawn from the reference and judged with Bradley and Terry's probability (slides T27, T28).
+
+        Raises ValueError when `number` is less than 1.
+        """
+        if number < 1:
+            raise ValueError(f"number must be at least 1, got {number}")
+        answers = self.answers
+        policy = self.reference_policy.expand(number, -1)
+        first = torch.multinomial(policy, 1, generator=generator)[:, 0]
+        rest = policy.scatter(1, first[:, None], 0)  # the other answer of a pair is another one
+        second = torch.multinomial(rest, 1, generator=generator)[:, 0]
+        wins = bradley_terry_probability(self.rewards[first], self.rewards[second])
+        chosen = torch.rand(number, generator=generator) < wins
+        everything = Rollout(answers.input_ids, answers.attention_mask, answers.response_mask)
+        return PreferencePairs(
+            take(everything, first.where(chosen, second)), take(everything, second.where(chosen, first))
+        )
+
+
+def tiny_world(*, seed: int = 0) -> TinyWorld:
+    """A world with a reference and standard normal rewards drawn from `seed`.
+
+    >>> world = tiny_world()
+    >>> len(world.rewards), round(world.reference_policy.sum().item(), 4)
+    (40, 1.0)
+    """
+    generator = torch.Generator().manual_seed(seed)
+    reference = Decoder(CONFIG, generator=generator).eval()
+    with torch.no_grad():
+        answers = enumerate_responses(reference, torch.tensor([0]), LONGEST, eos_id=EOS_ID)
+    return TinyWorld(reference, answers, torch.randn(len(answers.input_ids), generator=generator))
+
+
+def _code(input_ids: Tensor) -> Tensor:
+    """A number for each answer, whether its end is written once or filled up."""
+    answers = input_ids[:, 1:]
+    filled = torch.nn.functional.pad(answers, (0, LONGEST - answers.shape[1]), value=EOS_ID)
+    return (filled * VOCABULARY ** torch.arange(LONGEST)).sum(dim=1)
