@@ -1,16 +1,12 @@
 """A LoRA training step at SmolLM2's shape, ours against peft's; and what int8 weights take up."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
-from statistics import median
 
 import torch
 
-from lib.course.bench_rows import BenchRow, speed_row
-from lib.course.errors import CourseError
+from lib.course.bench_rows import BenchRow, memory_row, peak_of, speed_row, training_step
 
 SHAPE = dict(vocab_size=49_152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
              num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=2048, tie_word_embeddings=True)  # fmt: skip
@@ -25,9 +21,7 @@ def rows(threads: int) -> list[BenchRow]:
     ours, theirs = our_step(), peft_step()
     name = f"SmolLM2's shape, LoRA step r={RANK} on q, v, B {BATCH}, T {LENGTH}"
     time = speed_row(f"{name}: time, ours / peft", ours, theirs, target=1.0, threads=threads, repeats=REPEATS)
-    peaks = {side: median(_peak(side, threads) for _ in range(3)) for side in ("ours", "peft")}
-    ratio = peaks["ours"] / peaks["peft"]
-    memory = BenchRow(f"{name}: peak memory", peaks["ours"], peaks["peft"], ratio, 1.0, "MB", threads)
+    memory = memory_row(name, "lib.course.bench_adapters", "ours", "peft", target=1.0, threads=threads)
     return [time, memory, _int8_bytes(threads)]
 
 
@@ -40,7 +34,7 @@ def our_step() -> Callable[[], None]:
     model = Decoder(config_from_transformers(_config()), generator=torch.Generator().manual_seed(0))
     inject_lora(model, LoraSettings(rank=RANK, alpha=ALPHA, targets=("q", "v")))
     ids = _ids()
-    return _step(model, lambda: autoregressive_loss(model(ids), ids))
+    return training_step(model, lambda: autoregressive_loss(model(ids), ids))
 
 
 def peft_step() -> Callable[[], None]:
@@ -52,7 +46,7 @@ def peft_step() -> Callable[[], None]:
     settings = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["q_proj", "v_proj"])
     model = get_peft_model(LlamaForCausalLM(_config()), settings)
     ids = _ids()
-    return _step(model, lambda: model(input_ids=ids, labels=ids).loss)
+    return training_step(model, lambda: model(input_ids=ids, labels=ids).loss)
 
 
 def _config():
@@ -63,29 +57,6 @@ def _config():
 
 def _ids() -> torch.Tensor:
     return torch.randint(SHAPE["vocab_size"], (BATCH, LENGTH), generator=torch.Generator().manual_seed(0))
-
-
-def _step(model: torch.nn.Module, loss_of: Callable[[], torch.Tensor]) -> Callable[[], None]:
-    model.train()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-
-    def step() -> None:
-        loss_of().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
-
-
-def _peak(side: str, threads: int) -> float:
-    """MB above what was resident when the model stood ready: two steps in a process of their own."""
-    run = subprocess.run(
-        [sys.executable, "-m", "lib.course.bench_adapters", side, str(threads)],
-        env=os.environ | {"OMP_NUM_THREADS": str(threads)}, capture_output=True, text=True,
-    )  # fmt: skip
-    if run.returncode:
-        raise CourseError(f"the LoRA step of {side} failed:\n{run.stderr.strip()}")
-    return json.loads(run.stdout.splitlines()[-1])
 
 
 def _int8_bytes(threads: int) -> BenchRow:
@@ -100,13 +71,10 @@ def _int8_bytes(threads: int) -> BenchRow:
 
 
 def _worker(side: str, threads: int) -> None:
-    from lib.course.bench_kernels import resident
-
+    """In the process of one side: the peak of two steps, as a line of JSON."""
     torch.set_num_threads(threads)
     step = {"ours": our_step, "peft": peft_step}[side]()
-    before = resident("VmRSS")
-    step(), step()
-    print(json.dumps(resident("VmHWM") - before))
+    print(json.dumps(peak_of(lambda: (step(), step()))))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,17 @@
 """Our kernels against their plain peers: time and peak memory, for `course bench`.
 
-Every run is a process of its own, because a peak of memory is a property of a process and never goes down.
-The peak is Linux's count of resident memory less what was resident when the inputs stood ready, so it holds
-buffers, saved tensors and gradients alike. Runs of ours and theirs alternate; a row is the median of each.
+Every run is a process of its own (`bench_rows` says why), whose peak holds buffers, saved tensors and gradients alike.
+Runs of ours and theirs alternate; a row is the median of each.
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 import torch
 
-from lib.course.bench_rows import BenchRow
-from lib.course.errors import CourseError
+from lib.course.bench_rows import BenchRow, in_a_process, peak_of
 from lib.kernels import attention_reference, attention_tiled, chunked_cross_entropy, cross_entropy
 
 T, HEADS, HEAD_WIDTH = 8192, 8, 64  # tokens, heads, width of one: a batch of one
@@ -54,7 +49,7 @@ def _compare(label, ours, theirs, threads, *, memory_target, time_target) -> lis
     runs = {ours: [], theirs: []}
     for _ in range(REPEATS):
         for variant in runs:
-            runs[variant].append(_in_a_process(variant, threads))
+            runs[variant].append(in_a_process("lib.course.bench_kernels", variant, threads))
     result = []
     for column, unit, target in (("seconds", "s", time_target), ("megabytes", "MB", memory_target)):
         a, b = (median(run[column] for run in runs[variant]) for variant in (ours, theirs))
@@ -63,27 +58,14 @@ def _compare(label, ours, theirs, threads, *, memory_target, time_target) -> lis
     return result
 
 
-def _in_a_process(variant: str, threads: int) -> dict[str, float]:
-    run = subprocess.run(
-        [sys.executable, "-m", "lib.course.bench_kernels", variant, str(threads)],
-        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        capture_output=True,
-        text=True,
-    )
-    if run.returncode:
-        said = run.stderr.strip()[-500:]
-        raise CourseError(f"the benchmark of {variant!r} failed (exit {run.returncode}): {said}")
-    return json.loads(run.stdout)
-
-
 def _measure(variant: str, threads: int) -> dict[str, float]:
     """Run one variant once, in this process, after a small one that loads what all variants share."""
     torch.set_num_threads(threads)
     _job(variant, small=True)()
     job = _job(variant, small=False)
-    before, start = resident("VmRSS"), time.perf_counter()
-    job()
-    return {"seconds": time.perf_counter() - start, "megabytes": resident("VmHWM") - before}
+    start = time.perf_counter()
+    peak = peak_of(job)
+    return {"seconds": time.perf_counter() - start, "megabytes": peak}
 
 
 def _job(variant: str, small: bool):
@@ -108,19 +90,6 @@ def _job(variant: str, small: bool):
             out.sum().backward()
 
     return attend
-
-
-def resident(which: str) -> float:
-    """Resident memory of this process in MB: now ("VmRSS") or at its highest ("VmHWM").
-
-    Not ru_maxrss: a process started by a larger one inherits its peak, which would hide a small one.
-    """
-    try:
-        status = Path("/proc/self/status").read_text()
-    except FileNotFoundError as error:
-        raise CourseError("the memory benchmark reads /proc/self/status, which only Linux has") from error
-    line = next(line for line in status.splitlines() if line.startswith(which + ":"))
-    return int(line.split()[1]) * 1024 / 1e6  # the file counts in KiB
 
 
 if __name__ == "__main__":

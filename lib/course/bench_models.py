@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from lib.course.bench_rows import BenchRow, speed_row
+from lib.course.bench_rows import BenchRow, speed_row, training_step
 from lib.generation import generate
 from lib.models import load_transformers
 from lib.objectives import autoregressive_loss
@@ -51,21 +51,9 @@ def _generation(ours: nn.Module, theirs: nn.Module, threads: int) -> BenchRow:
 def _training(ours: nn.Module, theirs: nn.Module, threads: int) -> BenchRow:
     """Forward, loss, backward and an AdamW step, with the same optimiser on either side."""
     ids = torch.randint(ours.config.vocab_size, (BATCH, LENGTH))
-    step = _step(ours, lambda: autoregressive_loss(ours(ids), ids))
-    their_step = _step(theirs, lambda: theirs(ids, labels=ids).loss)
+    step = training_step(ours, lambda: autoregressive_loss(ours(ids), ids))
+    their_step = training_step(theirs, lambda: theirs(ids, labels=ids).loss)
     return _row(f"training step, B {BATCH}, T {LENGTH}", step, their_step, 1.0, threads)
-
-
-def _step(model: nn.Module, loss_of: Callable[[], torch.Tensor]) -> Callable[[], None]:
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-
-    def step() -> None:
-        loss_of().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
 
 
 def _row(name: str, ours: Callable, theirs: Callable, target: float, threads: int) -> BenchRow:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.course import bench_adapters
+from lib.course import bench_adapters, bench_rows
 
 
 @pytest.fixture
@@ -13,13 +13,13 @@ def tiny(monkeypatch):
     monkeypatch.setattr(bench_adapters, "SHAPE", shape)
     monkeypatch.setattr(bench_adapters, "REPEATS", 1)
     trained = []
-    step = bench_adapters._step
+    step = bench_adapters.training_step
 
     def kept(model, loss_of):
         trained.append(model)
         return step(model, loss_of)
 
-    monkeypatch.setattr(bench_adapters, "_step", kept)
+    monkeypatch.setattr(bench_adapters, "training_step", kept)
     return trained
 
 
@@ -39,7 +39,7 @@ def test_a_step_changes_the_factors_and_nothing_else(tiny):
 
 
 def test_the_rows_and_their_targets(tiny, monkeypatch):
-    monkeypatch.setattr(bench_adapters, "_peak", lambda side, threads: {"ours": 90.0, "peft": 100.0}[side])
+    monkeypatch.setattr(bench_rows, "in_a_process", lambda module, side, threads: {"ours": 90.0, "peft": 100.0}[side])
     time, memory, int8 = bench_adapters.rows(1)
     assert time.higher_is_better and time.target == 1.0 and time.ratio == pytest.approx(time.theirs / time.ours)
     assert memory.ratio == 0.9 and memory.met and not memory.higher_is_better
