@@ -107,7 +107,7 @@ def clip_loss(
 def _steps(generator):
     new, old, advantages = torch.randn(3, 3, 5, generator=generator)
     mask = torch.tensor([[0, 1, 1, 1, 0], [0, 0, 1, 1, 1], [0, 0, 0, 1, 0]]).bool()
-    gone, good = torch.tensor([[0.0, 0.5, -0.5]]), torch.tensor([[0.0, 1.0, 1.0]])
+    gone, good = torch.tensor([[0.0, 0.5, -0.5]]), torch.tensor([[0.0, 2.0, 0.7]])
     seen = torch.tensor([[False, True, True]])
     return [
         case("three answers of different lengths", new / 2 - 2, old / 2 - 2, 1 + advantages, mask, 0.2),
