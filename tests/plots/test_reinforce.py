@@ -1,0 +1,56 @@
+import matplotlib.pyplot as plt
+import pytest
+
+from lib.plots import reinforce as plots
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def heights(ax):
+    return [round(bar.get_height(), 3) for bar in ax.patches]
+
+
+def test_policies_stand_side_by_side_in_each_panel():
+    fig = plots.policies(["a", "b"], {"up": [[0.5, 0.5], [0.7, 0.3]], "down": [[0.5, 0.5], [0.2, 0.8]]})
+    up, down = fig.axes
+    assert heights(up) == [0.5, 0.5, 0.7, 0.3] and heights(down)[2:] == [0.2, 0.8]
+    assert [bar.get_x() for bar in up.patches[:2]] < [bar.get_x() for bar in up.patches[2:]]
+    with pytest.raises(ValueError):
+        plots.policies(["a"], {"up": [[1.0]]})
+
+
+def test_gradients_name_their_rows():
+    ax = plots.gradients(["a", "b"], {"exact": [0.2, -0.2], "shrunk": [0.1, -0.1]}).axes[0]
+    assert heights(ax) == [0.2, -0.2, 0.1, -0.1]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["exact", "shrunk"]
+
+
+def test_error_by_samples_has_the_line_of_the_root():
+    ax = plots.error_by_samples([1, 100], [2.1, 0.19], 2.0).axes[0]
+    assert ax.lines[0].get_ydata().tolist() == [2.1, 0.19] and ax.lines[1].get_ydata() == pytest.approx([2, 0.2])
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_variance_by_baseline_marks_points_on_the_curve():
+    ax = plots.variance_by_baseline([0.0, 1.0, 2.0], [4.0, 1.0, 2.0], {"best": 1.0, "none": 0.0}).axes[0]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines[1:]] == [(1, 1), (0, 4)]
+
+
+def test_many_runs_draws_each_and_the_best():
+    left, right = plots.many_runs({"a": [[1.0, 2.0], [1.0, 3.0]], "b": [[0.0, 1.0]]}, best=4.0).axes
+    assert [line.get_ydata()[-1] for line in left.lines] == [2, 3, 4] and len(right.lines) == 2
+
+
+def test_learning_names_the_best():
+    ax = plots.learning({"a": [1.0, 2.0]}, 4.0, "marks").axes[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "best: 4"]
+
+
+def test_credit_writes_the_numbers():
+    ax = plots.credit(["not", "bad"], {"earned": [0.0, 1.0], "to go": [1.0, 1.0]}).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["0", "1", "1", "1"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1. not", "2. bad"]
