@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from lib.plots.figure import COLOURS, curve, figure, heatmap
 
+HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")  # so that neighbours can be told apart in grey
+
 
 def policies(
     names: Sequence[str], panels: Mapping[str, Sequence[Sequence[float]]], *, labels: Sequence[str] = ("before", "after")
@@ -67,17 +69,6 @@ def many_runs(panels: Mapping[str, Sequence[Sequence[float]]], best: float) -> F
     return fig
 
 
-def learning(curves: Mapping[str, Sequence[float]], best: float, ylabel: str) -> Figure:
-    """Expected reward after every step, one curve a method, with the best that can be earned."""
-    fig, (ax,) = figure(7.0, 3.2)
-    for number, (name, values) in enumerate(curves.items()):
-        curve(ax, list(range(1, len(values) + 1)), list(values), number, name)
-    ax.axhline(best, color="black", linestyle=":", label=f"best: {best:g}")
-    ax.set(xlabel="step", ylabel=ylabel)
-    ax.legend(loc="lower right")
-    return fig
-
-
 def credit(words: Sequence[str], rows: Mapping[str, Sequence[float]]) -> Figure:
     """What each word of an answer is paid, and weighed with by each estimator, as a table in shades."""
     fig, (ax,) = figure(6.4, 0.5 * len(rows) + 0.9)
@@ -91,6 +82,7 @@ def _bars(ax, names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> None
     width = 0.8 / len(rows)
     for number, (label, values) in enumerate(rows.items()):
         places = np.arange(len(names)) + (number - (len(rows) - 1) / 2) * width
-        ax.bar(places, list(values), width, label=label, color=COLOURS[number], edgecolor="black", linewidth=0.5)
+        look = {"color": COLOURS[number], "hatch": HATCHES[number], "edgecolor": "black", "linewidth": 0.5}
+        ax.bar(places, list(values), width, label=label, **look)
     ax.set_xticks(range(len(names)), names)
     ax.grid(axis="x", visible=False)

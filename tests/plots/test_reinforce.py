@@ -45,11 +45,6 @@ def test_many_runs_draws_each_and_the_best():
     assert [line.get_ydata()[-1] for line in left.lines] == [2, 3, 4] and len(right.lines) == 2
 
 
-def test_learning_names_the_best():
-    ax = plots.learning({"a": [1.0, 2.0]}, 4.0, "marks").axes[0]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "best: 4"]
-
-
 def test_credit_writes_the_numbers():
     ax = plots.credit(["not", "bad"], {"earned": [0.0, 1.0], "to go": [1.0, 1.0]}).axes[0]
     assert [text.get_text() for text in ax.texts] == ["0", "1", "1", "1"]
