@@ -48,7 +48,7 @@ def kl_estimate(
     r"""Estimates of $D_{KL}[\pi \Vert \pi_{ref}]$ from samples of π, one a sample (Schulman 2020).
 
     With $\ell = \log \pi - \log \pi_{ref}$: k1 = ℓ (unbiased, of any sign), k2 = ℓ²/2 (never negative, biased) and
-    k3 = e^−ℓ − 1 + ℓ (unbiased, never negative). In k3, −ℓ above 20 counts as 20 in the exponential.
+    k3 = e^−ℓ − 1 + ℓ (unbiased, never negative). In k3, ℓ below −20 counts as −20, without a gradient.
     Raises ValueError for another estimator or when the shapes differ.
 
     >>> pi, reference = torch.tensor([0.5]).log(), torch.tensor([0.25]).log()
@@ -62,7 +62,8 @@ def kl_estimate(
     if estimator == "k2":
         return gap.square() / 2
     if estimator == "k3":
-        return (-gap).clamp(max=LARGEST_LOG_RATIO).expm1() + gap
+        near = gap.clamp(min=-LARGEST_LOG_RATIO)  # in both terms: the exponential alone would turn the gradient round
+        return (-near).expm1() + near
     raise ValueError(f"estimator must be 'k1', 'k2' or 'k3', got {estimator!r}")
 
 
