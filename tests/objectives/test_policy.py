@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_what_does_not_count_may_be_anything(reduction):
 
 def test_bad_reductions(unchecked):
     values, mask = torch.zeros(2, 3), torch.tensor([[1, 0, 0], [0, 0, 0]])
-    with pytest.raises(ValueError, match="reduction must be 'token_mean', 'sequence_mean' or 'sequence_sum', got 'sum'"):
+    with pytest.raises(ValueError, match="reduction must be .*'sequence_mean' or 'sequence_sum', got 'sum'"):
         masked_reduce(values, torch.ones(2, 3).bool(), "sum")
     for how in REDUCTIONS:
         with pytest.raises(ValueError, match="mask counts no token of row 1: an answer has at least one token"):
@@ -81,12 +82,12 @@ def test_bad_reductions(unchecked):
 
 
 def losses(reduction):
-    """Each loss as a function of (what is trained, what it is held against, advantages or returns, mask)."""
+    """Each loss as a function of what is trained, what it is held against, advantages or returns, and the mask."""
     return {
         "reinforce": lambda new, old, gain, mask: reinforce_loss(new, gain, mask, reduction=reduction),
-        "ppo": lambda new, old, gain, mask: ppo_clip_loss(new, old, gain, mask, reduction=reduction),
-        "value": lambda new, old, gain, mask: value_loss(new, old, gain, mask, reduction=reduction),
-        "clipped value": lambda new, old, gain, mask: value_loss(new, old, gain, mask, epsilon=0.4, reduction=reduction),
+        "ppo": partial(ppo_clip_loss, reduction=reduction),
+        "value": partial(value_loss, reduction=reduction),
+        "clipped value": partial(value_loss, epsilon=0.4, reduction=reduction),
     }
 
 
@@ -138,7 +139,7 @@ def test_bad_masks(name, unchecked):
         loss(x, x, x, torch.tensor([[0, 0, 0], [0, 1, 1]]))
     with pytest.raises(ValueError, match=r"response_mask must have the shape \(2, 3\) of what it counts, got \(2, 4\)"):
         loss(x, x, x, torch.ones(2, 4).bool())
-    with pytest.raises(ValueError, match="reduction must be 'token_mean', 'sequence_mean' or 'sequence_sum', got 'mean'"):
+    with pytest.raises(ValueError, match="reduction must be .*'sequence_mean' or 'sequence_sum', got 'mean'"):
         losses("mean")[name](x, x, x, torch.ones(2, 3).bool())
 
 

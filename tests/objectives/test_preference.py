@@ -181,7 +181,8 @@ def margins(beta, reference=True):
 def test_dpo_by_loops(beta, smoothing, reference):
     each = [(1 - smoothing) * log_sigmoid(m) + smoothing * log_sigmoid(-m) for m in margins(beta, reference)]
     chosen, rejected, *references = four()
-    found = dpo_loss(chosen, rejected, *(references if reference else (None, None)), beta=beta, label_smoothing=smoothing)
+    references = references if reference else (None, None)
+    found = dpo_loss(chosen, rejected, *references, beta=beta, label_smoothing=smoothing)
     assert found.item() == pytest.approx(-sum(each) / 3, rel=1e-12)
 
 
@@ -189,7 +190,8 @@ def test_dpo_by_loops(beta, smoothing, reference):
 def test_ipo_by_loops(reference):
     expected = sum((m - 1 / (2 * 0.4)) ** 2 for m in margins(1, reference)) / 3
     chosen, rejected, *references = four()
-    found = dpo_loss(chosen, rejected, *(references if reference else (None, None)), beta=0.4, kind="ipo")
+    references = references if reference else (None, None)
+    found = dpo_loss(chosen, rejected, *references, beta=0.4, kind="ipo")
     assert found.item() == pytest.approx(expected, rel=1e-12)
 
 

@@ -93,7 +93,7 @@ def test_bad_masks(function, unchecked):
 
 def test_bad_input(unchecked):
     logits, ids, answer = torch.zeros(1, 3, 4), torch.tensor([[0, 1, 2]]), torch.tensor([[0, 1, 1]])
-    with pytest.raises(ValueError, match="reduction must be 'token_mean', 'sequence_mean' or 'sequence_sum', got 'mean'"):
+    with pytest.raises(ValueError, match="reduction must be .*'sequence_mean' or 'sequence_sum', got 'mean'"):
         sft_loss(logits, ids, answer, reduction="mean")
     with pytest.raises(ValueError, match="input_ids must lie from 0 to 3, got 0 to 9"):
         sft_loss(logits, torch.tensor([[0, 9, 2]]), answer)
