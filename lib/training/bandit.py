@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lib.kernels import softmax
 from lib.objectives import expected_reward
+from lib.objectives.reduction import same_shape
 
 Advantages = Callable[[Float[Tensor, "P N"]], Float[Tensor, "P N"]]
 """Rewards of N answers to each of P prompts in, what each answer is weighed with out: `rloo`, `grpo_advantages`, …"""
@@ -41,10 +42,12 @@ def estimate_gradients(
     r"""$\frac1N \sum_i A_i \nabla \log \pi(y_i)$ for each row of N sampled answers (slide T31), one estimate a row.
 
     `answers` are (P, N) indices into `rewards`; the gradient is with respect to the logits.
+    Raises ValueError when there is not one reward for each answer of the policy.
 
     >>> estimate_gradients(torch.zeros(2), torch.tensor([[0, 0]]), torch.tensor([1.0, -1.0]))
     tensor([[ 0.5000, -0.5000]])
     """
+    same_shape(logits=logits, rewards=rewards)
     scores = torch.eye(len(logits), dtype=logits.dtype)[answers] - softmax(logits)  # (P, N, K)
     return (advantages(rewards[answers])[..., None] * scores).mean(dim=1)
 
@@ -89,11 +92,15 @@ def play(
 
     $z \leftarrow z + \alpha \frac1N \sum_i A_i \nabla \log \pi(y_i)$ with N fresh `samples` a step; what it earns is
     `expected_reward` of each row. In float64, so that a shift of all rewards that ought to change nothing does not.
+    Raises ValueError for less than one step or sample, and a `start` of another length.
 
     >>> policies = play(torch.tensor([1.0, 0.0]), steps=200, samples=4, learning_rate=0.5)
     >>> policies.shape, policies[-1, 0].item() > 0.9
     (torch.Size([200, 2]), True)
     """
+    for name, value in (("steps", steps), ("samples", samples)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
     generator = torch.Generator().manual_seed(seed)
     rewards = rewards.double()
     logits = torch.zeros_like(rewards) if start is None else start.double().clone()
@@ -119,10 +126,13 @@ def learning_curves(
     """The exact expected reward after every step of `play`, one run a row and one run a seed.
 
     With `paid` the policy learns from these rewards and is still judged by `rewards`.
+    Raises ValueError as `play` does, and when there is no seed.
 
     >>> learning_curves(torch.tensor([1.0, 0.0]), seeds=range(3), steps=2).shape
     torch.Size([3, 2])
     """
+    if not seeds:
+        raise ValueError(f"seeds must have at least one seed, got {seeds}")
     lessons = rewards if paid is None else paid
     runs = [
         play(lessons, advantages, steps=steps, samples=samples, learning_rate=learning_rate, seed=seed, start=start)

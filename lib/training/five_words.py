@@ -14,6 +14,7 @@ from torch import Tensor
 from lib.generation import Enumerated, Rollout, enumerate_responses, rollout
 from lib.models import Decoder, TransformerConfig
 from lib.objectives import reinforce_loss, rewards_to_go, rloo, token_log_probs
+from lib.objectives.reduction import counted
 from lib.progress import progress
 
 WORDS = (".", "good", "bad", "very", "not")
@@ -51,16 +52,19 @@ def word_rewards(
 ) -> Float[Tensor, "B S"]:
     """What each word earns when it is written, and `bonus` on top for the last one; 0 outside the answers.
 
+    Raises ValueError when the shapes differ or an answer has no word.
+
     >>> sentence = torch.tensor([[END, NOT, BAD, VERY, GOOD]])
     >>> word_rewards(sentence, sentence.cumsum(dim=1) > 0).tolist()
     [[0.0, 0.0, 1.0, 0.0, 2.0]]
     """
+    written = counted(response_mask, input_ids, "response_mask")
     meaning = torch.tensor([MEANING.get(i, 0.0) for i in range(len(WORDS))], dtype=torch.float64)
     turn = torch.tensor([TURN.get(i, 1.0) for i in range(len(WORDS))], dtype=torch.float64)
     before = torch.cat((torch.ones_like(turn[input_ids[:, :1]]), turn[input_ids[:, :-1]]), dim=1)
     earned = meaning[input_ids] * before
-    last = response_mask & (response_mask.flip(1).cumsum(dim=1).flip(1) == 1)
-    return (earned + bonus * last) * response_mask
+    last = written & (written.flip(1).cumsum(dim=1).flip(1) == 1)
+    return (earned + bonus * last) * written
 
 
 def all_answers(policy: Decoder) -> Enumerated:
@@ -116,8 +120,10 @@ def train(
 ) -> list[float]:
     """REINFORCE with Adam on fresh answers, `samples` a step; returns the exact expected reward after each (no bonus).
 
-    Raises ValueError as `rloo` does when `how` leaves one out of fewer than two samples.
+    Raises ValueError for less than one step or sample, and when `how` leaves one out of fewer than two.
     """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr=learning_rate)
     prompt, curve = torch.tensor([PROMPT]), []

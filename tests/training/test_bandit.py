@@ -111,3 +111,16 @@ def test_moments_refuse_what_cannot_be_counted(samples, unchecked):
 def test_one_estimate_does_not_scatter(unchecked):
     with pytest.raises(ValueError, match="at least 2"):
         z_scores(torch.zeros(1, 3), torch.zeros(3))
+
+
+def test_bad_input_is_named(unchecked):
+    settings = {"steps": 1, "samples": 1, "learning_rate": 0.1}
+    with pytest.raises(ValueError, match=r"rewards must have the shape of logits, \(4,\), got \(3,\)"):
+        estimate_gradients(LOGITS, torch.tensor([[0]]), MARKS[:3])
+    for name in ("steps", "samples"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+            play(MARKS, **(settings | {name: 0}))
+    with pytest.raises(ValueError, match="rewards must have the shape"):
+        play(MARKS, start=LOGITS[:2], **settings)
+    with pytest.raises(ValueError, match="seeds must have at least one"):
+        learning_curves(MARKS, seeds=range(0))

@@ -109,5 +109,9 @@ def test_training_repeats_and_needs_others_to_leave_one_out(unchecked):
     assert runs[0] == runs[1]
     with pytest.raises(ValueError, match="at least 2 answers"):
         train(small_policy(), Estimator(leave_one_out=True), steps=1, samples=1, show_progress=False)
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        train(small_policy(), Estimator(), steps=0, samples=4, show_progress=False)
+    with pytest.raises(ValueError, match="response_mask counts no token of row 0"):
+        word_rewards(torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match="how must not leave one out"):
         gradient_table(small_policy(), Estimator(leave_one_out=True))
