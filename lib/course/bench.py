@@ -17,7 +17,8 @@ from lib.course.errors import CourseError, UsageError
 from lib.names import nearest
 
 SUITES = {
-    name: f"lib.course.bench_{name}" for name in ("text", "kernels", "models", "adapters", "accounting")
+    name: f"lib.course.bench_{name}"
+    for name in ("text", "kernels", "models", "adapters", "alignment", "accounting")
 }
 """The modules whose `rows(threads)` measure; each runs in a process of its own."""
 
