@@ -247,7 +247,7 @@ def test_bad_rewards(unchecked):
         kl_penalised_reward(two, torch.zeros(1), two, beta=0.1)
     with pytest.raises(ValueError, match=r"reference_log_prob must have the shape of reward, \(2,\), got \(1,\)"):
         kl_penalised_reward(two, two, torch.zeros(1), beta=0.1)
-    with pytest.raises(ValueError, match=r"reference_log_probs must have the shape of log_probs, \(2, 5\), got \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"reference_log_probs must have the shape of log_probs, \(2, 5\), got"):
         token_rewards(two, x, x[:, 1:], MASK, beta=0.1)
     with pytest.raises(ValueError, match=r"reward must have the shape of the rows of log_probs, \(2,\), got \(3,\)"):
         token_rewards(torch.zeros(3), x, x, MASK, beta=0.1)
