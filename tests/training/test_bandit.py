@@ -82,16 +82,13 @@ def test_leave_one_out_always_arrives_and_raw_marks_do_not(block):
 @pytest.mark.parametrize("block", range(5))
 def test_a_hundred_points_for_everybody_make_it_believe_the_first_answer(block):
     seeds = range(20 * block, 20 * block + 20)
-    settings = {"seeds": seeds, "steps": 20, "start": LOGITS}
-    fooled = learning_curves(MARKS, paid=MARKS + 100, **settings)[:, -1]
-    certain = sum(
-        (play(MARKS + 100, steps=20, samples=4, learning_rate=0.1, seed=s, start=LOGITS)[-1] > 0.99).any().item()
-        for s in seeds
-    )
-    assert certain >= 18 and (fooled > 6.5).sum() < 10
-    torch.testing.assert_close(
-        learning_curves(MARKS, rloo, paid=MARKS + 100, **settings), learning_curves(MARKS, rloo, **settings)
-    )
+    settings = {"seeds": seeds, "start": LOGITS}
+    fooled = learning_curves(MARKS, paid=MARKS + 100, **settings)
+    assert (fooled[:, -1] > 6.5).sum() < 10
+    near_a_mark = (fooled[:, 19, None] - MARKS).abs().amin(dim=1) < 0.1
+    assert near_a_mark.sum() >= 14, "certain of one answer after twenty steps"
+    shifted = learning_curves(MARKS, rloo, paid=MARKS + 100, **settings)
+    torch.testing.assert_close(shifted, learning_curves(MARKS, rloo, **settings))
 
 
 def test_play_repeats_and_starts_where_it_is_told():

@@ -49,6 +49,12 @@ def test_what_words_earn(words, earned):
     assert word_rewards(ids, mask, bonus=5.0).sum() == sum(earned) + 5
 
 
+def test_nothing_is_earned_outside_the_answer():
+    ids = torch.tensor([[BAD, GOOD, END, GOOD]])
+    mask = torch.tensor([[False, True, True, False]])
+    assert word_rewards(ids, mask).tolist() == [[0, 1, 0, 0]]
+
+
 def test_every_answer_is_there_once_and_the_best_earns_four():
     world = all_answers(small_policy())
     said = [spell(*row) for row in zip(world.input_ids, world.response_mask)]
@@ -91,13 +97,13 @@ def test_rewards_to_go_scatter_less_and_a_bonus_more(tables):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_sampled_estimates_lie_around_the_exact_gradient(seed):
+def test_sampled_estimates_lie_around_the_exact_gradient(seed, unchecked):  # many small calls
     z = sampled_z_scores(small_policy(), Estimator(to_go=seed % 2 == 1), samples=4000, seed=seed)
     assert z.abs().max() < 5 and (z.abs() < 2).double().mean() > 0.85
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_learns_and_faster_with_a_baseline(seed):
+def test_it_learns_and_faster_with_a_baseline(seed, unchecked):
     curves = with_and_without_baseline(seed, show_progress=False)
     mean = {name: sum(curve) / len(curve) for name, curve in curves.items()}
     assert min(curve[-1] for curve in curves.values()) > 3.8
