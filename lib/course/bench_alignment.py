@@ -26,10 +26,10 @@ from lib.training.preferences import PreferencePairs, join_answers, log_probs_of
 SHAPE = dict(vocab_size=8192, hidden_size=256, intermediate_size=1024, num_hidden_layers=8, num_attention_heads=8,
              num_key_value_heads=8, max_position_embeddings=256, tie_word_embeddings=True)  # fmt: skip
 PROMPT = 16  # tokens
-SETTINGS = PolicySettings(iterations=1, prompts=16, samples=1, max_new_tokens=48)
+SETTINGS = PolicySettings(iterations=1, prompts=8, samples=1, max_new_tokens=48)
 PAIRS, SHORTEST, LONGEST = 8, 32, 112  # of a DPO step; tokens of an answer
 BETA = 0.1
-REPEATS = 7
+REPEATS = 5
 LOG_PROBS = dict(B=8, T=128, V=49_152, D=576)  # SmolLM2's vocabulary and width
 TOLERANCE = 1e-4  # nats, and units of the score: how far the numbers of the two sides may lie apart
 

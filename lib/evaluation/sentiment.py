@@ -32,12 +32,13 @@ def sentiment(texts: Sequence[str]) -> Float[Tensor, "B"]:
 
 
 def opinion(texts: Sequence[str]) -> Float[Tensor, "B"]:
-    """What the hidden human of lecture 12 thinks of each text: its `sentiment` if it is a review at all, and −1 if not.
+    """What the hidden human of lecture 12 thinks of prompts with their answers: the `sentiment` of a review, −1 of others.
 
-    Praise pleases, nonsense annoys: `lib.text.reviews.is_review` says what is a review. Between −1 and 1, in no unit.
+    Praise pleases; nonsense, and a review of something else, annoys: `lib.text.reviews.is_review` tells. Between −1 and 1,
+    in no unit.
     Raises as `sentiment` does.
 
-    >>> opinion(["the plot was superb.", "the plot was dull.", "superb superb superb"])
+    >>> opinion([f"about the film : {said}" for said in ("the plot was superb.", "the plot was dull.", "superb superb")])
     tensor([ 0.6249, -0.4019, -1.0000])
     """
     pleased = sentiment(texts)

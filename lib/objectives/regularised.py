@@ -4,6 +4,7 @@ Here a policy is a vector of K probabilities, one for each answer there is (slid
 estimate or approach, these functions say.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,7 +19,6 @@ def expected_reward(policy: Float[Tensor, "*B K"], rewards: Float[Tensor, "*B K"
 
     Raises ValueError when the shapes differ or `policy` is no distribution.
 
-    >>> import torch
     >>> expected_reward(torch.tensor([0.75, 0.25]), torch.tensor([1.0, -1.0])).item()
     0.5
     """
@@ -32,7 +32,6 @@ def exact_policy_gradient(logits: Float[Tensor, "K"], rewards: Float[Tensor, "K"
 
     Raises ValueError when the shapes differ.
 
-    >>> import torch
     >>> exact_policy_gradient(torch.zeros(2), torch.tensor([1.0, -1.0]))
     tensor([ 0.5000, -0.5000])
     """
@@ -53,7 +52,6 @@ def regularised_objective(
     −∞ where the policy writes what the reference cannot.
     Raises ValueError when shapes differ, one of the two is no distribution, or `beta` is not above 0.
 
-    >>> import torch
     >>> even = torch.tensor([0.5, 0.5])
     >>> regularised_objective(even, even, torch.tensor([1.0, 0.0]), beta=0.1).item()
     0.5
@@ -75,7 +73,6 @@ def optimal_policy(
     Raises ValueError when shapes differ, `reference` is no distribution, `rewards` are not finite, or `beta` is not above
     0.
 
-    >>> import torch
     >>> reference, rewards = torch.tensor([0.2, 0.5, 0.3]), torch.tensor([1.0, 0.0, -1.0])
     >>> optimal_policy(reference, rewards, beta=0.5)
     tensor([0.7322, 0.2477, 0.0201])
@@ -85,7 +82,8 @@ def optimal_policy(
     positive_beta(beta)
     if not rewards.isfinite().all():
         raise ValueError("rewards must be finite")
-    return softmax(reference.log() + rewards / beta)
+    best = rewards.masked_fill(reference == 0, -torch.inf).amax(dim=-1, keepdim=True)
+    return softmax(reference.log() + (rewards - best) / beta)  # small numbers: r/β of 1e4 would swallow log π_ref
 
 
 def _check_distribution(name: str, probabilities: Tensor) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.plots.figure import COLOURS, LINES, curve, figure
+from lib.plots.figure import COLOURS, curve, figure
 
 HATCHES = ("", "//", "..", "xx")
 
@@ -62,23 +62,7 @@ def two_rewards(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> 
         ax.set(title=title, xlabel="batch of answers")
     axes[0].set_ylabel("mean reward (in no unit)")
     axes[1].set_ylabel("mean opinion, −1 to 1")
-    axes[1].legend(loc="lower left")
-    return fig
-
-
-def overoptimised(distance: Mapping[str, float], paid: Mapping[str, float], meant: Mapping[str, float]) -> Figure:
-    """Both rewards of finished runs against their distance from the reference, each run named."""
-    fig, (ax,) = figure(7.2, 3.2)
-    order = sorted(distance, key=distance.get)
-    x = [distance[name] for name in order]
-    curve(ax, x, [paid[name] for name in order], 0, "paid, as a share of the highest", marker=True)
-    curve(ax, x, [meant[name] for name in order], 3, "meant: the human's opinion", marker=True)
-    for name in order:
-        ax.annotate(name, (distance[name], ax.get_ylim()[0]), xytext=(0, 4), textcoords="offset points",
-                    ha="center", fontsize=9)  # fmt: skip
-    ax.set(xscale="symlog", xlabel="KL from the reference (nats an answer, logarithmic)", ylabel="mean")
-    ax.axhline(0, color="0.6", linestyle=LINES[3])
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes[0].legend(loc="lower right")
     return fig
 
 

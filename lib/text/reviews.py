@@ -66,18 +66,25 @@ def write_reviews(number: int, *, generator: torch.Generator | None = None) -> l
 
 
 def is_review(text: str) -> bool:
-    """Whether a text is a review as `write_reviews` could have written it, on whatever topic, spaces and case aside.
+    """Whether a prompt with its answer is one that `write_reviews` could have written, spaces and case aside.
 
-    >>> is_review("the acting was quite superb, the plot was dull."), is_review("acting superb superb")
-    (True, False)
+    The answer must be a sentence of the right form about the topic that was asked, and repeat neither side nor adjective.
+
+    >>> [is_review(f"about the film : {answer}") for answer in ("the plot was dull.", "the soup was dull.", "dull dull.")]
+    [True, False, False]
     """
-    return _REVIEW.fullmatch(" ".join(text.lower().split())) is not None
+    found = _REVIEW.fullmatch(" ".join(text.lower().split()))
+    if found is None or found["side"] == found["other"] or found["word"] == found["same"]:
+        return False
+    return {found["side"], found["other"]} - {None} <= set(TOPICS[found["topic"]])
 
 
 def _pattern() -> re.Pattern:
     sides = "|".join(side for topic in TOPICS.values() for side in topic)
-    clause = f"the ({sides}) was ({'|'.join(DEGREES)})({'|'.join(PRAISE + PLAIN + BLAME)})"
-    return re.compile(rf"{clause}(( and | ?, | but ){clause})* ?\.")
+    words = "|".join(PRAISE + PLAIN + BLAME)
+    first = rf"the (?P<side>{sides}) was ({'|'.join(DEGREES)})(?P<word>{words})"
+    second = rf"the (?P<other>{sides}) was ({'|'.join(DEGREES)})(?P<same>{words})"
+    return re.compile(rf"about the (?P<topic>{'|'.join(TOPICS)}) ?: {first}(( and | ?, | but ){second})? ?\.")
 
 
 _REVIEW = _pattern()

@@ -58,6 +58,8 @@ class PolicySettings:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.beta < float("inf"):
             raise ValueError(f"beta must be a finite number, 0 or above, got {self.beta}")
+        if not 0 <= self.lam <= 1:
+            raise ValueError(f"lam must lie in [0, 1], got {self.lam}")
         if not 0 < self.epsilon < 1:
             raise ValueError(f"epsilon must lie between 0 and 1, got {self.epsilon}")
 

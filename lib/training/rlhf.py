@@ -30,7 +30,7 @@ from lib.training.preferences import (
 )
 
 Taste = Callable[[Sequence[str]], Float[Tensor, "B"]]
-"""Texts in, one number each out: what the hidden human thinks of them."""
+"""Prompts with answers in, one number each out: what the hidden human thinks of them."""
 
 WIDTH = 64
 MOST_WORDS = 16  # tokens of an answer, full stop and end included; the longest demonstration has 15
@@ -49,11 +49,12 @@ class ReviewWorld:
         """The token that ends a review."""
         return self.tokenizer.sep_id
 
-    def texts(self, answers: Rollout) -> list[str]:
-        """The answers as text, without prompts and special tokens."""
+    def texts(self, answers: Rollout, *, prompts: bool = False) -> list[str]:
+        """The answers as text, without special tokens, after their prompts if these are wanted."""
+        shown = answers.attention_mask if prompts else answers.response_mask
         return [
             self.tokenizer.decode(ids[counts], skip_special_tokens=True)
-            for ids, counts in zip(answers.input_ids, answers.response_mask)
+            for ids, counts in zip(answers.input_ids, shown)
         ]
 
     def answers(
@@ -66,8 +67,8 @@ class ReviewWorld:
         )
 
     def score(self, taste: Taste) -> Score:
-        """A taste in texts as a score of answers."""
-        return lambda answers: taste(self.texts(answers))
+        """A taste in texts as a score of answers: it reads prompt and answer."""
+        return lambda answers: taste(self.texts(answers, prompts=True))
 
 
 def review_world(number: int, *, seed: int = 0) -> ReviewWorld:
@@ -125,7 +126,7 @@ def compare_answers(
     for _ in range(20):
         drawn = world.answers(policy, number, samples=2, generator=generator)
         first = torch.arange(0, 2 * number, 2)
-        liked = sharpness * taste(world.texts(drawn))
+        liked = sharpness * world.score(taste)(drawn)
         wins = bradley_terry_probability(liked[first], liked[first + 1])
         loses = torch.rand(number, generator=generator) >= wins
         better, worse = first + loses, first + ~loses

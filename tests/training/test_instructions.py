@@ -100,7 +100,7 @@ def test_what_the_notebook_claims_of_fine_tuning(seed):
     ]
     (masked, masked_run), (unmasked, unmasked_run), (endless, endless_run) = runs
     means = [sum(value for _, value in run.evaluations) / len(run.evaluations) for run in (masked_run, unmasked_run)]
-    assert means[0] > means[1] + 0.1, "who learns questions too learns answers later"
+    assert means[0] > means[1] + 0.05, "who learns questions too learns answers later"
     floor = question_entropy() * len(known) / everything.sum().item()
     assert sum(unmasked_run.loss[-20:]) / 20 > floor, "most of the loss is the questions'"
 

@@ -47,7 +47,7 @@ def test_the_optimum_cannot_be_beaten(generator):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_reinforce_and_ppo_approach_the_optimum(seed):
+def test_reinforce_and_ppo_approach_the_optimum(unchecked, seed):
     world = tiny_world(seed=seed)
     settings = PolicySettings(**SETTINGS, seed=seed, epochs=2)
     policy = world.start()
@@ -62,16 +62,16 @@ def test_reinforce_and_ppo_approach_the_optimum(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_dpo_comes_nearer_with_more_pairs(seed):
+def test_dpo_comes_nearer_with_more_pairs(unchecked, seed):
     world = tiny_world(seed=seed)
     left = []
     for number in (300, 30_000):
         pairs = world.pairs(number, generator=torch.Generator().manual_seed(seed))
         policy = world.start()
-        settings = FitSettings(steps=120, learning_rate=1e-2, weight_decay=0.0, seed=seed)
-        fit(policy, preference_loss(world.reference, beta=BETA), batches_of(pairs, 512), settings, show_progress=False)
+        settings = FitSettings(steps=200, learning_rate=1e-2, weight_decay=0.0, seed=seed)
+        fit(policy, preference_loss(world.reference, beta=BETA), batches_of(pairs, 256), settings, show_progress=False)
         left.append(share_left(world, policy))
-    assert left[1] < left[0] and left[1] < 0.25
+    assert left[1] < left[0] and left[1] < 0.2
 
 
 def test_bad_number():

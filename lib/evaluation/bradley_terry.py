@@ -1,0 +1,176 @@
+r"""A reward for each answer out of comparisons alone, with the doubt that is left (slide T28; Bradley and Terry 1952).
+
+The items are the answers to *one* prompt: answers to different prompts are never compared, so that no data says how
+their rewards compare. Newton's method in float64; Ford's condition (1957) decides beforehand whether there is a maximum.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lib.objectives import bradley_terry_probability
+
+
+def simulate_preferences(
+    rewards_first: Float[Tensor, "N"], rewards_second: Float[Tensor, "N"], *, generator: torch.Generator | None = None
+) -> Bool[Tensor, "N"]:
+    r"""True where a simulated labeller prefers the first answer: with probability $\sigma(r_1 - r_2)$ (slides T27, T28).
+
+    Raises ValueError when the shapes differ, there is no pair, or a reward is not finite.
+
+    >>> simulate_preferences(torch.tensor([50.0, -50.0]), torch.zeros(2))
+    tensor([ True, False])
+    """
+    if not rewards_first.numel():
+        raise ValueError("rewards_first must hold at least one reward")
+    wins = bradley_terry_probability(rewards_first, rewards_second)
+    if not (rewards_first.isfinite() & rewards_second.isfinite()).all():
+        raise ValueError("rewards_first and rewards_second must be finite")
+    return torch.rand(wins.shape, generator=generator, dtype=wins.dtype) < wins
+
+
+@dataclass(frozen=True, eq=False)
+class BradleyTerryFit:
+    """The rewards under which the comparisons are most likely, and how well the data determine them."""
+
+    rewards: Float[Tensor, "M"]  # float64, mean 0: a common shift cannot be known
+    covariance: Float[Tensor, "M M"]  # of these centred rewards, the inverse of the information
+    log_likelihood: float  # of all comparisons, in nats
+
+    def difference(self, first: int, second: int) -> tuple[float, float]:
+        r"""$\hat r_1 - \hat r_2$ and its standard error.
+
+        Raises ValueError when an item does not exist or both are the same.
+        """
+        items = len(self.rewards)
+        for name, item in (("first", first), ("second", second)):
+            if not 0 <= item < items:
+                raise ValueError(f"{name} must be an item from 0 to {items - 1}, got {item}")
+        if first == second:
+            raise ValueError(f"first and second must be two different items, got {first} twice")
+        spread = self.covariance[first, first] + self.covariance[second, second] - 2 * self.covariance[first, second]
+        return (self.rewards[first] - self.rewards[second]).item(), math.sqrt(spread)
+
+    def interval(self, first: int, second: int, *, level: float = 0.95) -> tuple[float, float]:
+        r"""Wald's interval for $r_1 - r_2$, which covers the truth in a share `level` of all data sets.
+
+        Raises ValueError when `level` is not between 0 and 1, or as `difference` does.
+        """
+        estimate, error = self.difference(first, second)
+        reach = _quantile(level) * error
+        return estimate - reach, estimate + reach
+
+    def centred_intervals(self, *, level: float = 0.95) -> Float[Tensor, "M 2"]:
+        """The same for each centred reward: lower and upper ends. Raises ValueError as `interval` does."""
+        reach = _quantile(level) * self.covariance.diagonal().sqrt()
+        return torch.stack((self.rewards - reach, self.rewards + reach), dim=1)
+
+
+def fit_bradley_terry(
+    winners: Int[Tensor, "N"],
+    losers: Int[Tensor, "N"],
+    num_items: int,
+    *,
+    max_steps: int = 100,
+    tolerance: float | int = 1e-9,
+) -> BradleyTerryFit:
+    r"""Maximise $\sum_i \log\sigma(r_{w_i} - r_{l_i})$ over one reward an item (slide T28), by Newton's method.
+
+    Comparison i was won by item `winners[i]` and lost by `losers[i]`, both from 0 to `num_items` − 1. Stops when no slope
+    exceeds `tolerance` times the number of comparisons. The maximum is finite and unique up to a shift where every way to
+    part the items in two has seen wins across it in both directions (Ford 1957).
+    Raises ValueError when there is no comparison, an item is unknown or compared with itself, some items were never compared
+    with the others, or some never lost to the others; RuntimeError when `max_steps` do not suffice.
+
+    >>> fit = fit_bradley_terry(torch.tensor([0, 0, 0, 1]), torch.tensor([1, 1, 1, 0]), 2)
+    >>> round(fit.difference(0, 1)[0], 6) == round(math.log(3), 6)
+    True
+    """
+    wins = _count(winners, losers, num_items)
+    _require_maximum(wins)
+    games = wins + wins.T
+    rewards = wins.new_zeros(num_items)
+    for _ in range(max_steps):
+        chance = torch.sigmoid(rewards[:, None] - rewards)
+        slope = (wins - games * chance).sum(dim=1)
+        precision = _information(games, chance)
+        if slope.abs().max() <= tolerance * len(winners):
+            # On rewards of mean 0 the inverse; along the shift, where nothing is known, zero.
+            covariance = torch.linalg.inv(precision + 1 / num_items) - 1 / num_items
+            return BradleyTerryFit(rewards, covariance, _log_likelihood(wins, rewards).item())
+        step = torch.linalg.solve(precision + precision.diagonal().mean() / num_items, slope)
+        rewards = _climb(wins, rewards, step - step.mean())
+    raise RuntimeError(f"no maximum found in {max_steps} steps of Newton's method: raise max_steps or tolerance")
+
+
+def _count(winners: Tensor, losers: Tensor, num_items: int) -> Float[Tensor, "M M"]:
+    """Entry (i, j): how often i won against j."""
+    if num_items < 2:
+        raise ValueError(f"num_items must be at least 2, got {num_items}")
+    if winners.shape != losers.shape:
+        raise ValueError(f"winners and losers must be equally many, got {len(winners)} and {len(losers)}")
+    if not len(winners):
+        raise ValueError("winners must name at least one winner: there is no comparison to fit")
+    for name, items in (("winners", winners), ("losers", losers)):
+        unknown = (items < 0) | (items >= num_items)
+        if unknown.any():
+            raise ValueError(f"{name} must be items from 0 to {num_items - 1}, got {items[unknown][0].item()}")
+    same = winners == losers
+    if same.any():
+        row = int(same.nonzero()[0])
+        raise ValueError(f"comparison {row} is of item {winners[row].item()} with itself: it says nothing")
+    return torch.bincount(winners * num_items + losers, minlength=num_items**2).view(num_items, num_items).double()
+
+
+def _require_maximum(wins: Float[Tensor, "M M"]) -> None:
+    """Ford's condition: along wins one can get from every item to every other."""
+    met = _reachable(wins + wins.T)
+    if not met.all():
+        alone = (~met[0]).nonzero()[:, 0].tolist()
+        raise ValueError(f"items {alone} were never compared with the others, not even through a third: "
+                         "nothing says how their rewards differ")
+    above = _reachable(wins)  # [i, j]: a chain of wins leads down from i to j
+    if not above.all():
+        unbeaten = (above | ~above.T).all(dim=1).nonzero()[:, 0].tolist()
+        if len(unbeaten) == 1:
+            raise ValueError(f"item {unbeaten[0]} never lost: no finite reward is high enough for it")
+        raise ValueError(f"items {unbeaten} never lost to any of the others: no finite lead is large enough for them")
+
+
+def _reachable(steps: Float[Tensor, "M M"]) -> Bool[Tensor, "M M"]:
+    """Which items can be reached from which, in any number of steps."""
+    reach = (steps > 0) | torch.eye(len(steps), dtype=torch.bool)
+    for _ in range(len(steps).bit_length()):
+        reach = (reach.double() @ reach.double()) > 0
+    return reach
+
+
+def _information(games: Tensor, chance: Tensor) -> Float[Tensor, "M M"]:
+    """Minus the second derivative of the log-likelihood; every row sums to 0."""
+    weight = games * chance * (1 - chance)
+    return weight.sum(dim=1).diag() - weight
+
+
+def _log_likelihood(wins: Tensor, rewards: Tensor) -> Float[Tensor, ""]:
+    return (wins * logsigmoid(rewards[:, None] - rewards)).sum()
+
+
+def _climb(wins: Tensor, rewards: Tensor, step: Tensor) -> Float[Tensor, "M"]:
+    """A Newton step, halved until it leads up: far from the maximum a full one may overshoot."""
+    before = _log_likelihood(wins, rewards)
+    for _ in range(60):
+        after = _log_likelihood(wins, rewards + step)
+        if after >= before:  # NaN is no improvement
+            return rewards + step
+        step = step / 2
+    return rewards
+
+
+def _quantile(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
+    return torch.special.ndtri(torch.tensor((1 + level) / 2, dtype=torch.float64)).item()

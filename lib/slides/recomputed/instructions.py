@@ -1,0 +1,85 @@
+"""Claims of the slides of 09_alignment_and_sft: demonstrations, what the loss weighs, the wall of 16 words."""
+
+import torch
+
+from lib.evaluation import WallScore, count_partitions, parse_groups, score_wall
+from lib.kernels import cross_entropy
+from lib.models import Decoder, TransformerConfig
+from lib.objectives import sequence_log_prob, sft_loss
+from lib.slides.registry import Measured, recompute
+from lib.slides.tables import example
+
+
+@recompute("C32a")
+def base_model_lists_prompts() -> Measured:
+    """Whether GPT-3 only lists prompts of the same kind, while InstructGPT speaks of what was asked."""
+    record = example("E8")
+    lines, topic = record["continuation"], "moon"
+    prompts = sum(line.startswith("Explain") for line in lines)
+    answers = sum(topic in line for line in lines)
+    holds = prompts == len(lines) and not answers and topic in record["answer"]
+    return Measured(holds, f"{len(lines)} lines, {prompts} begin with Explain, {answers} speak of the {topic}")
+
+
+@recompute("C33a")
+def sft_counts_the_response_alone() -> bool:
+    """Whether the SFT loss is -log P(response | instruction) per token, and no guess at the prompt counts."""
+    generator = torch.Generator().manual_seed(0)
+    config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=16, num_layers=1, num_heads=2,
+                               d_ff=16, max_positions=8, init_std=0.5)
+    model = Decoder(config, generator=generator).double().eval()
+    ids, prompt = torch.tensor([[1, 2, 3, 4, 5, 6]]), 3
+    response = torch.arange(6)[None] >= prompt
+    with torch.no_grad():
+        logits = model(ids)
+        conditional = sequence_log_prob(logits, ids) - sequence_log_prob(logits[:, :prompt], ids[:, :prompt])
+        loss = sft_loss(logits, ids, response)
+        logits[:, : prompt - 1] = torch.randn(1, prompt - 1, 9, generator=generator)  # other guesses
+        return torch.allclose(loss, -conditional / 3) and bool(loss == sft_loss(logits, ids, response))
+
+
+@recompute("T18a")
+def loss_sees_no_difference_between_errors() -> Measured:
+    """Whether both errors cost the same, and another wrong word in their place does too."""
+    (_, right), (_, synonym) = example("E12")["alternatives"]
+    likely = torch.tensor([0.8, 0.15, 0.05], dtype=torch.float64).log()  # error, word of the text, another
+    loss = cross_entropy(likely[None], torch.tensor([1]))
+    swapped = cross_entropy(likely[[2, 1, 0]][None], torch.tensor([1]))
+    words = f"{loss.item():.4f} nats for {right} as for {synonym} at p = 0.15, whichever word took the rest"
+    return Measured(bool(torch.isclose(loss, swapped, rtol=1e-12)), words)
+
+
+@recompute("A36a")
+def ways_to_solve_the_wall() -> tuple[int, int]:
+    """Different words on the wall, and the ways to make four groups of four of them."""
+    words = set(example("E9")["texts"])
+    return len(words), count_partitions(len(words), 4)
+
+
+@recompute("A36b")
+def groups_that_are_connected() -> Measured:
+    """Groups of the chat model that are groups of the solution."""
+    groups, score = _marked("Llama-2-7B-chat")
+    largest = max(len(set(group) & set(row)) for group in groups for row in example("E9")["solution"].values())
+    return Measured(score.correct, f"at most {largest} words of any of its groups belong together")
+
+
+@recompute("A36c")
+def chat_model_chops_the_list() -> bool:
+    """Whether the chat model's groups are the words in the order of the prompt, four by four."""
+    words = example("E9")["texts"]
+    return _marked("Llama-2-7B-chat")[0] == [words[start : start + 4] for start in range(0, 16, 4)]
+
+
+@recompute("A36d")
+def base_model_on_the_wall() -> Measured:
+    """Sizes of the base model's groups, its words that are not on the wall, the wall's that it lacks."""
+    _, score = _marked("Llama-2-7B")
+    words = f"invented: {', '.join(score.invented)}; missing: {', '.join(score.missing)}"
+    return Measured((*score.sizes, len(score.invented), len(score.missing)), words)
+
+
+def _marked(model: str) -> tuple[list[list[str]], WallScore]:
+    wall = example("E9")
+    groups = parse_groups(wall["answers"][model], wall["texts"])
+    return groups, score_wall(groups, wall["texts"], list(wall["solution"].values()))

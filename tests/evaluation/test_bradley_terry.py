@@ -1,0 +1,207 @@
+"""Simulated labellers whose taste is known, and two independent optimisers, say whether the fitted rewards are right."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lib.evaluation import fit_bradley_terry, simulate_preferences
+from lib.objectives import bradley_terry_loss, bradley_terry_probability
+
+
+def labelled(rewards, number, generator):
+    """`number` comparisons of random pairs of items as (winners, losers)."""
+    M = len(rewards)
+    first = torch.randint(M, (number,), generator=generator)
+    second = (first + torch.randint(1, M, (number,), generator=generator)) % M
+    wins = simulate_preferences(rewards[first], rewards[second], generator=generator)
+    return first.where(wins, second), second.where(wins, first)
+
+
+def repeated(*results):
+    """(winner, loser, times) as the two tensors of a fit."""
+    rows = [pair for *pair, times in results for _ in range(times)]
+    return tuple(torch.tensor(column) for column in zip(*rows))
+
+
+# --- simulate_preferences ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("difference", [-2.0, 0.0, 1.0, 3.0])
+def test_the_frequency_meets_the_probability(difference, generator):
+    N = 20_000
+    first = torch.full((N,), 5 + difference)
+    share = simulate_preferences(first, torch.full((N,), 5.0), generator=generator).double().mean().item()
+    p = bradley_terry_probability(torch.tensor(difference), torch.tensor(0.0)).item()
+    assert abs(share - p) < 3 * math.sqrt(p * (1 - p) / N)
+
+
+def test_a_seed_gives_the_same_labels():
+    r = torch.randn(2, 100, generator=torch.Generator().manual_seed(1))
+    one, two = (simulate_preferences(*r, generator=torch.Generator().manual_seed(7)) for _ in range(2))
+    assert one.equal(two) and one.any() and not one.all()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "match"),
+    [([1.0], [1.0, 2.0], "shape"), ([], [], "at least one"), ([math.nan], [0.0], "finite"), ([math.inf], [math.inf], "finite")],
+)
+def test_labellers_refuse(first, second, match, unchecked):
+    with pytest.raises(ValueError, match=match):
+        simulate_preferences(torch.tensor(first), torch.tensor(second))
+
+
+# --- fit_bradley_terry ------------------------------------------------------------------------------------------------
+def test_two_items_are_the_log_odds():
+    fit = fit_bradley_terry(*repeated((0, 1, 30), (1, 0, 10)), 2)
+    estimate, error = fit.difference(0, 1)
+    assert estimate == pytest.approx(math.log(3), abs=1e-9)
+    assert error == pytest.approx(math.sqrt(1 / 30 + 1 / 10), rel=1e-9)
+    assert fit.log_likelihood == pytest.approx(30 * math.log(0.75) + 10 * math.log(0.25))
+    assert fit.interval(0, 1) == pytest.approx((estimate - 1.959964 * error, estimate + 1.959964 * error), rel=1e-6)
+    assert fit.interval(1, 0)[0] == pytest.approx(-fit.interval(0, 1)[1])
+
+
+def test_rewards_and_covariance_are_centred(generator):
+    fit = fit_bradley_terry(*labelled(torch.tensor([2.0, 0.0, 1.0, -1.0]), 300, generator), 4)
+    assert fit.rewards.dtype == torch.float64 and fit.rewards.sum().abs() < 1e-12
+    assert fit.covariance.sum(dim=0).abs().max() < 1e-12
+    ends = fit.centred_intervals(level=0.5)
+    torch.testing.assert_close(ends.mean(dim=1), fit.rewards)
+    torch.testing.assert_close((ends[:, 1] - ends[:, 0]) / 2, 0.6744897501960817 * fit.covariance.diagonal().sqrt())
+
+
+def test_parity_with_scipy(generator):
+    from scipy.optimize import minimize
+
+    winners, losers = labelled(torch.tensor([1.0, -0.5, 0.3, 0.0, 2.0]), 400, generator)
+
+    def loss(r):
+        r = torch.tensor(r, requires_grad=True)
+        value = len(winners) * bradley_terry_loss(r[winners], r[losers])
+        value.backward()
+        return value.item(), r.grad.numpy()
+
+    found = minimize(loss, np.zeros(5), jac=True, method="BFGS", options={"gtol": 1e-9})
+    fit = fit_bradley_terry(winners, losers, 5)
+    np.testing.assert_allclose(fit.rewards, found.x - found.x.mean(), atol=1e-6)
+    assert fit.log_likelihood == pytest.approx(-found.fun)
+    r = fit.rewards.clone().requires_grad_()
+    hessian = torch.autograd.functional.hessian(
+        lambda r: len(winners) * bradley_terry_loss(r[winners], r[losers]), r
+    )
+    torch.testing.assert_close(fit.covariance, torch.linalg.pinv(hessian, hermitian=True), atol=1e-10, rtol=1e-8)
+
+
+def test_parity_with_logistic_regression(generator):
+    from sklearn.linear_model import LogisticRegression
+
+    M = 6
+    winners, losers = labelled(torch.randn(M, generator=generator), 500, generator)
+    flip = torch.rand(500, generator=generator) < 0.5  # it needs both labels
+    X = (torch.eye(M)[winners] - torch.eye(M)[losers]) * torch.where(flip, -1, 1)[:, None]
+    model = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10, max_iter=1000)
+    model.fit(X[:, 1:].numpy(), (~flip).numpy())
+    other = np.r_[0, model.coef_[0]]
+    np.testing.assert_allclose(fit_bradley_terry(winners, losers, M).rewards, other - other.mean(), atol=1e-4)
+
+
+@pytest.mark.parametrize("shift", [-3.0, 0.0, 100.0])
+def test_the_truth_is_covered_as_often_as_promised(shift):
+    """95 % and 80 % intervals over 400 data sets: within 3 standard errors of a share."""
+    truth = torch.tensor([1.2, 0.4, -0.3, -1.3], dtype=torch.float64) + shift
+    generator = torch.Generator().manual_seed(11)
+    pairs = [(0, 1), (0, 3), (1, 2)]
+    covered = {0.95: 0, 0.8: 0}
+    whole = 0
+    for _ in range(400):
+        fit = fit_bradley_terry(*labelled(truth, 200, generator), 4)
+        for level in covered:
+            ends = [fit.interval(i, j, level=level) for i, j in pairs]
+            covered[level] += sum(low <= truth[i] - truth[j] <= high for (low, high), (i, j) in zip(ends, pairs))
+        centred = truth - truth.mean()
+        low, high = fit.centred_intervals().T
+        whole += int(((low <= centred) & (centred <= high)).sum())
+    for level, count in covered.items():
+        assert abs(count / 1200 - level) < 3 * math.sqrt(level * (1 - level) / 400)
+    assert abs(whole / 1600 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 400)
+
+
+def test_the_error_falls_as_one_over_the_root_of_n():
+    truth = torch.tensor([1.0, 0.5, 0.0, -0.5, -1.0])
+    generator = torch.Generator().manual_seed(3)
+    errors = []
+    for number in (200, 3200):
+        fits = [fit_bradley_terry(*labelled(truth, number, generator), 5).rewards for _ in range(40)]
+        errors.append(torch.stack([(r - truth).square().mean() for r in fits]).mean().sqrt().item())
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.25)
+
+
+def test_steep_data_converge():
+    fit = fit_bradley_terry(*repeated((0, 1, 100_000), (1, 0, 1), (1, 2, 100_000), (2, 1, 1)), 3)
+    assert fit.difference(0, 2)[0] == pytest.approx(2 * math.log(100_000), rel=1e-6)
+
+
+def test_numbering_does_not_matter(generator):
+    winners, losers = labelled(torch.tensor([1.0, 0.0, -1.0]), 100, generator)
+    new = torch.tensor([2, 0, 1])
+    there, here = fit_bradley_terry(new[winners], new[losers], 3), fit_bradley_terry(winners, losers, 3)
+    torch.testing.assert_close(there.rewards[new], here.rewards)
+    torch.testing.assert_close(there.covariance[new][:, new], here.covariance)
+
+
+REFUSED = [
+    ([], [], 2, "no comparison"),
+    ([0, 1], [1], 2, "equally many, got 2 and 1"),
+    ([0], [1], 1, "num_items must be at least 2, got 1"),
+    ([0, 2], [1, 0], 2, "winners must be items from 0 to 1, got 2"),
+    ([0, 1], [-1, 0], 2, "losers must be items from 0 to 1, got -1"),
+    ([0, 1, 1], [1, 0, 1], 2, "comparison 2 is of item 1 with itself"),
+    ([0, 1], [1, 0], 3, r"items \[2\] were never compared"),
+    ([0, 1, 2, 3], [1, 0, 3, 2], 4, r"items \[2, 3\] were never compared"),
+    ([0, 0, 1, 2], [1, 2, 2, 1], 3, "item 0 never lost"),
+    ([0, 1, 0, 1], [1, 0, 2, 2], 3, r"items \[0, 1\] never lost to any"),  # item 2 never won
+]
+
+
+@pytest.mark.parametrize(("winners", "losers", "items", "match"), REFUSED)
+def test_what_has_no_maximum_is_refused(winners, losers, items, match, unchecked):
+    with pytest.raises(ValueError, match=match):
+        fit_bradley_terry(torch.tensor(winners).long(), torch.tensor(losers).long(), items)
+
+
+@pytest.mark.parametrize("results", itertools.product([0, 1], repeat=6))
+def test_ford_agrees_with_every_way_to_part_three_items(results):
+    """All 64 sets of results among three items: refused exactly where some group never lost to the rest."""
+    arrows = [pair for pair, there in zip(itertools.permutations(range(3), 2), results) if there]
+    if not arrows:
+        return
+    groups = [set(g) for size in (1, 2) for g in itertools.combinations(range(3), size)]
+    fine = all(any(w not in g and l in g for w, l in arrows) for g in groups)
+    winners, losers = (torch.tensor(column) for column in zip(*arrows))
+    if fine:
+        assert fit_bradley_terry(winners, losers, 3).rewards.isfinite().all()
+    else:
+        with pytest.raises(ValueError, match="never"):
+            fit_bradley_terry(winners, losers, 3)
+
+
+def test_too_few_steps_are_said():
+    with pytest.raises(RuntimeError, match="in 1 steps"):
+        fit_bradley_terry(*repeated((0, 1, 30), (1, 0, 10)), 2, max_steps=1)
+
+
+@pytest.mark.parametrize("level", [0, 1, 1.5, math.nan])
+def test_a_level_is_a_share(level, unchecked):
+    fit = fit_bradley_terry(*repeated((0, 1, 3), (1, 0, 1)), 2)
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        fit.interval(0, 1, level=level)
+    with pytest.raises(ValueError, match="level"):
+        fit.centred_intervals(level=level)
+
+
+@pytest.mark.parametrize(("pair", "match"), [((0, 2), "second must be"), ((-1, 0), "first must be"), ((1, 1), "different")])
+def test_a_difference_needs_two_items(pair, match):
+    fit = fit_bradley_terry(*repeated((0, 1, 3), (1, 0, 1)), 2)
+    with pytest.raises(ValueError, match=match):
+        fit.difference(*pair)

@@ -1,0 +1,109 @@
+"""Sampled answers and their masks; and, where all answers can be listed, their exact probabilities."""
+
+import pytest
+import torch
+
+from lib.generation import enumerate_responses, rollout
+from lib.models import Decoder, TransformerConfig
+from lib.objectives import response_log_prob, token_log_probs
+
+EOS = 2
+
+
+def decoder(vocab_size=3, **changes):
+    config = {"architecture": "decoder", "vocab_size": vocab_size, "d_model": 8, "num_layers": 1, "num_heads": 2,
+              "d_ff": 16, "max_positions": 12, "init_std": 0.7}  # fmt: skip
+    return Decoder(TransformerConfig(**config | changes), generator=torch.Generator().manual_seed(1))
+
+
+def step_by_step(model, prompt, answer):
+    """log π(y | x) by one forward pass a token."""
+    total, seen = 0.0, list(prompt)
+    for token in answer:
+        total += model(torch.tensor([seen]))[0, -1].log_softmax(-1)[token].item()
+        seen.append(token)
+    return total
+
+
+def test_masks_mark_the_answer_up_to_its_end(generator):
+    model = decoder()
+    prompts = torch.tensor([[0, 1], [1, 1], [0, 0]])
+    answers = rollout(model, prompts, 5, samples=4, eos_id=EOS, generator=generator)
+    assert torch.equal(answers.input_ids[:, :2], prompts.repeat_interleave(4, dim=0))
+    assert not answers.response_mask[:, :2].any() and answers.attention_mask[:, :2].all()
+    for ids, counts in zip(answers.input_ids[:, 2:].tolist(), answers.response_mask[:, 2:].tolist()):
+        end = ids.index(EOS) + 1 if EOS in ids else len(ids)
+        assert counts == [True] * end + [False] * (len(ids) - end)
+    assert torch.equal(answers.attention_mask[:, 2:], answers.response_mask[:, 2:])
+
+
+def test_frequencies_are_the_enumerated_probabilities(generator):
+    model, prompt = decoder(), torch.tensor([0, 1])
+    world = enumerate_responses(model, prompt, 2, eos_id=EOS)
+    number = 4000
+    answers = rollout(model, prompt[None], 2, samples=number, eos_id=EOS, generator=generator)
+    for ids, log_prob in zip(world.input_ids, world.log_probs.detach()):
+        share = (answers.input_ids == ids).all(dim=1).float().mean()
+        p = log_prob.exp()
+        assert abs(share - p) <= 4.5 * (p * (1 - p) / number) ** 0.5 + 1e-9
+
+
+def test_left_padded_prompts_get_the_answers_of_bare_ones():
+    model = decoder()
+    bare = rollout(model, torch.tensor([[0, 1]]), 6, temperature=0.0)
+    padded = rollout(
+        model, torch.tensor([[EOS, 0, 1], [1, 0, 1]]), 6, attention_mask=torch.tensor([[0, 1, 1], [1, 1, 1]]),
+        temperature=0.0,
+    )  # fmt: skip
+    assert torch.equal(padded.input_ids[0, 1:], bare.input_ids[0])
+    assert padded.attention_mask[0].tolist() == [False] + [True] * 8
+    assert not padded.response_mask[:, :3].any() and padded.response_mask[:, 3:].all()
+
+
+@pytest.mark.parametrize("eos_id", [None, EOS])
+def test_enumeration_is_complete_and_exact(eos_id):
+    model, prompt = decoder().double(), torch.tensor([1, 0])
+    world = enumerate_responses(model, prompt, 3, eos_id=eos_id)
+    answers = [tuple(ids[counts].tolist()) for ids, counts in zip(world.input_ids, world.response_mask)]
+    assert len(set(answers)) == len(answers) == (27 if eos_id is None else 8 + 1 + 2 + 4)
+    assert world.log_probs.exp().sum().item() == pytest.approx(1, abs=1e-12)
+    for answer, log_prob in zip(answers, world.log_probs.tolist()):
+        assert log_prob == pytest.approx(step_by_step(model, [1, 0], answer), abs=1e-10)
+    again = response_log_prob(
+        token_log_probs(model(world.input_ids, world.attention_mask), world.input_ids), world.response_mask
+    )
+    assert torch.allclose(again, world.log_probs)
+
+
+def test_gradients_of_all_probabilities_sum_to_zero():
+    model = decoder().double()
+    enumerate_responses(model, torch.tensor([0]), 3, eos_id=EOS).log_probs.exp().sum().backward()
+    assert max(p.grad.abs().max() for p in model.parameters()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens must be an int of at least 1"),
+        ({"samples": 0}, "samples must be an int of at least 1"),
+        ({"prompts": torch.tensor([1, 0])}, r"prompts must be \(B, T\)"),
+        ({"prompts": torch.zeros(0, 3, dtype=torch.long)}, "prompts"),
+        ({"max_new_tokens": 20}, "more than the context"),
+        ({"temperature": -1.0}, "temperature"),
+    ],
+)
+def test_bad_rollouts(unchecked, change, message):
+    arguments = {"prompts": torch.tensor([[1, 0]]), "max_new_tokens": 2} | change
+    with pytest.raises(ValueError, match=message):
+        rollout(decoder(), arguments.pop("prompts"), arguments.pop("max_new_tokens"), **arguments)
+
+
+def test_bad_enumerations(unchecked):
+    with pytest.raises(ValueError, match="enumerate a smaller world"):
+        enumerate_responses(decoder(vocab_size=50), torch.tensor([0]), 4)
+    with pytest.raises(ValueError, match="enumerate a smaller world"):
+        enumerate_responses(decoder(vocab_size=50), torch.tensor([0]), 4, eos_id=0)
+    with pytest.raises(ValueError, match="prompt must be one row"):
+        enumerate_responses(decoder(), torch.tensor([[0]]), 2)
+    with pytest.raises(ValueError, match="max_new_tokens"):
+        enumerate_responses(decoder(), torch.tensor([0]), 0)

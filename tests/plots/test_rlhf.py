@@ -1,0 +1,34 @@
+"""The figures of lecture 12 show the numbers that they are given."""
+
+import pytest
+
+from lib.plots import rlhf
+
+
+def test_bars_of_policies():
+    fig = rlhf.policies(["a", "b"], {"one": [0.25, 0.75], "two": [0.5, 0.5]})
+    heights = [bar.get_height() for bar in fig.axes[0].patches]
+    assert heights == [0.25, 0.75, 0.5, 0.5]
+    assert [text.get_text() for text in fig.axes[0].get_legend().get_texts()] == ["one", "two"]
+
+
+def test_clip():
+    fig = rlhf.clipped_objective([0.5, 1.0, 1.5], {"up": [0.5, 1.0, 1.2], "down": [-0.8, -1.0, -1.5]}, epsilon=0.2)
+    assert [list(ax.lines[0].get_ydata()) for ax in fig.axes] == [[0.5, 1.0, 1.2], [-0.8, -1.0, -1.5]]
+    assert sorted(line.get_xdata()[0] for line in fig.axes[0].lines[1:3]) == pytest.approx([0.8, 1.2])
+    assert list(fig.axes[0].lines[3].get_ydata()) == [1.0]
+
+
+def test_optimum():
+    fig = rlhf.near_the_optimum([0.2, 0.8], {"A": [0.3, 0.7], "B": [0.1, 0.9]})
+    points = [ax.lines[1] for ax in fig.axes]
+    assert [list(p.get_xdata()) for p in points] == [[0.2, 0.8]] * 2
+    assert [list(p.get_ydata()) for p in points] == [[0.3, 0.7], [0.1, 0.9]]
+
+
+def test_two_rewards_are_smoothed_over_eight_batches():
+    paid, meant = [float(k) for k in range(20)], [1.0] * 20
+    fig = rlhf.two_rewards({"run": (paid, meant)})
+    shown = fig.axes[0].lines[0].get_ydata()
+    assert shown[0] == 0 and shown[1] == 0.5 and shown[19] == sum(range(12, 20)) / 8
+    assert list(fig.axes[1].lines[0].get_ydata()) == meant

@@ -1,0 +1,131 @@
+"""Batches of prompts with answers, pairs of them, and the losses that `fit` is given."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from lib.models import Decoder, RewardModel, TransformerConfig
+from lib.training.preferences import (
+    PreferencePairs,
+    batches_of,
+    demonstration_loss,
+    join_answers,
+    log_probs_of,
+    pair_accuracy,
+    preference_loss,
+    reward_model_loss,
+    take,
+)
+
+
+@pytest.fixture
+def model():
+    config = TransformerConfig(
+        architecture="decoder", vocab_size=9, d_model=8, num_layers=1, num_heads=2, d_ff=16, max_positions=8, init_std=0.5
+    )
+    return Decoder(config, generator=torch.Generator().manual_seed(2)).double()
+
+
+@pytest.fixture
+def pairs():
+    return PreferencePairs(
+        join_answers([[5, 6], [5]], [[7], [8, 1]], pad_id=0), join_answers([[5, 6], [5]], [[2, 3], [4]], pad_id=0)
+    )
+
+
+def log_prob(model, prompt, answer):
+    """log π(y | x), token by token."""
+    ids = [*prompt, *answer]
+    logits = model(torch.tensor([ids])).log_softmax(-1)[0]
+    return sum(logits[t - 1, ids[t]] for t in range(len(prompt), len(ids)))
+
+
+def test_joined_answers_and_their_masks():
+    joined = join_answers([[5, 6], [5]], [[7], [8, 1, 2]], pad_id=0)
+    assert joined.input_ids.tolist() == [[5, 6, 7, 0], [5, 8, 1, 2]]
+    assert joined.attention_mask.int().tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    assert joined.response_mask.int().tolist() == [[0, 0, 1, 0], [0, 1, 1, 1]]
+    assert take(joined, torch.tensor([1])).input_ids.tolist() == [[5, 8, 1, 2]]
+
+
+def test_losses_are_those_of_the_bare_rows(model, pairs):
+    """Padding beside a row changes nothing: each loss equals the one made of one row after the other."""
+    chosen = [log_prob(model, [5, 6], [7]), log_prob(model, [5], [8, 1])]
+    rejected = [log_prob(model, [5, 6], [2, 3]), log_prob(model, [5], [4])]
+    assert torch.allclose(demonstration_loss(model, pairs.chosen), -sum(chosen) / 3)
+    reference = deepcopy(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1)
+    moved = [log_prob(model, [5, 6], [7]) - chosen[0] - (log_prob(model, [5, 6], [2, 3]) - rejected[0]),
+             log_prob(model, [5], [8, 1]) - chosen[1] - (log_prob(model, [5], [4]) - rejected[1])]  # fmt: skip
+    expected = -torch.nn.functional.logsigmoid(0.3 * torch.stack(moved)).mean()
+    loss = preference_loss(reference, beta=0.3)(model, pairs)
+    assert torch.allclose(loss, expected)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in reference.parameters())
+
+
+def test_the_reward_model_reads_the_last_real_token(model, pairs):
+    reward = RewardModel(model, generator=torch.Generator().manual_seed(0)).double()
+    bare = [reward(torch.tensor([ids])) for ids in ([5, 6, 7], [5, 8, 1], [5, 6, 2, 3], [5, 4])]
+    gaps = torch.cat((bare[0] - bare[2], bare[1] - bare[3]))
+    assert torch.allclose(reward_model_loss(reward, pairs), -torch.nn.functional.logsigmoid(gaps).mean())
+    assert pair_accuracy(reward, pairs) == (gaps > 0).double().mean()
+    with torch.no_grad():
+        reward.output.weight.zero_()
+    assert pair_accuracy(reward, pairs) == 0.5  # all ties
+
+
+def test_batches_are_drawn_from_the_data(pairs, generator):
+    for _ in range(5):
+        batch = batches_of(pairs, 3)(generator)
+        assert len(batch) == 3
+        for row in batch.chosen.input_ids.tolist():
+            assert row in pairs.chosen.input_ids.tolist()
+    rows = batches_of(pairs.chosen, 64)(generator).input_ids
+    assert {tuple(row) for row in rows.tolist()} == {tuple(row) for row in pairs.chosen.input_ids.tolist()}
+
+
+def test_log_probs_of_a_batch(model, pairs):
+    values = log_probs_of(model, pairs.rejected)
+    assert torch.allclose((values * pairs.rejected.response_mask).sum(1)[0], log_prob(model, [5, 6], [2, 3]))
+
+
+@pytest.mark.parametrize(
+    "prompts, answers, message",
+    [
+        ([], [], "at least 1"),
+        ([[1]], [[2], [3]], "equally many"),
+        ([[1], []], [[2], [3]], "the prompt of row 1 is empty"),
+        ([[1], [1]], [[2], []], "the answer of row 1 is empty"),
+    ],
+)
+def test_bad_rows(prompts, answers, message):
+    with pytest.raises(ValueError, match=message):
+        join_answers(prompts, answers, pad_id=0)
+
+
+def test_bad_pairs(model, pairs):
+    with pytest.raises(ValueError, match="the two answers of pair 1 are the same"):
+        PreferencePairs(pairs.chosen, take(pairs.rejected, torch.tensor([0, 0]))._replace(**_row_of(pairs)))
+    with pytest.raises(ValueError, match="equally many, at least 1"):
+        PreferencePairs(pairs.chosen, take(pairs.rejected, torch.tensor([0])))
+    none = torch.tensor([], dtype=torch.long)
+    with pytest.raises(ValueError, match="at least 1"):
+        PreferencePairs(take(pairs.chosen, none), take(pairs.rejected, none))
+    silent = pairs.rejected._replace(response_mask=torch.zeros_like(pairs.rejected.response_mask))
+    with pytest.raises(ValueError, match="the rejected answer of pair 0 is empty"):
+        PreferencePairs(pairs.chosen, silent)
+    with pytest.raises(ValueError, match="batch_size"):
+        batches_of(pairs, 0)
+    with pytest.raises(ValueError, match="beta must be a finite number above 0"):
+        preference_loss(model, beta=0)(model, pairs)
+
+
+def _row_of(pairs):
+    """The chosen answer of pair 1 with one more column of padding: the same answer in another width."""
+    ids, real, counts = (torch.nn.functional.pad(part[[0, 1]], (0, 1)) for part in pairs.chosen)
+    ids[0, 2] = 3
+    return {"input_ids": ids, "attention_mask": real, "response_mask": counts}
