@@ -122,6 +122,12 @@ def test_no_gradient_reaches_the_old_policy_or_the_advantages(name, generator):
     assert new.grad.abs().sum() > 0 and old.grad is None and gain.grad is None
 
 
+def test_no_gradient_reaches_the_advantages_of_whole_answers(generator):
+    log_probs, gains = normal(generator, 3, 5, requires_grad=True), wide(GAINS).requires_grad_()
+    reinforce_loss(log_probs, gains, MASK).backward()
+    assert log_probs.grad.abs().sum() > 0 and gains.grad is None
+
+
 @pytest.mark.parametrize("name", losses("token_mean"))
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_huge_differences_stay_finite(name, sign):
