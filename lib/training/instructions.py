@@ -68,7 +68,7 @@ def fine_tune(
     counted: Bool[Tensor, "B T"],
     *,
     held_out: Sequence[Instruction] = (),
-    steps: int = 200,
+    steps: int = 150,
     seed: int = 0,
     description: str = "fine-tuning",
     show_progress: bool = True,

@@ -93,9 +93,9 @@ def test_what_the_notebook_claims_of_fine_tuning(seed):
     runs = [
         fine_tune(base, lessons, counted, held_out=new[:60], seed=seed, steps=steps, show_progress=False)
         for counted, steps in (
-            (lessons.response_mask, 150),
-            (everything, 150),
-            (lessons.response_mask & (lessons.input_ids != END_ID), 60),
+            (lessons.response_mask, 120),
+            (everything, 120),
+            (lessons.response_mask & (lessons.input_ids != END_ID), 40),
         )
     ]
     (masked, masked_run), (unmasked, unmasked_run), (endless, endless_run) = runs
