@@ -1,4 +1,4 @@
-"""Claims of the slides of 09_alignment_and_sft: demonstrations, what the loss weighs, the wall of 16 words."""
+"""Claims of the slides of 09_alignment_and_sft: demonstrations, what the loss weighs, a wall of 16 words."""
 
 import torch
 
@@ -18,7 +18,8 @@ def base_model_lists_prompts() -> Measured:
     prompts = sum(line.startswith("Explain") for line in lines)
     answers = sum(topic in line for line in lines)
     holds = prompts == len(lines) and not answers and topic in record["answer"]
-    return Measured(holds, f"{len(lines)} lines, {prompts} begin with Explain, {answers} speak of the {topic}")
+    words = f"{len(lines)} lines, {prompts} begin with Explain, {answers} speak of the {topic}"
+    return Measured(holds, words)
 
 
 @recompute("C33a")
@@ -40,7 +41,7 @@ def sft_counts_the_response_alone() -> bool:
 
 @recompute("T18a")
 def loss_sees_no_difference_between_errors() -> Measured:
-    """Whether both errors cost the same, and another wrong word in their place does too."""
+    """Whether it costs the same whichever wrong word the model holds likely, with the right one at 0.15."""
     (_, right), (_, synonym) = example("E12")["alternatives"]
     likely = torch.tensor([0.8, 0.15, 0.05], dtype=torch.float64).log()  # error, word of the text, another
     loss = cross_entropy(likely[None], torch.tensor([1]))
@@ -60,7 +61,8 @@ def ways_to_solve_the_wall() -> tuple[int, int]:
 def groups_that_are_connected() -> Measured:
     """Groups of the chat model that are groups of the solution."""
     groups, score = _marked("Llama-2-7B-chat")
-    largest = max(len(set(group) & set(row)) for group in groups for row in example("E9")["solution"].values())
+    solution = example("E9")["solution"].values()
+    largest = max(len(set(group) & set(row)) for group in groups for row in solution)
     return Measured(score.correct, f"at most {largest} words of any of its groups belong together")
 
 

@@ -105,12 +105,12 @@ def loss_is_binary_classification() -> bool:
 
 @recompute("T28c")
 def maximum_likelihood_finds_the_rewards() -> Measured:
-    """Whether the rewards that make endless comparisons likeliest are r*, up to what no comparison can tell."""
+    """Whether the rewards that make endless comparisons likeliest are r*, but for a shift of all."""
     true = _reals([1.5, 0.3, -0.4, -1.0])
     wins = bradley_terry_probability(*torch.broadcast_tensors(true[:, None], true[None]))
     found = climb(lambda r: (wins * logsigmoid(r[:, None] - r[None])).mean(), len(true))
     gap = (found - found.mean() - (true - true.mean())).abs().max().item()
-    return Measured(gap < 1e-5, f"four centred rewards, each within {gap:.0e}")
+    return Measured(gap < 1e-5, f"four centred rewards, the worst off by {gap:.6f}")
 
 
 @recompute("F15a")
@@ -147,7 +147,7 @@ def _descend(sign: int) -> float:
 
 def _two_prompts() -> tuple[Tensor, Tensor]:
     """Three rewards for each of two prompts, of which the second is answered with ease."""
-    return _reals([1, 2, 3, 6, 8, 10]), torch.tensor([0, 0, 0, 1, 1, 1])
+    return _reals([1.0, 2.0, 3.0, 6.0, 8.0, 10.0]), torch.tensor([0, 0, 0, 1, 1, 1])
 
 
 def _reals(values: list[float]) -> Tensor:
