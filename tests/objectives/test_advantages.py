@@ -138,9 +138,10 @@ def test_whitened_values_have_mean_zero_and_variance_one_over_the_batch(seed, sc
     assert (found[~MASK] == 0).all()
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, 1e4])
-@pytest.mark.parametrize("mask", [[[1, 1, 1, 0], [0, 1, 0, 0]], [[1, 0, 0, 0]]])
+@pytest.mark.parametrize("value", [0.0, 0.1, 10000.1])
+@pytest.mark.parametrize("mask", [[[1, 1, 1, 0], [1, 1, 1, 1]], [[1, 0, 0, 0]]])
 def test_equal_values_whiten_to_zeros(value, mask):
+    """The mean of seven equal values is not always that value: rounding over a tiny variance is not nothing."""
     mask = torch.tensor(mask)
     assert (whiten(torch.full(mask.shape, value), mask) == 0).all()
 

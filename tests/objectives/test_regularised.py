@@ -122,9 +122,11 @@ def test_huge_rewards_stay_finite(beta):
     assert reference.grad.isfinite().all() and rewards.grad.isfinite().all()
 
 
-def test_equal_huge_rewards_leave_the_reference_as_it_is():
-    reference = torch.tensor([0.7, 0.2, 0.1])
-    best = optimal_policy(reference, torch.full((3,), 1e4), beta=1e-3)  # r/β of 1e7 has no digits left for log π_ref
+@pytest.mark.parametrize("rewards", [[1e4, 1e4, 1e4], [-1.0, -1.0, 1e4]])
+def test_equal_rewards_leave_the_reference_as_it_is_though_others_are_huge(rewards):
+    """r/β of 1e7 has no digits left for log π_ref; what the reference never writes must not set the scale either."""
+    reference = torch.tensor([0.7, 0.3, 0.0])
+    best = optimal_policy(reference, torch.tensor(rewards), beta=1e-3)
     torch.testing.assert_close(best, reference, rtol=1e-5, atol=0)
 
 
