@@ -76,12 +76,12 @@ def fit_bradley_terry(
     num_items: int,
     *,
     max_steps: int = 100,
-    tolerance: float | int = 1e-9,
+    tolerance: float | int = 1e-8,
 ) -> BradleyTerryFit:
     r"""Maximise $\sum_i \log\sigma(r_{w_i} - r_{l_i})$ over one reward an item (slide T28), by Newton's method.
 
-    Comparison i was won by item `winners[i]` and lost by `losers[i]`, both from 0 to `num_items` − 1. Stops when no slope
-    exceeds `tolerance` times the number of comparisons. The maximum is finite and unique up to a shift where every way to
+    Comparison i was won by item `winners[i]` and lost by `losers[i]`, both from 0 to `num_items` − 1. Stops when the next
+    step would move no reward by more than `tolerance`. The maximum is finite and unique up to a shift where every way to
     part the items in two has seen wins across it in both directions (Ford 1957).
     Raises ValueError when there is no comparison, an item is unknown or compared with itself, some items were never compared
     with the others, or some never lost to the others; RuntimeError when `max_steps` do not suffice.
@@ -98,11 +98,11 @@ def fit_bradley_terry(
         chance = torch.sigmoid(rewards[:, None] - rewards)
         slope = (wins - games * chance).sum(dim=1)
         precision = _information(games, chance)
-        if slope.abs().max() <= tolerance * len(winners):
+        step = torch.linalg.solve(precision + precision.diagonal().mean() / num_items, slope)
+        if step.abs().max() <= tolerance:
             # On rewards of mean 0 the inverse; along the shift, where nothing is known, zero.
             covariance = torch.linalg.inv(precision + 1 / num_items) - 1 / num_items
             return BradleyTerryFit(rewards, covariance, _log_likelihood(wins, rewards).item())
-        step = torch.linalg.solve(precision + precision.diagonal().mean() / num_items, slope)
         rewards = _climb(wins, rewards, step - step.mean())
     raise RuntimeError(f"no maximum found in {max_steps} steps of Newton's method: raise max_steps or tolerance")
 
