@@ -89,7 +89,7 @@ def log_prob_rows(threads: int) -> list[BenchRow]:
     return [
         memory_row(f"{name}, {work}", "lib.course.bench_alignment", f"chunked {work}", f"plain {work}",
                    target=target, threads=threads)
-        for work, target in (("forward", 1 / 5), ("forward+backward", 1 / 3))
+        for work, target in (("forward", 0.2), ("forward+backward", 0.33))
     ]  # fmt: skip
 
 

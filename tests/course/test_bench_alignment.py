@@ -35,7 +35,7 @@ def test_the_rows_and_their_targets(tiny, monkeypatch):
         assert row.ratio == pytest.approx(row.theirs / row.ours)
     for row in (forward, both_ways):
         assert not row.higher_is_better and row.ratio == 0.2 and row.met
-    assert (forward.target, both_ways.target) == (1 / 5, 1 / 3)
+    assert (forward.target, both_ways.target) == (0.2, 0.33)
 
 
 @pytest.mark.parametrize(
