@@ -41,7 +41,7 @@ def clipped_objective(ratios: Sequence[float], gains: Mapping[str, Sequence[floa
 
 def near_the_optimum(optimum: Sequence[float], reached: Mapping[str, Sequence[float]]) -> Figure:
     """Each answer's probability under trained policies against the one it should have, on logarithmic axes."""
-    fig, axes = figure(2.6 * len(reached) + 0.6, 3.0, columns=len(reached), sharex=True, sharey=True)
+    fig, axes = figure(2.0 * len(reached) + 0.7, 2.6, columns=len(reached), sharex=True, sharey=True)
     best = np.asarray(optimum)
     edges = [best.min() / 2, 1]
     for number, (ax, (name, values)) in enumerate(zip(axes, reached.items())):

@@ -49,7 +49,7 @@ def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
     policy = deepcopy(sft)
     ppo(policy, ValueModel(deepcopy(sft), generator=generator), sft, proxy, world.prompts,
         settings(1.0, PPO_STEPS, 2e-3, seed), eos_id=world.eos_id, show_progress=False)  # fmt: skip
-    assert ends(policy)[1] > before + 0.25
+    assert ends(policy)[1] > before + 0.1
 
     policy = deepcopy(sft)
     fit(policy, preference_loss(sft, beta=1.0), batches_of(pairs, 32),
@@ -62,7 +62,7 @@ def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
         reinforce(policy, sft, proxy, world.prompts, settings(beta, REINFORCE_STEPS, rate, seed),
                   eos_id=world.eos_id, show_progress=False)  # fmt: skip
     assert ends(held)[1] > before + 0.2
-    assert ends(free)[0] > paid_before + 1 and ends(free)[1] < before - 0.3
+    assert ends(free)[0] > paid_before + 0.5 and ends(free)[1] < before - 0.3
 
 
 def test_comparisons_follow_the_taste():
