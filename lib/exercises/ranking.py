@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import combinations, permutations
 
 import torch
+from torch import Tensor
 
 from lib import objectives
 from lib.exercises.exercise import Exercise, Misconception, case
