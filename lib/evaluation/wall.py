@@ -23,14 +23,16 @@ class WallScore:
 
     correct: int  # groups of the solution that the answer has exactly
     sizes: tuple[int, ...]  # items in each group of the answer
+    asked: tuple[int, ...]  # words in each group of the solution
     invented: tuple[str, ...]  # items that are not on the wall, in the answer's order
     missing: tuple[str, ...]  # words of the wall that no group holds, in the wall's order
     repeated: tuple[str, ...]  # words of the wall that come more than once, in the wall's order
 
     @property
     def well_formed(self) -> bool:
-        """Whether the answer at least obeys the instruction: each word once, nothing else, groups of one size."""
-        return not (self.invented or self.missing or self.repeated) and len(set(self.sizes)) == 1
+        """Whether the answer at least obeys the instruction: each word once, nothing else, as many in each group."""
+        faults = self.invented or self.missing or self.repeated
+        return not faults and sorted(self.sizes) == sorted(self.asked)
 
 
 def parse_groups(text: str, words: Sequence[str]) -> list[list[str]]:
@@ -72,6 +74,7 @@ def score_wall(
     return WallScore(
         correct=len(wanted & given),
         sizes=tuple(len(group) for group in groups),
+        asked=tuple(len(group) for group in solution),
         invented=tuple(item for group in groups for item in group if _key(item) not in wall),
         missing=tuple(word for key, word in wall.items() if not times[key]),
         repeated=tuple(word for key, word in wall.items() if times[key] > 1),

@@ -76,6 +76,20 @@ def test_one_group_more_than_once_counts_once_and_its_words_are_repeated():
     assert score_wall([SOLUTION[1] + ["Mud"]], WORDS, SOLUTION).correct == 0
 
 
+def test_an_answer_is_well_formed_when_it_obeys_the_instruction():
+    a, b, c, d = SOLUTION
+    assert score_wall([b, d, a[::-1], c], WORDS, SOLUTION).well_formed
+    faulty = [
+        [WORDS],  # each word once, and all in one group
+        [a + b[:1], b[1:], c, d],
+        [a, b, c],
+        [a, b, c, d, d],
+        [a, b, c, d[:3] + [c[0]]],
+        [a, b, c, d[:3] + ["Elm"]],
+    ]
+    assert not any(score_wall(groups, WORDS, SOLUTION).well_formed for groups in faulty)
+
+
 def test_capitals_and_spaces_do_not_matter_but_letters_do():
     score = score_wall([["grand  CANYON", "silver", "Keystone", "bluegrass"]], WORDS, SOLUTION)
     assert score.correct == 1 and score.invented == ()
