@@ -1,6 +1,12 @@
 """Measures of a model: how surprised it is by text, and what it can see of it."""
 
-from lib.evaluation.bradley_terry import BradleyTerryFit, fit_bradley_terry, simulate_preferences
+from lib.evaluation.bradley_terry import (
+    BradleyTerryFit,
+    fit_bradley_terry,
+    recovery_error,
+    simulate_comparisons,
+    simulate_preferences,
+)
 from lib.evaluation.judges import SwapTest, judge_probability, swap_test
 from lib.evaluation.perplexity import bits_per_byte, perplexity
 from lib.evaluation.receptive_field import receptive_field
@@ -19,8 +25,10 @@ __all__ = [
     "parse_groups",
     "perplexity",
     "receptive_field",
+    "recovery_error",
     "score_wall",
     "sentiment",
+    "simulate_comparisons",
     "simulate_preferences",
     "swap_test",
 ]

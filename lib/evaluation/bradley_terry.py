@@ -33,6 +33,27 @@ def simulate_preferences(
     return torch.rand(wins.shape, generator=generator, dtype=wins.dtype) < wins
 
 
+def simulate_comparisons(
+    rewards: Float[Tensor, "M"], number: int, *, generator: torch.Generator | None = None
+) -> tuple[Int[Tensor, "N"], Int[Tensor, "N"]]:
+    """(winners, losers) of `number` comparisons, each of two different answers drawn at random (slide T27).
+
+    Raises ValueError when there are fewer than two answers or `number` is less than 1.
+
+    >>> winners, losers = simulate_comparisons(torch.tensor([80.0, 0.0]), 3)
+    >>> winners, losers
+    (tensor([0, 0, 0]), tensor([1, 1, 1]))
+    """
+    if len(rewards) < 2:
+        raise ValueError(f"rewards must be of at least 2 answers to compare, got {len(rewards)}")
+    if number < 1:
+        raise ValueError(f"number must be at least 1, got {number}")
+    first = torch.randint(len(rewards), (number,), generator=generator)
+    second = (first + torch.randint(1, len(rewards), (number,), generator=generator)) % len(rewards)
+    wins = simulate_preferences(rewards[first], rewards[second], generator=generator)
+    return first.where(wins, second), second.where(wins, first)
+
+
 @dataclass(frozen=True, eq=False)
 class BradleyTerryFit:
     """The rewards under which the comparisons are most likely, and how well the data determine them."""
@@ -105,6 +126,27 @@ def fit_bradley_terry(
             return BradleyTerryFit(rewards, covariance, _log_likelihood(wins, rewards).item())
         rewards = _climb(wins, rewards, step - step.mean())
     raise RuntimeError(f"no maximum found in {max_steps} steps of Newton's method: raise max_steps or tolerance")
+
+
+def recovery_error(
+    rewards: Float[Tensor, "M"], number: int, *, repeats: int = 20, generator: torch.Generator | None = None
+) -> float:
+    """Root mean square error of fitted, centred rewards, over `repeats` simulated sets of `number` comparisons.
+
+    Raises ValueError when `repeats` is less than 1, or as `simulate_comparisons` and `fit_bradley_terry` do.
+
+    >>> recovery_error(torch.tensor([0.5, -0.5]), 100_000, generator=torch.Generator().manual_seed(0)) < 0.01
+    True
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, got {repeats}")
+    truth = (rewards - rewards.mean()).double()
+    squares = [
+        (fit_bradley_terry(*simulate_comparisons(rewards, number, generator=generator), len(rewards)).rewards - truth)
+        .square().mean()
+        for _ in range(repeats)
+    ]  # fmt: skip
+    return torch.stack(squares).mean().sqrt().item()
 
 
 def _count(winners: Tensor, losers: Tensor, num_items: int) -> Float[Tensor, "M M"]:

@@ -7,17 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from lib.evaluation import fit_bradley_terry, simulate_preferences
+from lib.evaluation import fit_bradley_terry, recovery_error, simulate_comparisons, simulate_preferences
 from lib.objectives import bradley_terry_loss, bradley_terry_probability
 
 
 def labelled(rewards, number, generator):
     """`number` comparisons of random pairs of items as (winners, losers)."""
-    M = len(rewards)
-    first = torch.randint(M, (number,), generator=generator)
-    second = (first + torch.randint(1, M, (number,), generator=generator)) % M
-    wins = simulate_preferences(rewards[first], rewards[second], generator=generator)
-    return first.where(wins, second), second.where(wins, first)
+    return simulate_comparisons(rewards, number, generator=generator)
 
 
 def repeated(*results):
@@ -127,14 +123,35 @@ def test_the_truth_is_covered_as_often_as_promised(shift):
     assert abs(whole / 1600 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 400)
 
 
-def test_the_error_falls_as_one_over_the_root_of_n():
-    truth = torch.tensor([1.0, 0.5, 0.0, -0.5, -1.0])
-    generator = torch.Generator().manual_seed(3)
-    errors = []
-    for number in (200, 3200):
-        fits = [fit_bradley_terry(*labelled(truth, number, generator), 5).rewards for _ in range(40)]
-        errors.append(torch.stack([(r - truth).square().mean() for r in fits]).mean().sqrt().item())
-    assert errors[0] / errors[1] == pytest.approx(4, rel=0.25)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_error_falls_as_one_over_the_root_of_n(seed):
+    """Lecture 10 claims it of its own answers."""
+    truth = torch.linspace(-2, 2, 8)
+    generator = torch.Generator().manual_seed(seed)
+    few, many = (recovery_error(truth, number, generator=generator) for number in (400, 6400))
+    assert few / many == pytest.approx(4, rel=0.4)
+
+
+def test_the_error_is_the_one_that_the_covariance_promises():
+    truth = torch.tensor([1.0, 0.0, 0.0, -1.0])
+    generator = torch.Generator().manual_seed(5)
+    promised = fit_bradley_terry(*labelled(truth, 100_000, generator), 4).covariance.diagonal().mean() * 100
+    assert recovery_error(truth, 1000, repeats=100, generator=generator) == pytest.approx(promised.sqrt().item(), rel=0.2)
+
+
+def test_every_pair_of_items_is_compared_equally_often(generator):
+    winners, losers = simulate_comparisons(torch.zeros(3), 6000, generator=generator)
+    counts = torch.bincount(3 * winners + losers, minlength=9).view(3, 3)
+    assert counts.diagonal().sum() == 0
+    assert (counts[counts > 0] - 1000).abs().max() < 4 * math.sqrt(1000) and (counts > 0).sum() == 6
+
+
+@pytest.mark.parametrize(("rewards", "number", "match"), [([1.0], 5, "at least 2"), ([1.0, 2.0], 0, "number must be at least 1")])
+def test_comparisons_refuse(rewards, number, match):
+    with pytest.raises(ValueError, match=match):
+        simulate_comparisons(torch.tensor(rewards), number)
+    with pytest.raises(ValueError, match="repeats must be at least 1"):
+        recovery_error(torch.zeros(2), 10, repeats=0)
 
 
 def test_steep_data_converge():

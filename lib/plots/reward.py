@@ -1,0 +1,104 @@
+"""Figures of notebook 10: what a comparison says, rewards with their doubt, and what centring does."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lib.plots.figure import COLOURS, MARKERS, curve, figure
+
+
+def label_shares(
+    differences: Sequence[float], shares: Sequence[float], errors: Sequence[float], line: Sequence[float]
+) -> Figure:
+    """How often the first answer was chosen at each difference of rewards, ±3 errors, over the probability `line`."""
+    fig, (ax,) = figure(6.4, 3.1)
+    curve(ax, differences, line, 1, "p* = σ(difference)")
+    ax.errorbar(differences, shares, yerr=3 * np.asarray(errors), fmt="o", color=COLOURS[0], capsize=3, ms=4,
+                label="labels, ±3 standard errors")
+    ax.set(xlabel="r*(first) − r*(second)", ylabel="share that chose the first", ylim=(-0.05, 1.05))
+    ax.legend(loc="upper left")
+    return fig
+
+
+def loss_and_slope(differences: Sequence[float], losses: Sequence[float], slopes: Sequence[float]) -> Figure:
+    """The loss of one pair and its slope, over the margin by which the chosen answer leads."""
+    fig, (left, right) = figure(7.4, 2.9, columns=2)
+    curve(left, differences, losses, 0, "−log σ(margin)")
+    left.set(xlabel="margin", ylabel="loss (nats)", title="the loss of one pair")
+    curve(right, differences, slopes, 3, "−(1 − p)")
+    right.set(xlabel="margin", ylabel="slope", title="its slope in the margin: −(1 − p)", ylim=(-1.05, 0.05))
+    for ax in (left, right):
+        ax.axvline(0, color="black", linestyle=":", linewidth=1)
+    return fig
+
+
+def margins(runs: Mapping[str, Sequence[float]]) -> Figure:
+    """The margin of the chosen answer at each step, one panel a loss, because their scales have nothing in common."""
+    fig, axes = figure(3.7 * len(runs), 2.9, columns=len(runs))
+    for number, (ax, (name, values)) in enumerate(zip(axes, runs.items())):
+        curve(ax, range(len(values)), values, number, name)
+        ax.annotate(f"{values[-1]:.1f}", (len(values) - 1, values[-1]), textcoords="offset points", xytext=(-8, 6), ha="right")
+        ax.margins(y=0.15)
+        ax.set(xlabel="step", title=name)
+    axes[0].set_ylabel("r(chosen) − r(rejected)")
+    return fig
+
+
+def rewards_with_intervals(names: Sequence[str], truth: Sequence[float], fits: Mapping[str, tuple]) -> Figure:
+    """Known rewards as short lines, and for each fit (values, intervals (M, 2)) a dot with its bar beside them."""
+    fig, (ax,) = figure(7.4, 3.3)
+    places = np.arange(len(names))
+    ax.hlines(truth, places - 0.35, places + 0.35, color="black", linewidth=2, label="r*, centred")
+    for number, (name, (values, intervals)) in enumerate(fits.items()):
+        values, ends = np.asarray(values), np.asarray(intervals)
+        offset = (number - (len(fits) - 1) / 2) * 0.25
+        ax.errorbar(places + offset, values, yerr=np.abs(ends.T - values), fmt=MARKERS[number], color=COLOURS[number], capsize=3,
+                    ms=5, label=name)
+    ax.set_xticks(places, names)
+    ax.set(xlabel="answer", ylabel="reward, centred")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def falling_error(numbers: Sequence[int], errors: Sequence[float]) -> Figure:
+    """Errors over the number of comparisons on two logarithmic axes, with the line of 1/√N through the first."""
+    fig, (ax,) = figure(6.4, 3.0)
+    curve(ax, numbers, errors, 0, "error of the fit", marker=True, linestyle="none")
+    curve(ax, numbers, errors[0] * np.sqrt(numbers[0] / np.asarray(numbers)), 1, "falls as 1/√N")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xticks(numbers, [f"{n:,}" for n in numbers])
+    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if min(errors) / 1.5 <= t <= max(errors) * 1.5]
+    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.set(xlabel="comparisons", ylabel="root mean square error")
+    ax.legend()
+    return fig
+
+
+def by_prompt(names: Sequence[str], prompts: Sequence[int], panels: Mapping[str, Sequence[float]]) -> Figure:
+    """Rewards of answers, a column of dots for each prompt with its mean, one panel for each way to write them."""
+    fig, axes = figure(3.7 * len(panels), 3.1, columns=len(panels), sharey=True)
+    prompts = np.asarray(prompts)
+    for ax, (title, values) in zip(axes, panels.items()):
+        values = np.asarray(values)
+        for k, _ in enumerate(names):
+            mine = values[prompts == k]
+            spread = np.linspace(-0.22, 0.22, len(mine))
+            ax.plot(k + spread, mine, "o", color=COLOURS[k % len(COLOURS)], ms=3, alpha=0.6)
+            ax.hlines(mine.mean(), k - 0.35, k + 0.35, color="black", linewidth=2)
+        ax.set_xticks(range(len(names)), names)
+        ax.set(xlabel="prompt", title=title)
+    axes[0].set_ylabel("reward")
+    return fig
+
+
+def learned_against_true(panels: Mapping[str, tuple]) -> Figure:
+    """A scatter of true and learned rewards for each panel (true, learned, correlation)."""
+    fig, axes = figure(3.7 * len(panels), 3.2, columns=len(panels))
+    for ax, (title, (true, learned, correlation)) in zip(axes, panels.items()):
+        ax.plot(true, learned, "o", color=COLOURS[0], ms=3, alpha=0.35)
+        ax.set(xlabel="r*", title=f"{title}: correlation {correlation:.2f}")
+    axes[0].set_ylabel("learned reward")
+    return fig

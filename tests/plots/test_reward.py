@@ -1,0 +1,55 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lib.plots import reward as plots
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def test_label_shares_draws_three_errors():
+    ax = plots.label_shares([-1.0, 1.0], [0.3, 0.7], [0.01, 0.02], [0.27, 0.73]).axes[0]
+    assert ax.lines[0].get_ydata() == pytest.approx([0.27, 0.73])
+    bars = ax.collections[0].get_segments()
+    assert [bar[1][1] - bar[0][1] for bar in bars] == pytest.approx([0.06, 0.12])
+
+
+def test_loss_and_slope_has_a_panel_each():
+    left, right = plots.loss_and_slope([-1.0, 0.0, 1.0], [1.3, 0.7, 0.3], [-0.7, -0.5, -0.3]).axes
+    assert left.lines[0].get_ydata() == pytest.approx([1.3, 0.7, 0.3])
+    assert right.lines[0].get_ydata() == pytest.approx([-0.7, -0.5, -0.3])
+
+
+def test_margins_writes_where_each_run_ends():
+    axes = plots.margins({"T26": [0.0, -199.0], "T28": [0.0, 5.26]}).axes
+    assert [ax.get_title() for ax in axes] == ["T26", "T28"]
+    assert [ax.texts[0].get_text() for ax in axes] == ["-199.0", "5.3"]
+
+
+def test_rewards_with_intervals_puts_bars_where_the_intervals_are():
+    ends = [[0.5, 1.5], [-1.4, -0.4]]
+    ax = plots.rewards_with_intervals(["a", "b"], [1.0, -1.0], {"100": ([1.0, -0.9], ends)}).axes[0]
+    bars = ax.collections[1].get_segments()
+    assert [[bar[0][1], bar[1][1]] for bar in bars] == [pytest.approx(e) for e in ends]
+    assert [line[0][1] for line in ax.collections[0].get_segments()] == [1.0, -1.0]
+
+
+def test_falling_error_has_the_line_through_the_first_point():
+    ax = plots.falling_error([100, 400], [0.4, 0.22]).axes[0]
+    assert ax.lines[1].get_ydata() == pytest.approx([0.4, 0.2])
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_by_prompt_marks_each_mean():
+    left, right = plots.by_prompt(["x", "y"], [0, 0, 1], {"raw": [1.0, 3.0, 7.0], "centred": [-1.0, 1.0, 0.0]}).axes
+    means = [[line.get_segments()[0][0][1] for line in ax.collections] for ax in (left, right)]
+    assert means == [[2, 7], [0, 0]]
+
+
+def test_learned_against_true_names_the_correlation():
+    ax = plots.learned_against_true({"raw": (np.arange(3), np.arange(3) * 2, 0.987)}).axes[0]
+    assert ax.get_title() == "raw: correlation 0.99"

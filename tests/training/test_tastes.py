@@ -1,0 +1,39 @@
+"""Lecture 10 shows one seed of these studies; what it claims holds for five."""
+
+import pytest
+import torch
+
+from lib.text.reviews import TOPICS, is_review
+from lib.training.rlhf import review_world, train_sft
+from lib.training.tastes import adjective_taste, study_taste
+
+
+@pytest.fixture(scope="module")
+def sft():
+    world = review_world(1500, seed=0)
+    return world, train_sft(world, steps=200, seed=0, show_progress=False)
+
+
+def test_the_taste_adds_adjectives_by_degree():
+    texts = [
+        "the acting was superb.", "the room was very dull.", "the fish was rather good but the soup was quite weak.",
+        "the view was very long.", "", "the plot was very superb and the music was very lovely.",
+    ]  # fmt: skip
+    assert adjective_taste(texts).tolist() == [1, -2, -0.5, 0, 0, 4]
+
+
+def test_a_degree_counts_for_its_own_adjective_alone():
+    text = "the plot was very old and the music was dull."
+    assert is_review(text) and adjective_taste([text]).tolist() == [-1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_reward_model_recovers_the_taste_up_to_the_topic(sft, seed):
+    study = study_taste(*sft, comparisons=3000, held_out=600, seed=seed, show_progress=False)
+    knows = study.accuracy["who knows r*"]
+    assert 0.62 < study.accuracy["reward model"] < 1 - 0.05
+    assert study.accuracy["reward model"] > knows - 0.08
+    assert abs(knows - study.accuracy["who knows r*, expected"]) < 0.06  # 3 standard errors of 600 labels
+    assert study.correlation["centred"] > max(0.7, study.correlation["as they are"] + 0.1)
+    assert study.prompts.unique().tolist() == list(range(len(TOPICS)))
+    assert torch.isfinite(study.learned).all() and len(study.learned) == len(study.truth) == 600
