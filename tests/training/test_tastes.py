@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.text.reviews import TOPICS, is_review
+from lib.text.reviews import TOPICS
 from lib.training.rlhf import review_world, train_sft
 from lib.training.tastes import adjective_taste, study_taste
 
@@ -24,12 +24,12 @@ def test_the_taste_adds_adjectives_by_degree():
 
 def test_a_degree_counts_for_its_own_adjective_alone():
     text = "the plot was very old and the music was dull."
-    assert is_review(text) and adjective_taste([text]).tolist() == [-1]
+    assert adjective_taste([text]).tolist() == [-1]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_reward_model_recovers_the_taste_up_to_the_topic(sft, seed):
-    study = study_taste(*sft, comparisons=3000, held_out=600, seed=seed, show_progress=False)
+    study = study_taste(*sft, comparisons=2500, held_out=600, seed=seed, show_progress=False)
     knows = study.accuracy["who knows r*"]
     assert 0.62 < study.accuracy["reward model"] < 1 - 0.05
     assert study.accuracy["reward model"] > knows - 0.08
