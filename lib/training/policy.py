@@ -91,8 +91,8 @@ def reinforce(
     Trains `policy` in place on $\mathbb{E}[\text{score} - \beta(\log\pi - \log\pi_{ref})]$.
     Raises ValueError when `settings.samples` is less than 2: a lone answer has none to be compared with.
     """
-    history, optimizer = PolicyHistory(), torch.optim.Adam(policy.parameters(), lr=settings.learning_rate)
-    for answers, reward, rewards in _batches(
+    history, optimizer = PolicyHistory(), torch.optim.Adam(policy.parameters(), lr=settings.learning_rate, fused=True)
+    for answers, _, rewards in _batches(
         policy, reference, score, prompts, settings, history, eos_id, watch, show_progress
     ):
         returns = rewards.sum(dim=1).view(-1, settings.samples)  # (prompts, samples): score minus penalty
@@ -119,13 +119,12 @@ def ppo(
     Trains `policy` and `value` in place (Schulman et al. 2017; Ouyang et al. 2022, eq. 2 without pre-training mix).
     """
     trained = [*policy.parameters(), *value.parameters()]
-    history, optimizer = PolicyHistory(), torch.optim.Adam(trained, lr=settings.learning_rate)
-    for answers, reward, rewards in _batches(
+    history, optimizer = PolicyHistory(), torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
+    for answers, old_log_probs, rewards in _batches(
         policy, reference, score, prompts, settings, history, eos_id, watch, show_progress
     ):
         mask = answers.response_mask
         with torch.no_grad():
-            old_log_probs = log_probs_of(policy, answers)
             old_values = value(answers.input_ids, answers.attention_mask)
         advantages, returns = gae(rewards, old_values, mask, lam=settings.lam)
         advantages = whiten(advantages, mask)
@@ -142,7 +141,7 @@ def ppo(
 
 
 def _batches(policy, reference, score, prompts, settings, history, eos_id, watch, show_progress):
-    """Batch after batch of fresh answers, with their scores and with their rewards by the token."""
+    """Batch after batch of fresh answers, with their log-probabilities and their rewards by the token."""
     generator = torch.Generator().manual_seed(settings.seed)
     bar = progress(range(settings.iterations), description="policy", disable=not show_progress)
     for _ in bar:
@@ -161,7 +160,7 @@ def _batches(policy, reference, score, prompts, settings, history, eos_id, watch
         if watch is not None:
             history.watched.append(watch(answers).mean().item())
         bar.set_postfix(score=f"{history.score[-1]:.2f}", kl=f"{history.kl[-1]:.1f}", refresh=False)
-        yield answers, reward, rewards
+        yield answers, own, rewards
 
 
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor, settings: PolicySettings) -> None:

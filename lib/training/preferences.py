@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lib.generation import Rollout
+from lib.kernels import selective_log_softmax
 from lib.models import Decoder, RewardModel
 from lib.objectives import (
     bradley_terry_loss,
     dpo_loss,
     response_log_prob,
     sft_loss,
-    token_log_probs,
 )
 
 
@@ -108,7 +108,9 @@ def batches_of(data, batch_size: int) -> Callable[[torch.Generator], object]:
 
 
 def log_probs_of(model: Decoder, answers: Rollout) -> Float[Tensor, "B S"]:
-    """`token_log_probs` of a batch under `model`, aligned with its ids.
+    """`token_log_probs` of the answers of a batch under `model`, aligned with its ids, and 0 outside the answers.
+
+    Logits are made for the tokens of answers alone: they are a good part of a small model's work.
 
     >>> from lib.models import TransformerConfig
     >>> config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=8, num_layers=1,
@@ -116,7 +118,11 @@ def log_probs_of(model: Decoder, answers: Rollout) -> Float[Tensor, "B S"]:
     >>> log_probs_of(Decoder(config), join_answers([[5]], [[7, 1]], pad_id=0)).shape
     torch.Size([1, 3])
     """
-    return token_log_probs(model(answers.input_ids, answers.attention_mask), answers.input_ids)
+    counts = answers.response_mask[:, 1:]  # (B, S-1): the position before a token predicts it
+    hidden = model.hidden(answers.input_ids, answers.attention_mask)[:, :-1]
+    logits = model.logits(hidden[counts][None])[0]  # (N, V), N tokens of answers
+    chosen = selective_log_softmax(logits, answers.input_ids[:, 1:][counts])
+    return pad(chosen.new_zeros(counts.shape).masked_scatter(counts, chosen), (1, 0))
 
 
 def demonstration_loss(model: Decoder, answers: Rollout) -> Float[Tensor, ""]:

@@ -1,6 +1,6 @@
 r"""The three steps of RLHF on a world of small reviews (slides C33, C34, T25): demonstrate, compare, reinforce.
 
-A decoder of 150,000 parameters learns to write reviews in seconds; a human, hidden behind a function of the text, says which
+A decoder of 115,000 parameters learns to write reviews in seconds; a human, hidden behind a function of the text, says which
 of two it likes better; a reward model learns that taste from a few hundred such answers; and the policy is trained on the
 reward model. How far the two tastes part is what lecture 12 is about.
 """
@@ -139,7 +139,7 @@ def compare_answers(
 
 
 def train_reward_model(
-    sft: Decoder, pairs: PreferencePairs, *, steps: int = 150, seed: int = 0, show_progress: bool = True
+    sft: Decoder, pairs: PreferencePairs, *, steps: int = 100, seed: int = 0, show_progress: bool = True
 ) -> RewardModel:
     """Step 2: the SFT model with a fresh scalar head, trained on pairs (slides T26, T28)."""
     model = RewardModel(deepcopy(sft), generator=torch.Generator().manual_seed(seed))
