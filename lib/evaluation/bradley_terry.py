@@ -204,9 +204,9 @@ def _log_likelihood(wins: Tensor, rewards: Tensor) -> Float[Tensor, ""]:
 def _climb(wins: Tensor, rewards: Tensor, step: Tensor) -> Float[Tensor, "M"]:
     """A Newton step, halved until it leads up: far from the maximum a full one may overshoot."""
     before = _log_likelihood(wins, rewards)
+    enough = before - 1e-12 * before.abs()  # at the top, steps are lost in rounding
     for _ in range(60):
-        after = _log_likelihood(wins, rewards + step)
-        if after >= before:  # NaN is no improvement
+        if _log_likelihood(wins, rewards + step) >= enough:  # NaN is not
             return rewards + step
         step = step / 2
     return rewards

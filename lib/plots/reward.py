@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 from lib.plots.figure import COLOURS, MARKERS, curve, figure
 
 
-def label_shares(
-    differences: Sequence[float], shares: Sequence[float], errors: Sequence[float], line: Sequence[float]
-) -> Figure:
-    """How often the first answer was chosen at each difference of rewards, ±3 errors, over the probability `line`."""
+def label_shares(differences: Sequence[float], shares: Sequence[float], errors: Sequence[float]) -> Figure:
+    """How often the first answer was chosen at each difference of rewards, ±3 errors, over Bradley and Terry's curve."""
     fig, (ax,) = figure(6.4, 3.1)
-    curve(ax, differences, line, 1, "p* = σ(difference)")
+    fine = np.linspace(min(differences), max(differences), 200)
+    curve(ax, fine, 1 / (1 + np.exp(-fine)), 1, "p* = σ(difference)")
     ax.errorbar(differences, shares, yerr=3 * np.asarray(errors), fmt="o", color=COLOURS[0], capsize=3, ms=4,
                 label="labels, ±3 standard errors")
     ax.set(xlabel="r*(first) − r*(second)", ylabel="share that chose the first", ylim=(-0.05, 1.05))
@@ -38,7 +37,7 @@ def margins(runs: Mapping[str, Sequence[float]]) -> Figure:
     fig, axes = figure(3.7 * len(runs), 2.9, columns=len(runs))
     for number, (ax, (name, values)) in enumerate(zip(axes, runs.items())):
         curve(ax, range(len(values)), values, number, name)
-        ax.annotate(f"{values[-1]:.1f}", (len(values) - 1, values[-1]), textcoords="offset points", xytext=(-8, 6), ha="right")
+        ax.annotate(f"{values[-1]:.1f}", (len(values) - 1, values[-1]), textcoords="offset points", xytext=(-8, -14), ha="right")
         ax.margins(y=0.15)
         ax.set(xlabel="step", title=name)
     axes[0].set_ylabel("r(chosen) − r(rejected)")
@@ -62,10 +61,11 @@ def rewards_with_intervals(names: Sequence[str], truth: Sequence[float], fits: M
 
 
 def falling_error(numbers: Sequence[int], errors: Sequence[float]) -> Figure:
-    """Errors over the number of comparisons on two logarithmic axes, with the line of 1/√N through the first."""
+    """Errors over the number of comparisons on two logarithmic axes, with the line of 1/√N that runs nearest to them."""
     fig, (ax,) = figure(6.4, 3.0)
     curve(ax, numbers, errors, 0, "error of the fit", marker=True, linestyle="none")
-    curve(ax, numbers, errors[0] * np.sqrt(numbers[0] / np.asarray(numbers)), 1, "falls as 1/√N")
+    scale = np.exp(np.mean(np.log(errors) + 0.5 * np.log(numbers)))
+    curve(ax, numbers, scale / np.sqrt(numbers), 1, "falls as 1/√N")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks(numbers, [f"{n:,}" for n in numbers])
@@ -79,7 +79,7 @@ def falling_error(numbers: Sequence[int], errors: Sequence[float]) -> Figure:
 
 def by_prompt(names: Sequence[str], prompts: Sequence[int], panels: Mapping[str, Sequence[float]]) -> Figure:
     """Rewards of answers, a column of dots for each prompt with its mean, one panel for each way to write them."""
-    fig, axes = figure(3.7 * len(panels), 3.1, columns=len(panels), sharey=True)
+    fig, axes = figure(2.6 * len(panels), 3.0, columns=len(panels), sharey=True)
     prompts = np.asarray(prompts)
     for ax, (title, values) in zip(axes, panels.items()):
         values = np.asarray(values)

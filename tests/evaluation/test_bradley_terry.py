@@ -159,6 +159,16 @@ def test_steep_data_converge():
     assert fit.difference(0, 2)[0] == pytest.approx(2 * math.log(100_000), rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", [1046, 4166, 4480])
+def test_the_last_step_may_drown_in_rounding(seed):
+    """Data sets at whose maximum the last step of Newton's method lowers the likelihood by one rounding error."""
+    generator = torch.Generator().manual_seed(seed)
+    winners, losers = labelled(torch.linspace(-1.5, 1.5, 4), 60, generator)
+    r = fit_bradley_terry(winners, losers, 4).rewards.requires_grad_()
+    slope, = torch.autograd.grad(bradley_terry_loss(r[winners], r[losers]), r)
+    assert slope.abs().max() < 1e-12
+
+
 def test_numbering_does_not_matter(generator):
     winners, losers = labelled(torch.tensor([1.0, 0.0, -1.0]), 100, generator)
     new = torch.tensor([2, 0, 1])

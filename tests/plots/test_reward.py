@@ -12,8 +12,9 @@ def close():
 
 
 def test_label_shares_draws_three_errors():
-    ax = plots.label_shares([-1.0, 1.0], [0.3, 0.7], [0.01, 0.02], [0.27, 0.73]).axes[0]
-    assert ax.lines[0].get_ydata() == pytest.approx([0.27, 0.73])
+    ax = plots.label_shares([-1.0, 1.0], [0.3, 0.7], [0.01, 0.02]).axes[0]
+    x, y = ax.lines[0].get_data()
+    assert (x[0], x[-1]) == (-1, 1) and (y[0], y[-1]) == pytest.approx((0.26894142, 0.73105858))
     bars = ax.collections[0].get_segments()
     assert [bar[1][1] - bar[0][1] for bar in bars] == pytest.approx([0.06, 0.12])
 
@@ -38,8 +39,8 @@ def test_rewards_with_intervals_puts_bars_where_the_intervals_are():
     assert [line[0][1] for line in ax.collections[0].get_segments()] == [1.0, -1.0]
 
 
-def test_falling_error_has_the_line_through_the_first_point():
-    ax = plots.falling_error([100, 400], [0.4, 0.22]).axes[0]
+def test_falling_error_has_the_line_in_the_middle_of_the_points():
+    ax = plots.falling_error([100, 400], [0.4 * 1.1, 0.2 / 1.1]).axes[0]
     assert ax.lines[1].get_ydata() == pytest.approx([0.4, 0.2])
     assert ax.get_xscale() == ax.get_yscale() == "log"
 
