@@ -124,7 +124,7 @@ def fit_bradley_terry(
             # On rewards of mean 0 the inverse; along the shift, where nothing is known, zero.
             covariance = torch.linalg.inv(precision + 1 / num_items) - 1 / num_items
             return BradleyTerryFit(rewards, covariance, _log_likelihood(wins, rewards).item())
-        rewards = _climb(wins, rewards, step - step.mean())
+        rewards = _climb(wins, rewards, step)
     raise RuntimeError(f"no maximum found in {max_steps} steps of Newton's method: raise max_steps or tolerance")
 
 

@@ -29,11 +29,11 @@ def test_a_degree_counts_for_its_own_adjective_alone():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_reward_model_recovers_the_taste_up_to_the_topic(sft, seed):
-    study = study_taste(*sft, comparisons=2500, held_out=600, seed=seed, show_progress=False)
+    study = study_taste(*sft, comparisons=2000, held_out=500, seed=seed, show_progress=False)
     knows = study.accuracy["who knows r*"]
     assert 0.62 < study.accuracy["reward model"] < 1 - 0.05
     assert study.accuracy["reward model"] > knows - 0.08
-    assert abs(knows - study.accuracy["who knows r*, expected"]) < 0.06  # 3 standard errors of 600 labels
+    assert abs(knows - study.accuracy["who knows r*, expected"]) < 0.06  # 3 standard errors of 500 labels
     assert study.correlation["centred"] > max(0.7, study.correlation["as they are"] + 0.1)
     assert study.prompts.unique().tolist() == list(range(len(TOPICS)))
-    assert torch.isfinite(study.learned).all() and len(study.learned) == len(study.truth) == 600
+    assert torch.isfinite(study.learned).all() and len(study.learned) == len(study.truth) == 500
