@@ -32,7 +32,7 @@ def test_the_reward_model_recovers_the_taste_up_to_the_topic(sft, seed):
     study = study_taste(*sft, comparisons=2000, held_out=500, seed=seed, show_progress=False)
     knows = study.accuracy["who knows r*"]
     assert 0.62 < study.accuracy["reward model"] < 1 - 0.05
-    assert study.accuracy["reward model"] > knows - 0.08
+    assert study.accuracy["reward model"] > knows - 0.1  # fewer pairs, fewer labels than in the lecture
     assert abs(knows - study.accuracy["who knows r*, expected"]) < 0.06  # 3 standard errors of 500 labels
     assert study.correlation["centred"] > max(0.7, study.correlation["as they are"] + 0.1)
     assert study.prompts.unique().tolist() == list(range(len(TOPICS)))
