@@ -91,7 +91,7 @@ def test_everything_imported_is_declared():
     declared = [*PROJECT["dependencies"], *EXTRAS["test"], *EXTRAS["cluster"]]
     names = {canonical(Requirement(line).name) for line in declared}
     # what comes with a declared package by its nature, and is used only beside it
-    names |= {"ipython", "jupyter-client", "pyyaml", "packaging", "dask"}
+    names |= {"ipython", "jupyter-client", "pyyaml", "packaging", "dask", "datasets"}
     owners = packages_distributions()
     for where, source in sources():
         for module in set(imported(source)) - set(sys.stdlib_module_names) - {"lib", "tests"}:
