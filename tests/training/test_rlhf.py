@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from lib.evaluation import opinion
+from lib.evaluation import opinion, sentiment
 from lib.models import ValueModel
 from lib.text.reviews import is_review
 from lib.training import FitSettings, fit
@@ -36,7 +36,10 @@ def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
     pairs = compare_answers(world, sft, opinion, 300, generator=generator)
     unseen = compare_answers(world, sft, opinion, 300, generator=generator)
     model = train_reward_model(sft, pairs, seed=seed, show_progress=False)
-    assert pair_accuracy(model, unseen) > 0.55
+    by_judge = compare_answers(world, sft, sentiment, 300, generator=generator)
+    judged = train_reward_model(sft, by_judge, seed=seed, show_progress=False)
+    accuracy = pair_accuracy(model, unseen)
+    assert accuracy > 0.55 and pair_accuracy(judged, unseen) > max(0.52, accuracy - 0.1)
 
     def proxy(batch):
         return model(batch.input_ids, batch.attention_mask)
