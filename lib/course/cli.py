@@ -16,6 +16,7 @@ from lib.course.errors import CourseError
 COMMANDS = {
     "run": "run",
     "student": "student",
+    "release": "release",
     "lint": "lint",
     "refresh": "refresh",
     "prepare": "prepare",
@@ -34,6 +35,7 @@ EXAMPLES = """examples:
   course run --jobs 2 --timeout 300       two at a time, five minutes each at most
   course run --scheduler tcp://host:8786  the same work on a Dask cluster
   course student                          write the student editions into work/
+  course release 03 --out assignment1     write an assignment: exercises, points, seeds
   course lint                             hold the notebooks against the rules of the house
   course refresh 03                       execute again and store the outputs
   course audit                            recompute what the slides print
