@@ -28,7 +28,7 @@ class Graded:
 
     name: str
     template: str
-    points: dict[str, float]  # 0 for one that is there for practice
+    points: dict[str, int | float]  # 0 for one that is there for practice
 
     def text(self, seed: int) -> str:
         """The notebook as it is released, with this seed in its parameters."""
@@ -51,13 +51,13 @@ def checks(notebook: "NotebookNode", name: str) -> "dict[str, NotebookNode]":
     return found
 
 
-def read_points(pairs: list[str]) -> dict[str, float]:
+def read_points(pairs: list[str]) -> dict[str, int | float]:
     """The points of `--points id=5 …`; UsageError unless each is a positive number, given once.
 
     >>> read_points(["mlm.loss=5", "chain.terms=0.5"])
     {'mlm.loss': 5, 'chain.terms': 0.5}
     """
-    points: dict[str, float] = {}
+    points: dict[str, int | float] = {}
     for pair in pairs:
         id, equals, text = pair.partition("=")
         if not (id and equals):
@@ -71,8 +71,8 @@ def read_points(pairs: list[str]) -> dict[str, float]:
 
 
 def choose(
-    in_notebooks: dict[str, float], exercises: list[str] | None, points: dict[str, float]
-) -> dict[str, float]:
+    in_notebooks: dict[str, int | float], exercises: list[str] | None, points: dict[str, int | float]
+) -> dict[str, int | float]:
     """The points of each exercise: 0 unless it is among `exercises` (None: all), those of `points` if given.
 
     `in_notebooks` holds the exercises of the chosen notebooks with their usual points. Raises UsageError
@@ -97,7 +97,7 @@ def _why_not(id: str, known: list[str]) -> str:
     return f"there is no exercise {id!r}; {nearest(id, [*known, *all_exercises()])}"
 
 
-def prepare(notebook: "NotebookNode", name: str, points: dict[str, float]) -> Graded:
+def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float]) -> Graded:
     """The student edition of `notebook` in which what has points is graded and the rest is practice.
 
     A check that is not graded stays a locked cell without points. Raises CourseError for a notebook at
@@ -133,11 +133,11 @@ def definition_hash(exercise: "Exercise") -> str:
     So it changes when the question does, and tells nobody whether an answer is right.
     """
     sources = [f and inspect.getsource(f) for f in (exercise.cases, exercise.judge)]
-    asked = [exercise.id, exercise.title, exercise.seconds, repr(exercise.tolerance), *sources]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    asked = [exercise.id, exercise.title, exercise.slides, exercise.seconds, repr(exercise.tolerance)]
+    return hashlib.sha256(json.dumps([*asked, *sources]).encode()).hexdigest()
 
 
-def total(points: dict[str, float]) -> float:
+def total(points: dict[str, int | float]) -> int | float:
     """The sum of points, an integer where it is one.
 
     >>> total({"a.b": 2, "a.c": 0.5, "a.d": 0.5})

@@ -36,8 +36,8 @@ README = """# Assignment
 |---|---|---|---|
 {rows}
 
-{total} points in all. Exercises of 0 points are practice. Work in the notebooks of this folder; in the folder of
-the course (version {version}; its README says how to get it), these two commands set it up and open them:
+{total} points in all. Exercises of 0 points are practice. Work in the notebooks of this folder; in the folder
+of the course (version {version}; its README says how to get it), these two commands set it up and open them:
 
 ```
 make .venv/.ready
@@ -49,13 +49,13 @@ Leave the cells that begin with `check(` as they are. Run All, save, and hand in
 
 
 def graded_notebooks(
-    paths: list[Path], exercises: list[str] | None, points: dict[str, float]
+    paths: list[Path], exercises: list[str] | None, points: dict[str, int | float]
 ) -> list[Graded]:
     """The chosen notebooks, ready to be written. Raises CourseError for notebooks or choices at fault."""
     sources = {path.name: load(path) for path in paths}
     if len(sources) < len(paths):
         raise UsageError("two of the notebooks have the same file name")
-    usual: dict[str, float] = {}
+    usual: dict[str, int | float] = {}
     for name, notebook in sources.items():
         for id, cell in checks(notebook, name).items():
             if id in usual:
@@ -95,7 +95,7 @@ def _manifest(notebooks: list[Graded], hashes: dict[str, dict[str, str]], seed: 
     return manifest
 
 
-def _exercise(id: str, points: float) -> dict:
+def _exercise(id: str, points: int | float) -> dict:
     from lib.exercises import get
 
     try:
