@@ -109,7 +109,10 @@ def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float])
         mine[id] = points[id]
         marks = cell.metadata["nbgrader"]
         marks.update(grade=points[id] > 0, locked=True)
-        marks.pop("points", None)
+        usual = marks.pop("points", None)
+        if points[id] not in (0, usual):
+            # nbgrader takes the number that a cell shows, here the usual points, for its score
+            cell.source = cell.source.rstrip().removesuffix(";") + ";"
         if points[id] > 0:
             marks["points"] = points[id]
         cell.metadata["deletable"] = cell.metadata["editable"] = False

@@ -56,6 +56,8 @@ def test_only_the_chosen_exercises_are_graded(tmp_path, capsys):
     assert [m["grade"] for m in marks.values()] == [False, True, False, True]
     assert [m.get("points") for m in marks.values()] == [None, 3, None, 2.5]
     assert all("raises-exception" in cell.metadata["tags"] for cell in cells.values())
+    shows_nothing = [cell.source.endswith(";") for cell in cells.values()]
+    assert shows_nothing == [False, False, False, True], "or nbgrader would score the usual points"
     assert not list(nbgrader_findings(load(tmp_path / "a" / YEARS.name)))
 
 
