@@ -5,7 +5,6 @@ from lib.evaluation.bradley_terry import (
     fit_bradley_terry,
     recovery_error,
     simulate_comparisons,
-    simulate_preferences,
 )
 from lib.evaluation.judges import SwapTest, judge_probability, swap_test
 from lib.evaluation.perplexity import bits_per_byte, perplexity
@@ -29,6 +28,5 @@ __all__ = [
     "score_wall",
     "sentiment",
     "simulate_comparisons",
-    "simulate_preferences",
     "swap_test",
 ]

@@ -12,6 +12,7 @@ from lib.objectives.preference import (
     bradley_terry_probability,
     centre_rewards,
     pairs_from_ranking,
+    simulate_preferences,
 )
 from lib.objectives.reduction import masked_reduce
 from lib.objectives.regularised import (
@@ -53,6 +54,7 @@ __all__ = [
     "sequence_log_prob",
     "sft_loss",
     "shift_labels",
+    "simulate_preferences",
     "token_log_probs",
     "token_rewards",
     "value_loss",

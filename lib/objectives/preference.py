@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -25,6 +25,24 @@ def bradley_terry_probability(
     """
     same_shape(first=first, second=second)
     return sigmoid(first - second)
+
+
+def simulate_preferences(
+    rewards_first: Float[Tensor, "N"], rewards_second: Float[Tensor, "N"], *, generator: torch.Generator | None = None
+) -> Bool[Tensor, "N"]:
+    r"""True where a simulated labeller prefers the first answer: with probability $\sigma(r_1 - r_2)$ (slides T27, T28).
+
+    Raises ValueError when the shapes differ, there is no pair, or a reward is not finite.
+
+    >>> simulate_preferences(torch.tensor([50.0, -50.0]), torch.zeros(2))
+    tensor([ True, False])
+    """
+    if not rewards_first.numel():
+        raise ValueError("rewards_first must hold at least one reward")
+    wins = bradley_terry_probability(rewards_first, rewards_second)
+    if not (rewards_first.isfinite() & rewards_second.isfinite()).all():
+        raise ValueError("rewards_first and rewards_second must be finite")
+    return torch.rand(wins.shape, generator=generator, dtype=wins.dtype) < wins
 
 
 def bradley_terry_loss(

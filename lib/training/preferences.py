@@ -74,7 +74,7 @@ class PreferencePairs:
             empty = ~getattr(self, side).response_mask.any(dim=1)
             if empty.any():
                 raise ValueError(f"the {side} answer of pair {int(empty.nonzero()[0])} is empty")
-        same = _same(self.chosen, self.rejected)
+        same = same_answers(self.chosen, self.rejected)
         if same.any():
             row = int(same.nonzero()[0])
             raise ValueError(f"the two answers of pair {row} are the same: a preference needs a difference")
@@ -87,7 +87,7 @@ class PreferencePairs:
         return PreferencePairs(take(self.chosen, rows), take(self.rejected, rows))
 
 
-def _same(one: Rollout, other: Rollout) -> Bool[Tensor, "N"]:
+def same_answers(one: Rollout, other: Rollout) -> Bool[Tensor, "N"]:
     """Which rows hold the same tokens; both sides of a pair begin at the same column."""
     width = max(one.input_ids.shape[1], other.input_ids.shape[1])
     tokens = [pad(side.input_ids.masked_fill(~side.attention_mask, -1), (0, width - side.input_ids.shape[1]), value=-1)
@@ -140,6 +140,15 @@ def pair_accuracy(model: RewardModel, pairs: PreferencePairs) -> float:
     """The share of pairs in which the model rates the chosen answer higher; a tie counts as half."""
     with torch.no_grad():
         chosen, rejected = (model(side.input_ids, side.attention_mask) for side in (pairs.chosen, pairs.rejected))
+    return share_right(chosen, rejected)
+
+
+def share_right(chosen: Float[Tensor, "N"], rejected: Float[Tensor, "N"]) -> float:
+    """The share of pairs whose chosen answer has the higher reward; a tie counts as half.
+
+    >>> share_right(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 1.0]))
+    0.75
+    """
     return ((chosen > rejected).float() + 0.5 * (chosen == rejected)).mean().item()
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib.generation import Rollout, rollout
 from lib.models import Decoder, RewardModel, TransformerConfig
-from lib.objectives import bradley_terry_probability
+from lib.objectives import simulate_preferences
 from lib.text import Tokenizer
 from lib.text.reviews import review_prompts, review_tokenizer, write_reviews
 from lib.training.fit import FitSettings, fit
@@ -26,6 +26,7 @@ from lib.training.preferences import (
     demonstration_loss,
     join_answers,
     reward_model_loss,
+    same_answers,
     take,
 )
 
@@ -127,12 +128,11 @@ def compare_answers(
         drawn = world.answers(policy, number, samples=2, generator=generator)
         first = torch.arange(0, 2 * number, 2)
         liked = sharpness * world.score(taste)(drawn)
-        wins = bradley_terry_probability(liked[first], liked[first + 1])
-        loses = torch.rand(number, generator=generator) >= wins
-        better, worse = first + loses, first + ~loses
-        rows = [row for row in range(number) if not _equal(drawn, better[row], worse[row])]
-        if rows:
-            kept.append(PreferencePairs(take(drawn, better[rows]), take(drawn, worse[rows])))
+        wins = simulate_preferences(liked[first], liked[first + 1], generator=generator)
+        better, worse = first + ~wins, first + wins
+        different = ~same_answers(take(drawn, better), take(drawn, worse))
+        if different.any():
+            kept.append(PreferencePairs(take(drawn, better[different]), take(drawn, worse[different])))
         if sum(len(pairs) for pairs in kept) >= number:
             return _joined(kept, world.tokenizer.pad_id).take(torch.arange(number))
     raise ValueError("the policy gives the same answer nearly every time: there is nothing to compare")
@@ -147,11 +147,6 @@ def train_reward_model(
     fit(model, reward_model_loss, batches_of(pairs, 32), settings,
         description="step 2: comparisons", show_progress=show_progress)  # fmt: skip
     return model.eval()
-
-
-def _equal(answers: Rollout, one: Tensor, other: Tensor) -> bool:
-    """Whether two rows are the same prompt and answer; filled up with the same token, they are equal throughout."""
-    return torch.equal(answers.input_ids[one], answers.input_ids[other])
 
 
 def _joined(parts: list[PreferencePairs], pad_id: int) -> PreferencePairs:

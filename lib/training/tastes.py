@@ -15,7 +15,7 @@ from torch import Tensor
 from lib.models import Decoder, RewardModel
 from lib.objectives import bradley_terry_probability, centre_rewards
 from lib.text.reviews import BLAME, PRAISE, TOPICS
-from lib.training.preferences import PreferencePairs, pair_accuracy
+from lib.training.preferences import PreferencePairs, pair_accuracy, share_right
 from lib.training.rlhf import ReviewWorld, compare_answers, train_reward_model
 
 DEGREES = {"very": 2.0, "rather": 0.5}  # all others: 1
@@ -88,6 +88,5 @@ def study_taste(
 def best_possible(world: ReviewWorld, pairs: PreferencePairs) -> dict[str, float]:
     """The accuracy of somebody who knows r*: on these labels, and expected, E[σ(|r*₁ − r*₂|)]."""
     chosen, rejected = (adjective_taste(world.texts(side)) for side in (pairs.chosen, pairs.rejected))
-    knows = ((chosen > rejected).float() + 0.5 * (chosen == rejected)).mean().item()
     expected = bradley_terry_probability((chosen - rejected).abs(), torch.zeros_like(chosen)).mean().item()
-    return {"who knows r*": knows, "who knows r*, expected": expected}
+    return {"who knows r*": share_right(chosen, rejected), "who knows r*, expected": expected}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lib.generation import Enumerated, Rollout, enumerate_responses, rollout
 from lib.models import Decoder, TransformerConfig, ValueModel
-from lib.objectives import bradley_terry_probability, expected_reward, optimal_policy, regularised_objective
+from lib.objectives import expected_reward, optimal_policy, regularised_objective, simulate_preferences
 from lib.training.preferences import PreferencePairs, take
 
 VOCABULARY, LONGEST = 4, 3
@@ -92,8 +92,7 @@ class TinyWorld:
         first = torch.multinomial(policy, 1, generator=generator)[:, 0]
         rest = policy.scatter(1, first[:, None], 0)  # the other answer of a pair is another one
         second = torch.multinomial(rest, 1, generator=generator)[:, 0]
-        wins = bradley_terry_probability(self.rewards[first], self.rewards[second])
-        chosen = torch.rand(number, generator=generator) < wins
+        chosen = simulate_preferences(self.rewards[first], self.rewards[second], generator=generator)
         everything = Rollout(answers.input_ids, answers.attention_mask, answers.response_mask)
         return PreferencePairs(
             take(everything, first.where(chosen, second)), take(everything, second.where(chosen, first))

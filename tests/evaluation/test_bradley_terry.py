@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.evaluation import fit_bradley_terry, recovery_error, simulate_comparisons, simulate_preferences
-from lib.objectives import bradley_terry_loss, bradley_terry_probability
+from lib.evaluation import fit_bradley_terry, recovery_error, simulate_comparisons
+from lib.objectives import bradley_terry_loss, bradley_terry_probability, simulate_preferences
 
 
 def labelled(rewards, number, generator):
