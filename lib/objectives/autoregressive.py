@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lib.kernels import cross_entropy, log_softmax
+from lib.kernels import cross_entropy
 
 
 def shift_labels(
@@ -68,9 +68,7 @@ def sequence_log_prob(
     -4.1589
     """
     labels = _labels_for(logits, input_ids, attention_mask)
-    asked = labels != -100
-    chosen = log_softmax(logits).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)  # (B, T)
-    return torch.where(asked, chosen, torch.zeros_like(chosen)).sum(dim=1)
+    return -cross_entropy(logits, labels, reduction="none").sum(dim=1)
 
 
 def _labels_for(logits: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:

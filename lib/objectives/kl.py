@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lib.kernels import log_softmax
 from lib.objectives.policy import LARGEST_LOG_RATIO
-from lib.objectives.reduction import Mask, counted, positive_beta, same_shape
+from lib.objectives.reduction import Mask, counted, last_counted, positive_beta, same_shape
 
 
 def kl_divergence(logits: Float[Tensor, "*B V"], reference_logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
@@ -112,5 +112,4 @@ def token_rewards(
     if not 0 <= beta < float("inf"):
         raise ValueError(f"beta must be a finite number, 0 or above, got {beta}")
     price = (-beta * (log_probs - reference_log_probs)).detach().masked_fill(~counts, 0)
-    last = counts & (counts.flip(1).cumsum(dim=1).flip(1) == 1)
-    return price + last * reward.detach()[:, None]
+    return price + last_counted(counts) * reward.detach()[:, None]

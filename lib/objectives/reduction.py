@@ -57,6 +57,11 @@ def counted_response(response_mask: Mask, input_ids: Tensor) -> Bool[Tensor, "B 
     return counts
 
 
+def last_counted(counts: Bool[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
+    """Where the last counted token of each row stands."""
+    return counts & (counts.flip(1).cumsum(dim=1).flip(1) == 1)
+
+
 def same_shape(**tensors: Tensor) -> None:
     """Refuse tensors that do not belong together, before broadcasting makes something of them."""
     (first, wanted), *others = tensors.items()

@@ -14,8 +14,9 @@ from torch import Tensor
 from lib.generation import Enumerated, Rollout, enumerate_responses, rollout
 from lib.models import Decoder, TransformerConfig
 from lib.objectives import reinforce_loss, rewards_to_go, rloo, token_log_probs
-from lib.objectives.reduction import counted
+from lib.objectives.reduction import counted, last_counted
 from lib.progress import progress
+from lib.training.preferences import log_probs_of
 
 WORDS = (".", "good", "bad", "very", "not")
 END, GOOD, BAD, VERY, NOT = range(5)
@@ -63,8 +64,7 @@ def word_rewards(
     turn = torch.tensor([TURN.get(i, 1.0) for i in range(len(WORDS))], dtype=torch.float64)
     before = torch.cat((torch.ones_like(turn[input_ids[:, :1]]), turn[input_ids[:, :-1]]), dim=1)
     earned = meaning[input_ids] * before
-    last = written & (written.flip(1).cumsum(dim=1).flip(1) == 1)
-    return (earned + bonus * last) * written
+    return (earned + bonus * last_counted(written)) * written
 
 
 def all_answers(policy: Decoder) -> Enumerated:
@@ -129,8 +129,7 @@ def train(
     prompt, curve = torch.tensor([PROMPT]), []
     for _ in progress(range(steps), description=description, disable=not show_progress):
         answers = rollout(policy, prompt, LONGEST, samples=samples, eos_id=END, generator=generator)
-        log_probs = token_log_probs(policy(answers.input_ids, answers.attention_mask), answers.input_ids)
-        loss = reinforce_loss(log_probs, weights_of(answers, how), answers.response_mask)
+        loss = reinforce_loss(log_probs_of(policy, answers), weights_of(answers, how), answers.response_mask)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -168,8 +167,7 @@ def sampled_z_scores(policy: Decoder, how: Estimator, *, samples: int, seed: int
     scatter = (chance @ (table - exact).square()).sqrt()
     answers = rollout(policy, torch.tensor([PROMPT]), LONGEST, samples=samples, eos_id=END,
                       generator=torch.Generator().manual_seed(seed))  # fmt: skip
-    log_probs = token_log_probs(policy(answers.input_ids, answers.attention_mask), answers.input_ids)
-    loss = reinforce_loss(log_probs, weights_of(answers, how), answers.response_mask)
+    loss = reinforce_loss(log_probs_of(policy, answers), weights_of(answers, how), answers.response_mask)
     estimate = -torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(policy.parameters()))])
     moved = scatter > 1e-9
     return ((estimate - exact) / scatter * samples**0.5)[moved]

@@ -24,7 +24,7 @@ from lib.text.instructions import (
 )
 from lib.text.packing import sample_windows
 from lib.training.fit import FitSettings, History, fit
-from lib.training.preferences import demonstration_loss, join_answers, take
+from lib.training.preferences import batches_of, demonstration_loss, join_answers
 from lib.training.recipes import next_token_loss
 
 LONGEST = 5  # tokens of an answer with its end
@@ -79,7 +79,7 @@ def fine_tune(
     history = fit(
         model,
         demonstration_loss,
-        lambda generator: take(lessons, torch.randint(len(counted), (64,), generator=generator)),
+        batches_of(lessons, 64),
         FitSettings(steps=steps, learning_rate=6e-3, warmup_steps=steps // 15, seed=seed,
                     eval_every=max(1, steps // 5)),
         evaluate=(lambda model: accuracy(model, held_out)) if held_out else None,
