@@ -13,12 +13,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib import ROOT
 from lib.course.errors import CourseError, UsageError
+from lib.course.worker import STOP
 
 BUDGET_SECONDS = 60.0
 BUDGET_BYTES = 2 * 10**9
@@ -108,9 +109,11 @@ def _run_worker(folder: Path, timeout: float) -> bool:
 
 
 def _stop(worker: subprocess.Popen) -> None:
-    """End a worker and its kernel: politely by closing its input, then by force."""
+    """End a worker and its kernel: politely through its input, then by force."""
     if worker.stdin and not worker.stdin.closed:
-        worker.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended by itself
+            worker.stdin.write(STOP)
+            worker.stdin.close()
     try:
         worker.wait(5)
     except subprocess.TimeoutExpired:

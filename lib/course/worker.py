@@ -16,23 +16,30 @@ import threading
 import time
 from pathlib import Path
 
+STOP = b"s"  # what a parent says that wants us to end and is alive to tidy up
+
+_leaving = threading.Lock()
+
 
 def main(folder: Path) -> None:
     """Execute the notebook of `folder`/job.json and leave result.json there."""
     from lib.course.sandbox import block_network
 
     block_network()  # before any thread starts
-    threading.Thread(target=_leave_with_the_parent, args=(folder, os.getppid()), daemon=True).start()
-    job = json.loads((folder / "job.json").read_text())
-    began = time.perf_counter()
-    notebook, failure = execute(job, folder)
-    result = {
-        "notebook": notebook,
-        "failure": failure,
-        "seconds": time.perf_counter() - began,
-        "peak_bytes": _peak_of_children(),
-    }
-    (folder / "result.json").write_text(json.dumps(result))
+    threading.Thread(target=_leave_with_the_parent, args=(folder,), daemon=True).start()
+    try:
+        job = json.loads((folder / "job.json").read_text())
+        began = time.perf_counter()
+        notebook, failure = execute(job, folder)
+        result = {
+            "notebook": notebook,
+            "failure": failure,
+            "seconds": time.perf_counter() - began,
+            "peak_bytes": _peak_of_children(),
+        }
+        (folder / "result.json").write_text(json.dumps(result))
+    finally:
+        _leaving.acquire()  # a thread that tidies up would be cut short if we ended before it
 
 
 def execute(job: dict, folder: Path) -> tuple[dict, dict | None]:
@@ -110,16 +117,24 @@ def _peak_of_children() -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
-def _leave_with_the_parent(folder: Path, parent: int) -> None:
-    """Wait for the end of standard input, then take the kernel (and what it started) down with us."""
-    os.read(0, 1)  # not through sys.stdin, whose lock would be in the way when Python exits
-    import psutil
+def _leave_with_the_parent(folder: Path) -> None:
+    """Wait for the end of standard input, then take the kernel (and what it started) down with us.
 
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
-    if os.getppid() != parent:  # it was killed and cannot tidy up; a living one still reads how far we got
-        shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
+    A living parent says `stop` before it closes our input, and still reads how far we got; one that was
+    killed says nothing, and cannot tidy up.
+    """
+    asked = os.read(0, 1)  # not through sys.stdin, whose lock would be in the way when Python exits
+    with _leaving:
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
+        for _ in range(100):  # the notebook may still be writing there, having lost its kernel
+            if asked or not folder.exists():
+                break
+            shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(0.01)
+        os._exit(1)
 
 
 if __name__ == "__main__":
