@@ -6,6 +6,7 @@ import torch
 
 from lib.evaluation import receptive_field
 from lib.exercises.exercise import Exercise, Made, Misconception, case
+from lib.exercises.made import reads_by_pattern, reads_faintly, reads_in_second_output
 from lib.kernels import attention_reference, causal_mask
 
 
@@ -178,34 +179,17 @@ CAUSAL_MASK = Exercise(
 
 
 # --- attention.receptive_field ------------------------------------------------------------------------------
-def _mixer(pattern: list[list[int]], cancelling: bool = False):
-    """A function whose output i reads exactly the inputs that row i of `pattern` names."""
-    mix = torch.tensor(pattern, dtype=torch.float32)
-    turn = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]) if cancelling else torch.tensor([[2.0, 1.0], [0.0, 1.0]])
-    return lambda x: mix @ x @ turn + 1
-
-
-def _second_output_only():
-    """Output 0 of each position is constant; output 1 reads the position before."""
-    return lambda x: torch.stack([torch.zeros_like(x[:, 0]), x.roll(1, dims=0)[:, 0]], dim=1)
-
-
 def _field_cases(generator):
     x = torch.randn(3, 2, generator=generator)
     lower, full = [[1, 0, 0], [1, 1, 0], [1, 1, 1]], [[1, 1, 1]] * 3
     return [
-        case("left to right", Made(_mixer, (lower,)), x),
-        case("both directions", Made(_mixer, (full,)), x),
-        case("the neighbour on the right", Made(_mixer, ([[0, 1, 0], [0, 0, 1], [0, 0, 0]],)), x),
-        case("derivatives that cancel in a sum", Made(_mixer, (lower, True)), x),
-        case("only the second output reads anything", Made(_second_output_only), x),
-        case("faint dependence", Made(_faint), x),
+        case("left to right", Made(reads_by_pattern, (lower,)), x),
+        case("both directions", Made(reads_by_pattern, (full,)), x),
+        case("the neighbour on the right", Made(reads_by_pattern, ([[0, 1, 0], [0, 0, 1], [0, 0, 0]],)), x),
+        case("derivatives that cancel in a sum", Made(reads_by_pattern, (lower, True)), x),
+        case("only the second output reads anything", Made(reads_in_second_output), x),
+        case("faint dependence", Made(reads_faintly), x),
     ]
-
-
-def _faint():
-    """Everything reads the first position, with a weight of a thousandth."""
-    return lambda x: x + 1e-3 * x[:1]
 
 
 def _jacobian(f, x):

@@ -3,28 +3,16 @@
 import math
 
 import torch
-from torch import nn
 
 from lib.accounting import optimizer_state_bytes
 from lib.exercises.exercise import Exercise, Made, Misconception, case
+from lib.exercises.made import used_optimizer
 
 
 # --- budget.state_bytes -------------------------------------------------------------------------------------
-def _optimizer(name: str, dtype: torch.dtype, steps: int, settings: dict) -> torch.optim.Optimizer:
-    """An optimizer of two small layers, of which the second is frozen, after `steps` steps."""
-    layers = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 5, bias=False), nn.Linear(5, 2)).to(dtype)
-    layers[1].requires_grad_(False)
-    optimizer = getattr(torch.optim, name)(layers.parameters(), lr=0.01, **settings)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        layers(torch.ones(2, 4, dtype=dtype)).sum().backward()
-        optimizer.step()
-    return optimizer
-
-
 def _optimizer_cases(generator):
     def made(name, dtype=torch.float32, steps=1, **settings):
-        return Made(_optimizer, (name, dtype, steps, settings))
+        return Made(used_optimizer, (name, dtype, steps, settings))
 
     return [
         case("Adam, after a step", made("Adam")),

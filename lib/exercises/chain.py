@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from lib.exercises.exercise import Exercise, Made, Misconception, case
+from lib.exercises.made import next_probs_of_prefix
 
 
 # --- chain.terms ------------------------------------------------------------------------------------------------------
@@ -118,28 +119,15 @@ def sequence_probability(next_probs: Callable[[list[int]], Sequence[float]], ids
     return math.prod((next_probs(list(ids[:t]))[token] for t, token in enumerate(ids)), start=1.0)
 
 
-def _random_model(V: int, seed: int) -> Callable[[list[int]], list[float]]:
-    """A model over V tokens whose next distribution depends on the whole prefix and its order."""
-
-    def next_probs(prefix: list[int]) -> list[float]:
-        code = seed
-        for token in prefix:
-            code = (code * 31 + token + 1) % 10_007
-        scores = torch.randn(V, generator=torch.Generator().manual_seed(code), dtype=torch.float64)
-        return torch.softmax(scores, dim=0).tolist()
-
-    return next_probs
-
-
 def _sequences(generator):
     seed = int(torch.randint(1000, (1,), generator=generator))
-    model = Made(_random_model, (4, seed))
+    model = Made(next_probs_of_prefix, (4, seed))
     return [
         case("three tokens", model, [2, 0, 3]),
         case("one token", model, [1]),
         case("a repeated token", model, [3, 3, 3, 3]),
         case("no token: the empty product", model, []),
-        case("another model", Made(_random_model, (3, seed + 1)), [0, 2, 1, 1]),
+        case("another model", Made(next_probs_of_prefix, (3, seed + 1)), [0, 2, 1, 1]),
     ]
 
 

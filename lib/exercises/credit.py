@@ -1,16 +1,13 @@
 """Exercises of notebook 11: answers of many tokens, and which token is paid for what."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from lib.exercises.exercise import Exercise, Made, Misconception, case
+from lib.exercises.made import Function, token_policy, value_head
+
 
 # --- credit.surrogate -------------------------------------------------------------------------------------------------
-Function = Callable[[Tensor], Tensor]
-
-
 def surrogate(theta: Tensor, log_probs: Function, baseline: Function, rewards: Tensor, response_mask: Tensor) -> Tensor:
     """The direction of ascent 1/N Σ_i (R_i − b_i) ∇ log π(y_i), where policy and baseline share the parameters "
     "`theta`."""
@@ -28,26 +25,14 @@ def _direction(theta, log_probs, baseline, rewards, response_mask, objective, le
     return torch.autograd.grad(value, parameters)[0]
 
 
-def _token_policy(N: int, T: int, seed: int) -> Function:
-    """Log-probabilities (N, T) of N written answers as functions of three parameters."""
-    features = torch.randn(N, T, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return lambda theta: torch.nn.functional.logsigmoid(features @ theta)
-
-
-def _value_head(N: int, seed: int) -> Function:
-    """A guess (N,) of each answer's reward, from the same three parameters."""
-    features = torch.randn(N, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return lambda theta: features @ theta
-
-
 def _batches(generator):
     seed = int(torch.randint(1000, (1,), generator=generator))
     theta, rewards = torch.randn(2, 3, generator=generator, dtype=torch.float64)
     mask = torch.tensor([[False, True, True, True], [False, True, False, False], [False, False, True, True]])
 
     def batch(what, N, T, rewards, mask, shift):
-        policy, value_head = Made(_token_policy, (N, T, seed + shift)), Made(_value_head, (N, seed + shift))
-        return case(what, theta, policy, value_head, rewards, mask)
+        policy, head = Made(token_policy, (N, T, seed + shift)), Made(value_head, (N, seed + shift))
+        return case(what, theta, policy, head, rewards, mask)
 
     return [
         batch("three answers of different lengths", 3, 4, rewards, mask, 0),

@@ -1,41 +1,29 @@
 """An exercise of notebook 12: what a judge thinks of two answers when their order no longer counts (RLAIF)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from lib import evaluation
 from lib.exercises.exercise import Exercise, Made, Misconception, case
+from lib.exercises.made import Judge, judge_with_bias
+
 
 # --- judge.debiased_preference ----------------------------------------------------------------------------------------
-Judge = Callable[[Tensor, Tensor], Tensor]
-
-
 def debiased_preference(judge: Judge, first: Tensor, second: Tensor) -> Tensor:
     """P(first beats second), the mean over both orders in which each pair can be shown (slide T33; Lee et al. 2023)."""
     return evaluation.swap_test(judge, first, second).debiased
-
-
-def _judge(position_bias: float, temperature: float) -> Judge:
-    def judge(shown_first: Tensor, shown_second: Tensor) -> Tensor:
-        return evaluation.judge_probability(
-            shown_first, shown_second, position_bias=position_bias, temperature=temperature
-        )
-
-    return judge
 
 
 def _juries(generator):
     first, second = torch.randn(2, 6, generator=generator)
     lead = torch.tensor([0.3, 2.5, -0.3, -2.5])
     return [
-        case("a judge that likes the first place", Made(_judge, (1.0, 1.0)), first, second),
-        case("a judge that likes the second place", Made(_judge, (-1.5, 2.0)), first, second),
-        case("clear and close pairs", Made(_judge, (1.0, 0.5)), lead, 0 * lead),
-        case("a judge that sees the place alone", Made(_judge, (3.0, 1e6)), first, second),
-        case("a fair judge", Made(_judge, (0.0, 1.0)), first, second),
-        case("equal answers", Made(_judge, (0.7, 1.0)), first[:3], first[:3]),
+        case("a judge that likes the first place", Made(judge_with_bias, (1.0, 1.0)), first, second),
+        case("a judge that likes the second place", Made(judge_with_bias, (-1.5, 2.0)), first, second),
+        case("clear and close pairs", Made(judge_with_bias, (1.0, 0.5)), lead, 0 * lead),
+        case("a judge that sees the place alone", Made(judge_with_bias, (3.0, 1e6)), first, second),
+        case("a fair judge", Made(judge_with_bias, (0.0, 1.0)), first, second),
+        case("equal answers", Made(judge_with_bias, (0.7, 1.0)), first[:3], first[:3]),
     ]
 
 

@@ -9,7 +9,7 @@ import lib.exercises
 from lib.exercises.exercise import Exercise
 from lib.names import nearest
 
-_ENGINE = frozenset({"compare", "engine", "exercise", "limits", "registry", "running", "values"})
+_ENGINE = frozenset({"compare", "engine", "exercise", "limits", "made", "registry", "running", "values"})
 
 
 def modules() -> tuple[str, ...]:

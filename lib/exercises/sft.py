@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.exercises.exercise import Exercise, Made, Misconception, case
+from lib.exercises.made import log_prob_of_sequence
 from lib.exercises.sft_tokens import RESPONSE_LABELS, SFT_LOSS
 
 
@@ -107,29 +108,15 @@ def conditional_log_prob(
     return log_prob([*prompt, *response]) - log_prob([*prompt])
 
 
-def _random_log_prob(V: int, seed: int) -> Callable[[list[int]], float]:
-    """log P of whole sequences over V tokens, for a model whose next distribution depends on the whole prefix."""
-
-    def log_prob(ids: list[int]) -> float:
-        total, code = 0.0, seed
-        for token in ids:
-            scores = torch.randn(V, generator=torch.Generator().manual_seed(code), dtype=torch.float64)
-            total += torch.log_softmax(scores, dim=0)[token].item()
-            code = (code * 31 + token + 1) % 10_007
-        return total
-
-    return log_prob
-
-
 def _questions(generator):
     seed = int(torch.randint(1000, (1,), generator=generator))
-    model = Made(_random_log_prob, (5, seed))
+    model = Made(log_prob_of_sequence, (5, seed))
     return [
         case("a prompt of three tokens, a response of two", model, [0, 3, 1], [4, 2]),
         case("a long prompt, a response of one token", model, [2, 2, 0, 1, 4, 3], [1]),
         case("no prompt: the response's own probability", model, [], [3, 0, 2]),
         case("an empty response: certain", model, [1, 2], []),
-        case("another model", Made(_random_log_prob, (3, seed + 1)), [1], [2, 0, 1, 1]),
+        case("another model", Made(log_prob_of_sequence, (3, seed + 1)), [1], [2, 0, 1, 1]),
     ]
 
 

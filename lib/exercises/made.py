@@ -1,0 +1,130 @@
+"""What the `Made` recipes of the cases build: models, judges and optimizers that an answer is called with.
+
+They stand apart from the exercises because a grader builds them in a process that must never load a
+reference, an accepted answer or a misconception. So this module takes nothing from an exercise's module, and
+nothing from the rooms of lib that a student may have replaced before the cases are built.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Judge = Callable[[Tensor, Tensor], Tensor]
+Function = Callable[[Tensor], Tensor]
+
+
+# --- positions that read positions (attention.receptive_field) ----------------------------------------------
+def reads_by_pattern(pattern: list[list[int]], cancelling: bool = False) -> Function:
+    """A function of x (T, 2) whose output i reads exactly the inputs that row i of `pattern` names.
+
+    With `cancelling`, the derivatives of an output's two coordinates add up to 0.
+
+    >>> reads_by_pattern([[1, 0], [1, 1]])(torch.ones(2, 2)).tolist()
+    [[3.0, 3.0], [5.0, 5.0]]
+    """
+    mix = torch.tensor(pattern, dtype=torch.float32)
+    turn = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]) if cancelling else torch.tensor([[2.0, 1.0], [0.0, 1.0]])
+    return lambda x: mix @ x @ turn + 1
+
+
+def reads_in_second_output() -> Function:
+    """A function of x (T, D): output 0 of each position is constant, output 1 reads the position before."""
+    return lambda x: torch.stack([torch.zeros_like(x[:, 0]), x.roll(1, dims=0)[:, 0]], dim=1)
+
+
+def reads_faintly() -> Function:
+    """A function of x (T, D): everything reads the first position too, with a weight of a thousandth."""
+    return lambda x: x + 1e-3 * x[:1]
+
+
+# --- language models without a network (chain, sft) ---------------------------------------------------------
+def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]]:
+    """A model over V tokens whose next distribution depends on the whole prefix and its order.
+
+    >>> round(sum(next_probs_of_prefix(3, seed=0)([2, 1])), 6)
+    1.0
+    """
+
+    def next_probs(prefix: list[int]) -> list[float]:
+        code = seed
+        for token in prefix:
+            code = _next_code(code, token)
+        return torch.softmax(_scores(V, code), dim=0).tolist()
+
+    return next_probs
+
+
+def log_prob_of_sequence(V: int, seed: int) -> Callable[[list[int]], float]:
+    """log P of whole sequences over V tokens, for a model whose next distribution depends on the prefix.
+
+    >>> log_prob_of_sequence(3, seed=0)([])
+    0.0
+    """
+
+    def log_prob(ids: list[int]) -> float:
+        total, code = 0.0, seed
+        for token in ids:
+            total += torch.log_softmax(_scores(V, code), dim=0)[token].item()
+            code = _next_code(code, token)
+        return total
+
+    return log_prob
+
+
+def _scores(V: int, code: int) -> Tensor:
+    return torch.randn(V, generator=torch.Generator().manual_seed(code), dtype=torch.float64)
+
+
+def _next_code(code: int, token: int) -> int:
+    return (code * 31 + token + 1) % 10_007
+
+
+# --- a policy and a value head that share their parameters (credit.surrogate) -------------------------------
+def token_policy(N: int, T: int, seed: int) -> Function:
+    """Log-probabilities (N, T) of N written answers as functions of three parameters.
+
+    >>> token_policy(2, 4, seed=0)(torch.zeros(3, dtype=torch.float64)).shape
+    torch.Size([2, 4])
+    """
+    features = torch.randn(N, T, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return lambda theta: nn.functional.logsigmoid(features @ theta)
+
+
+def value_head(N: int, seed: int) -> Function:
+    """A guess (N,) of each answer's reward, from the same three parameters."""
+    features = torch.randn(N, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return lambda theta: features @ theta
+
+
+# --- a judge that minds the order (judge.debiased_preference) -----------------------------------------------
+def judge_with_bias(position_bias: float, temperature: float) -> Judge:
+    """A judge of two scores (N,): its probability (N,) that the answer shown first wins.
+
+    It does what `lib.evaluation.judge_probability` does, whatever a notebook has made of that name.
+
+    >>> judge_with_bias(0.0, 1.0)(torch.zeros(1), torch.zeros(1))
+    tensor([0.5000])
+    """
+
+    def judge(shown_first: Tensor, shown_second: Tensor) -> Tensor:
+        return torch.sigmoid((shown_first - shown_second) / temperature + position_bias)
+
+    return judge
+
+
+# --- an optimizer that has worked (budget.state_bytes) ------------------------------------------------------
+def used_optimizer(name: str, dtype: torch.dtype, steps: int, settings: dict) -> torch.optim.Optimizer:
+    """An optimizer of two small layers and a frozen one between them, after `steps` steps.
+
+    >>> len(used_optimizer("Adam", torch.float32, 1, {}).state)
+    4
+    """
+    layers = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 5, bias=False), nn.Linear(5, 2)).to(dtype)
+    layers[1].requires_grad_(False)
+    optimizer = getattr(torch.optim, name)(layers.parameters(), lr=0.01, **settings)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        layers(torch.ones(2, 4, dtype=dtype)).sum().backward()
+        optimizer.step()
+    return optimizer
