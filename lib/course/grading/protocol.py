@@ -8,9 +8,8 @@ BadMessage. Nothing that is read here can run code.
 import json
 import math
 import os
-import select
 import struct
-import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from lib.exercises.values import Array, to_plain
 
 VERSION = 1
 MAX_TREE = 8 * 2**20  # bytes of JSON in one message
+MAX_REQUEST = 2**30  # bytes of a request, which the grader makes
 MAX_DEPTH = 60  # of the tree; plain data are at most 20 deep, and each level takes two here
 
 _HEAD = struct.Struct(">4sQQ")  # magic and version, bytes of JSON, bytes of arrays
@@ -51,15 +51,15 @@ def encode(value: Any, limit: int) -> bytes:
     return b"".join([_HEAD.pack(_MAGIC, len(tree), size), tree, *buffers])
 
 
-def decode(message: bytes) -> Any:
-    """The value of one message; BadMessage for bytes that are none."""
+def decode(message: bytes, *, inputs: bool = False) -> Any:
+    """The value of one message; the inputs of cases may stand in it only if `inputs`. Raises BadMessage."""
     tree_size, size = _sizes(message[: _HEAD.size])
     if len(message) != _HEAD.size + tree_size + size:
         raise BadMessage("a message whose lengths do not add up")
-    tree = message[_HEAD.size : _HEAD.size + tree_size]
+    tree, raw = message[_HEAD.size :][:tree_size], memoryview(message)[_HEAD.size + tree_size :]
     try:
-        return _from_tree(json.loads(tree), memoryview(message)[_HEAD.size + tree_size :], 0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError) as error:
+        return _Tree(raw, _PLAIN | _INPUTS if inputs else _PLAIN).read(json.loads(tree))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, RuntimeError, OverflowError) as error:
         raise BadMessage(f"a message that cannot be read ({type(error).__name__})") from None
 
 
@@ -112,52 +112,60 @@ def _put(values: np.ndarray, buffers: list[bytes]) -> list:
     return [values.dtype.str, list(values.shape), begin]
 
 
-def _get(dtype: str, shape: list[int], begin: int, raw: memoryview) -> np.ndarray:
-    if dtype not in _DTYPES or type(begin) is not int or begin < 0 or len(shape) > 32:
-        raise BadMessage("an array of no known dtype, or out of place")
-    if any(type(length) is not int or length < 0 for length in shape):
-        raise BadMessage("an array whose shape is none")
-    count = math.prod(shape)
-    end = begin + count * np.dtype(dtype).itemsize
-    if end > len(raw):
-        raise BadMessage("an array that is longer than its message")
-    return np.frombuffer(raw[begin:end], dtype).reshape(shape).copy()
+class _Tree:
+    """Reads the JSON of one message; `readers` says which tags may stand in it."""
 
+    def __init__(self, raw: memoryview, readers: dict[str, Any]) -> None:
+        self.raw, self.readers, self.depth = raw, readers, 0
 
-def _from_tree(tree: Any, raw: memoryview, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise BadMessage("a message that is nested too deeply")
-    if type(tree) is list:
-        return [_from_tree(entry, raw, depth + 1) for entry in tree]
-    if type(tree) is not dict:
-        return tree
-    ((tag, content),) = tree.items()
-    return _READERS[tag](content, raw, depth + 1)
+    def read(self, tree: Any) -> Any:
+        if type(tree) not in (list, dict):
+            return tree
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise BadMessage("a message that is nested too deeply")
+        if type(tree) is list:
+            value = self.entries(tree)
+        else:
+            ((tag, content),) = tree.items()
+            value = self.readers[tag](self, content)
+        self.depth -= 1
+        return value
 
+    def entries(self, content: list) -> list:
+        return [self.read(entry) for entry in content]
 
-def _read_array(content: list, raw: memoryview, depth: int) -> Array:
-    kind, dtype, *where = content
-    if kind not in ("tensor", "array") or type(dtype) is not str or len(dtype) > 30:
-        raise BadMessage("an array of no known kind")
-    return Array(kind, dtype, _get(*where, raw))
+    def pairs(self, content: list) -> dict:
+        return {self.read(key): self.read(value) for key, value in content}
 
+    def numbers(self, dtype: str, shape: list[int], begin: int) -> np.ndarray:
+        if dtype not in _DTYPES or type(begin) is not int or begin < 0 or len(shape) > 32:
+            raise BadMessage("an array of no known dtype, or out of place")
+        if any(type(length) is not int or length < 0 for length in shape):
+            raise BadMessage("an array whose shape is none")
+        end = begin + math.prod(shape) * np.dtype(dtype).itemsize
+        if end > len(self.raw):
+            raise BadMessage("an array that is longer than its message")
+        return np.frombuffer(self.raw[begin:end], dtype).reshape(shape).copy()
 
-def _read_tensor(content: list, raw: memoryview, depth: int) -> torch.Tensor:
-    dtype, *where, requires_grad = content
-    tensor = torch.from_numpy(_get(*where, raw)).to(_dtype(dtype))
-    return tensor.requires_grad_(bool(requires_grad))
+    def array(self, content: list) -> Array:
+        kind, dtype, *where = content
+        if kind == "tensor":
+            _dtype(dtype)
+        elif kind != "array" or np.dtype(dtype).kind not in "biufc":
+            raise BadMessage("an array of no known kind")
+        return Array(kind, dtype, self.numbers(*where))
 
+    def tensor(self, content: list) -> torch.Tensor:
+        dtype, *where, requires_grad = content
+        return torch.from_numpy(self.numbers(*where)).to(_dtype(dtype)).requires_grad_(requires_grad)
 
-def _read_generator(content: list, raw: memoryview, depth: int) -> torch.Generator:
-    return torch.Generator().set_state(torch.from_numpy(_get(*content, raw)))
+    def generator(self, content: list) -> torch.Generator:
+        return torch.Generator().set_state(torch.from_numpy(self.numbers(*content)))
 
-
-def _read_made(content: list, raw: memoryview, depth: int) -> Made:
-    name, args = content
-    make = getattr(made, name)
-    if getattr(make, "__module__", None) != made.__name__:
-        raise BadMessage("a recipe that is none of the course's")
-    return Made(make, _from_tree(args, raw, depth))
+    def made(self, content: list) -> Made:
+        name, args = content
+        return Made(getattr(made, name), self.read(args))
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -167,17 +175,25 @@ def _dtype(name: str) -> torch.dtype:
     return dtype
 
 
-_READERS = {
-    "int": lambda text, raw, depth: int(text, 16),
-    "float": lambda text, raw, depth: {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[text],
-    "tuple": lambda inner, raw, depth: tuple(_from_tree(entry, raw, depth) for entry in inner),
-    "dict": lambda pairs, raw, depth: {_from_tree(k, raw, depth): _from_tree(v, raw, depth) for k, v in pairs},
-    "array": _read_array,
-    "tensor": _read_tensor,
-    "ndarray": lambda content, raw, depth: _get(*content, raw),
-    "generator": _read_generator,
-    "dtype": lambda name, raw, depth: _dtype(name),
-    "made": _read_made,
+def _whole_number(text: str) -> int:
+    if len(text) > 1100:  # plain data hold 4096 bits at most
+        raise BadMessage("a whole number that is far too large")
+    return int(text, 16)
+
+
+_PLAIN = {
+    "int": lambda tree, text: _whole_number(text),
+    "float": lambda tree, text: {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[text],
+    "tuple": lambda tree, content: tuple(tree.entries(content)),
+    "dict": _Tree.pairs,
+    "array": _Tree.array,
+}
+_INPUTS = {
+    "tensor": _Tree.tensor,
+    "ndarray": lambda tree, content: tree.numbers(*content),
+    "generator": _Tree.generator,
+    "dtype": lambda tree, name: _dtype(name),
+    "made": _Tree.made,
 }
 
 
@@ -221,32 +237,29 @@ def send(pipe: int, message: bytes) -> None:
         view = view[os.write(pipe, view) :]
 
 
-def receive(pipe: int, limit: int, deadline: float | None = None) -> bytes | None:
+def receive(pipe: int, limit: int, wait: Callable[[int], None] = lambda pipe: None) -> bytes | None:
     """Read a whole message of at most `limit` bytes, or None where the pipe ends before one begins.
 
-    Raises BadMessage for bytes that are none, a length beyond `limit`, or an end in the middle; TimeoutError
-    when the clock (`time.monotonic`) passes `deadline`.
+    `wait(pipe)` is called before each read and may raise. Raises BadMessage for bytes that are none, a length
+    beyond `limit`, or an end in the middle.
     """
-    head = _read(pipe, _HEAD.size, deadline)
+    head = _read(pipe, _HEAD.size, wait)
     if not head:
         return None
-    tree_size, size = _sizes(head)
-    if tree_size + size > limit:
-        raise BadMessage(f"a message of {tree_size + size:,} bytes, more than the {limit:,} that are allowed")
-    rest = _read(pipe, tree_size + size, deadline)
-    if len(rest) < tree_size + size:
+    size = sum(_sizes(head))
+    if size > limit:
+        raise BadMessage(f"a message of {size:,} bytes, more than the {limit:,} that are allowed")
+    rest = _read(pipe, size, wait)
+    if len(rest) < size:
         raise BadMessage("a message that ends before its end")
     return head + rest
 
 
-def _read(pipe: int, size: int, deadline: float | None) -> bytes:
+def _read(pipe: int, size: int, wait: Callable[[int], None]) -> bytes:
     """`size` bytes, fewer where the pipe ends; memory grows with what comes, not with what was promised."""
     got = bytearray()
     while len(got) < size:
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
-                raise TimeoutError
+        wait(pipe)
         chunk = os.read(pipe, min(size - len(got), 2**20))
         if not chunk:
             break

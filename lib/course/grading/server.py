@@ -1,0 +1,132 @@
+"""The process in which answers run: it forks one child for each exercise, and never sees what is secret.
+
+    python -m lib.course.grading.server SCRATCH READABLE…
+
+Requests come on standard input and messages go to standard output (see `protocol`); each is followed, after
+one byte that says whose it is, by what the child said, and in the end by the server's own word on how it
+ended. No line of a student runs in this process: it imports what answers use, once, and waits.
+"""
+
+import importlib
+import os
+import pkgutil
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CHILDS, SERVERS = b"c", b"s"  # whose message follows
+
+ROOMS = ("kernels", "text", "models", "objectives", "generation", "training", "adapters", "evaluation",
+         "accounting", "slides", "plots")  # fmt: skip
+
+
+class _ParentGone(Exception):
+    """The grader has ended, or closed our input."""
+
+
+def import_rooms() -> None:
+    """Import every module of lib that an answer may use: their files cannot be read later."""
+    for room in ROOMS:
+        package = importlib.import_module(f"lib.{room}")
+        for module in pkgutil.iter_modules(package.__path__, f"lib.{room}."):
+            importlib.import_module(module.name)
+
+
+def serve(scratch: Path, readable: list[Path]) -> None:
+    """Answer requests until standard input ends."""
+    from lib.course.grading import protocol, walls
+
+    import_rooms()
+    requests, replies = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    protocol.send(replies, protocol.encode({"ready": walls.describe()}, protocol.MAX_TREE))
+    while (message := protocol.receive(requests, protocol.MAX_REQUEST)) is not None:
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        try:
+            _run(message, folder, readable, requests, replies)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(message: bytes, folder: Path, readable: list[Path], requests: int, replies: int) -> None:
+    """One child for one request: forward what it says, and how it ended."""
+    from lib.course.grading import protocol
+
+    request = protocol.decode(message, inputs=True)
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            from lib.course.grading.answering import answer
+
+            for number in (requests, replies, source):
+                os.close(number)
+            answer(request, folder, readable, sink)
+        finally:
+            os._exit(1)
+    os.close(sink)
+    try:
+        ended = _forward(source, requests, replies, request)
+    finally:
+        os.close(source)
+        status = _end(child)
+    if ended is None:
+        ended = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
+    protocol.send(replies, SERVERS + protocol.encode({"ended": ended}, protocol.MAX_TREE))
+
+
+def _forward(source: int, requests: int, replies: int, request: dict) -> str | None:
+    """Pass the child's messages on; why it has to end, or None where it closed its pipe by itself."""
+    from lib.course.grading import protocol
+
+    left, last = request["output_bytes"], time.monotonic() + request["wall_seconds"]
+
+    def wait(pipe: int) -> None:
+        rest = min(last, step) - time.monotonic()
+        ready = select.select([pipe, requests], [], [], rest)[0] if rest > 0 else []
+        if requests in ready:
+            raise _ParentGone
+        if not ready:
+            raise TimeoutError
+
+    while True:
+        step = time.monotonic() + request["step_seconds"]
+        try:
+            message = protocol.receive(source, left, wait)
+        except TimeoutError:
+            return "time up"
+        except protocol.BadMessage as error:
+            return str(error)
+        if message is None:
+            return None
+        left -= len(message)
+        protocol.send(replies, CHILDS + message)
+
+
+def _end(child: int) -> int:
+    """Kill what is left of a child and of its session, and return how it ended."""
+    deadline = time.monotonic() + 0.2  # one that closed its pipe is about to end by itself, and says how
+    while not (found := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            found = os.waitpid(child, 0)
+            break
+        time.sleep(0.001)
+    try:
+        os.killpg(child, signal.SIGKILL)  # where a child could start others, they are of its session
+    except (ProcessLookupError, PermissionError):
+        pass
+    return found[1]
+
+
+if __name__ == "__main__":
+    try:
+        serve(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
+    except (_ParentGone, BrokenPipeError):
+        pass
