@@ -4,6 +4,7 @@ Three steps that know nothing of each other: `run_answer` says what an answer di
 right, `diagnose` which known mistake does the same. `check` is the three in a row, for a notebook.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,27 +64,45 @@ class WrongAnswer(AssertionError):
         return str(self).splitlines()
 
 
-def run_all(exercise: Exercise, answer: Any, cases: Sequence[Case], seed: int = 0) -> tuple[Outcome, ...]:
+def run_all(exercise: Exercise, answer: Any, cases: Sequence[Case]) -> tuple[Outcome, ...]:
     """The outcomes of `answer` on `cases`, up to the first where it runs out of time or is not written."""
     if answer is Ellipsis:
         return (Outcome("not written"),)
     outcomes: list[Outcome] = []
     for case in cases:
-        outcomes.append(run_answer(exercise.as_function(answer), case, seconds=exercise.seconds, seed=seed))
+        outcomes.append(run_answer(exercise.as_function(answer), case, seconds=exercise.seconds))
         if outcomes[-1].status in ("time up", "not written"):
             break
     return tuple(outcomes)
 
 
-def expected_outcomes(exercise: Exercise, cases: Sequence[Case], seed: int = 0) -> tuple[Outcome, ...]:
-    """What the reference does; RuntimeError where it fails or changes its inputs: the exercise's fault."""
-    outcomes = run_all(exercise, exercise.reference, cases, seed)
-    for case, outcome in zip(cases, outcomes):
-        if outcome.status != "returned" or outcome.mutated:
-            what = outcome.message or f"it changed {', '.join(outcome.mutated)}"
-            at_fault = f"the exercise {exercise.id} is broken, not your answer"
-            raise RuntimeError(f"{at_fault}: on {case.what!r}, {what}")
-    return outcomes
+class AnswerKey:
+    """The cases of one seed with all that is known of them: what is expected, and what each mistake does.
+
+    Made once, it serves for any number of answers. Raises RuntimeError where the reference fails or changes
+    its inputs: the exercise's fault.
+    """
+
+    def __init__(self, exercise: Exercise, seed: int = 0) -> None:
+        self.exercise = exercise
+        self.cases = exercise.build_cases(seed)
+        self.expected = run_all(exercise, exercise.reference, self.cases)
+        for case, outcome in zip(self.cases, self.expected):
+            if outcome.status != "returned" or outcome.mutated:
+                what = outcome.message or f"it changed {', '.join(outcome.mutated)}"
+                at_fault = f"the exercise {exercise.id} is broken, not your answer"
+                raise RuntimeError(f"{at_fault}: on {case.what!r}, {what}")
+        self._known: dict[str, tuple[Outcome, ...]] = {}
+
+    def outcomes_of(self, misconception: Misconception) -> tuple[Outcome, ...]:
+        """What a misconception does on the cases; run when it is first asked for."""
+        if misconception.name not in self._known:
+            self._known[misconception.name] = run_all(self.exercise, misconception.answer, self.cases)
+        return self._known[misconception.name]
+
+    def judge(self, outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
+        """The verdict on each outcome; there may be fewer of them than cases."""
+        return tuple(judge(self.exercise, *row) for row in zip(self.cases, outcomes, self.expected))
 
 
 def judge(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict:
@@ -124,26 +143,19 @@ def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome
 
 def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
     """Run `answer` on the cases of `seed`; say what is right, and which misconception explains the rest."""
-    cases = exercise.build_cases(seed)
-    return conclude(exercise, cases, run_all(exercise, answer, cases, seed), seed)
+    key = AnswerKey(exercise, seed)
+    return conclude(key, run_all(exercise, answer, key.cases))
 
 
-def conclude(
-    exercise: Exercise, cases: tuple[Case, ...], outcomes: tuple[Outcome, ...], seed: int = 0
-) -> Assessment:
+def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
     """The second half of `assess`: no line of the answer runs here, its outcomes may come from elsewhere."""
-    expected = expected_outcomes(exercise, cases, seed)
-    verdicts = tuple(judge(exercise, *row) for row in zip(cases, outcomes, expected))
-    found = diagnose(exercise, cases, outcomes, expected, seed)
-    return Assessment(exercise, cases, expected, outcomes, verdicts, found)
+    verdicts = key.judge(outcomes)
+    found = diagnose(key, outcomes, verdicts)
+    return Assessment(key.exercise, key.cases, key.expected, tuple(outcomes), verdicts, found)
 
 
 def diagnose(
-    exercise: Exercise,
-    cases: Sequence[Case],
-    outcomes: Sequence[Outcome],
-    expected: Sequence[Outcome],
-    seed: int = 0,
+    key: AnswerKey, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]
 ) -> Misconception | None:
     """The misconception that does what the answer did, or None.
 
@@ -151,16 +163,15 @@ def diagnose(
     something (it may raise on an edge case besides), or wherever it returned something wrong (it may treat an
     edge case well), if that is more than once: one coincidence proves nothing.
     """
-    wrong = [not judge(exercise, *row).right for row in zip(cases, outcomes, expected)]
+    wrong = [not verdict.right for verdict in verdicts]
     if outcomes and outcomes[-1].status == "not written" or not any(wrong):
         return None
     returned = {i for i, outcome in enumerate(outcomes) if outcome.status == "returned"}
     telling = {i for i in returned if wrong[i]}
     partial = None
-    for misconception in exercise.misconceptions:
-        known = run_all(exercise, misconception.answer, cases, seed)
-        rows = enumerate(zip(cases, outcomes, known, expected))
-        same = {i for i, row in rows if _same(exercise, *row)}
+    for misconception in key.exercise.misconceptions:
+        rows = enumerate(zip(key.cases, outcomes, key.outcomes_of(misconception), key.expected))
+        same = {i for i, row in rows if _same(key.exercise, *row)}
         if len(same) == len(outcomes):
             return misconception
         if telling <= same and (len(telling) > 1 or (telling and returned <= same)):
@@ -180,22 +191,28 @@ def _same(exercise: Exercise, case: Case, a: Outcome, b: Outcome, expected: Outc
     return judge(exercise, case, a, expected) == judge(exercise, case, b, expected)
 
 
-def check(id: str, answer: Any) -> int:
+def check(id: str, answer: Any, *, points: int | float | None = None) -> int | float:
     """Check `answer` to the exercise `id`: print one line and return the points, or raise WrongAnswer with
     the hint.
 
-    Raises KeyError for an unknown id (the nearest is suggested), WrongAnswer (an AssertionError) where the
-    answer is not right, with the failing case's inputs, what was expected and what came.
+    `points` is what an assignment gives for it, where that is not the exercise's own; 0 for practice.
+    Raises KeyError for an unknown id (the nearest is suggested), ValueError for points that are no number of
+    0 or more, WrongAnswer (an AssertionError) where the answer is not right, with the failing case's inputs,
+    what was expected and what came.
     """
     exercise = get(id)
+    worth = exercise.points if points is None else points
+    if isinstance(worth, bool) or not isinstance(worth, int | float) or not 0 <= worth < math.inf:
+        raise ValueError(f"points must be a number of 0 or more, got {points!r}")
     _refuse_mixed_up(exercise, answer)
     assessment = assess(exercise, answer)
     if not assessment.passed:
         raise WrongAnswer(explain(assessment), assessment)
     cases = len(assessment.cases)
     on = "" if exercise.asks_for_value else f" on {cases} case{'s' * (cases > 1)}"
-    print(f"✓ {id}: right{on}, {exercise.points} point{'s' * (exercise.points > 1)}.")
-    return exercise.points
+    gives = f"{worth} point{'s' * (worth != 1)}" if worth else "for practice"
+    print(f"✓ {id}: right{on}, {gives}.")
+    return worth
 
 
 def _refuse_mixed_up(exercise: Exercise, answer: Any) -> None:

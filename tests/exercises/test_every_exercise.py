@@ -4,7 +4,7 @@ words."""
 import pytest
 
 from lib.exercises import all_exercises, assess
-from lib.exercises.engine import expected_outcomes, judge, run_all
+from lib.exercises.engine import AnswerKey, run_all
 from lib.exercises.values import from_plain
 
 EXERCISES = all_exercises()
@@ -58,9 +58,7 @@ def lazy_answers(exercise, expected):
 
 @pytest.mark.parametrize("id", EXERCISES)
 def test_lazy_answers_fail(id):
-    exercise = EXERCISES[id]
-    cases = exercise.build_cases()
-    expected = expected_outcomes(exercise, cases)
-    for answer in lazy_answers(exercise, expected):
-        outcomes = run_all(exercise, answer, cases)
-        assert not all(judge(exercise, *row).right for row in zip(cases, outcomes, expected))
+    key = AnswerKey(EXERCISES[id])
+    for answer in lazy_answers(key.exercise, key.expected):
+        verdicts = key.judge(run_all(key.exercise, answer, key.cases))
+        assert not all(verdict.right for verdict in verdicts)

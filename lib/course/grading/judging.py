@@ -1,0 +1,242 @@
+"""From a submission to its result: cases from a secret seed, answers from the server, verdicts from here.
+
+A result is plain JSON without times, addresses or points: the same submission gives the same bytes.
+"""
+
+import hmac
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from lib.course.errors import CourseError
+from lib.course.grading import protocol
+from lib.course.grading.client import DIED, Reply, Server
+from lib.course.grading.submission import Submission
+from lib.course.grading.walls import Limits
+from lib.course.grading.withheld import withheld_names
+from lib.exercises import get
+from lib.exercises.engine import AnswerKey, Assessment, conclude
+from lib.exercises.exercise import Exercise
+from lib.exercises.running import Outcome, describe_inputs
+from lib.exercises.values import describe, shorten
+
+FORMAT = 1
+ONLY = " (of the other cells, only imports, definitions and constants are executed)"
+BROKEN_CELLS = 5  # cells that are left out, one after the other, before a submission is given up
+
+
+def secret_seed(key: bytes | None, id: str) -> int:
+    """The seed of an exercise's cases: 63 bits of HMAC-SHA256 of its id; without a key 0, the notebook's own.
+
+    >>> secret_seed(b"key", "mlm.loss") == secret_seed(b"key", "mlm.loss") != secret_seed(b"other", "mlm.loss")
+    True
+    """
+    if key is None:
+        return 0
+    return int.from_bytes(hmac.digest(key, f"cases of {id}".encode(), "sha256")[:8], "big") >> 1
+
+
+class Grader:
+    """Grades submissions one after the other; holds the server and, once made, the answer key of each exercise.
+
+    `key` is the secret that the cases come from; None takes the cases of the notebook, which are public.
+    """
+
+    def __init__(self, key: bytes | None, limits: Limits = Limits()) -> None:
+        self.key = key
+        self.server = Server(limits)
+        self._asked: dict[str, _Asked] = {}
+
+    def __enter__(self) -> "Grader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server."""
+        self.server.close()
+
+    def grade(self, submission: Submission, ids: Sequence[str]) -> dict[str, Any]:
+        """The result of one submission on the exercises `ids`; never raises for what it holds.
+
+        Raises KeyError for an unknown exercise and CourseError where no server can be started.
+        """
+        cells = _Cells()
+        entries = []
+        for id in ids:
+            if id in submission.written:
+                entries.append(_entry(id, "manual", answer=clean(submission.written[id])))
+            elif submission.problem:
+                entries.append(_entry(id, "unreadable", reason=clean(submission.problem)))
+            else:
+                entries.append(self._grade_one(submission, self._asked_for(id), cells))
+        return {
+            "format": FORMAT,
+            "student": submission.student,
+            "notebook": submission.notebook,
+            "file": submission.file,
+            "sha256": submission.sha256,
+            "problem": clean(submission.problem),
+            "notes": [clean(note) for note in (*submission.notes, *cells.notes())],
+            "exercises": entries,
+        }
+
+    def _asked_for(self, id: str) -> "_Asked":
+        if id not in self._asked:
+            self._asked[id] = _Asked(get(id), secret_seed(self.key, id))
+        return self._asked[id]
+
+    def _grade_one(self, submission: Submission, asked: "_Asked", cells: "_Cells") -> dict[str, Any]:
+        """One exercise; a cell that brings the process down before the answer is reached is left out."""
+        request = asked.request | {"cells": list(submission.cells)}
+        while True:
+            reply = self.server.ask(request | {"skip": sorted(cells.fatal)}, cases=asked.cases)
+            if broken := reply.all("broken"):
+                raise CourseError(f"the walls around an answer cannot be built: {broken[0]}")
+            cells.learn(reply)
+            reached, at = bool(reply.all("left_out")), reply.all("cell")[-1:]
+            if reached or not at or at[0] == asked.found(reply)["cell"] or len(cells.fatal) > BROKEN_CELLS:
+                return asked.entry(reply)
+            cells.fatal[at[0]] = _why(reply.ended)
+
+
+class _Cells:
+    """What is known of a submission's cells: those that end their process are left out of it from then on."""
+
+    def __init__(self) -> None:
+        self.fatal: dict[int, str] = {}
+        self.faulty: dict[int, str] = {}  # the rest of such a cell is executed
+
+    def learn(self, reply: Reply) -> None:
+        """Remember what a child says of the cells."""
+        for problem in _listed(reply.all("problems")[:1]) + _listed(reply.all("left_out")[:1]):
+            if not problem["what"].startswith("NameError"):  # a constant made of what is not executed here
+                self.faulty.setdefault(problem["cell"], problem["what"])
+
+    def notes(self) -> list[str]:
+        """A line for each of them, for the student."""
+        lines = {cell: f"in cell {cell}, left out: {why}" for cell, why in self.faulty.items()}
+        lines |= {cell: f"cell {cell} was left out: {why}" for cell, why in self.fatal.items()}
+        return [lines[cell] for cell in sorted(lines)]
+
+
+class _Asked:
+    """One exercise as it is asked: its cases and its answer key, made once for all submissions."""
+
+    def __init__(self, exercise: Exercise, seed: int) -> None:
+        self.exercise = exercise
+        self.key = AnswerKey(exercise, seed)
+        self.cases = [protocol.case_to_plain(case) for case in self.key.cases]
+
+    @cached_property
+    def request(self) -> dict[str, Any]:
+        """What the server is told of the exercise: nothing that is secret, and no reference."""
+        exercise = self.exercise
+        return {
+            "id": exercise.id,
+            "name": exercise.id.split(".")[1],
+            "value": exercise.asks_for_value,
+            "withheld": list(withheld_names(exercise)),
+            "seconds": exercise.seconds,
+        }
+
+    @staticmethod
+    def found(reply: Reply) -> dict[str, Any] | None:
+        """Where the answer is: the child's first word, before any line of the student has run."""
+        return reply.all("answer")[0]
+
+    def entry(self, reply: Reply) -> dict[str, Any]:
+        """The entry of one submission's result, from what its child said."""
+        id = self.exercise.id
+        if not reply.all("answer"):
+            return _entry(id, "crashed", reason=_why(reply.ended))
+        answer = self.found(reply)
+        if answer is None:
+            return _entry(id, "missing", reason=f"nothing in the file defines {self.request['name']}")
+        about = {"cell": answer["cell"], "answer": clean(answer["source"]), "shape": answer["shape"]}
+        if not answer["written"]:
+            return _entry(id, "not written", reason="the stub is still there", **about)
+        try:
+            outcomes = tuple(map(protocol.outcome_from_plain, reply.all("outcome")))[: len(self.cases)]
+        except protocol.BadMessage as error:
+            return _entry(id, "crashed", reason=clean(str(error)), **about)
+        if not outcomes and reply.all("defined") == [False]:
+            return _entry(id, "wrong", reason=f"cell {answer['cell']} does not get as far as it", **about)
+        return self._judged(outcomes, reply, about)
+
+    def _judged(self, outcomes: tuple[Outcome, ...], reply: Reply, about: dict[str, Any]) -> dict[str, Any]:
+        assessment = conclude(self.key, outcomes)
+        passed = sum(verdict.right for verdict in assessment.verdicts)
+        about |= {"passed": passed, "cases": len(self.cases)}
+        if assessment.passed:
+            return _entry(self.exercise.id, "right", **about)
+        if mistake := assessment.misconception:
+            about |= {"misconception": mistake.name, "hint": mistake.hint}
+        stopped = [i for i, verdict in enumerate(assessment.verdicts) if not verdict.right]
+        if not stopped:  # every outcome that came is right, and the rest never came
+            failed = self._failed(assessment, len(outcomes))
+            return _entry(self.exercise.id, _status(reply.ended), reason=_why(reply.ended), failed=failed, **about)
+        verdict = assessment.verdicts[stopped[0]]
+        status = verdict.kind if verdict.kind in ("not written", "time up") else "wrong"
+        reason = verdict.reason + (ONLY if "raised NameError" in verdict.reason else "")
+        failed = self._failed(assessment, stopped[0])
+        return _entry(self.exercise.id, status, reason=clean(reason, 1000), failed=failed, **about)
+
+    def _failed(self, assessment: Assessment, number: int) -> dict[str, Any]:
+        """The case that went wrong, in words; for a value nothing is expected that would give it away."""
+        case, value = self.key.cases[number], self.exercise.asks_for_value
+        outcome = assessment.outcomes[number] if number < len(assessment.outcomes) else Outcome("crashed")
+        returned = outcome.status == "returned"
+        return {
+            "number": number + 1,
+            "what": case.what,
+            "inputs": [] if value else [clean(line) for line in describe_inputs(self.exercise.reference, case)],
+            "expected": "" if value else clean(describe(self.key.expected[number].value)),
+            "got": clean(describe(outcome.value)) if returned else "",
+            "printed": shorten(clean(outcome.printed.strip()), 1000),
+        }
+
+
+def _entry(id: str, status: str, **known: Any) -> dict[str, Any]:
+    empty = {"cell": None, "answer": "", "shape": [], "reason": "", "misconception": "", "hint": "", "passed": 0}
+    return {"id": id, "status": status, **empty, "cases": 0, "failed": None, **known}
+
+
+def _listed(lists: list[Any]) -> list[dict[str, Any]]:
+    """The cells that were left out, as far as what a child says of them can be believed."""
+    entries = [entry for some in lists if type(some) is list for entry in some[:100] if type(entry) is dict]
+    return [
+        {"cell": entry["cell"], "what": clean(entry["what"], 300)}
+        for entry in entries
+        if type(entry.get("cell")) is int and type(entry.get("what")) is str
+    ]
+
+
+def _status(ended: str) -> str:
+    return "time up" if ended in ("time up", "signal 24") else "crashed"  # 24: the limit of CPU time
+
+
+_SIGNALS = {"signal 6": "abort", "signal 9": "killed", "signal 11": "segmentation fault", "signal 25": "file too large"}
+
+
+def _why(ended: str) -> str:
+    """Why a child ended early, for the student."""
+    if _status(ended) == "time up":
+        return "it did not come to an end in time: does a loop never end?"
+    if ended == DIED:
+        return DIED
+    if ended.startswith(("signal", "exit")):
+        return f"it ended the whole process ({_SIGNALS.get(ended, ended)})"
+    return clean(ended)
+
+
+def clean(text: str, limit: int = 20_000) -> str:
+    """`text` fit for a report: no control characters, no half characters, no memory addresses.
+
+    >>> clean("<f at 0x7f3b65372700>\\x1b[0m")
+    '<f at 0x…>�[0m'
+    """
+    text = re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", text[: 2 * limit])
+    return shorten(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]", "�", text), limit)
