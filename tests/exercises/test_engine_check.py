@@ -31,6 +31,21 @@ def test_right_answer_gets_its_points_and_one_line(demos, capfd):
     assert out.count("\n") == 1 and "3 points" in out and err == ""
 
 
+@pytest.mark.parametrize(
+    "points, words",
+    [(None, "3 points."), (5, "5 points."), (1, "1 point."), (0.5, "0.5 points."), (0, "for practice.")],
+)
+def test_an_assignment_may_give_other_points(points, words, demos, capsys):
+    assert check("demo.mean", demos.mean, points=points) == (3 if points is None else points)
+    assert capsys.readouterr().out == f"✓ demo.mean: right on 3 cases, {words}\n"
+
+
+@pytest.mark.parametrize("points", [-1, float("nan"), float("inf"), True])
+def test_points_are_numbers_of_nothing_or_more(points, demos):
+    with pytest.raises(ValueError, match="points must be a number"):
+        check("demo.mean", demos.mean, points=points)
+
+
 def test_accepted_variants_pass(demos):
     for exercise in demos.EXERCISES:
         for answer in (exercise.reference, *exercise.accepts):
