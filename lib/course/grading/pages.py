@@ -47,8 +47,6 @@ _SENTENCES = {
     "missing": "No answer to this exercise was found in the notebook.",
     "time up": "Your answer had not finished when its time was up.",
     "crashed": "The process in which your answer ran came to an end: out of memory, perhaps.",
-    "unreadable": "The notebook could not be read, so this was not graded.",
-    "not submitted": "This notebook was not among your files.",
 }
 
 
@@ -63,6 +61,11 @@ class Row:
     points: str  # as it is shown
     entry: dict
     sentence: str  # what the status means, for the student; empty where the entry says more
+
+    @property
+    def explained(self) -> bool:
+        """Whether there is more to say of it than its status; what became of the whole file is said once."""
+        return self.status not in ("right", "manual", "unreadable", "not submitted")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""Pictures of the class report as inline SVG: they follow the page into the dark and onto paper.
+
+Matplotlib writes its text as text, in the page's own font; lines and letters take the colour of the page's
+ink. The bytes depend on the numbers alone.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INK = "#010203"  # no other colour of ours: the page's own takes its place
+_STYLE = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a title may hold a dollar
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "hatch.color": _INK,
+    "hatch.linewidth": 0.6,
+    "grid.alpha": 0.5,
+}
+
+OUTCOMES = {
+    "right": ("right",),
+    "wrong": ("wrong",),
+    "time up or crashed": ("time up", "crashed"),
+    "not written or missing": ("not written", "missing"),
+    "read by a person": ("manual",),
+    "no readable file": ("unreadable", "not submitted"),
+}
+"""The parts of a bar, in order, and the statuses that each stands for."""
+
+_LOOKS = dict(zip(OUTCOMES, [(2, ""), (3, "//"), (5, "xx"), (1, ".."), (4, "\\\\"), (None, "")]))  # colour, hatch
+
+
+def histogram(edges: Sequence[float], counts: Sequence[int], out_of: float) -> "Markup":
+    """How many students have how many points; `edges` has one number more than `counts`."""
+    from lib.plots import COLOURS
+
+    with _drawing(7.0, 2.8) as (fig, ax):
+        widths = [right - left for left, right in zip(edges, edges[1:])]
+        bars = ax.bar(edges[:-1], counts, width=widths, align="edge", color=COLOURS[0], edgecolor="white", linewidth=0.8)
+        ax.bar_label(bars, [str(count) if count else "" for count in counts], padding=2)
+        ax.set(xlabel=f"points, of {out_of:g}", ylabel="students", xlim=(edges[0], edges[-1]))
+        ax.set_xticks(edges, [f"{edge:g}" for edge in edges])
+        ax.margins(y=0.15)
+        ax.grid(axis="x", visible=False)
+        ax.yaxis.get_major_locator().set_params(integer=True)
+        fullest = max(range(len(counts)), key=lambda i: counts[i])
+        alt = (
+            f"Histogram of the points of {sum(counts)} students. Most, {counts[fullest]}, are between "
+            f"{edges[fullest]:g} and {edges[fullest + 1]:g} of {out_of:g}; the table below has all numbers."
+        )
+    return _svg(fig, "histogram", alt)
+
+
+def outcomes(names: Sequence[str], counts: Sequence[Mapping[str, int]]) -> "Markup":
+    """One bar for each exercise, from left to right how many are right, wrong, and so on; counts by status."""
+    from lib.plots import COLOURS
+
+    with _drawing(7.0, 1.1 + 0.38 * len(names)) as (fig, ax):
+        left = [0] * len(names)
+        for label, statuses in OUTCOMES.items():
+            widths = [sum(each.get(status, 0) for status in statuses) for each in counts]
+            if not any(widths):
+                continue
+            colour, hatch = _LOOKS[label]
+            face = "0.65" if colour is None else COLOURS[colour]
+            look = {"color": face, "hatch": hatch, "edgecolor": _INK, "linewidth": 0.6}
+            ax.barh(range(len(names)), widths, left=left, height=0.66, label=label, **look)
+            left = [a + b for a, b in zip(left, widths)]
+        ax.set_yticks(range(len(names)), names)
+        ax.invert_yaxis()
+        ax.set(xlabel="students", xlim=(0, max(left, default=0) or 1))
+        ax.grid(axis="y", visible=False)
+        ax.tick_params(axis="y", length=0)
+        fig.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
+        right = [f"{name} {each.get('right', 0)} of {sum(each.values())}" for name, each in zip(names, counts)]
+        alt = f"Bars of how each exercise went. Right: {', '.join(right)}; the table below has all numbers."
+    return _svg(fig, "outcomes", alt)
+
+
+def mistakes(names: Sequence[str], counts: Sequence[int]) -> "Markup":
+    """How many students made each mistake, the most frequent on top."""
+    from lib.plots import COLOURS
+
+    with _drawing(7.0, 0.7 + 0.32 * len(names)) as (fig, ax):
+        bars = ax.barh(range(len(names)), counts, color=COLOURS[3], height=0.66)
+        ax.bar_label(bars, padding=3)
+        ax.set_yticks(range(len(names)), names)
+        ax.invert_yaxis()
+        ax.set(xlabel="students")
+        ax.margins(x=0.08)
+        ax.grid(axis="y", visible=False)
+        ax.tick_params(axis="y", length=0)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        made = ", ".join(f"{name} {count}" for name, count in zip(names[:3], counts))
+        alt = f"Bars of how many students made each known mistake. Most often: {made}; the tables below have all of them."
+    return _svg(fig, "mistakes", alt)
+
+
+@contextmanager
+def _drawing(width: float, height: float) -> "Iterator[tuple[Figure, Axes]]":
+    """A figure with one pair of axes in the course's style, in the colour of ink that `_svg` replaces."""
+    import matplotlib.pyplot as plt
+
+    from lib.plots import figure
+
+    with plt.rc_context(_STYLE):
+        fig, (ax,) = figure(width, height)
+        yield fig, ax
+
+
+def _svg(fig: "Figure", name: str, alt: str) -> "Markup":
+    """The figure as an `svg` element named by `alt`, with identifiers of its own on the page; it is closed."""
+    import matplotlib.pyplot as plt
+    from markupsafe import Markup, escape
+
+    with plt.rc_context(_STYLE | {"svg.hashsalt": name}), io.StringIO() as buffer:
+        fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        text = buffer.getvalue()
+    plt.close(fig)
+    box = re.search(r'viewBox="([\d. ]+)"', text)[1]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<defs") :], flags=re.DOTALL)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text.replace(_INK, "currentColor"))
+    head = f'<svg class="picture" viewBox="{box}" role="img" aria-label="{escape(alt)}">'
+    return Markup(f"{head}\n{text}")

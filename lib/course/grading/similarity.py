@@ -1,0 +1,132 @@
+"""Answers that are nearly the same, and answers that are a function of this course's own library.
+
+An answer comes as its *shape*, the tokens of its syntax with names and constants normalised, cut into runs of
+five. What many write says nothing of who copied, so runs that stand in a known answer, or in those of many
+students, are taken out first (Schleimer et al., "Winnowing", 2003, do so in Moss); two answers are near where
+the rest is large enough and mostly common to both. It takes an index of runs, not a comparison of all pairs.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+RUN = 5  # tokens
+LEAST_RARE = 20  # runs that must be left of an answer, or it is like everybody's
+NEAR = 0.8  # Jaccard similarity of the runs that are left
+POPULAR = 0.1  # share of a class from which on a run is everybody's …
+FEW = 3  # … but not for as few students as this
+LEAST_TOKENS = 60  # of a function of the library, below which anyone may write the same
+LIKE_OURS = 0.9
+LONGEST = 5000  # tokens that are looked at
+
+Runs = frozenset[int]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Students whose answers to one exercise are nearly the same, each linked to another of the group."""
+
+    students: tuple[str, ...]
+    similarity: float  # of the least similar linked pair: 1 where all have one shape
+    rare: int  # runs of tokens that speak for it, in the shortest answer
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A function of the library: where it stands and its shape."""
+
+    name: str  # "lib/objectives/mlm.py: mlm_loss"
+    runs: Runs
+    source: str
+
+
+def runs_of(shape: Sequence[str]) -> Runs:
+    """The runs of `RUN` tokens in a shape, each as a number; of a repeated run the second, third … are others.
+
+    >>> len(runs_of(["a", "b"] * 4)), len(runs_of(["a"]))
+    (4, 0)
+    """
+    tokens = [str(token) for token in shape[:LONGEST]]
+    counted: Counter[tuple[str, ...]] = Counter()
+    found = set()
+    for start in range(len(tokens) - RUN + 1):
+        run = tuple(tokens[start : start + RUN])
+        found.add(_number(run, counted[run]))
+        counted[run] += 1
+    return frozenset(found)
+
+
+def _number(run: tuple[str, ...], before: int) -> int:
+    text = "\x00".join((*run, str(before))).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+def similarity(a: Runs, b: Runs) -> float:
+    """The share of the runs of both that are common to both (Jaccard), from 0 to 1; 0 for two empty ones.
+
+    >>> similarity(frozenset({1, 2, 3}), frozenset({2, 3, 4}))
+    0.5
+    """
+    return len(a & b) / len(a | b) if a or b else 0.0
+
+
+def groups(shapes: Mapping[str, Sequence[str]], known: Iterable[Sequence[str]] = ()) -> list[Group]:
+    """The groups of students whose answers to one exercise are nearly the same, the most alike first.
+
+    `shapes` holds each student's shape, `known` those of answers that are nobody's own: solutions, variants,
+    misconceptions.
+    """
+    same: dict[Runs, list[str]] = {}
+    for student, shape in shapes.items():
+        same.setdefault(runs_of(shape), []).append(student)
+    rare = _without_common(same, len(shapes), known)
+    links = {(runs, runs): 1.0 for runs, students in same.items() if runs in rare and len(students) > 1}
+    links |= _near_pairs(rare)
+    found = []
+    for members in _connected(links):
+        within = [value for pair, value in links.items() if pair[0] in members]
+        students = sorted(student for runs in members for student in same[runs])
+        found.append(Group(tuple(students), min(within), min(len(rare[runs]) for runs in members)))
+    return sorted(found, key=lambda group: (-group.similarity, -group.rare, group.students))
+
+
+def _without_common(
+    same: Mapping[Runs, Sequence[str]], size: int, known: Iterable[Sequence[str]]
+) -> dict[Runs, Runs]:
+    """What is left of each answer without the runs of known answers and of many students, where it is enough."""
+    ours = frozenset().union(*(runs_of(shape) for shape in known))
+    writers: Counter[int] = Counter()
+    for runs, students in same.items():
+        writers.update(dict.fromkeys(runs, len(students)))
+    many = max(FEW, POPULAR * size)
+    left = {runs: frozenset(run for run in runs - ours if writers[run] <= many) for runs in same}
+    return {runs: rare for runs, rare in left.items() if len(rare) >= LEAST_RARE}
+
+
+def _near_pairs(rare: Mapping[Runs, Runs]) -> dict[tuple[Runs, Runs], float]:
+    """The similarity of every two different answers that are near, found by the rare runs that they share."""
+    order = list(rare)
+    holders: dict[int, list[int]] = {}
+    for number, runs in enumerate(order):
+        for run in rare[runs]:
+            holders.setdefault(run, []).append(number)
+    shared: Counter[tuple[int, int]] = Counter()
+    for numbers in holders.values():
+        shared.update((a, b) for i, a in enumerate(numbers) for b in numbers[i + 1 :])
+    near = {}
+    for (a, b), common in shared.items():
+        alike = common / (len(rare[order[a]]) + len(rare[order[b]]) - common)
+        if alike >= NEAR:
+            near[order[a], order[b]] = alike
+    return near
+
+
+def _connected(links: Iterable[tuple[Runs, Runs]]) -> list[set[Runs]]:
+    """The sets of answers that hang together."""
+    member: dict[Runs, set[Runs]] = {}
+    for a, b in links:
+        joined = member.get(a, {a}) | member.get(b, {b})
+        for runs in joined:
+            member[runs] = joined
+    return list({id(joined): joined for joined in member.values()}.values())
