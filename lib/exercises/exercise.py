@@ -83,6 +83,7 @@ class Exercise:
     tolerance: Tolerance = Tolerance()
     judge: Callable[[Case, Any, Any], str | None] | None = None
     seconds: float | int = 10  # wall time that one call may take
+    withheld: tuple[str, ...] = ()  # besides what `reference` calls: "lib.room.function" that would answer it
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -92,6 +93,7 @@ class Exercise:
                 raise ValueError(f"{self.id}: {name} must be positive, got {getattr(self, name)!r}")
         self._check_slides()
         self._check_words()
+        self._check_withheld()
         if self.asks_for_value and (self.cases or self.judge):
             raise ValueError(f"{self.id}: an exercise that asks for a value has neither cases nor a judge")
         if not self.asks_for_value and self.cases is None:
@@ -114,6 +116,14 @@ class Exercise:
             twice = {word for word in words if words.count(word) > 1}
             if twice:
                 raise ValueError(f"{self.id}: two misconceptions share the {what} {twice.pop()!r}")
+
+    def _check_withheld(self) -> None:
+        if isinstance(self.withheld, str):
+            raise ValueError(f"{self.id}: withheld must be a tuple of names, got {self.withheld!r}")
+        for name in self.withheld:
+            closed = name.startswith(("lib.exercises.", "lib.course."))
+            if closed or not re.fullmatch(r"lib(\.\w+){2,}", name):
+                raise ValueError(f"{self.id}: withheld names are like 'lib.kernels.softmax', got {name!r}")
 
     @property
     def asks_for_value(self) -> bool:
