@@ -1,0 +1,96 @@
+"""What IPython adds to Python is taken out of a cell, each line keeping its number.
+
+Only a cell that is no Python comes here, so a line that begins with % inside a string or an open bracket is
+never meant: those are left alone.
+"""
+
+import re
+
+RUN_PYTHON = ("time", "timeit", "capture", "prun")  # cell magics whose cell is Python all the same
+
+_LINE = re.compile(r"\s*(?:[%!?]|[%\w.]+\?{1,2}\s*$)")
+_ASSIGNED = re.compile(r"(\s*[\w.,* \t]+=)\s*[%!]")
+_QUOTES = re.compile(r"'''|\"\"\"|'|\"")
+
+
+def plain_python(source: str) -> str:
+    """The Python of a cell: magics, shell commands and questions gone, everything indented moved left.
+
+    A cell magic that runs something else than Python leaves nothing.
+
+    >>> plain_python("%matplotlib inline\\nfiles = !ls\\nx = 5")
+    'pass\\nfiles = get_ipython().getoutput()\\nx = 5'
+    """
+    lines = _moved_left(re.split(r"\r\n|\r|\n", source))
+    first = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    if lines[first].startswith("%%"):
+        words = lines[first][2:].split()
+        if not words or words[0] not in RUN_PYTHON:
+            return ""
+        lines[first] = ""
+        lines = _moved_left(lines)
+    return "\n".join(_without_magics(lines))
+
+
+def _moved_left(lines: list[str]) -> list[str]:
+    """As IPython does: what the first line is indented by is taken from all lines that have it."""
+    first = next((line for line in lines if line.strip()), "")
+    indent = first[: len(first) - len(first.lstrip())]
+    return [line.removeprefix(indent) for line in lines] if indent else lines
+
+
+def _without_magics(lines: list[str]) -> list[str]:
+    kept, state = [], _State()
+    for line in lines:
+        if state.between_statements:
+            assigned = _ASSIGNED.match(line)
+            if assigned:
+                line = f"{assigned[1]} get_ipython().getoutput()"
+            elif _LINE.match(line):
+                line = line[: len(line) - len(line.lstrip())] + "pass"
+        state.read(line)
+        kept.append(line)
+    return kept
+
+
+class _State:
+    """Where a line ends: inside a string of several lines, inside brackets, or after a whole statement."""
+
+    def __init__(self) -> None:
+        self.quotes = ""
+        self.depth = 0
+        self.continued = False
+
+    @property
+    def between_statements(self) -> bool:
+        return not (self.quotes or self.depth or self.continued)
+
+    def read(self, line: str) -> None:
+        """Follow one line, character by character."""
+        at, self.continued = 0, False
+        while at < len(line):
+            if line[at] == "\\":
+                self.continued = at == len(line) - 1
+                at += 2
+            elif self.quotes:
+                at += self._inside(line, at)
+            elif line[at] == "#":
+                break
+            else:
+                at += self._outside(line, at)
+        if len(self.quotes) == 1 and not self.continued:
+            self.quotes = ""  # such a string ends with its line
+
+    def _inside(self, line: str, at: int) -> int:
+        if not line.startswith(self.quotes, at):
+            return 1
+        length, self.quotes = len(self.quotes), ""
+        return length
+
+    def _outside(self, line: str, at: int) -> int:
+        opened = _QUOTES.match(line, at)
+        if opened:
+            self.quotes = opened[0]
+            return len(self.quotes)
+        self.depth = max(0, self.depth + (line[at] in "([{") - (line[at] in ")]}"))
+        return 1
