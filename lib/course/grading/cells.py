@@ -133,7 +133,8 @@ def execute(
     execution = _Execution(reading, namespace, answer, value)
     for cell in reading.cells:
         if cell.number in skip:
-            execution.leave_out(cell)
+            for statement in cell.statements:
+                execution.leave_out(statement)
             continue
         before(cell.number)
         execution.run(cell)
@@ -146,13 +147,12 @@ class _Execution:
     def __init__(self, reading: Reading, namespace: dict[str, Any], answer: Answer, value: bool) -> None:
         self.imported, self.namespace, self.answer, self.value = reading.imported, namespace, answer, value
         self.problems: list[dict[str, Any]] = []
-        self.missing: set[str] = set()  # names bound by what is not executed: unknown, or out of date
+        self.missing: set[str] = set()  # names that something not executed binds or changes
         self.captured: dict[str, Any] = {}
         self.flags = 0  # of `from __future__ import …`, which hold for all cells that follow
 
-    def leave_out(self, cell: Cell) -> None:
-        for statement in cell.statements:
-            self.missing |= statements.names_bound(statement)
+    def leave_out(self, statement: ast.stmt) -> None:
+        self.missing |= statements.names_changed(statement) - set(self.imported)
 
     def run(self, cell: Cell) -> None:
         lines = [f"{line}\n" for line in cell.lines]
@@ -160,10 +160,10 @@ class _Execution:
         bound = False
         for statement in cell.statements:
             if not self._is_wanted(cell, statement):
-                self.missing |= statements.names_bound(statement)
+                self.leave_out(statement)
                 continue
             done = self._run_one(cell, statement)
-            self.missing -= statements.names_bound(statement)
+            self.missing -= statements.names_changed(statement)
             bound |= done and self._is_asked_for(cell, statement)
         if bound and self.answer.name in self.namespace:
             self.captured = {self.answer.name: self.namespace[self.answer.name]}

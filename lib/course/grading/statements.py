@@ -140,11 +140,10 @@ def _is_harmless(function: ast.expr, imported: dict[str, str]) -> bool:
 
 
 def names_read(statement: ast.stmt) -> set[str]:
-    """The names that executing `statement` reads and does not bind itself."""
+    """The names that executing `statement` reads, those apart that run through a comprehension."""
     nodes = list(_walk(statement, (*_DEFINITION, ast.Lambda)))
-    names = [node for node in nodes if isinstance(node, ast.Name)]
-    bound = {name.id for name in names if isinstance(name.ctx, ast.Store)}
-    return {name.id for name in names if isinstance(name.ctx, ast.Load)} - bound
+    running = {name for node in nodes if isinstance(node, ast.comprehension) for name in _stored(node.target)}
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} - running
 
 
 def bindings(statement: ast.stmt, name: str) -> list[ast.stmt]:
@@ -164,17 +163,26 @@ def bindings(statement: ast.stmt, name: str) -> list[ast.stmt]:
     return found
 
 
-def names_bound(statement: ast.stmt) -> set[str]:
-    """All names of the module that executing `statement` may bind."""
+def names_changed(statement: ast.stmt) -> set[str]:
+    """All names of the module that executing `statement` may bind, or whose object it may change."""
     found = set()
     for node in _walk(statement, _OWN_SCOPE):
         if isinstance(node, _DEFINITION):
             found.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
         elif isinstance(node, ast.alias):
             found.add(node.asname or node.name.split(".")[0])
+        elif isinstance(node, ast.Name | ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(_owner(node))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):  # sizes.append(3)
+            found.add(_owner(node.value.func))
     return found
+
+
+def _owner(node: ast.expr) -> str:
+    """The name at the left end: "sizes" of `sizes[0].append`; "" if that is no name."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _stored(target: ast.AST) -> set[str]:
