@@ -7,10 +7,14 @@
 
 A block that is not indented holds whole definitions and assignments. A definition keeps its first line and
 gets the same stub; `year = 2018` becomes `year = ...`, which a check knows as "not written yet".
+
+A written answer, which a person grades, is a cell that nbgrader calls graded and a solution. In a markdown
+cell the model answer stands between `<!-- BEGIN SOLUTION -->` and `<!-- END SOLUTION -->`.
 """
 
 import ast
 import copy
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from lib.course.errors import CourseError
@@ -19,12 +23,19 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+TEXT_BEGIN, TEXT_END = "<!-- BEGIN SOLUTION -->", "<!-- END SOLUTION -->"
+PROMPT = "*Write your answer here.*"
 STUB = 'raise NotImplementedError("write your answer here")'
 MAY_FAIL = "raises-exception"
 
+BEFORE = """## Before you hand in
+
+Save this notebook (Ctrl+S; on a Mac ⌘S) and run the cell below. It opens the saved file as the grader will,
+and says what it finds. Its cases are those of the checks above; the grader has others of the same kind."""
+
 
 def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
-    """A copy of `notebook` for students; what it was made from is left as it is.
+    """A copy of `notebook` for students, with last cells that check it; what it was made from stays as it is.
 
     Outputs go from all cells: a picture or table further down could show what a solution computes.
     Raises CourseError, with `name` and the cell, for blocks that are nested, not closed, or missing where
@@ -34,18 +45,41 @@ def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
     edition.metadata.pop("widgets", None)
     for number, cell in enumerate(edition.cells, start=1):
         where = f"{name}, cell {number} ({cell.get('id', 'without id')})"
-        blocks = solution_blocks(cell.source, where)
-        if cell.cell_type != "code":
-            if blocks:
-                raise CourseError(f"{where}: a solution in a {cell.cell_type} cell; stubs are code")
-            continue
+        is_code = cell.cell_type == "code"
+        markers = (BEGIN, END) if is_code else (TEXT_BEGIN, TEXT_END)
+        blocks = solution_blocks(cell.source, where, markers)
         if cell.metadata.get("nbgrader", {}).get("solution") and not blocks:
-            raise CourseError(f"{where}: marked as a solution, but without '{BEGIN}' and '{END}'")
-        cell.source = _with_stubs(cell.source, blocks, where)
-        cell.outputs, cell.execution_count = [], None
-        if is_check(cell) or any(line == STUB for line in cell.source.split("\n")):
-            cell.metadata.tags = [*(t for t in cell.metadata.get("tags", []) if t != MAY_FAIL), MAY_FAIL]
+            raise CourseError(f"{where}: marked as a solution, but without '{markers[0]}' and '{markers[1]}'")
+        if is_code:
+            _empty_code(cell, blocks, where)
+        elif blocks:
+            _empty_text(cell, blocks, where)
+    exercises = [cell for cell in edition.cells if exercise_of(cell) and (is_check(cell) or is_written(cell))]
+    if exercises:
+        points = {exercise_of(cell): cell.metadata.nbgrader.get("points", 0) for cell in exercises}
+        name_exercises(edition, name, points, [exercise_of(cell) for cell in exercises if is_written(cell)])
+        edition.cells += _last_cells(name, {cell.get("id") for cell in edition.cells})
     return edition
+
+
+def _empty_code(cell: "NotebookNode", blocks: list[tuple[int, int]], where: str) -> None:
+    cell.source = _with_stubs(cell.source, blocks, where)
+    cell.outputs, cell.execution_count = [], None
+    if is_check(cell) or any(line == STUB for line in cell.source.split("\n")):
+        cell.metadata.tags = [*(t for t in cell.metadata.get("tags", []) if t != MAY_FAIL), MAY_FAIL]
+
+
+def _empty_text(cell: "NotebookNode", blocks: list[tuple[int, int]], where: str) -> None:
+    """The question stays, the model answer goes, and with it the pictures that only it shows."""
+    if cell.cell_type != "markdown" or not is_written(cell):
+        raise CourseError(f"{where}: a solution in a {cell.cell_type} cell that is no written answer")
+    lines = cell.source.split("\n")
+    for first, last in reversed(blocks):
+        lines[first : last + 1] = [PROMPT]
+    cell.source = "\n".join(lines)
+    shown = {name: data for name, data in cell.pop("attachments", {}).items() if name in cell.source}
+    if shown:
+        cell.attachments = shown
 
 
 def is_check(cell: "NotebookNode") -> bool:
@@ -54,28 +88,66 @@ def is_check(cell: "NotebookNode") -> bool:
     return bool(marks.get("grade")) and not marks.get("solution")
 
 
-def solution_blocks(source: str, where: str) -> list[tuple[int, int]]:
-    """The lines (first, last) of the solutions of a cell, markers included. Raises CourseError for broken
+def is_written(cell: "NotebookNode") -> bool:
+    """Whether a cell is a written answer: graded, and holding the answer itself, so a person reads it."""
+    marks = cell.metadata.get("nbgrader", {})
+    return bool(marks.get("grade") and marks.get("solution"))
+
+
+def exercise_of(cell: "NotebookNode") -> str:
+    """The exercise that a cell's metadata name, or ""."""
+    return cell.metadata.get("course", {}).get("exercise", "")
+
+
+def name_exercises(
+    edition: "NotebookNode", name: str, points: dict[str, int | float], written: Collection[str]
+) -> None:
+    """Note in an edition's metadata its file name, and each exercise with its points, for `course validate`.
+
+    So it knows what is asked, even where a file has a new name or a cell of it is lost. `written` are the
+    exercises that a person grades.
+    """
+    asked = [{"exercise": id, "points": worth, "manual": id in written} for id, worth in points.items()]
+    edition.metadata["course"] = {"notebook": name, "asked": asked}
+
+
+def _last_cells(name: str, taken: set[str]) -> list["NotebookNode"]:
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    id = "before-you-hand-in"
+    while {id, f"{id}-run"} & taken:
+        id += "-again"
+    return [
+        new_markdown_cell(BEFORE, id=id),
+        new_code_cell(f'from lib.course.validate import validate\n\nvalidate("{name}")', id=f"{id}-run"),
+    ]
+
+
+def solution_blocks(
+    source: str, where: str, markers: tuple[str, str] = (BEGIN, END)
+) -> list[tuple[int, int]]:
+    """The lines (first, last) of the solutions of a cell, `markers` included. Raises CourseError for broken
     pairs.
 
     >>> solution_blocks("### BEGIN SOLUTION\\nx = 1\\n### END SOLUTION", "here")
     [(0, 2)]
     """
     blocks, begun = [], None
+    begin, end = markers
     for number, line in enumerate(source.split("\n")):
-        if line.strip() == BEGIN:
+        if line.strip() == begin:
             if begun is not None:
                 raise CourseError(f"{where}: line {number + 1} begins a solution inside a solution")
             begun = number
-        elif line.strip() == END:
+        elif line.strip() == end:
             if begun is None:
-                raise CourseError(f"{where}: line {number + 1} says '{END}', and no solution has begun")
+                raise CourseError(f"{where}: line {number + 1} says '{end}', and no solution has begun")
             blocks.append((begun, number))
             begun = None
-        elif BEGIN in line.upper() or END in line.upper():
-            raise CourseError(f"{where}: line {number + 1} is not exactly '{BEGIN}' or '{END}': {line!r}")
+        elif "BEGIN SOLUTION" in line.upper() or "END SOLUTION" in line.upper():  # so nbgrader knows them
+            raise CourseError(f"{where}: line {number + 1} is not exactly '{begin}' or '{end}': {line!r}")
     if begun is not None:
-        raise CourseError(f"{where}: the solution that begins in line {begun + 1} has no '{END}'")
+        raise CourseError(f"{where}: the solution that begins in line {begun + 1} has no '{end}'")
     return blocks
 
 

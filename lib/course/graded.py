@@ -1,14 +1,15 @@
 """Which exercises of a release are graded, for how many points, and what its notebooks say of that."""
 
+import ast
 import hashlib
-import inspect
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lib.course.edition import is_check, student_edition
+from lib.course.definition import sources
+from lib.course.edition import exercise_of, is_check, is_written, name_exercises, student_edition
 from lib.course.errors import CourseError, UsageError
 from lib.course.notebooks import tags, text_of
 from lib.names import nearest
@@ -29,24 +30,41 @@ class Graded:
     name: str
     template: str
     points: dict[str, int | float]  # 0 for one that is there for practice
+    written: dict[str, "Written"] = field(default_factory=dict)  # those that a person grades
 
     def text(self, seed: int) -> str:
         """The notebook as it is released, with this seed in its parameters."""
         return self.template.replace(_SEED_MARK, str(seed))
 
 
-def checks(notebook: "NotebookNode", name: str) -> "dict[str, NotebookNode]":
-    """The check cells of a notebook by exercise id.
+@dataclass(frozen=True)
+class Written:
+    """A written answer, as its cell describes it; `definition` is the SHA-256 of what is asked."""
 
-    Raises CourseError where one names no exercise, or an exercise is checked twice.
+    title: str
+    slides: tuple[str, ...]
+    definition: str
+
+
+def checks(notebook: "NotebookNode", name: str) -> "dict[str, NotebookNode]":
+    """The check cells of a notebook by exercise id; raises CourseError as `graded_cells` does."""
+    return {id: cell for id, cell in graded_cells(notebook, name).items() if is_check(cell)}
+
+
+def graded_cells(notebook: "NotebookNode", name: str) -> "dict[str, NotebookNode]":
+    """The check cells and the written answers of a notebook by exercise id.
+
+    Raises CourseError where one names no exercise, or an exercise has two of them.
     """
     found: dict[str, NotebookNode] = {}
-    for cell in filter(is_check, notebook.cells):
-        id = cell.metadata.get("course", {}).get("exercise")
+    for cell in notebook.cells:
+        if not (is_check(cell) or is_written(cell)):
+            continue
+        id = exercise_of(cell)
         if not id:
             raise CourseError(f"{name}, cell {cell.id}: graded, but its metadata name no exercise")
         if id in found:
-            raise CourseError(f"{name}, cell {cell.id}: {id} has another check cell, {found[id].id}")
+            raise CourseError(f"{name}, cell {cell.id}: {id} has another cell that is graded, {found[id].id}")
         found[id] = cell
     return found
 
@@ -104,20 +122,66 @@ def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float])
     fault, or one without a cell of parameters, in which the seed belongs.
     """
     edition = student_edition(notebook, name)
-    mine = {}
-    for id, cell in checks(edition, name).items():
-        mine[id] = points[id]
+    cells = graded_cells(edition, name)
+    mine = {id: points[id] for id in cells}
+    where = {id: f"{name}, cell {cell.id}" for id, cell in cells.items()}
+    written = {id: _describe(cell, where[id]) for id, cell in cells.items() if is_written(cell)}
+    name_exercises(edition, name, mine, written)
+    for id, cell in cells.items():
         marks = cell.metadata["nbgrader"]
-        marks.update(grade=points[id] > 0, locked=True)
-        usual = marks.pop("points", None)
-        if points[id] not in (0, usual):
-            # nbgrader takes the number that a cell shows, here the usual points, for its score
-            cell.source = cell.source.rstrip().removesuffix(";") + ";"
-        if points[id] > 0:
-            marks["points"] = points[id]
-        cell.metadata["deletable"] = cell.metadata["editable"] = False
+        if id not in written:
+            if mine[id] != marks.get("points", 0):
+                cell.source = with_points(cell.source, id, mine[id], where[id])
+            marks["locked"] = True
+            cell.metadata["deletable"] = cell.metadata["editable"] = False
+        marks.pop("points", None)
+        marks |= {"grade": True, "points": mine[id]} if mine[id] > 0 else {"grade": False}
     _make_gap(edition, name)
-    return Graded(name, text_of(edition), mine)
+    return Graded(name, text_of(edition), mine, written)
+
+
+def with_points(source: str, id: str, points: int | float, where: str) -> str:
+    """The source of a check cell whose check gives these points, and says so.
+
+    Raises CourseError, with `where`, unless there is exactly one call of `check` for this exercise.
+
+    >>> with_points('check("mlm.loss", my_loss)', "mlm.loss", 5, "here")
+    'check("mlm.loss", my_loss, points=5)'
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError as error:
+        raise CourseError(f"{where}: the check is no Python ({error.msg})") from None
+    calls = [node for node in nodes if isinstance(node, ast.Call) and _checks(node, id)]
+    if len(calls) != 1:
+        raise CourseError(f"{where}: its points are changed, so it must call check({id!r}, answer) once")
+    lines = source.encode().split(b"\n")  # columns of the syntax tree are bytes
+    line, end = calls[0].end_lineno - 1, calls[0].end_col_offset - 1
+    before = b"\n".join([*lines[:line], lines[line][:end]]).rstrip()
+    comma = b"" if before.endswith(b",") else b","
+    lines[line] = lines[line][:end] + comma + f" points={points}".encode() + lines[line][end:]
+    return b"\n".join(lines).decode()
+
+
+def _checks(call: ast.Call, id: str) -> bool:
+    plain = [ast.unparse(argument) for argument in call.args[:1]]
+    named = isinstance(call.func, ast.Name) and call.func.id == "check"
+    return named and plain == [repr(id)] and len(call.args) == 2 and not call.keywords
+
+
+def _describe(cell: "NotebookNode", where: str) -> Written:
+    """A written answer's title and slides stand in its cell's metadata, beside the id."""
+    from lib.exercises import all_exercises
+
+    told = cell.metadata["course"]
+    title, slides = told.get("title", ""), told.get("slides", [])
+    texts = [title, *slides] if isinstance(slides, list) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise CourseError(f"{where}: the title must be text, and the slides a list of texts")
+    if told["exercise"] in all_exercises():
+        raise CourseError(f"{where}: {told['exercise']} is an exercise with a check; a person grades others")
+    asked = hashlib.sha256(f"{told['exercise']}\n{title}\n{cell.source}".encode()).hexdigest()
+    return Written(title, tuple(slides), asked)
 
 
 def _make_gap(edition: "NotebookNode", name: str) -> None:
@@ -131,13 +195,15 @@ def _make_gap(edition: "NotebookNode", name: str) -> None:
 
 
 def definition_hash(exercise: "Exercise") -> str:
-    """SHA-256 of what an exercise asks and of the source of its cases and judge; the reference stays out.
+    """SHA-256 of what an exercise asks: its words, and the sources of its cases and judge and their helpers.
 
-    So it changes when the question does, and tells nobody whether an answer is right.
+    The reference and the other right answers stay out, even where a judge calls them. So it changes when the
+    question does, and tells nobody whether an answer is right.
     """
-    sources = [f and inspect.getsource(f) for f in (exercise.cases, exercise.judge)]
     asked = [exercise.id, exercise.title, exercise.slides, exercise.seconds, repr(exercise.tolerance)]
-    return hashlib.sha256(json.dumps([*asked, *sources]).encode()).hexdigest()
+    asking = [function for function in (exercise.cases, exercise.judge) if function]
+    parts = sources(asking, without=(exercise.reference, *exercise.accepts))
+    return hashlib.sha256(json.dumps([*asked, *parts]).encode()).hexdigest()
 
 
 def total(points: dict[str, int | float]) -> int | float:

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lib.course.edition import BEGIN, END, TEXT_BEGIN, TEXT_END, exercise_of, is_check, is_written
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 Findings = Iterator[tuple[str, str]]
-
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 _FLAGS = ("grade", "solution", "locked", "task")
 _KEYS = {*_FLAGS, "schema_version", "grade_id", "points", "cell_type", "checksum"}
@@ -48,35 +48,49 @@ def _schema_problems(meta: dict) -> Iterator[str]:
 def solution(notebook: "NotebookNode") -> Findings:
     """Solution markers stand in pairs, in solution cells, and every solution cell has them."""
     for cell in notebook.cells:
-        marks = [line.strip() for line in cell.source.splitlines() if line.strip() in (BEGIN, END)]
+        begin, end = (BEGIN, END) if cell.cell_type == "code" else (TEXT_BEGIN, TEXT_END)
+        marks = [line.strip() for line in cell.source.splitlines() if line.strip() in (begin, end)]
         is_solution = cell.metadata.get("nbgrader", {}).get("solution") is True
-        if is_solution and marks != [BEGIN, END]:
-            yield cell.id, f"a solution cell needs one '{BEGIN}' and then one '{END}', got {marks}"
+        if is_solution and marks != [begin, end]:
+            yield cell.id, f"a solution cell needs one '{begin}' and then one '{end}', got {marks}"
         if marks and not is_solution:
             yield cell.id, "solution markers in a cell that is no solution cell of nbgrader would leak"
 
 
 def exercise(notebook: "NotebookNode") -> Findings:
-    """The code cell after a solution is its check, with matching ids; no check stands alone."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    """The code cell after a solution is its check, with matching ids; no check stands alone.
+
+    A written answer needs no check, for a person reads it.
+    """
+    for cell in filter(is_written, notebook.cells):
+        for problem in _name_problems(cell):
+            yield cell.id, problem
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and not is_written(cell)]
     for cell, following in zip(code, [*code[1:], None], strict=True):
         if cell.metadata.get("nbgrader", {}).get("solution") is True:
             for problem in _pair_problems(cell, following):
                 yield cell.id, problem
     for before, cell in zip([None, *code], code, strict=False):
-        graded = cell.metadata.get("nbgrader", {}).get("grade") is True
-        if graded and (before is None or before.metadata.get("nbgrader", {}).get("solution") is not True):
+        alone = before is None or before.metadata.get("nbgrader", {}).get("solution") is not True
+        if is_check(cell) and alone:
             yield cell.id, "a check cell must follow its solution cell"
 
 
-def _pair_problems(answer: "NotebookNode", check: "NotebookNode | None") -> Iterator[str]:
-    name = answer.metadata.get("course", {}).get("exercise")
+def _name_problems(answer: "NotebookNode") -> Iterator[str]:
+    name = exercise_of(answer)
     if not name:
         yield "a solution cell must name its exercise: metadata course.exercise"
+    elif answer.metadata["nbgrader"].get("grade_id") != name.replace(".", "-"):
+        expected, found = name.replace(".", "-"), answer.metadata["nbgrader"].get("grade_id")
+        yield f"grade_id must be {expected!r}, got {found!r}"
+
+
+def _pair_problems(answer: "NotebookNode", check: "NotebookNode | None") -> Iterator[str]:
+    yield from _name_problems(answer)
+    name = exercise_of(answer)
+    if not name:
         return
     grade_id = name.replace(".", "-")
-    if answer.metadata["nbgrader"].get("grade_id") != grade_id:
-        yield f"grade_id must be {grade_id!r}, got {answer.metadata['nbgrader'].get('grade_id')!r}"
     if check is None or check.metadata.get("nbgrader", {}).get("grade") is not True:
         yield f"no check cell follows (graded, with check({name!r}, …))"
         return

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lib import __version__
 from lib.course.errors import CourseError, UsageError
-from lib.course.graded import Graded, checks, choose, definition_hash, prepare, read_points, total
+from lib.course.graded import Graded, choose, definition_hash, graded_cells, prepare, read_points, total
 from lib.course.notebooks import load, select
 from lib.course.roster import read_roster, student_seed
 from lib.files import atomic_path
@@ -44,7 +44,12 @@ make .venv/.ready
 .venv/bin/jupyter lab PATH/TO/THIS/FOLDER
 ```
 
-Leave the cells that begin with `check(` as they are. Run All, save, and hand in the notebooks.
+Leave the cells that begin with `check(` as they are. Run All and save; what a grader will find in them, the
+last cell of each notebook tells, and so does this command. Then hand in the notebooks.
+
+```
+.venv/bin/course validate PATH/TO/THIS/FOLDER/*.ipynb
+```
 """
 
 
@@ -57,7 +62,7 @@ def graded_notebooks(
         raise UsageError("two of the notebooks have the same file name")
     usual: dict[str, int | float] = {}
     for name, notebook in sources.items():
-        for id, cell in checks(notebook, name).items():
+        for id, cell in graded_cells(notebook, name).items():
             if id in usual:
                 raise CourseError(f"{name}: {id} is an exercise of another chosen notebook too")
             usual[id] = cell.metadata["nbgrader"].get("points", 0)
@@ -86,7 +91,7 @@ def _manifest(notebooks: list[Graded], hashes: dict[str, dict[str, str]], seed: 
     common = hashes.get("")
     manifest = {"format": FORMAT, "course": __version__, "seed": seed, "notebooks": {}}
     for notebook in notebooks:
-        entry = {"exercises": [_exercise(id, worth) for id, worth in notebook.points.items()]}
+        entry = {"exercises": [_exercise(notebook, id) for id in notebook.points]}
         manifest["notebooks"][notebook.name] = ({"sha256": common[notebook.name]} if common else {}) | entry
     if not common:
         manifest["students"] = {
@@ -95,28 +100,30 @@ def _manifest(notebooks: list[Graded], hashes: dict[str, dict[str, str]], seed: 
     return manifest
 
 
-def _exercise(id: str, points: int | float) -> dict:
+def _exercise(notebook: Graded, id: str) -> dict:
+    """One exercise in the manifest; for a written answer the cell says what the registry says of others."""
     from lib.exercises import get
 
-    try:
-        exercise = get(id)
-    except KeyError as error:
-        raise CourseError(f"a check cell names it, but {error}") from None
-    return {
-        "id": id,
-        "title": exercise.title,
-        "slides": list(exercise.slides),
-        "points": points,
-        "definition": definition_hash(exercise),
-    }
+    about = notebook.written.get(id)
+    if about:
+        more = {"definition": about.definition, "manual": True}
+    else:
+        try:
+            about = get(id)
+        except KeyError as error:
+            raise CourseError(f"a check cell names it, but {error}") from None
+        more = {"definition": definition_hash(about)}
+    points = notebook.points[id]
+    return {"id": id, "title": about.title, "slides": list(about.slides), "points": points} | more
 
 
 def _readme(notebooks: list[Graded]) -> bytes:
     rows, points = [], {}
     for notebook in notebooks:
         points |= notebook.points
-        for each in (_exercise(id, worth) for id, worth in notebook.points.items()):
+        for each in (_exercise(notebook, id) for id in notebook.points):
             name = f"{each['title']} (`{each['id']}`)".strip()
+            name += ", read by a person" if each.get("manual") else ""
             rows.append(f"| `{notebook.name}` | {name} | {', '.join(each['slides'])} | {each['points']} |")
     return README.format(rows="\n".join(rows), total=total(points), version=__version__).encode()
 

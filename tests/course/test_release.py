@@ -4,17 +4,22 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import replace
 
 import pytest
+from nbformat.v4 import new_markdown_cell
 
 from lib import NOTEBOOKS
 from lib.course import cli, release
 from lib.course.errors import CourseError, UsageError
-from lib.course.graded import SEED_NAME, definition_hash, read_points
+from lib.course.edition import PROMPT
+from lib.course.graded import SEED_NAME, definition_hash, read_points, with_points
+from lib.course.lint import lint_file
 from lib.course.lint_exercises import nbgrader as nbgrader_findings
 from lib.course.notebooks import all_notebooks, load, parameters, text_of
 from lib.course.roster import read_roster, student_seed
 from lib.exercises import get
+from lib.exercises.compare import Tolerance
 from tests.course.test_student import run_all, solution_lines
 
 YEARS = NOTEBOOKS / "00_start_here.ipynb"
@@ -56,8 +61,8 @@ def test_only_the_chosen_exercises_are_graded(tmp_path, capsys):
     assert [m["grade"] for m in marks.values()] == [False, True, False, True]
     assert [m.get("points") for m in marks.values()] == [None, 3, None, 2.5]
     assert all("raises-exception" in cell.metadata["tags"] for cell in cells.values())
-    shows_nothing = [cell.source.endswith(";") for cell in cells.values()]
-    assert shows_nothing == [False, False, False, True], "or nbgrader would score the usual points"
+    given = [cell.source.removesuffix(")").partition(", points=")[2] for cell in cells.values()]
+    assert given == ["0", "", "0", "2.5"], "or nbgrader would score the usual points, and the check say them"
     assert not list(nbgrader_findings(load(tmp_path / "a" / YEARS.name)))
 
 
@@ -74,12 +79,13 @@ def test_the_manifest_says_what_the_release_is(tmp_path):
 
 
 def test_the_definition_is_hashed_without_the_reference():
-    from dataclasses import replace
-
     exercise = get(IDS[1])
     assert definition_hash(replace(exercise, reference=len)) == definition_hash(exercise)
     assert definition_hash(replace(exercise, cases=get(IDS[2]).cases)) != definition_hash(exercise)
-    assert definition_hash(replace(exercise, title="Another")) != definition_hash(exercise)
+    assert definition_hash(replace(exercise, judge=get(IDS[2]).cases)) != definition_hash(exercise)
+    changed = {"title": "Another", "id": "a.b", "slides": ("C09",), "seconds": 99}
+    for name, value in [*changed.items(), ("tolerance", Tolerance(rtol=0.5))]:
+        assert definition_hash(replace(exercise, **{name: value})) != definition_hash(exercise), name
 
 
 def test_nothing_leaks_from_any_lecture(tmp_path):
@@ -257,10 +263,120 @@ def test_notebooks_at_fault(tmp_path):
         for cell in cells.values():
             cell.metadata.pop("tags", None)
 
-    faults = {"no exercise": ungraded, "another check": twice, "parameters": without_parameters}
+    faults = {"no exercise": ungraded, "another cell that is graded": twice, "parameters": without_parameters}
     for words, change in faults.items():
         with pytest.raises(CourseError, match=words):
             release.graded_notebooks([broken(change)], None, {})
     copy = broken(lambda cells, notebook: None)
     with pytest.raises(CourseError, match="another chosen notebook"):
         release.graded_notebooks([YEARS, copy], None, {})
+
+
+@pytest.mark.parametrize(
+    "source, changed",
+    [
+        ("check('a.b', f)", "check('a.b', f, points=2)"),
+        ("check('a.b', f,)", "check('a.b', f, points=2)"),
+        ("größe = 'é'; check('a.b', f('é'))  # )", "größe = 'é'; check('a.b', f('é'), points=2)  # )"),
+        ("check(\n    'a.b',\n    f,  # mine\n)\nx = 1", "check(\n    'a.b',\n    f,  # mine\n, points=2)\nx = 1"),
+        ("check('a.c', g); check('a.b', f)", "check('a.c', g); check('a.b', f, points=2)"),
+    ],
+)
+def test_the_check_of_a_release_says_its_points(source, changed):
+    assert with_points(source, "a.b", 2, "here") == changed
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["", "check('a.c', f)", "check('a.b', f); check('a.b', f)", "check('a.b')", "check('a.b', f, points=3)",
+     "engine.check('a.b', f)", "check(id, f)", "check('a.b', f"],
+)  # fmt: skip
+def test_a_check_whose_points_cannot_be_changed_is_refused(source):
+    with pytest.raises(CourseError, match="^here: "):
+        with_points(source, "a.b", 2, "here")
+
+
+MODEL = "Because every model answer leaks unless it is taken out."
+ASKED = """### Why?
+
+Say why, in three sentences.
+
+<!-- BEGIN SOLUTION -->
+{model}
+
+![proof](attachment:proof.png)
+<!-- END SOLUTION -->
+
+![question](attachment:question.png)"""
+
+
+def with_written_answer(tmp_path, source=ASKED.format(model=MODEL), **about):
+    """Notebook 00 with a question that a person grades, `report.why`, beside its own."""
+    notebook = load(YEARS)
+    marks = {"grade": True, "solution": True, "locked": False, "task": False, "schema_version": 3}
+    metadata = {
+        "nbgrader": marks | {"grade_id": "report-why", "points": 6},
+        "course": {"exercise": "report.why", "title": "Why?", "slides": ["T30"]} | about,
+    }
+    cell = new_markdown_cell(source, id="why", metadata=metadata)
+    cell.attachments = {name: {"image/png": "aGlkZGVu"} for name in ("proof.png", "question.png")}
+    notebook.cells.append(cell)
+    path = tmp_path / "00_written.ipynb"
+    path.write_text(text_of(notebook))
+    return path
+
+
+def test_a_written_answer_is_released_without_its_model_answer(tmp_path):
+    path = with_written_answer(tmp_path)
+    assert [f.rule for f in lint_file(path) if f.cell == "why"] == []
+    assert released(tmp_path / "a", "--points", "report.why=10", notebooks=[str(path)]) == 0
+    cell = next(cell for cell in load(tmp_path / "a" / path.name).cells if cell.id == "why")
+    assert cell.source == ASKED.partition("<!--")[0] + PROMPT + "\n\n![question](attachment:question.png)"
+    assert list(cell.attachments) == ["question.png"], "the picture of the proof is part of the model answer"
+    marks = cell.metadata["nbgrader"]
+    assert (marks["grade"], marks["solution"], marks["locked"], marks["points"]) == (True, True, False, 10)
+    everything = "".join(f.decode() for f in contents(tmp_path / "a").values())
+    assert MODEL not in everything and "SOLUTION" not in everything
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
+    entry = manifest["notebooks"][path.name]["exercises"][-1]
+    assert {k: entry[k] for k in ("id", "title", "slides", "points", "manual")} == {
+        "id": "report.why", "title": "Why?", "slides": ["T30"], "points": 10, "manual": True,
+    }  # fmt: skip
+    assert "(`report.why`), read by a person | T30 | 10 |" in (tmp_path / "a" / "README.md").read_text()
+    assert [e.get("manual") for e in manifest["notebooks"][path.name]["exercises"][:-1]] == [None] * 4
+
+
+def test_a_written_answer_that_is_not_chosen_stays_as_practice(tmp_path):
+    path = with_written_answer(tmp_path)
+    assert released(tmp_path / "a", "--exercises", IDS[0], notebooks=[str(path)]) == 0
+    edition = load(tmp_path / "a" / path.name)
+    marks = next(cell for cell in edition.cells if cell.id == "why").metadata["nbgrader"]
+    assert not marks["grade"] and marks["solution"] and "points" not in marks
+    assert not list(nbgrader_findings(edition))
+
+
+def test_the_definition_of_a_written_answer_is_its_question(tmp_path):
+    def definition(**change):
+        (notebook,) = release.graded_notebooks([with_written_answer(tmp_path, **change)], None, {})
+        return notebook.written["report.why"].definition
+
+    first = definition()
+    assert definition(source=ASKED.format(model="Another model answer.")) == first
+    assert definition(source=ASKED.format(model=MODEL).replace("three", "four")) != first
+    assert definition(title="How?") != first
+
+
+def test_a_written_answer_at_fault_is_named(tmp_path):
+    asked = ASKED.format(model=MODEL)
+    for words, change in {
+        "without '<!-- BEGIN": {"source": "Say why."},
+        "is not exactly": {"source": asked.replace("<!-- END", "<!--END")},
+        "no exercise": {"exercise": ""},
+        "must be text": {"title": 3},
+        "list of texts": {"slides": "T30"},
+        "has another cell that is graded": {"exercise": IDS[0]},
+        "is an exercise with a check": {"exercise": "mlm.loss"},
+    }.items():
+        path = with_written_answer(tmp_path, **change)
+        with pytest.raises(CourseError, match=words):
+            release.graded_notebooks([path], None, {})

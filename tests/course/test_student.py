@@ -155,8 +155,52 @@ def test_broken_blocks_are_named_with_their_cell(broken, words, source):
 def test_solution_in_a_text_cell_is_refused():
     notebook = example()
     notebook.cells[0].source = "### BEGIN SOLUTION\nIt is 7.\n### END SOLUTION"
-    with pytest.raises(CourseError, match="markdown cell"):
+    with pytest.raises(CourseError, match="line 1 is not exactly '<!-- BEGIN SOLUTION -->'"):
         student_edition(notebook, "example")
+    notebook.cells[0].source = "<!-- BEGIN SOLUTION -->\nIt is 7.\n<!-- END SOLUTION -->"
+    with pytest.raises(CourseError, match="in a markdown cell that is no written answer"):
+        student_edition(notebook, "example")
+
+
+def test_a_written_answer_may_be_code():
+    plot = "### BEGIN SOLUTION\nplt.plot(secret)\n### END SOLUTION"
+    notebook = example(year=plot)
+    notebook.cells[4].metadata["nbgrader"]["grade"] = True
+    edition = student_edition(notebook, "example")
+    assert edition.cells[4].source == STUB and edition.cells[4].metadata.tags == ["raises-exception"]
+
+
+def named(notebook):
+    """The example with its exercises named in the metadata, as in a lecture."""
+    for cell in notebook.cells:
+        if "nbgrader" in cell.metadata:
+            cell.metadata["course"] = {"exercise": f"demo.{cell.id.removesuffix('-check')}"}
+            cell.metadata["nbgrader"]["points"] = 2
+    return notebook
+
+
+def test_the_last_cell_says_what_the_grader_will_find():
+    edition = student_edition(named(example()), "77_example.ipynb")
+    heading, last = edition.cells[-2:]
+    assert heading.source.startswith("## Before you hand in") and heading.cell_type == "markdown"
+    assert last.source.endswith('validate("77_example.ipynb")') and not last.metadata
+    asked = [{"exercise": f"demo.{name}", "points": 2, "manual": False} for name in ("double", "year")]
+    assert edition.metadata["course"] == {"notebook": "77_example.ipynb", "asked": asked}
+    nbformat.validate(edition)
+
+
+def test_ids_of_the_last_cells_are_their_own():
+    notebook = named(example())
+    notebook.cells[0].id, notebook.cells[1].id = "before-you-hand-in", "before-you-hand-in-again-run"
+    ids = [cell.id for cell in student_edition(notebook, "example").cells]
+    assert len(set(ids)) == len(ids) and ids[-2:] == [
+        "before-you-hand-in-again-again", "before-you-hand-in-again-again-run",
+    ]  # fmt: skip
+
+
+def test_a_notebook_without_exercises_has_no_such_cell():
+    notebook = new_notebook(cells=[new_markdown_cell("# Reading", id="title")])
+    assert student_edition(notebook, "reading") == notebook
 
 
 def test_run_all_reaches_the_end_and_only_checks_fail(tmp_path):
