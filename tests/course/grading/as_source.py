@@ -8,50 +8,27 @@ captured values as literals, helpers as definitions of their own, under names th
 import ast
 import builtins
 import copy
-import dis
 import functools
 import inspect
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from collections.abc import Mapping
+from types import FunctionType, ModuleType
 
 import torch
+
+from tests.course.grading.definitions import (
+    NotSource,
+    captured,
+    definition_of,
+    globals_of,
+    imports_of,
+    locals_of,
+)
 
 _OURS = ("lib.", "tests.")
 _WITHHELD = ("lib.exercises", "tests.")  # a submission cannot import these; the rest of the course it can
 _PLAIN = (type(None), bool, int, str, bytes, type(Ellipsis))
-
-
-class NotSource(Exception):
-    """This cannot be written as source; the message says why."""
-
-
-def bound_names(source: str) -> dict[str, set[str]]:
-    """The names that statements of a notebook bind, and by what: an import's own words, or "assigned".
-
-    >>> bound_names("import numpy as np\\nx = 1")
-    {'np': {'import numpy'}, 'x': {'assigned'}}
-    """
-    bound: dict[str, set[str]] = {}
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for name, origin, _ in _imported(node):
-                bound.setdefault(name, set()).add(origin)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            bound.setdefault(node.name, set()).add("assigned")
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.setdefault(node.id, set()).add("assigned")
-    return bound
-
-
-def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str]]:
-    """The name, what it stands for, and the module that is read, for each name that an import binds."""
-    for alias in node.names:
-        if isinstance(node, ast.ImportFrom):
-            yield alias.asname or alias.name, f"from {node.module} import {alias.name}", node.module or ""
-        elif alias.asname or "." not in alias.name:
-            yield alias.asname or alias.name, f"import {alias.name}", alias.name
 
 
 class Writer:
@@ -174,10 +151,10 @@ class Writer:
         if isinstance(value, type):
             return self._class(value, name)
         function = inspect.unwrap(value)
-        node = _node_of(function)
-        known = {**function.__globals__, **_captured(function)}
-        read = _globals_of(function.__code__) | set(function.__code__.co_freevars)
-        if clash := read & _locals_of(function.__code__):
+        node = definition_of(function)
+        known = {**function.__globals__, **captured(function)}
+        read = globals_of(function.__code__) | set(function.__code__.co_freevars)
+        if clash := read & locals_of(function.__code__):
             raise NotSource(f"{function.__qualname__}: {clash.pop()} is local and global")
         decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
         read |= {n.id for d in decorators for n in ast.walk(d) if isinstance(n, ast.Name)}
@@ -187,7 +164,7 @@ class Writer:
             name=name, args=self._parameters(node.args, function), body=body,
             decorator_list=[replaced.visit(copy.deepcopy(d)) for d in decorators], type_params=[],
         )  # fmt: skip
-        if clash := replaced.used & _locals_of(function.__code__):
+        if clash := replaced.used & locals_of(function.__code__):
             raise NotSource(f"{function.__qualname__}: {clash.pop()} is the name of a helper too")
         return ast.unparse(ast.fix_missing_locations(definition))
 
@@ -239,7 +216,7 @@ class _Replace(ast.NodeTransformer):
         return written
 
     def _written(self, name: str) -> str:
-        if origin := _imports_of(self.module).get(name):
+        if origin := imports_of(self.module).get(name):
             return self.writer._import(*origin)
         if isinstance(self.known[name], str | tuple | list | dict):
             return self.writer.constant(self.known[name], name)
@@ -278,89 +255,3 @@ def _body_of(node: ast.FunctionDef | ast.Lambda) -> list[ast.stmt]:
         return [ast.Return(copy.deepcopy(node.body))]
     body = copy.deepcopy(node.body)
     return body[1:] if ast.get_docstring(node) is not None and len(body) > 1 else body
-
-
-@functools.cache
-def _imports_of(module: str) -> dict[str, tuple[str, str]]:
-    """What a module of the course imports from elsewhere, by name: the module, and what of it."""
-    found = {}
-    for node in _tree(sys.modules[module].__file__).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for name, _, source in _imported(node):
-                if not source.startswith(("lib", "tests", "__future__")):
-                    found[name] = (source, _name_in(node, name))
-    return found
-
-
-def _name_in(node: ast.Import | ast.ImportFrom, bound: str) -> str:
-    """What an import takes from its module under the name `bound`; nothing where it takes the module."""
-    if isinstance(node, ast.Import):
-        return ""
-    return next(alias.name for alias in node.names if (alias.asname or alias.name) == bound)
-
-
-@functools.cache
-def _functions_in(path: str) -> dict[tuple[str, int], ast.FunctionDef]:
-    """The definitions in a file by name and first line, which is that of the first decorator."""
-    found = {}
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.FunctionDef):
-            found[node.name, min([node.lineno, *(d.lineno for d in node.decorator_list)])] = node
-    return found
-
-
-@functools.cache
-def _lambdas_in(path: str) -> list[ast.Lambda]:
-    return [node for node in ast.walk(_tree(path)) if isinstance(node, ast.Lambda)]
-
-
-@functools.cache
-def _tree(path: str) -> ast.Module:
-    with open(path, encoding="utf-8") as file:
-        return ast.parse(file.read())
-
-
-def _node_of(function: FunctionType) -> ast.FunctionDef | ast.Lambda:
-    """The definition of a function in its file: by its first line, a lambda by the place of its body."""
-    code = function.__code__
-    if code.co_name != "<lambda>":
-        if node := _functions_in(code.co_filename).get((code.co_name, code.co_firstlineno)):
-            return node
-        raise NotSource(f"{function.__qualname__} is not in {code.co_filename}")
-    spans = [s for s in code.co_positions() if None not in s and s[3] > s[2]]
-    start, end = min((s[0], s[2]) for s in spans), max((s[1], s[3]) for s in spans)
-    around = [
-        node for node in _lambdas_in(code.co_filename)
-        if (node.body.lineno, node.body.col_offset) <= start
-        and end <= (node.body.end_lineno, node.body.end_col_offset)
-    ]  # fmt: skip
-    if not around:
-        raise NotSource(f"a lambda in line {code.co_firstlineno} of {code.co_filename} is not found")
-    return max(around, key=lambda node: (node.lineno, node.col_offset))  # the innermost begins last
-
-
-def _captured(function: FunctionType) -> dict[str, object]:
-    """What a closure holds; NotSource for a variable that is not set yet."""
-    try:
-        cells = function.__closure__ or ()
-        return {name: cell.cell_contents for name, cell in zip(function.__code__.co_freevars, cells)}
-    except ValueError:
-        raise NotSource(f"{function.__qualname__} holds a variable without a value") from None
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes(constant)
-
-
-def _globals_of(code: CodeType) -> set[str]:
-    operations = [(o.opname, o.argval) for c in _codes(code) for o in dis.get_instructions(c)]
-    if any(name in ("STORE_GLOBAL", "DELETE_GLOBAL") for name, _ in operations):
-        raise NotSource(f"{code.co_name} changes a global")
-    return {value for name, value in operations if name in ("LOAD_GLOBAL", "LOAD_NAME")}
-
-
-def _locals_of(code: CodeType) -> set[str]:
-    return {name for c in _codes(code) for name in (*c.co_varnames, *c.co_cellvars)}

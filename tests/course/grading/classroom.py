@@ -17,7 +17,8 @@ from lib.course.edition import BEGIN, END, is_check
 from lib.course.notebooks import load
 from lib.course.release import graded_notebooks
 from lib.exercises import Misconception, get
-from tests.course.grading.as_source import Writer, bound_names
+from tests.course.grading.as_source import Writer
+from tests.course.grading.definitions import bound_names
 
 FAULTS = {
     "syntax error": "def {name}(:\n    return 0",

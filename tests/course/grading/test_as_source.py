@@ -12,7 +12,8 @@ from lib import objectives
 from lib.exercises import all_exercises
 from lib.objectives import mlm_loss
 from lib.slides import classify_era
-from tests.course.grading.as_source import NotSource, Writer, bound_names
+from tests.course.grading.as_source import Writer
+from tests.course.grading.definitions import NotSource, bound_names
 
 SIZES = {"small": 1, "large": 3}
 calls = 0
@@ -46,14 +47,14 @@ def _kept(value):
     return lambda x: f"{x} of {SIZES['large']} {value!r}: {math.floor(2.5)}"
 
 
-PAIR = (lambda x: x + 1, lambda x: [(lambda y: y * x)(v) for v in range(3)])
+PAIR = (lambda x: x + 1, lambda x: [y * x for y in map(lambda v: v + x, range(3))])
 
 
 def written(value, taken=None):
     writer = Writer(taken)
     source = writer.answer(value, "answer")
     namespace = {}
-    exec(f"{writer.preamble()}\n{source}", namespace)
+    exec(f"{writer.preamble()}\n{source}", namespace)  # noqa: S102
     return namespace["answer"]
 
 
