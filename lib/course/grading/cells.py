@@ -152,19 +152,24 @@ class _Execution:
         self.flags = 0  # of `from __future__ import …`, which hold for all cells that follow
 
     def leave_out(self, statement: ast.stmt) -> None:
-        self.missing |= statements.names_changed(statement) - set(self.imported)
+        is_import = isinstance(statement, ast.Import | ast.ImportFrom)
+        self.missing |= statements.names_changed(statement) - set(() if is_import else self.imported)
 
     def run(self, cell: Cell) -> None:
         lines = [f"{line}\n" for line in cell.lines]
         linecache.cache[cell.filename] = (sum(map(len, lines)), None, lines, cell.filename)
-        bound = False
+        bound, whole = False, True
         for statement in cell.statements:
             if not self._is_wanted(cell, statement):
                 self.leave_out(statement)
-                continue
-            done = self._run_one(cell, statement)
-            self.missing -= statements.names_changed(statement)
-            bound |= done and self._is_asked_for(cell, statement)
+                whole = False
+            elif failed := self._run_one(cell, statement):
+                self.leave_out(statement)
+                if not self._is_expected(cell, statement, whole):
+                    self.problems.append({"cell": cell.number, "what": failed})
+            else:
+                self.missing -= statements.names_changed(statement)
+                bound |= self._is_asked_for(cell, statement)
         if bound and self.answer.name in self.namespace:
             self.captured = {self.answer.name: self.namespace[self.answer.name]}
 
@@ -178,19 +183,24 @@ class _Execution:
             return False
         return not statements.names_read(statement) & self.missing
 
-    def _run_one(self, cell: Cell, statement: ast.stmt) -> bool:
+    def _is_expected(self, cell: Cell, statement: ast.stmt, whole: bool) -> bool:
+        """Whether a failure is ours: a constant of what was left out, or a picture beside a value."""
+        if cell.number == self.answer.cell:
+            return self.value and isinstance(statement, ast.Expr | ast.Assert)
+        return not whole and isinstance(statement, ast.Assign | ast.AnnAssign)
+
+    def _run_one(self, cell: Cell, statement: ast.stmt) -> str:
+        """Execute one statement; what it raised, "" if nothing."""
         try:
             module = ast.Module([statement], type_ignores=[])
             code = compile(module, cell.filename, "exec", flags=self.flags, dont_inherit=True)
             exec(code, self.namespace)
             self.flags |= _future_flags(statement)
-            return True
         except TimeUp:
             raise
         except BaseException as error:  # also SystemExit: it ends this statement and nothing else
-            if not (self.value and isinstance(statement, ast.Expr | ast.Assert)):
-                self.problems.append({"cell": cell.number, "what": _say(error, cell.filename)})
-            return False
+            return _say(error, cell.filename)
+        return ""
 
 
 def _future_flags(statement: ast.stmt) -> int:
@@ -212,7 +222,9 @@ def _say(error: BaseException, filename: str = "") -> str:
         line = error.lineno if isinstance(error, SyntaxError) else _line(error, filename)
         text = f"{words} (line {line})" if line else words.removesuffix(":")
         return text.encode("utf-8", "replace").decode()
-    except Exception:  # an exception of the student's own that cannot be shown
+    except TimeUp:
+        raise
+    except BaseException:  # one of the student's own, which cannot be shown without another
         return "an exception that cannot be shown"
 
 
