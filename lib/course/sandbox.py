@@ -19,7 +19,7 @@ from lib.course.errors import UsageError
 
 GUARD = Path(__file__).with_name("guard")
 
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # <linux/sched.h>
+CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000  # <linux/sched.h>
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1  # <linux/sockios.h>, <linux/if.h>
 
 
@@ -54,13 +54,23 @@ def _possible_in_a_child() -> bool:
 
 def _enter_empty_network() -> bool:
     """Move into a new network namespace with loopback up; False where the system refuses."""
+    if not enter_namespaces(CLONE_NEWNET):
+        return False
+    _bring_loopback_up()
+    return True
+
+
+def enter_namespaces(kinds: int) -> bool:
+    """Move this process, which must have one thread, into new namespaces of the `kinds` (CLONE_NEW… flags).
+
+    False where the system refuses; OSError where it does so halfway, in a namespace that is not usable.
+    """
     user, group = os.getuid(), os.getgid()
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) != 0:  # only root may do that; others need a user namespace around it
-        if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+    if libc.unshare(kinds) != 0:  # only root may do that; others need a user namespace around it
+        if libc.unshare(_CLONE_NEWUSER | kinds) != 0:
             return False
         _stay_the_same_user(user, group)
-    _bring_loopback_up()
     return True
 
 
