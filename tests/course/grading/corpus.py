@@ -51,8 +51,11 @@ def _solutions() -> dict[str, str]:
 
 
 def stub() -> dict[str, Any]:
-    """The student edition as it was released, as plain JSON."""
-    return json.loads(_released())
+    """The student edition as it was released, as plain JSON; the lines of a cell in one string."""
+    notebook = json.loads(_released())
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    return notebook
 
 
 def solved(**answers: str) -> dict[str, Any]:

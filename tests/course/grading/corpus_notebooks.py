@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -190,21 +191,22 @@ def files() -> list[Entry]:
         "a_list": b"[1, 2, 3]",
         "a_number": b"7",
         "cells_are_text": json.dumps(solved() | {"cells": "none"}).encode(),
-        "cells_are_numbers": json.dumps(solved() | {"cells": [1, None, []]}).encode(),
         "cells_missing": json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}}).encode(),
         "very_deep": b"[" * 200_000,
         "nbformat_3": json.dumps(_format_3()).encode(),
-        "nbformat_99": json.dumps(solved() | {"nbformat": 99}).encode(),
+        "six_thousand_cells": _with_many_cells(6000),
     }
     odd = {
         "byte_order_mark": b"\xef\xbb\xbf" + good,
         "windows_lines": good.replace(b"\n", b"\r\n"),
         "extra_fields": written(solved() | {"nbformat_minor": 9, "new": {"field": 1}}),
-        "ten_thousand_cells": _with_many_cells(10_000),
+        "three_thousand_cells": _with_many_cells(3000),
+        "nbformat_99": written(solved() | {"nbformat": 99}),
     }
     return [
         *(Entry(student, content, problem=".") for student, content in bad.items()),
         *(Entry(student, content) for student, content in odd.items()),
+        Entry("cells_are_numbers", written(stub() | {"cells": [1, None, []]}), dict.fromkeys(IDS, "missing")),
         *names(good),
     ]
 
@@ -235,8 +237,15 @@ def _with_many_cells(count: int) -> bytes:
     return written(notebook)
 
 
-def huge(path: Path, size: int = 200 * 2**20) -> None:
-    """A notebook of 200 MB that takes no room on the disk: its beginning is right, the rest is a hole."""
-    with path.open("wb") as file:
+def special(folder: Path) -> list[Entry]:
+    """What is no ordinary file, put into `folder`, and a notebook of 200 MB that takes no room on the disk."""
+    found = [Entry(student, b"", problem=".") for student in ("a_pipe", "a_link", "a_folder", "nothing", "huge")]
+    for entry in found:
+        (folder / entry.student).mkdir(parents=True)
+    os.mkfifo(folder / "a_pipe" / NAME)
+    (folder / "a_link" / NAME).symlink_to("/etc/passwd")
+    (folder / "a_folder" / NAME).mkdir()
+    with (folder / "huge" / NAME).open("wb") as file:
         file.write(written(solved()))
-        file.truncate(size)
+        file.truncate(200 * 2**20)  # the rest is a hole
+    return found

@@ -1,0 +1,227 @@
+"""A corpus of hostile, broken and unlucky submissions, each with the row that it must get."""
+
+import base64
+import csv
+import os
+import re
+import shutil
+import socket
+import tempfile
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lib.course import cli
+from lib.course.grading.key import load_key
+from lib.course.grading.judging import Grader, secret_seed
+from lib.course.grading.submission import find_submissions, load_submission
+from lib.course.grading.walls import Limits
+from tests.course.grading import corpus, corpus_notebooks
+from tests.course.grading.corpus import IDS, NAME, Entry
+
+KEY = b"k" * 32
+QUICK = Limits(cpu_seconds=4, wall_seconds=4)
+TRACES = ("/var/tmp", "/dev/shm", "/run", "/", str(Path.home()), "/usr", os.path.dirname(os.__file__), "lib", ".")
+
+
+@dataclass(frozen=True)
+class World:
+    """What the corpus may not touch: a folder with a secret, and a port with somebody behind it."""
+
+    outside: Path
+    listeners: tuple[socket.socket, ...]
+    temporary: Path  # where all temporary folders of a grader are made
+
+    @property
+    def port(self) -> int:
+        return self.listeners[0].getsockname()[1]
+
+    def complaints(self) -> list[str]:
+        """What has been reached, written or left behind after all."""
+        found = [f"{folder}/corpus-was-here is there" for folder in TRACES if _has_trace(Path(folder))]
+        secret = self.outside / "secret.txt"
+        if sorted(path.name for path in self.outside.iterdir()) != ["secret.txt", "socket"]:
+            found.append(f"the folder outside holds {list(self.outside.iterdir())}")
+        elif secret.read_text() != "the secret":
+            found.append("the secret file was changed")
+        found += [f"{each.getsockname()} was reached" for each in self.listeners if _was_reached(each)]
+        found += [f"{path} was left behind" for path in self.temporary.iterdir()]
+        return found + [f"process {process.pid} was left behind" for process in self.processes()]
+
+    def processes(self) -> list[psutil.Process]:
+        """The processes of graders that work in our temporary folder, forked ones among them."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if any(str(self.temporary) in word for word in process.cmdline()):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+def _has_trace(folder: Path) -> bool:
+    return os.path.lexists(folder / "corpus-was-here")
+
+
+def _was_reached(listener: socket.socket) -> bool:
+    try:
+        return bool(listener.accept() if listener.type == socket.SOCK_STREAM else listener.recv(1))
+    except BlockingIOError:
+        return False
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch) -> Iterator[World]:
+    outside, temporary = tmp_path / "outside", tmp_path / "temporary"
+    outside.mkdir()
+    temporary.mkdir()
+    (outside / "secret.txt").write_text("the secret")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # asks the environment again
+    tcp = socket.create_server(("127.0.0.1", 0))
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(tcp.getsockname())
+    unix = socket.socket(socket.AF_UNIX)
+    here = os.getcwd()
+    os.chdir(outside)  # a path of a socket is short
+    unix.bind("socket")
+    os.chdir(here)
+    unix.listen()
+    listeners = (tcp, udp, unix)
+    for each in listeners:
+        each.setblocking(False)
+    yield World(outside, listeners, temporary)
+    for each in listeners:
+        each.close()
+
+
+def hand_in(folder: Path, entries: list[Entry]) -> dict[Path, Entry]:
+    """Write submissions as a folder, and say which file is whose."""
+    paths = {}
+    for entry in entries:
+        path = folder / entry.student / entry.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(entry.content)
+        paths[path] = entry
+    return paths
+
+
+def complaints(entry: Entry, result: dict) -> list[str]:
+    """How a result differs from what is expected."""
+    found = []
+    for graded in result["exercises"]:
+        wanted, status, reason = entry.status(graded["id"]), graded["status"], graded["reason"]
+        where = f"{entry.student}: {graded['id']} is {status!r} ({reason[:150]!r})"
+        if status not in wanted.split("|"):
+            found.append(f"{where}, expected {wanted!r}")
+        elif status != "right" and graded["id"] in entry.expected and not re.search(entry.reason, reason):
+            found.append(f"{where}, expected a reason with {entry.reason!r}")
+        elif (status == "right") == bool(reason) or "\n" in reason:
+            found.append(f"{where}: a reason is one line, and there is one where the answer is not right")
+    if bool(entry.problem) != bool(result["problem"]) or not re.search(entry.problem, result["problem"]):
+        found.append(f"{entry.student}: the problem is {result['problem']!r}, expected {entry.problem!r}")
+    return found
+
+
+def grade_all(folder: Path, entries: list[Entry], grader: Grader, beside: int) -> list[str]:
+    """Grade submissions in one process; each badly answered exercise, and `beside` others of its notebook."""
+    whose = hand_in(folder, entries)
+    found = []
+    for each in find_submissions(folder, {NAME: IDS}):
+        entry = whose[each.path]
+        bad = [id for id in IDS if id in entry.expected] or list(IDS[:1])
+        good = [id for id in IDS if id not in bad][:beside]
+        found += complaints(entry, grader.grade(load_submission(each), [*good, *bad]))
+    return found
+
+
+@pytest.mark.parametrize("walls", ["bubblewrap", "plain"])
+def test_a_hostile_answer_costs_its_own_exercise_and_touches_nothing(world, tmp_path, monkeypatch, walls):
+    if walls == "plain":
+        monkeypatch.setenv("COURSE_WALLS", "plain")
+    elif not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    entries = corpus.answers(world.outside, world.port)
+    assert len(entries) > 30
+    with Grader(key=KEY, limits=QUICK) as grader:
+        found = grade_all(tmp_path / "submissions", entries, grader, beside=1)
+    found += world.complaints()
+    assert not found, "\n".join(found)
+
+
+def test_a_rearranged_notebook_and_a_broken_file_get_the_row_that_says_so(world, tmp_path):
+    entries = [*corpus_notebooks.notebooks(), *corpus_notebooks.files()]
+    with Grader(key=KEY, limits=QUICK) as grader:
+        found = grade_all(tmp_path / "submissions", entries, grader, beside=2)
+    found += world.complaints()
+    assert not found, "\n".join(found)
+
+
+def test_what_is_no_ordinary_file_is_said_to_be_none_and_never_read_whole(tmp_path):
+    entries = {entry.student: entry for entry in corpus_notebooks.special(tmp_path)}
+    tracemalloc.start()
+    try:
+        submissions = [load_submission(each) for each in find_submissions(tmp_path, {NAME: IDS})]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    problems = {submission.student: submission.problem for submission in submissions}
+    assert set(problems) == set(entries) and all(problems.values())
+    assert "larger than" in problems["huge"] and "link" in problems["a_link"]
+    assert peak < 60 * 2**20, "200 MB were read"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def rows(path: Path) -> dict[tuple[str, str], str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return {(row["student"].removeprefix("'"), row["exercise"]): row["status"] for row in csv.DictReader(file)}
+
+
+SLOW_ONES = ("loop", "infinite_output")  # of those that run into the limits of a real batch
+
+
+def folder_of(entries: list[Entry], folder: Path) -> dict[str, Entry]:
+    """The whole corpus as a folder of submissions; by the name that a student is graded under."""
+    whose = hand_in(folder, entries)
+    special = {folder / entry.student: entry for entry in corpus_notebooks.special(folder)}
+    found = find_submissions(folder, {NAME: IDS})
+    return {each.student: whose.get(each.path) or special[folder / each.student] for each in found}
+
+
+def test_the_whole_corpus_in_one_batch(world, tmp_path, capsys):
+    submissions, key = tmp_path / "submissions", tmp_path / "key"
+    hostile = corpus.answers(world.outside, world.port)
+    quick = [entry for entry in hostile if "time up" not in entry.status(next(iter(entry.expected)))]
+    slow = [entry for entry in hostile if entry.student in SLOW_ONES]
+    entries = [*quick, *slow, *corpus_notebooks.notebooks(), *corpus_notebooks.files()]
+    expected = folder_of(entries, submissions)
+    for out in ("a", "b"):
+        argv = ["grade", str(submissions), "--out", str(tmp_path / out), "--jobs", "2", "--key", str(key)]
+        assert cli.main(argv) == 0
+    found = [
+        f"{student}: {id} is {status!r}, expected {expected[student].status(id)!r}"
+        for (student, id), status in rows(tmp_path / "a" / "grades.csv").items()
+        if status not in expected[student].status(id).split("|")
+    ]
+    found += world.complaints()
+    assert not found, "\n".join(found)
+    written = contents(tmp_path / "a")
+    assert written == contents(tmp_path / "b"), "the same submissions give the same bytes"
+    assert set(os.listdir(tmp_path)) == {"submissions", "key", "a", "b", "outside", "temporary"}
+    assert not _with_secrets(written, load_key(key))
+
+
+def _with_secrets(written: dict[str, bytes], key: bytes) -> list[str]:
+    """The files that hold the key or a seed that was made from it."""
+    seeds = [secret_seed(key, id) for id in IDS]
+    texts = [key.hex(), base64.b64encode(key).decode(), *map(str, seeds), *map(hex, seeds)]
+    secrets = [key, *(text.encode() for text in texts)]
+    return [name for name, content in written.items() if any(secret in content for secret in secrets)]
