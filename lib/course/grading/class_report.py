@@ -3,6 +3,7 @@
 It names students, so it is not for them. Like a student's page it is one file without script.
 """
 
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,9 +98,11 @@ def _points(book: "Gradebook", students: Sequence[str]) -> Points | None:
 
 
 def _edges(out_of: float) -> tuple[float, ...]:
-    """The borders of the histogram: whole points where they are few, tenths of all points else."""
-    bins = int(out_of) if out_of == int(out_of) and out_of <= 12 else 10
-    return tuple(out_of * number / bins for number in range(bins + 1))
+    """The borders of the histogram: from 0 to all points or a little more, in at most twelve round steps."""
+    steps = (base * 10.0**power for power in range(-6, 7) for base in (1, 2, 2.5, 5))
+    step = next(step for step in steps if out_of <= 12 * step)
+    bins = math.ceil(out_of / step - 1e-9)
+    return tuple(step * number for number in range(bins + 1))
 
 
 def _bin(points: float, edges: Sequence[float]) -> int:

@@ -16,6 +16,7 @@ from lib.course.graded import total
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
     from lib.course.grading.gradebook import Gradebook, Item
 
@@ -151,7 +152,7 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cut": cut, "share": share}
+    environment.filters |= {"cut": cut, "share": share, "marked": marked}
     return environment
 
 
@@ -178,6 +179,18 @@ def cut(text: str, limit: int = LONGEST) -> str:
 def _visible(found: re.Match) -> str:
     code = ord(found[0])
     return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "\ufffd"
+
+
+def marked(hint: str) -> "Markup":
+    """A hint with its *stressed words* and its `code` as HTML; all else in it is text.
+
+    >>> marked("the *mean* of `x` * 2 < 3")
+    Markup('the <em>mean</em> of <code>x</code> * 2 &lt; 3')
+    """
+    from markupsafe import Markup, escape
+
+    text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(cut(hint))))
+    return Markup(re.sub(r"(?<![\w*])\*(\w[^*<\n]*)(?<! )\*(?![\w*])", r"<em>\1</em>", text))
 
 
 def share(part: float | None) -> str:

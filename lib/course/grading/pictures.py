@@ -26,7 +26,6 @@ _STYLE = {
     "ytick.color": _INK,
     "hatch.color": _INK,
     "hatch.linewidth": 0.6,
-    "grid.alpha": 0.5,
 }
 
 OUTCOMES = {
@@ -47,8 +46,8 @@ def histogram(edges: Sequence[float], counts: Sequence[int], out_of: float) -> "
     from lib.plots import COLOURS
 
     with _drawing(7.0, 2.8) as (fig, ax):
-        widths = [right - left for left, right in zip(edges, edges[1:])]
-        bars = ax.bar(edges[:-1], counts, width=widths, align="edge", color=COLOURS[0], edgecolor="white", linewidth=0.8)
+        middles = [(left + right) / 2 for left, right in zip(edges, edges[1:])]
+        bars = ax.bar(middles, counts, width=0.96 * (edges[1] - edges[0]), color=COLOURS[0])
         ax.bar_label(bars, [str(count) if count else "" for count in counts], padding=2)
         ax.set(xlabel=f"points, of {out_of:g}", ylabel="students", xlim=(edges[0], edges[-1]))
         ax.set_xticks(edges, [f"{edge:g}" for edge in edges])
@@ -117,6 +116,7 @@ def _drawing(width: float, height: float) -> "Iterator[tuple[Figure, Axes]]":
 
     with plt.rc_context(_STYLE):
         fig, (ax,) = figure(width, height)
+        ax.grid(color=_INK, alpha=0.12)  # light enough on black, too
         yield fig, ax
 
 
