@@ -1,0 +1,227 @@
+"""From cells to a result: each exercise by itself, with its own words, from secret cases."""
+
+import json
+
+import pytest
+
+from lib.course.grading import judging
+from lib.course.grading.client import Server
+from lib.course.grading.judging import Grader, answer_names, clean, secret_seed
+from lib.course.grading.submission import Submission
+from lib.course.grading.walls import Limits
+from lib.exercises import all_exercises, get
+from lib.exercises.engine import AnswerKey
+
+KEY = b"k" * 32
+TERMS, PRODUCT, PERPLEXITY = "chain.terms", "chain.sequence_probability", "autoregressive.perplexity"
+RIGHT = {
+    TERMS: "def my_chain_terms(words):\n    return [(['[BOS]', *words[:t]], word) for t, word in enumerate(words)]",
+    PRODUCT: "def my_sequence_probability(next_probs, ids):\n"
+    "    return math.prod(next_probs(ids[:t])[token] for t, token in enumerate(ids))",
+    PERPLEXITY: "def my_perplexity(log_probs):\n    every = [v for s in log_probs for v in s]\n"
+    "    return math.exp(-sum(every) / len(every))",
+}
+STUB = 'def my_chain_terms(words):\n    raise NotImplementedError("write your answer here")'
+
+
+@pytest.fixture(scope="module")
+def grader():
+    with Grader(KEY, Limits(wall_seconds=20)) as grader:
+        yield grader
+
+
+def submission(*sources, answers=RIGHT, **about):
+    """Cells of an import, of `sources` and of `answers`, whose ids stand in their metadata."""
+    texts = [("import math", ""), *((source, "") for source in sources), *((s, id) for id, s in answers.items())]
+    cells = tuple({"number": n, "source": source, "exercise": id} for n, (source, id) in enumerate(texts, 1))
+    known = {"student": "ada", "notebook": "05.ipynb", "file": "ada/05.ipynb", "sha256": "0" * 64, "cells": cells}
+    return Submission(**known | about)
+
+
+def statuses(result):
+    return [entry["status"] for entry in result["exercises"]]
+
+
+def graded(grader, terms, *sources):
+    """The entry of chain.terms, answered by `terms`; the two other exercises stay right."""
+    result = grader.grade(submission(*sources, answers=RIGHT | {TERMS: terms}), list(RIGHT))
+    assert statuses(result)[1:] == ["right", "right"]
+    return result["exercises"][0]
+
+
+def test_right_answers_are_right_and_the_result_is_plain_json(grader):
+    result = grader.grade(submission(), list(RIGHT))
+    assert statuses(result) == ["right"] * 3 and result["notes"] == []
+    entry = result["exercises"][0]
+    assert (entry["cell"], entry["passed"], entry["cases"], entry["failed"]) == (2, 4, 4, None)
+    assert entry["answer"] == RIGHT[TERMS] and entry["shape"]
+    assert json.loads(json.dumps(result)) == result == grader.grade(submission(), list(RIGHT))
+
+
+def test_a_misconception_is_named_with_its_hint_and_the_case_that_failed(grader):
+    wrong = "def my_chain_terms(words):\n    print('so far')\n    return [(words[:t], word) for t, word in enumerate(words)]"
+    entry = graded(grader, wrong)
+    mistake = next(m for m in get(TERMS).misconceptions if m.name == entry["misconception"])
+    assert (entry["status"], entry["hint"]) == ("wrong", mistake.hint)
+    failed = entry["failed"]
+    assert failed["number"] == 1 and failed["what"] == "the slide's sentence"
+    assert "words = ['The', 'cat'" in failed["inputs"][0] and "[BOS]" in failed["expected"]
+    assert failed["got"].startswith("[([], 'The')") and failed["printed"] == "so far"
+
+
+@pytest.mark.parametrize(
+    "answer, status, reason",
+    [
+        (STUB, "not written", "stub"),
+        ("x = 1", "missing", "nothing in the file defines my_chain_terms"),
+        ("def my_chain_terms(words):\n    return helper(words)", "wrong", "NameError.*line 2.*only imports"),
+        ("my_chain_terms = 3", "wrong", "not callable"),
+        ("def my_chain_terms(words):\n    raise SystemExit", "wrong", "exit"),
+        ("import os\ndef my_chain_terms(words):\n    os._exit(0)", "crashed", "ended the whole process"),
+        ("import os\ndef my_chain_terms(words):\n    os.kill(os.getpid(), 9)", "crashed", "killed"),
+        ("my_chain_terms = undefined", "wrong", "cell 2 does not get as far as it"),
+    ],
+)
+def test_each_way_to_fail_has_its_status_and_its_words(grader, answer, status, reason):
+    import re
+
+    entry = graded(grader, answer)
+    assert entry["status"] == status and re.search(reason, entry["reason"]), entry["reason"]
+    assert "0x7" not in json.dumps(entry)
+
+
+def test_a_crash_on_a_late_case_shows_that_case(grader):
+    entry = graded(grader, "import os\ndef my_chain_terms(words):\n    words or os._exit(3)\n" + RIGHT[TERMS].replace("\n", "\n").split("\n")[1])
+    assert entry["status"] == "crashed" and entry["passed"] == 3
+    assert entry["failed"]["what"] == "no word at all" and entry["failed"]["got"] == ""
+
+
+def test_a_loop_is_ended_and_costs_that_exercise_alone(grader, monkeypatch):
+    monkeypatch.setattr("lib.course.grading.judging.get", lambda id: _hasty(id))
+    with Grader(KEY, Limits(wall_seconds=20)) as hasty:
+        entry = graded(hasty, "def my_chain_terms(words):\n    while True:\n        pass")
+    assert entry["status"] == "time up" and entry["passed"] == 0
+
+
+def _hasty(id):
+    from dataclasses import replace
+
+    return replace(get(id), seconds=0.5)
+
+
+def test_a_cell_that_brings_its_process_down_is_left_out(grader):
+    deadly = "import os\ndef never(x=os._exit(5)):\n    pass"
+    result = grader.grade(submission(deadly, "BASE = 2"), list(RIGHT))
+    assert statuses(result) == ["right"] * 3
+    assert result["notes"] == ["cell 2 was left out: it ended the whole process (exit 5)"]
+
+
+def test_a_cell_that_is_no_python_is_left_out_and_named(grader):
+    result = grader.grade(submission("def f(:\n    pass"), list(RIGHT))
+    assert statuses(result) == ["right"] * 3
+    assert len(result["notes"]) == 1 and "cell 2" in result["notes"][0] and "SyntaxError" in result["notes"][0]
+
+
+def test_an_unreadable_file_and_a_written_answer_have_their_rows(grader):
+    result = grader.grade(submission(problem="not JSON", cells=()), list(RIGHT))
+    assert statuses(result) == ["unreadable"] * 3 and result["problem"] == "not JSON"
+    result = grader.grade(submission(written={"report.q2": "Because."}), ["report.q2", TERMS])
+    assert statuses(result) == ["manual", "right"] and result["exercises"][0]["answer"] == "Because."
+
+
+def test_cases_are_secret_and_the_same_for_everybody():
+    assert secret_seed(None, TERMS) == 0
+    seeds = {secret_seed(key, id) for key in (KEY, b"x") for id in RIGHT}
+    assert len(seeds) == 6 and all(0 < seed < 2**63 for seed in seeds)
+    public, secret = (get(PRODUCT).build_cases(seed) for seed in (0, secret_seed(KEY, PRODUCT)))
+    assert repr(public) != repr(secret)
+    assert repr(secret) == repr(get(PRODUCT).build_cases(secret_seed(KEY, PRODUCT)))
+
+
+def test_an_answer_that_knows_the_public_cases_alone_is_wrong(grader):
+    key = AnswerKey(get(PERPLEXITY))
+    table = [(case.args[0], expected.value) for case, expected in zip(key.cases, key.expected)]
+    learned = f"TABLE = {table!r}\ndef my_perplexity(log_probs):\n    return dict((repr(k), v) for k, v in TABLE)[repr(log_probs)]"
+    cells = submission(answers=RIGHT | {PERPLEXITY: learned})
+    assert statuses(grader.grade(cells, [PERPLEXITY])) == ["wrong"]
+    with Grader(None) as public:
+        assert statuses(public.grade(cells, [PERPLEXITY])) == ["right"]
+
+
+def test_nothing_secret_is_sent_to_the_server():
+    sent = []
+
+    class Ear(Server):
+        def ask(self, request, *, cases):
+            sent.append(repr((request, cases)))
+            return super().ask(request, cases=cases)
+
+    grader = Grader(KEY)
+    grader.server = Ear()
+    with grader:
+        grader.grade(submission(), list(RIGHT))
+    text = "".join(sent)
+    assert len(sent) == 3 and "the slide's sentence" not in text and "kkkk" not in text
+    assert all(str(secret_seed(KEY, id)) not in text for id in RIGHT)
+
+
+def test_a_server_that_is_brought_down_costs_one_exercise(grader):
+    class Unlucky(Server):
+        def ask(self, request, *, cases):
+            self.start()
+            if request["id"] == TERMS:
+                self._process.kill()
+            return super().ask(request, cases=cases) if request["id"] != TERMS else self._lost(request, cases)
+
+        def _lost(self, request, cases):
+            process, self.start = self._process, lambda: None
+            try:
+                return super().ask(request, cases=cases)
+            finally:
+                del self.start
+                process.wait()
+
+    unlucky = Grader(KEY)
+    unlucky.server = Unlucky()
+    with unlucky:
+        result = unlucky.grade(submission(), list(RIGHT))
+    assert statuses(result) == ["crashed", "right", "right"]
+    assert "brought down" in result["exercises"][0]["reason"]
+
+
+def test_forged_messages_earn_nothing(grader, monkeypatch):
+    from lib.course.grading.client import Reply
+
+    first = {"problems": [], "answer": {"cell": 2, "source": "", "written": True, "shape": []}}
+    right = {"status": "returned", "value": [], "message": "", "line": "", "mutated": (), "printed": ""}
+    for said in ([{"outcome": "right"}], [{"done": True}], [{"outcome": right}] * 9, [{"left_out": [{"cell": "x"}]}]):
+        monkeypatch.setattr(grader.server, "ask", lambda *_, said=said, **__: Reply((first, *said), "exit 0"))
+        assert statuses(grader.grade(submission(), [TERMS])) != ["right"]
+
+
+def test_walls_that_cannot_be_built_stop_the_grader(grader, monkeypatch):
+    from lib.course.errors import CourseError
+    from lib.course.grading.client import Reply
+
+    monkeypatch.setattr(grader.server, "ask", lambda *_, **__: Reply(({"broken": "no Landlock"},), "exit 1"))
+    with pytest.raises(CourseError, match="walls .* no Landlock"):
+        grader.grade(submission(), [TERMS])
+
+
+def test_a_server_that_cannot_start_says_why(monkeypatch):
+    from lib.course.errors import CourseError
+
+    monkeypatch.setattr("lib.course.grading.client.sys.executable", "/bin/false")
+    with pytest.raises(CourseError, match="cannot be started"):
+        Server().start()
+
+
+def test_every_exercise_has_a_name_that_its_answer_goes_by():
+    assert answer_names().keys() == all_exercises().keys()
+    assert answer_names()[TERMS] == "my_chain_terms"
+
+
+def test_texts_are_fit_for_a_report():
+    assert clean("a\x1b[1m\x00\ud800\u202eb <X at 0x7f00aa11>") == "a�[1m���b <X at 0x…>"
+    assert clean("line\n\ttab") == "line\n\ttab" and len(clean("x" * 10**6, 100)) == 100
+    assert judging.clean("x") == "x"
