@@ -14,7 +14,7 @@ cell the model answer stands between `<!-- BEGIN SOLUTION -->` and `<!-- END SOL
 
 import ast
 import copy
-from collections.abc import Collection
+import hashlib
 from typing import TYPE_CHECKING
 
 from lib.course.errors import CourseError
@@ -57,7 +57,8 @@ def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
     exercises = [cell for cell in edition.cells if exercise_of(cell) and (is_check(cell) or is_written(cell))]
     if exercises:
         points = {exercise_of(cell): cell.metadata.nbgrader.get("points", 0) for cell in exercises}
-        name_exercises(edition, name, points, [exercise_of(cell) for cell in exercises if is_written(cell)])
+        written = {exercise_of(cell): cell for cell in exercises if is_written(cell)}
+        name_exercises(edition, name, points, written)
         edition.cells += _last_cells(name, {cell.get("id") for cell in edition.cells})
     return edition
 
@@ -100,14 +101,17 @@ def exercise_of(cell: "NotebookNode") -> str:
 
 
 def name_exercises(
-    edition: "NotebookNode", name: str, points: dict[str, int | float], written: Collection[str]
+    edition: "NotebookNode", name: str, points: dict[str, int | float], written: "dict[str, NotebookNode]"
 ) -> None:
     """Note in an edition's metadata its file name, and each exercise with its points, for `course validate`.
 
     So it knows what is asked, even where a file has a new name or a cell of it is lost. `written` are the
-    exercises that a person grades.
+    cells that a person grades; their hash tells whether anything has been written.
     """
-    asked = [{"exercise": id, "points": worth, "manual": id in written} for id, worth in points.items()]
+    asked = [{"exercise": id, "points": worth} for id, worth in points.items()]
+    for each in asked:
+        if cell := written.get(each["exercise"]):
+            each |= {"manual": True, "empty": hashlib.sha256(cell.source.encode()).hexdigest()}
     edition.metadata["course"] = {"notebook": name, "asked": asked}
 
 

@@ -61,8 +61,8 @@ def graded_cells(notebook: "NotebookNode", name: str) -> "dict[str, NotebookNode
         if not (is_check(cell) or is_written(cell)):
             continue
         id = exercise_of(cell)
-        if not id:
-            raise CourseError(f"{name}, cell {cell.id}: graded, but its metadata name no exercise")
+        if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", str(id)):
+            raise CourseError(f"{name}, cell {cell.id}: graded, but its metadata name no exercise, {id!r}")
         if id in found:
             raise CourseError(f"{name}, cell {cell.id}: {id} has another cell that is graded, {found[id].id}")
         found[id] = cell
@@ -125,7 +125,8 @@ def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float])
     cells = graded_cells(edition, name)
     mine = {id: points[id] for id in cells}
     where = {id: f"{name}, cell {cell.id}" for id, cell in cells.items()}
-    written = {id: _describe(cell, where[id]) for id, cell in cells.items() if is_written(cell)}
+    written = {id: cell for id, cell in cells.items() if is_written(cell)}
+    described = {id: _describe(cell, where[id]) for id, cell in written.items()}
     name_exercises(edition, name, mine, written)
     for id, cell in cells.items():
         marks = cell.metadata["nbgrader"]
@@ -137,7 +138,7 @@ def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float])
         marks.pop("points", None)
         marks |= {"grade": True, "points": mine[id]} if mine[id] > 0 else {"grade": False}
     _make_gap(edition, name)
-    return Graded(name, text_of(edition), mine, written)
+    return Graded(name, text_of(edition), mine, described)
 
 
 def with_points(source: str, id: str, points: int | float, where: str) -> str:
