@@ -66,6 +66,15 @@ ATTENTION = Exercise(
             q[None, None], k[None, None], v[None, None], attn_mask=mask
         )[0, 0],
     ),
+    withheld=(
+        "lib.kernels.attention.attention_fused",
+        "lib.kernels.attention.attention_weights",
+        "lib.kernels.tiled._TiledAttention",
+        "lib.kernels.tiled.attention_tiled",
+        "lib.kernels.triton.triton_attention",
+        "lib.models.attention.CrossAttention",
+        "lib.models.attention.SelfAttention",
+    ),
     misconceptions=(
         Misconception(
             "not_scaled",
@@ -132,6 +141,7 @@ CAUSAL_MASK = Exercise(
         lambda T, S: torch.ones(T, S, dtype=torch.bool).tril(S - T),
         lambda T, S: torch.tensor([[j <= i + S - T for j in range(S)] for i in range(T)]),
     ),
+    withheld=("lib.kernels.masks.prefix_mask", "lib.kernels.masks.sliding_window_mask"),
     misconceptions=(
         Misconception(
             "not_itself",

@@ -73,6 +73,16 @@ LOSS = Exercise(
     reference=lambda logits, input_ids, attention_mask: autoregressive_loss(logits, input_ids, attention_mask),
     cases=_loss_cases,
     accepts=(_by_hand, _by_torch),
+    withheld=(
+        "lib.evaluation.perplexity.bits_per_byte",
+        "lib.evaluation.perplexity.perplexity",
+        "lib.objectives.autoregressive.sequence_log_prob",
+        "lib.objectives.autoregressive.shift_labels",
+        "lib.objectives.log_probs.chunked_token_log_probs",
+        "lib.objectives.log_probs.token_log_probs",
+        "lib.objectives.sft.sft_loss",
+        "lib.training.recipes.next_token_loss",
+    ),
     misconceptions=(
         Misconception(
             "not_shifted",
@@ -159,6 +169,7 @@ LAST_TOKEN = Exercise(
     reference=_pool,
     cases=_pool_cases,
     accepts=(_by_position, lambda hidden, mask: torch.stack([row[m.bool()][-1] for row, m in zip(hidden, mask)])),
+    withheld=("lib.models.heads.last_real_token", "lib.objectives.reduction.last_counted"),
     misconceptions=(
         Misconception(
             "last_column",
@@ -229,6 +240,7 @@ PERPLEXITY = Exercise(
         lambda log_probs: 2 ** (-sum(map(sum, log_probs)) / math.log(2) / sum(map(len, log_probs))),
         lambda log_probs: math.prod(math.exp(-v / sum(map(len, log_probs))) for row in log_probs for v in row),
     ),
+    withheld=("lib.evaluation.perplexity.perplexity",),
     misconceptions=(
         Misconception(
             "mean_over_sentences",

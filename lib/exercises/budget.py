@@ -162,6 +162,7 @@ GPUS = Exercise(
     reference=gpus_for,
     cases=_gpu_cases,
     accepts=(_one_by_one, _with_room(lambda state, activations, gpu: math.ceil(state / (gpu - activations)))),
+    withheld=("lib.accounting.units.gpus_needed",),
     misconceptions=(
         Misconception(
             "rounded_down",

@@ -64,6 +64,13 @@ LLAMA = Exercise(
     reference=llama_parameters,
     cases=_llamas,
     accepts=(_by_breakdown,),
+    withheld=(
+        "lib.accounting.parameters.attention_parameters",
+        "lib.accounting.parameters.feed_forward_parameters",
+        "lib.accounting.parameters.non_embedding_parameters",
+        "lib.adapters.freezing.count_trainable",
+        "lib.models.count.count_parameters",
+    ),
     misconceptions=(
         Misconception(
             "grouped_heads_forgotten",

@@ -62,6 +62,7 @@ SURROGATE = Exercise(
     reference=surrogate,
     cases=_batches,
     accepts=(_surrogate_closed,),
+    withheld=("lib.objectives.policy.reinforce_loss",),
     misconceptions=(
         Misconception(
             "descends",
@@ -172,6 +173,7 @@ REWARDS_TO_GO = Exercise(
     reference=rewards_to_go,
     cases=_token_rewards,
     accepts=(_with_matrix,),
+    withheld=("lib.objectives.advantages.gae", "lib.objectives.advantages.rewards_to_go"),
     misconceptions=(
         Misconception(
             "whole_reward",

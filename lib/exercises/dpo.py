@@ -75,6 +75,7 @@ DPO_LOSS = Exercise(
     reference=dpo_loss,
     cases=_pairs,
     accepts=(_stable_by_hand,),
+    withheld=("lib.objectives.dpo.implicit_reward", "lib.training.preferences.preference_loss"),
     misconceptions=(
         Misconception(
             "reference_missing",

@@ -52,6 +52,12 @@ FORWARD = Exercise(
     reference=lora_forward,
     cases=_layers,
     accepts=(_by_summed_weight, _by_einsum),
+    withheld=(
+        "lib.adapters.lora.inject_lora",
+        "lib.adapters.lora_layer._LowRankProduct",
+        "lib.adapters.lora_layer._add_low_rank",
+        "lib.adapters.saved.load_adapter",
+    ),
     misconceptions=(
         Misconception(
             "no_scale",
@@ -141,6 +147,12 @@ MERGED = Exercise(
             weight + sum(torch.outer(B[:, r], A[r]) for r in range(len(A))) * (alpha / len(A))
         ),
     ),
+    withheld=(
+        "lib.adapters.lora.inject_lora",
+        "lib.adapters.lora.weight_changes",
+        "lib.adapters.merging.merge",
+        "lib.adapters.saved.load_adapter",
+    ),
     misconceptions=(
         Misconception(
             "no_scale",
@@ -205,6 +217,12 @@ TRAINED = Exercise(
         lambda num_layers, d_model, rank, matrices: (
             sum(rank * (d_model + d_model) for _ in range(num_layers * matrices))
         ),
+    ),
+    withheld=(
+        "lib.accounting.peft.adapter_parameters",
+        "lib.accounting.peft.low_rank_parameters",
+        "lib.adapters.freezing.count_trainable",
+        "lib.models.count.count_parameters",
     ),
     misconceptions=(
         Misconception(

@@ -56,6 +56,7 @@ TRAINING = Exercise(
     reference=training_bytes,
     cases=_recipe_cases,
     accepts=(_itemised(), _item_by_item),
+    withheld=("lib.accounting.memory.training_memory",),
     misconceptions=(
         Misconception(
             "second_moment_only",
@@ -177,6 +178,7 @@ WHICH = Exercise(
     reference=which_recipes,
     cases=_table_cases,
     accepts=(_chosen(lambda due, items: due - 0.1 <= sum(items) <= due + 0.1),),
+    withheld=("lib.accounting.memory.explain_bytes_per_parameter",),
     misconceptions=(
         Misconception(
             "always_the_nearest",

@@ -40,6 +40,7 @@ MASK_TOKENS = Exercise(
     cases=_mask_cases,
     judge=judge_masking,
     accepts=(wrong_masking(), fixed_number),  # nothing is wrong with the first
+    withheld=("lib.training.recipes.mlm_sampler",),
     misconceptions=(
         Misconception(
             "always_mask",
@@ -239,6 +240,7 @@ LOSS = Exercise(
     reference=loss,
     cases=loss_cases,
     accepts=(_by_hand, lambda z, y, x, m: F.cross_entropy(z.flatten(0, 1), y.flatten())),
+    withheld=("lib.kernels.loss.cross_entropy", "lib.training.recipes.masked_loss"),
     misconceptions=(
         Misconception(
             "mean_over_all_tokens",

@@ -110,6 +110,7 @@ ANSWER_LABELS = Exercise(
         lambda prompt, answer: _shifted(_unshifted(prompt, answer)),
         lambda prompt, answer: [-100] * (len(prompt) - 1) + list(answer) + [-100],
     ),
+    withheld=("lib.objectives.autoregressive.shift_labels", "lib.objectives.sft.response_labels"),
     misconceptions=(
         Misconception(
             "prompt_not_masked",

@@ -37,6 +37,7 @@ KL_PENALISED_REWARD = Exercise(
     reference=kl_penalised_reward,
     cases=_rewards,
     accepts=(_split_bracket,),
+    withheld=("lib.objectives.kl.token_rewards",),
     misconceptions=(
         Misconception(
             "slides_bracket",

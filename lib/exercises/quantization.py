@@ -53,6 +53,11 @@ ABSMAX = Exercise(
         _with(lambda x, s: (x * (127 / _largest(x))).round(), lambda x: _largest(x) / 127),
         _with(lambda x, s: torch.clamp(torch.round(x / s), -127, 127), lambda x: torch.linalg.vector_norm(x, torch.inf).item() / 127),
     ),
+    withheld=(
+        "lib.kernels.grouped.quantize_groups",
+        "lib.kernels.int8.absmax_round",
+        "lib.kernels.int8.quantize_absmax",
+    ),
     misconceptions=(
         Misconception(
             "largest_not_absolute",
@@ -141,6 +146,11 @@ PRODUCT = Exercise(
         lambda x_q, x_scale, w_q, w_scale: (x_q.float() * x_scale) @ (w_q.float() * w_scale).T,
         lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * torch.outer(x_scale[:, 0], w_scale[:, 0]),
     ),
+    withheld=(
+        "lib.kernels.int8.dequantize",
+        "lib.kernels.int8.int8_matmul",
+        "lib.kernels.int8.integer_matmul",
+    ),
     misconceptions=(
         Misconception(
             "sums_in_eight_bits",
@@ -227,6 +237,7 @@ OUTLIERS = Exercise(
         lambda x, threshold: _columns(x.abs().amax(dim=0) >= threshold),
         lambda x, threshold: [k for k in range(x.shape[1]) if any(abs(v) >= threshold for v in x[:, k].tolist())],
     ),
+    withheld=("lib.kernels.int8.outlier_matmul",),
     misconceptions=(
         Misconception(
             "signed",

@@ -151,6 +151,7 @@ DIFFERENCE = Exercise(
     reference=difference,
     cases=_scores,
     accepts=(_by_information,),
+    withheld=("lib.evaluation.bradley_terry.fit_bradley_terry",),
     misconceptions=(
         Misconception(
             "log_of_the_share",
@@ -226,6 +227,7 @@ ACCURACY = Exercise(
     reference=best_accuracy,
     cases=_known,
     accepts=(_from_p(lambda p: torch.maximum(p, 1 - p)),),
+    withheld=("lib.training.tastes.best_possible",),
     misconceptions=(
         Misconception(
             "always_right",

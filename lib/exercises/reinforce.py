@@ -50,6 +50,10 @@ POLICY_GRADIENT = Exercise(
         _by_autograd,
         lambda z, r: (torch.diag(p := torch.softmax(z, dim=0)) - torch.outer(p, p)) @ r,
     ),
+    withheld=(
+        "lib.objectives.regularised.exact_policy_gradient",
+        "lib.training.bandit.estimator_moments",
+    ),
     misconceptions=(
         Misconception(
             "expected_reward_forgotten",
@@ -157,6 +161,11 @@ ESTIMATE = Exercise(
     reference=estimate,
     cases=_samples,
     accepts=(_estimate_by_autograd,),
+    withheld=(
+        "lib.objectives.policy.reinforce_loss",
+        "lib.slides.recomputed.reinforce._estimate",
+        "lib.training.bandit.estimate_gradients",
+    ),
     misconceptions=(
         Misconception(
             "sum",

@@ -34,6 +34,11 @@ LOSS = Exercise(
     reference=bradley_terry_loss,
     cases=_some_pairs,
     accepts=(lambda chosen, rejected: softplus(rejected - chosen).mean(),),
+    withheld=(
+        "lib.objectives.dpo.dpo_loss",
+        "lib.objectives.preference.bradley_terry_probability",
+        "lib.training.preferences.reward_model_loss",
+    ),
     misconceptions=(
         Misconception(
             "no_minus",
@@ -115,6 +120,7 @@ GRADIENT = Exercise(
     reference=loss_gradient,
     cases=_some_pairs,
     accepts=(_by_autograd,),
+    withheld=("lib.objectives.preference.bradley_terry_loss",),
     misconceptions=(
         Misconception(
             "p_for_one_minus_p",

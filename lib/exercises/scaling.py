@@ -63,6 +63,7 @@ EXPONENT = Exercise(
         lambda x, y: -float(np.polyfit(np.log10(x), np.log10(y), 1)[0]),
         lambda x, y: fit_power_law(x, y).alpha,
     ),
+    withheld=("lib.accounting.fitting.fit_power_law_with_floor",),
     misconceptions=(
         Misconception(
             "linear_axes",
@@ -150,6 +151,7 @@ MULTIPLIER = Exercise(
     reference=data_multiplier,
     cases=_multiples,
     accepts=(lambda times, alpha_N, alpha_D: math.exp(alpha_N * math.log(times) / alpha_D),),
+    withheld=("lib.accounting.scaling.data_multiplier",),
     misconceptions=(
         Misconception(
             "ratio_upside_down",

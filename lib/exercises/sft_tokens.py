@@ -78,6 +78,11 @@ RESPONSE_LABELS = Exercise(
     reference=response_labels,
     cases=_demonstrations,
     accepts=(_by_lists,),
+    withheld=(
+        "lib.objectives.sft.response_labels",
+        "lib.training.instructions.demonstrate",
+        "lib.training.preferences.join_answers",
+    ),
     misconceptions=(
         Misconception(
             "prompt_not_masked",
@@ -207,6 +212,14 @@ SFT_LOSS = Exercise(
     reference=sft_loss,
     cases=_answered,
     accepts=(_with_cross_entropy, lambda logits, ids, mask: _loss_with(logits, ids, mask)),
+    withheld=(
+        "lib.objectives.log_probs.chunked_token_log_probs",
+        "lib.objectives.log_probs.response_log_prob",
+        "lib.objectives.log_probs.token_log_probs",
+        "lib.objectives.policy.reinforce_loss",
+        "lib.objectives.sft.response_labels",
+        "lib.training.preferences.demonstration_loss",
+    ),
     misconceptions=(
         Misconception(
             "prompt_counted",

@@ -61,6 +61,12 @@ SOFTMAX = Exercise(
         lambda z: (z - z.logsumexp(dim=-1, keepdim=True)).exp(),
         lambda z: torch.stack([torch.softmax(row, dim=0) for row in z]),
     ),
+    withheld=(
+        "lib.kernels.attention.attention_weights",
+        "lib.kernels.softmax.log_softmax",
+        "lib.kernels.softmax.logsumexp",
+        "lib.kernels.triton.triton_softmax",
+    ),
     misconceptions=(
         Misconception(
             "no_shift",
@@ -134,6 +140,7 @@ ARGMAX = Exercise(
         lambda z: torch.softmax((z.double() - z.double().amax(-1, keepdim=True)) * 1e6, dim=-1),
         lambda z: (z == z.amax(-1, keepdim=True)) / (z == z.amax(-1, keepdim=True)).sum(-1, keepdim=True),
     ),
+    withheld=("lib.generation.warpers.keep_top_k", "lib.generation.warpers.warp"),
     misconceptions=(
         Misconception(
             "first_winner_takes_all",

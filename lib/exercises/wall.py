@@ -70,6 +70,7 @@ PARSE = Exercise(
     reference=parse_groups,
     cases=_texts,
     accepts=(_by_splitting,),
+    withheld=("lib.evaluation.wall.parse_groups",),
     misconceptions=(
         Misconception(
             "split_at_spaces",

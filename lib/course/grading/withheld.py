@@ -27,12 +27,22 @@ class Withheld(Exception):
 def withheld_names(exercise: Exercise) -> tuple[str, ...]:
     """The functions and classes of lib that would answer `exercise`, as "lib.objectives.masked.mlm_loss".
 
-    They are the reference, where it is lib's; what it calls in lib, where it is the exercise's own; and
-    `exercise.withheld`. Each is named once, by the module that defines it, in alphabetical order.
-    Raises LookupError where `exercise.withheld` names something that lib does not have.
+    They are the reference and the accepted answers, where they are lib's; what those call in lib, where they
+    are the exercise's own; and `exercise.withheld`. Each is named once, by the module that defines it, in
+    alphabetical order. Raises LookupError where `exercise.withheld` names something that lib does not have.
+
+    >>> from lib.exercises import get
+    >>> withheld_names(get("start.classify_era"))
+    ('lib.slides.eras.classify_era',)
     """
-    found = [] if exercise.asks_for_value else list(_asked_for(exercise.reference, set()))
+    known = () if exercise.asks_for_value else (exercise.reference, *exercise.accepts)
+    found = [each for answer in known for each in functions_of_lib(answer)]
     return tuple(sorted({_home(each) for each in [*found, *map(_find, exercise.withheld)]}))
+
+
+def functions_of_lib(answer: Callable[..., Any]) -> tuple[Any, ...]:
+    """The functions of lib that a known answer comes down to: itself, or what it and its helpers call."""
+    return tuple(_asked_for(answer, set()))
 
 
 def _asked_for(function: Any, seen: set[int]) -> Iterator[Any]:
@@ -191,6 +201,7 @@ def _is_sealed(name: str) -> bool:
 
 def _stand_in() -> ModuleType:
     stand_in = ModuleType("lib.exercises", "What a notebook imports from here does nothing while it is graded.")
+    stand_in.__path__ = []  # it is still a package, so that the seal is asked for what is in it
     stand_in.__all__ = ["check", "hint"]
     stand_in.check = lambda id, answer: 0
     stand_in.hint = lambda id: None
@@ -199,7 +210,7 @@ def _stand_in() -> ModuleType:
 
 
 def _no_such_part(name: str) -> NoReturn:
-    if name.startswith("__"):  # the import system asks for __path__ and __spec__, and takes no for an answer
+    if name.startswith("__"):  # the import system asks for __spec__, say, and takes no for an answer
         raise AttributeError(name)
     raise ImportError(f"grading: lib.exercises.{name} is closed while an answer is graded")
 
