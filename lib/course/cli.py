@@ -16,7 +16,10 @@ from lib.course.errors import CourseError
 COMMANDS = {
     "run": "run",
     "student": "student",
+    "validate": "validate",
     "release": "release",
+    "grade": "grade",
+    "regrade-points": "regrade",
     "lint": "lint",
     "refresh": "refresh",
     "prepare": "prepare",
@@ -35,7 +38,9 @@ EXAMPLES = """examples:
   course run --jobs 2 --timeout 300       two at a time, five minutes each at most
   course run --scheduler tcp://host:8786  the same work on a Dask cluster
   course student                          write the student editions into work/
+  course validate work/03_mlm*.ipynb      what the grader will find in your notebook
   course release 03 --out assignment1     write an assignment: exercises, points, seeds
+  course grade handed_in --out grades     grade what strangers handed in; none of it is trusted
   course lint                             hold the notebooks against the rules of the house
   course refresh 03                       execute again and store the outputs
   course audit                            recompute what the slides print

@@ -5,12 +5,13 @@ import hashlib
 import io
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from lib.course.errors import CourseError
 from lib.course.graded import total
+from lib.course.roster import folder_name
 
 FORMAT = 1  # of grades.json
 
@@ -64,7 +65,8 @@ class Gradebook:
 
     def awaits(self, student: str, item: Item) -> bool:
         """Whether a person has yet to give the points of this written answer."""
-        return self.status(student, item) == "manual" and (student, item.exercise) not in self.manual
+        ungraded = item.manual and (student, item.exercise) not in self.manual
+        return ungraded and self.status(student, item) == "manual"
 
     def points(self, student: str, item: Item) -> int | float:
         """All for what is right, what a person gave for a written answer (0 until then), 0 otherwise."""
@@ -89,10 +91,12 @@ def page_name(student: str) -> str:
     >>> page_name("ada lovelace"), page_name("../ada")
     ('ada lovelace', 'ada 60088279')
     """
-    safe = re.sub(r"[^\w.+@ -]", " ", student).strip(". ").lstrip("-")
-    safe = safe.encode("utf-8", "ignore")[:_LONGEST].decode("utf-8", "ignore").strip(". ")
-    if safe == student == unicodedata.normalize("NFC", student) and safe:
-        return safe
+    try:
+        if folder_name(student, "") == student:
+            return student
+    except CourseError:
+        pass
+    safe = re.sub(r"\W", " ", student).encode("utf-8", "ignore")[:_LONGEST].decode("utf-8", "ignore")
     digest = hashlib.sha256(student.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{safe} {digest}".strip()
 
