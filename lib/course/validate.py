@@ -1,7 +1,7 @@
 """`course validate`: what the grader will find in a notebook, told before it is handed in.
 
-The file is read, and its answers are run, by what grades it later; the cases are the public ones, those of the
-notebook's own checks. The last cell of a student edition calls `validate` for its own file.
+The file is read, and its answers are run, by what grades it later; the cases are the public ones, those of
+the notebook's own checks. The last cell of a student edition calls `validate` for its own file.
 """
 
 import argparse

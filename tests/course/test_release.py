@@ -11,8 +11,8 @@ from nbformat.v4 import new_markdown_cell
 
 from lib import NOTEBOOKS
 from lib.course import cli, release
-from lib.course.errors import CourseError, UsageError
 from lib.course.edition import PROMPT
+from lib.course.errors import CourseError, UsageError
 from lib.course.graded import SEED_NAME, definition_hash, read_points, with_points
 from lib.course.lint import lint_file
 from lib.course.lint_exercises import nbgrader as nbgrader_findings
@@ -102,13 +102,16 @@ def test_nothing_leaks_from_any_lecture(tmp_path):
 
 
 def test_a_release_runs_and_only_its_checks_fail(tmp_path):
+    """Where it lies, as a student would: the last cell asks the grader."""
     released(tmp_path / "a", "--exercises", IDS[1])
     path = tmp_path / "a" / YEARS.name
     expected = {cell.id for cell in check_cells(path).values()}
     edition = load(path)
     may_fail = {cell.id for cell in edition.cells if "raises-exception" in cell.metadata.get("tags", [])}
-    failing = set(run_all(edition, tmp_path))
+    failing = set(run_all(edition, tmp_path / "a"))
     assert expected <= failing <= may_fail
+    (last,) = edition.cells[-1].outputs
+    assert "✗ not written  0 of 3     start.classify_era" in last.text and "Not ready to hand in" in last.text
 
 
 def test_same_bytes_twice_and_nothing_is_written_again(tmp_path, capsys):
@@ -278,7 +281,8 @@ def test_notebooks_at_fault(tmp_path):
         ("check('a.b', f)", "check('a.b', f, points=2)"),
         ("check('a.b', f,)", "check('a.b', f, points=2)"),
         ("größe = 'é'; check('a.b', f('é'))  # )", "größe = 'é'; check('a.b', f('é'), points=2)  # )"),
-        ("check(\n    'a.b',\n    f,  # mine\n)\nx = 1", "check(\n    'a.b',\n    f,  # mine\n, points=2)\nx = 1"),
+        ("check(\n    'a.b',\n    f\n)\nx = 1", "check(\n    'a.b',\n    f\n, points=2)\nx = 1"),
+        ("check(\n    'a.b', f,  # mine,\n)", "check(\n    'a.b', f,  # mine,\n points=2)"),
         ("check('a.c', g); check('a.b', f)", "check('a.c', g); check('a.b', f, points=2)"),
     ],
 )
@@ -310,7 +314,10 @@ Say why, in three sentences.
 ![question](attachment:question.png)"""
 
 
-def with_written_answer(tmp_path, source=ASKED.format(model=MODEL), **about):
+SOLVED = ASKED.format(model=MODEL)
+
+
+def with_written_answer(tmp_path, source=SOLVED, **about):
     """Notebook 00 with a question that a person grades, `report.why`, beside its own."""
     notebook = load(YEARS)
     marks = {"grade": True, "solution": True, "locked": False, "task": False, "schema_version": 3}
@@ -362,15 +369,14 @@ def test_the_definition_of_a_written_answer_is_its_question(tmp_path):
 
     first = definition()
     assert definition(source=ASKED.format(model="Another model answer.")) == first
-    assert definition(source=ASKED.format(model=MODEL).replace("three", "four")) != first
+    assert definition(source=SOLVED.replace("three", "four")) != first
     assert definition(title="How?") != first
 
 
 def test_a_written_answer_at_fault_is_named(tmp_path):
-    asked = ASKED.format(model=MODEL)
     for words, change in {
         "without '<!-- BEGIN": {"source": "Say why."},
-        "is not exactly": {"source": asked.replace("<!-- END", "<!--END")},
+        "is not exactly": {"source": SOLVED.replace("<!-- END", "<!--END")},
         "no exercise": {"exercise": ""},
         "must be text": {"title": 3},
         "list of texts": {"slides": "T30"},
