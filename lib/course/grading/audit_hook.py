@@ -1,9 +1,9 @@
 """The last resort: Python itself refuses, where the kernel offers nothing to wall an answer off with.
 
-An audit hook sees every file, socket, process and library that Python opens, whichever module asks, and cannot
-be removed. Honest limits: it does not see an extension that calls the C library by itself, or a file opened
-relative to a folder's descriptor for what it is, and whoever finds it in memory can take it apart. It stops
-accidents and the usual curiosity, not an attack. Landlock, seccomp and bubblewrap stop those.
+An audit hook sees every file, socket, process and library that Python opens, whichever module asks, and
+cannot be removed. Honest limits: it does not see an extension that calls the C library by itself, or a file
+opened relative to a folder's descriptor for what it is, and whoever finds it in memory can take it apart. It
+stops accidents and the usual curiosity, not an attack. Landlock, seccomp and bubblewrap stop those.
 """
 
 import os
@@ -31,7 +31,7 @@ class Walled(PermissionError):
 
 
 def install(folder: Path, readable: Iterable[Path]) -> None:
-    """Refuse, for good: writing outside `folder`, reading outside it and `readable`, and all that is no file."""
+    """Refuse, for good: to write outside `folder`, to read outside it and `readable`, and all but files."""
     sys.addaudithook(_hook(folder, readable))
 
 
@@ -39,7 +39,7 @@ def _hook(folder: Path, readable: Iterable[Path]) -> Callable[[str, tuple], None
     """What it needs is bound here: a name in a module could be given another meaning."""
     real, fspath, fsdecode, sep, self = os.path.realpath, os.fspath, os.fsdecode, os.sep, os.getpid()
     inside = (real(folder),)
-    seen = (*inside, *map(real, readable), *map(real, ("/dev/null", "/dev/zero", "/dev/urandom")))
+    seen = (*inside, *map(real, readable), "/dev/null", "/dev/urandom")
     written = (*inside, "/dev/null")
     reading, changing, refused, writes = _READING, dict(_CHANGING), _REFUSED, _WRITES
 

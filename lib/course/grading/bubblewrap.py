@@ -13,8 +13,8 @@ from pathlib import Path
 
 _PROGRAM = "bwrap"
 _TEMPORARY_BYTES = 64 * 2**20  # of /tmp, which is memory
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/alternatives",
-           "/etc/localtime", "/sys/devices/system/cpu")  # fmt: skip
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache",
+           "/etc/alternatives", "/etc/localtime", "/sys/devices/system/cpu")  # fmt: skip
 
 
 @functools.cache
@@ -35,11 +35,12 @@ def wrap(
 ) -> list[str]:
     """The command line that runs `argv` in a private system with `environment` and nothing else.
 
-    Only `readable` (under the names given and their real ones) and the system's libraries are there, read-only;
-    `scratch` is there to be written, and is where it starts. Users, processes, network, shared memory, host name
-    and control groups are private; everything ends when the caller's thread does.
+    Only `readable` (under the names given and their real ones) and the system's libraries are there,
+    read-only; `scratch` is there to be written, and is where it starts. Users, processes, network, shared
+    memory, host name and control groups are private; everything ends when the caller's thread does.
     """
-    line = [shutil.which(_PROGRAM) or _PROGRAM, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
+    line = [shutil.which(_PROGRAM) or _PROGRAM]
+    line += ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
     for name, value in environment.items():
         line += ["--setenv", name, value]
     line += ["--proc", "/proc", "--dev", "/dev", "--size", str(_TEMPORARY_BYTES), "--tmpfs", "/tmp"]
@@ -51,5 +52,5 @@ def wrap(
 
 
 def _names(path: Path) -> list[str]:
-    """A path and where it leads to, which are two places to whoever sees only one of them; [] if not there."""
+    """A path and where it leads, which are two places to whoever sees only one of them; [] if not there."""
     return [str(path.absolute()), str(path.resolve())] if path.exists() else []

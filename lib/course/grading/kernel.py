@@ -37,7 +37,7 @@ def die_with_parent() -> None:
 
 
 def give_up_privileges() -> None:
-    """No capability, now or later: a root without them may neither raise its limits nor pass over file modes."""
+    """No capability, now or later: root without them can neither raise limits nor pass over file modes."""
     libc("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     none = (ctypes.c_uint32 * 6)()
@@ -61,11 +61,11 @@ def namespaces_possible() -> bool:
 def enter_private_namespaces(folder: Path, size: int) -> None:
     """No network, nobody's shared memory, and `folder` an empty file system of at most `size` bytes.
 
-    The last is what bounds *all* files of an answer together; RLIMIT_FSIZE bounds each. Nothing of it is left on
-    disk. Raises OSError where the system refuses.
+    The last is what bounds *all* files of an answer together; RLIMIT_FSIZE bounds each. Nothing of it is left
+    on disk. Raises OSError where the system refuses.
     """
     if not enter_namespaces(CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWNS):
         raise PermissionError("the system refuses namespaces")
-    libc("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)  # else the mount below would be everybody's
+    libc("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)  # else all would see the mount below
     options = f"size={size},nr_inodes=4096,mode=0700".encode()
     libc("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", _MS_NOSUID | _MS_NODEV, options)

@@ -24,7 +24,7 @@ _ON_A_FILE = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_IOCTL  # the others
 _NEWEST_RIGHT = {1: 12, 2: 13, 3: 14, 4: 14, 5: 15}  # ABI version -> number of the last right to a file
 _TCP_BIND_AND_CONNECT, _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11, 0b11
 
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_RANDOM = ("/dev/urandom", "/dev/random")  # not /dev/zero: shared and mapped it is memory that nobody counts
 
 
 def version() -> int:
@@ -40,8 +40,8 @@ def version() -> int:
 def restrict(folder: Path, readable: Iterable[Path]) -> None:
     """Read beneath `readable` and `folder`, write beneath `folder`, nothing else, for ever.
 
-    From version 4 on no TCP either, from version 6 on no signal to a process outside and no abstract socket. A
-    path that does not exist is passed over. Raises OSError where the kernel refuses a rule; the caller must
+    From version 4 on no TCP either, from version 6 on no signal to a process outside and no abstract socket.
+    A path that does not exist is passed over. Raises OSError where the kernel refuses a rule; the caller must
     then not go on.
     """
     abi = version()
@@ -54,10 +54,9 @@ def restrict(folder: Path, readable: Iterable[Path]) -> None:
     size = 8 if abi < 4 else 16 if abi < 6 else 24  # the structure grew with the versions
     rules = kernel.libc("syscall", _CREATE_RULESET, ctypes.byref(attributes), size, 0)
     try:
-        for path in readable:
+        for path in [*readable, *map(Path, _RANDOM)]:
             _allow(rules, path, handled & (_EXECUTE | _READ | _READ_FOLDER))
-        for path in _DEVICES:
-            _allow(rules, Path(path), handled & (_READ | _WRITE))
+        _allow(rules, Path(os.devnull), _READ | _WRITE)
         _allow(rules, folder, handled & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCKET | _DEVICE_IOCTL))
         kernel.libc("syscall", _RESTRICT_SELF, rules, 0)
     finally:

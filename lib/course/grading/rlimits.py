@@ -13,9 +13,9 @@ def lower(
 ) -> None:
     """Set the limits of this process and of what it may start.
 
-    memory_bytes counts from what the process has now; `processes` (of this user) is None where something better
-    than a count keeps it from starting any. Who catches the signal at the end of the CPU time has one second
-    more. The stack keeps its limit: less of it would make right answers that recurse fail.
+    memory_bytes counts from what the process has now; `processes` (of this user) is None where something
+    better than a count keeps it from starting any. Who catches the signal at the end of the CPU time has one
+    second more. The stack keeps its limit: less of it would make right answers that recurse fail.
     """
     _lower(resource.RLIMIT_CPU, cpu_seconds, beyond=1)
     _lower(resource.RLIMIT_NOFILE, open_files)

@@ -39,11 +39,13 @@ _REFUSED = {
     # memory that RLIMIT_DATA does not count, and messages that outlive the process
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "shmat": (30, 196),
     "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+    "map_shadow_stack": (453, 453),
     # modes, owners, times: Landlock does not look at them, and the grader's files have the same owner
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
     "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
-    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "removexattrat": (466, 466),
+    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
     "file_setattr": (469, 469), "truncate": (76, 45),
     # the file system's tree, and namespaces in which a process is root again
@@ -68,7 +70,8 @@ _CLONE, _CLONE3, _CLONE_THREAD = (56, 220), (435, 435), 0x00010000
 _MMAP, _MAP_SHARED, _MAP_ANONYMOUS, _MAP_GROWSDOWN = (9, 222), 0x01, 0x20, 0x0100
 _SETPRIORITY, _PRIO_PROCESS = (141, 140), 0
 _FCNTL, _OWNER_OF_A_FILE = (72, 25), (8, 15, 10)  # F_SETOWN, F_SETOWN_EX, F_SETSIG: who gets which signal
-_IOCTL, _TYPING_FOR_OTHERS = (16, 29), (0x5412, 0x541C, 0x8901, 0x8902)  # TIOCSTI, TIOCLINUX, owner of a socket
+_IOCTL = (16, 29)
+_TYPING_FOR_OTHERS = (0x5412, 0x541C, 0x8901, 0x8902)  # TIOCSTI, TIOCLINUX; and the owner of a socket
 
 
 def available() -> bool:

@@ -5,12 +5,12 @@ Several walls, each of another make, so that a hole in one is not a way out:
 * bubblewrap, around the server and its children, where it is installed and works (`command`);
 * namespaces, Landlock, seccomp and limits, around every single answer (`enclose`), none of which needs
   privileges;
-* where the kernel has no Landlock or no seccomp, an audit hook inside Python (`audit_hook` says what that is
-  worth).
+* where the kernel has no Landlock or no seccomp, an audit hook inside Python (`audit_hook` says what that
+  is worth).
 
-`describe` says what holds on this machine. What no wall here stops: an answer that uses its whole allowance of
-time and memory; one that asks whether a file of some name exists (without bubblewrap); a hole in the kernel
-itself. For those the grader belongs in a container or a virtual machine of its own.
+`describe` says what holds on this machine. What no wall here stops: an answer that uses its whole allowance
+of time and memory, thousands of threads among it; one that asks whether a file of some name exists (without
+bubblewrap); a hole in the kernel itself. For those the grader belongs in a container or a virtual machine.
 """
 
 import functools
@@ -54,9 +54,9 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < (field.name != "processes"):
-                raise ValueError(f"{field.name} must be a positive whole number, got {value!r}")
-        if self.processes:
+            if value < 1 and field.name != "processes":
+                raise ValueError(f"{field.name} must be at least 1, got {value!r}")
+        if self.processes != 0:
             raise ValueError(f"processes must be 0, no answer starts another: got {self.processes}")
 
 
@@ -78,8 +78,8 @@ def probe() -> Kernel:
 def default_readable() -> list[Path]:
     """What an answer may read: this Python and its packages, the system's libraries, the course's data.
 
-    Neither `lib`, which holds the solutions, nor the notebooks, the tests or the history. Python's folders come
-    under the names in use and under those that symbolic links lead to.
+    Neither `lib`, which holds the solutions, nor the notebooks, the tests or the history. Python's folders
+    come under the names in use and under those that symbolic links lead to.
 
     >>> ROOT / "lib" in default_readable(), DATA in default_readable()
     (False, True)
@@ -95,7 +95,7 @@ def default_readable() -> list[Path]:
 
 
 def _beside_the_course(path: Path) -> list[Path]:
-    """The path, or what lies in it beside the course: a clone in /usr/src is not to be read because of /usr."""
+    """The path, or what lies in it beside the course: a clone in /usr/src is not readable because /usr is."""
     if not ROOT.is_relative_to(path):
         return [path]
     return [part for child in sorted(path.iterdir()) if child != ROOT for part in _beside_the_course(child)]
@@ -131,7 +131,8 @@ def command(argv: list[str], scratch: Path, readable: Sequence[Path]) -> list[st
     """`argv` in bubblewrap where that works, seeing `readable` and writing `scratch`; else `argv` itself.
 
     To be started with `environment(scratch)`. COURSE_WALLS=plain does without bubblewrap, which is how a test
-    sees what a machine without it would do. Raises UsageError for any other value of it but "" and "bubblewrap".
+    sees what a machine without it would do. Raises UsageError for a value that is neither that nor
+    "bubblewrap".
     """
     if not _bubblewrap_wanted():
         return argv
@@ -142,8 +143,8 @@ def enclose(folder: Path, limits: Limits, readable: Sequence[Path]) -> None:
     """Wall this process off, for good: the last thing that happens before a student's first line.
 
     For a freshly forked process of one thread that has imported all it needs: beneath `readable` it can read,
-    in `folder`, where it is put, also write, and nothing else is within reach. Raises WallError where a wall that
-    `probe` has promised does not hold; the process must then end.
+    in `folder`, where it is put, also write, and nothing else is within reach. Raises WallError where a wall
+    that `probe` has promised cannot be built; the process must then end.
     """
     if rlimits.status("Threads") not in ("", "1"):
         raise WallError("walls hold for one thread: enclose() came after a second one was started")
@@ -198,6 +199,7 @@ def describe() -> dict[str, str]:
     outer = ["bubblewrap"] if around == "bubblewrap" or (around is None and _bubblewrap_wanted()) else []
     empty = ["an empty network namespace"] if has.namespaces else []
     calls = ["seccomp"] if has.seccomp else [hook]
+    disk = "a file system of its own" if has.namespaces else "RLIMIT_FSIZE (each file, not their number)"
     scope = ["Landlock"] if has.landlock >= 6 else []
     beyond = [] if has.seccomp else ["RLIMIT_NPROC (not for root)"]
     return {
@@ -206,7 +208,7 @@ def describe() -> dict[str, str]:
         "processes": " + ".join([*outer, *calls, *beyond]),
         "signals": " + ".join([*outer, *scope, *calls]),
         "memory": "RLIMIT_DATA" if kernel.ON_LINUX else "not limited on this system",
-        "disk": "a file system of its own" if has.namespaces else "RLIMIT_FSIZE (each file, not their number)",
+        "disk": disk,
     }
 
 
