@@ -7,9 +7,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import nbformat
-
-from lib.course import cli, grade
 from lib.course.grading.work import entry
 
 NOTEBOOK = "00_start_here.ipynb"
@@ -23,6 +20,8 @@ def submit(folder: Path, student: str, notebook: str = NOTEBOOK, /, default="rig
 
 
 def write(path: Path, source: str) -> Path:
+    import nbformat
+
     cell = nbformat.v4.new_code_cell(source, id="only")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=[cell])))
@@ -35,11 +34,12 @@ def said(task) -> dict:
 
 def work(task) -> dict:
     """The result that the submission asks for."""
-    statuses = said(task)
-    exercises = [entry(id, statuses.get(id, "missing")) for id in task.ids]
+    problem = task.found.problem
+    statuses = {} if problem else said(task)
+    exercises = [entry(id, statuses.get(id, "unreadable" if problem else "missing")) for id in task.ids]
     return {
         "format": 1, "student": task.found.student, "notebook": task.found.notebook, "file": task.found.file,
-        "sha256": "", "problem": "", "notes": [], "exercises": exercises, "plan": task.plan,
+        "sha256": "", "problem": problem, "notes": [], "exercises": exercises, "plan": task.plan,
     }  # fmt: skip
 
 
@@ -61,5 +61,7 @@ def deadly(task) -> dict:
 
 def main() -> int:
     """The command line, with `slow` work."""
+    from lib.course import cli, grade
+
     grade.run = partial(grade.run, work=slow)
     return cli.main(sys.argv[1:])
