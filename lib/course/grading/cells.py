@@ -218,9 +218,9 @@ def _say(error: BaseException, filename: str = "") -> str:
     """An exception in one line, with the last line of the cell that it passed through."""
     try:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
-        words = " ".join(f"{type(error).__name__}: {message}".split())[:_WORDS_LIMIT]
+        words = " ".join(f"{type(error).__name__}: {message}".split())[:_WORDS_LIMIT].removesuffix(":")
         line = error.lineno if isinstance(error, SyntaxError) else _line(error, filename)
-        text = f"{words} (line {line})" if line else words.removesuffix(":")
+        text = f"{words} (line {line})" if line else words
         return text.encode("utf-8", "replace").decode()
     except TimeUp:
         raise

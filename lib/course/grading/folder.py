@@ -142,8 +142,13 @@ class _Walk:
 
 def _listed(folder: Path) -> Iterable[os.DirEntry]:
     with os.scandir(folder) as entries:
-        wanted = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _PASSED_BY]
+        wanted = [entry for entry in entries if not _is_hidden(entry.name) and entry.name not in _PASSED_BY]
     return sorted(wanted, key=lambda entry: entry.name)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a program made it for itself; what begins with two dots was rather called so by somebody."""
+    return name.startswith(".") and not name.startswith("..")
 
 
 def _is_notebook(entry: os.DirEntry) -> bool:

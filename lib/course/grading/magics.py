@@ -9,8 +9,8 @@ import re
 RUN_PYTHON = ("time", "timeit", "capture", "prun")  # cell magics whose cell is Python all the same
 
 _LINE = re.compile(r"\s*(?:[%!?]|[%\w.]+\?{1,2}\s*$)")
-_ASSIGNED = re.compile(r"(\s*[\w.,* \t]+=)\s*[%!]")
-_QUOTES = re.compile(r"'''|\"\"\"|'|\"")
+_ASSIGNED = re.compile(r"(\s*[\w.,*][\w.,* \t]*=)\s*[%!]")
+_MARK = re.compile(r"'''|\"\"\"|[\\'\"#()\[\]{}]")
 
 
 def plain_python(source: str) -> str:
@@ -21,7 +21,7 @@ def plain_python(source: str) -> str:
     >>> plain_python("%matplotlib inline\\nfiles = !ls\\nx = 5")
     'pass\\nfiles = get_ipython().getoutput()\\nx = 5'
     """
-    lines = _moved_left(re.split(r"\r\n|\r|\n", source))
+    lines = _moved_left(source.split("\n"))
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     if lines[first].startswith("%%"):
         words = lines[first][2:].split()
@@ -66,31 +66,27 @@ class _State:
         return not (self.quotes or self.depth or self.continued)
 
     def read(self, line: str) -> None:
-        """Follow one line, character by character."""
+        """Follow one line from mark to mark."""
         at, self.continued = 0, False
-        while at < len(line):
-            if line[at] == "\\":
-                self.continued = at == len(line) - 1
-                at += 2
+        while mark := _MARK.search(line, at):
+            at = mark.end()
+            if mark[0] == "\\":
+                self.continued = at == len(line)
+                at += 1
             elif self.quotes:
-                at += self._inside(line, at)
-            elif line[at] == "#":
+                at = self._inside(line, mark.start())
+            elif mark[0] == "#":
                 break
+            elif mark[0] in "()[]{}":
+                self.depth = max(0, self.depth + (1 if mark[0] in "([{" else -1))
             else:
-                at += self._outside(line, at)
+                self.quotes = mark[0]
         if len(self.quotes) == 1 and not self.continued:
             self.quotes = ""  # such a string ends with its line
 
     def _inside(self, line: str, at: int) -> int:
+        """Go on behind the mark at `at`: the end of the string, or a part of it."""
         if not line.startswith(self.quotes, at):
-            return 1
+            return at + 1
         length, self.quotes = len(self.quotes), ""
-        return length
-
-    def _outside(self, line: str, at: int) -> int:
-        opened = _QUOTES.match(line, at)
-        if opened:
-            self.quotes = opened[0]
-            return len(self.quotes)
-        self.depth = max(0, self.depth + (line[at] in "([{") - (line[at] in ")]}"))
-        return 1
+        return at + length

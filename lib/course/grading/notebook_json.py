@@ -62,8 +62,8 @@ def _parse_json(text: str) -> Any:
     except json.JSONDecodeError as error:
         broken = "it breaks off: the file is not complete" if _at_end(error) else "it is not JSON"
         raise Unreadable(f"{broken} ({error.msg}, line {error.lineno})") from None
-    except ValueError as error:  # a number of more digits than Python reads
-        raise Unreadable(f"it is not JSON that can be read ({error})") from None
+    except ValueError:  # json says so of nothing else
+        raise Unreadable("it is JSON, but no notebook: a number in it has more digits than Python reads") from None
     except (RecursionError, MemoryError):
         raise Unreadable("it is JSON, but no notebook: lists in lists without end") from None
 

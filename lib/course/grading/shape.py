@@ -3,8 +3,10 @@
 import ast
 import builtins
 
+from lib.course.grading.statements import is_idle
+
 _LENGTH = 4000  # tokens; an answer is seldom longer than 200
-_CONSTANT = 40  # characters kept of a constant
+_TOKEN = 60  # characters
 _LEFT_OUT = ("annotation", "returns", "ctx", "type_comment", "kind", "type_params")
 
 
@@ -24,18 +26,13 @@ def shape_of(binding: ast.stmt, imported: dict[str, str]) -> list[str]:
     while waiting and len(tokens) < _LENGTH:
         part = waiting.pop()
         if not isinstance(part, ast.AST):
-            tokens.append(str(part))
+            tokens.append(str(part)[:_TOKEN])
             continue
-        if _is_idle(part):
+        if is_idle(part):
             continue
         tokens.append("Assign" if isinstance(part, ast.AnnAssign) else type(part).__name__)
         waiting += reversed(_parts(part, numbers, imported))
     return tokens
-
-
-def _is_idle(node: ast.AST) -> bool:
-    """Whether it does nothing: a docstring, a string that serves as a comment, `pass`."""
-    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
 def _parts(node: ast.AST, numbers: dict[str, str], imported: dict[str, str]) -> list[object]:
@@ -63,8 +60,8 @@ def _numbered(name: str, numbers: dict[str, str], imported: dict[str, str]) -> s
 def _constant(value: object) -> str:
     """The beginning of a constant; a string of a megabyte is cut before it is written out."""
     if isinstance(value, str | bytes):
-        value = value[:_CONSTANT]
+        value = value[:_TOKEN]
     try:
-        return ascii(value)[:_CONSTANT]
+        return ascii(value)[:_TOKEN]
     except ValueError:  # an integer of more digits than Python writes
         return "int"

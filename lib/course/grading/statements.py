@@ -200,9 +200,14 @@ def _walk(top: ast.AST, closed: tuple[type, ...]) -> Iterator[ast.AST]:
 
 
 def is_stub(binding: ast.stmt) -> bool:
-    """Whether a definition or assignment is still what the student edition holds in place of an answer."""
+    """Whether a definition or assignment is still what the student edition holds in place of an answer.
+
+    >>> stub = "def f(x):\\n    n = len(x)\\n    raise NotImplementedError('write your answer here')"
+    >>> is_stub(ast.parse(stub).body[0]), is_stub(ast.parse("year = 2018").body[0])
+    (True, False)
+    """
     if isinstance(binding, _DEFINITION):
-        return all(_says_nothing(statement) for statement in binding.body)
+        return _gives_up(binding.body)
     if not isinstance(binding, ast.Assign | ast.AnnAssign):
         return False
     value = binding.value.body if isinstance(binding.value, ast.Lambda) else binding.value
@@ -210,12 +215,17 @@ def is_stub(binding: ast.stmt) -> bool:
     return bool(values) and all(isinstance(v, ast.Constant) and v.value is Ellipsis for v in values)
 
 
-def _says_nothing(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Pass):
-        return True
-    if isinstance(statement, ast.Expr):  # a docstring, or ...
-        return isinstance(statement.value, ast.Constant)
-    if not isinstance(statement, ast.Raise):
-        return False
-    raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
-    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+def _gives_up(body: list[ast.stmt]) -> bool:
+    """Whether a body does nothing, or says that it is not written before it can have returned anything."""
+    for statement in body:
+        if isinstance(statement, ast.Raise):
+            raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+            return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+        if any(isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) for node in ast.walk(statement)):
+            return False
+    return all(is_idle(statement) for statement in body)
+
+
+def is_idle(node: ast.AST) -> bool:
+    """Whether it does nothing: a docstring, a string that serves as a comment, `...`, `pass`."""
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
