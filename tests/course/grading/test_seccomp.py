@@ -19,9 +19,9 @@ OWN_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # What must be refused, written down once more: the numbers of <asm/unistd_64.h> and <asm-generic/unistd.h>.
 ALWAYS = {
     "x86_64": {"fork": 57, "vfork": 58, "execve": 59, "execveat": 322, "socket": 41, "connect": 42,
-               "socketpair": 53, "ptrace": 101, "process_vm_writev": 311, "pidfd_send_signal": 424, "bpf": 321,
-               "mount": 165, "unshare": 272, "setns": 308, "keyctl": 250, "perf_event_open": 298, "userfaultfd": 323,
-               "io_uring_setup": 425, "chmod": 90, "memfd_create": 319, "shmget": 29},
+               "socketpair": 53, "ptrace": 101, "process_vm_writev": 311, "pidfd_send_signal": 424,
+               "bpf": 321, "mount": 165, "unshare": 272, "setns": 308, "keyctl": 250, "perf_event_open": 298,
+               "userfaultfd": 323, "io_uring_setup": 425, "chmod": 90, "memfd_create": 319, "shmget": 29},
     "aarch64": {"execve": 221, "execveat": 281, "socket": 198, "connect": 203, "socketpair": 199,
                 "ptrace": 117, "process_vm_writev": 271, "pidfd_send_signal": 424, "bpf": 280, "mount": 40,
                 "unshare": 97, "setns": 268, "keyctl": 219, "perf_event_open": 241, "userfaultfd": 282,

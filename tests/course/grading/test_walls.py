@@ -44,8 +44,8 @@ needs_namespaces = pytest.mark.skipif(not escapes.HAS.namespaces, reason="this s
 @pytest.mark.parametrize("name", escapes.FORBIDDEN)
 def test_an_answer_reaches_nothing_beyond_its_folder(ended, mode, name):
     how = ended(mode)[name]
-    if mode == "hook":
-        assert how.get("error") == "Walled", how
+    if mode == "hook" or not (escapes.HAS.seccomp and escapes.HAS.landlock):  # then Python refuses
+        assert how.get("error") in ("Walled", "PermissionError"), how
     elif mode == "bubblewrap" and name != "reads a secret beside its folder":  # which that process does see
         assert how.get("number") in (errno.EPERM, errno.EACCES, errno.ENOENT, errno.EROFS), how
     else:
