@@ -18,7 +18,7 @@ from lib.names import nearest
 
 SUITES = {
     name: f"lib.course.bench_{name}"
-    for name in ("text", "kernels", "models", "adapters", "alignment", "accounting")
+    for name in ("text", "kernels", "models", "adapters", "alignment", "accounting", "grading")
 }
 """The modules whose `rows(threads)` measure; each runs in a process of its own."""
 

@@ -34,7 +34,9 @@ _PLAIN = (type(None), bool, int, str, bytes, type(Ellipsis))
 class Writer:
     """Collects the imports and definitions that the written objects need, each once."""
 
-    def __init__(self, taken: Mapping[str, set[str]] | None = None) -> None:
+    def __init__(self, taken: Mapping[str, set[str]] | None = None, prefix: str = "own") -> None:
+        """`taken` are names with what they stand for; helpers are called `prefix` and something more."""
+        self.prefix = prefix
         self.taken = {name: set(origins) for name, origins in (taken or {}).items()}
         self.imports: list[str] = []
         self.helpers: list[str] = []
@@ -130,7 +132,7 @@ class Writer:
     def _helper(self, value: object) -> str:
         if id(value) not in self._names:
             label = getattr(value, "__name__", "") or "part"
-            name = self._free(f"own_{label.strip('_<>')}" if label else "own_part")
+            name = self._free(f"{self.prefix}_{label.strip('_<>') or 'part'}")
             self._names[id(value)] = name
             self._alive.append(value)
             self.helpers.append(self._definition(value, name))
@@ -140,7 +142,7 @@ class Writer:
         """The name of a constant that holds `value`: within an f-string a literal may not stand."""
         if id(value) not in self._names:
             written = self.expression(value)
-            self._names[id(value)] = name = self._free(f"own_{label.strip('_')}")
+            self._names[id(value)] = name = self._free(f"{self.prefix}_{label.strip('_')}")
             self._alive.append(value)
             self.helpers.append(f"{name} = {written}")
         return self._names[id(value)]

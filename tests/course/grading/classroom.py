@@ -105,7 +105,7 @@ class Lecture:
             return Filled(self._solved[id])
         if kind in FAULTS:
             return Filled(FAULTS[kind].format(name=name))
-        writer = Writer(self._taken)
+        writer = Writer(self._taken, prefix=id.replace(".", "_"))  # helpers of several answers share a notebook
         source = writer.answer(self._known(id)[kind], name)
         return Filled(source, writer.preamble())
 
