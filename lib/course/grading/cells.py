@@ -1,7 +1,8 @@
 """The code cells of a submission: read, searched for an answer, executed as far as an answer may need.
 
-All of this happens in a process that is thrown away, on text that nobody has read: what a cell holds may spoil
-that cell, and nothing else. Only imports, definitions and constants are executed, in the order of the file.
+All of this happens in a process that is thrown away, on text that nobody has read: what a cell holds may
+spoil that cell, and nothing else. Only imports, definitions and constants are executed, in the order of the
+file.
 """
 
 import ast
@@ -88,8 +89,8 @@ def _parse(source: str) -> tuple[ast.Module, str]:
 def find_answer(reading: Reading, id: str, name: str) -> Answer | None:
     """The answer to the exercise `id`, which has to be called `name`; None where nothing binds that name.
 
-    First choice is the cell whose metadata name the exercise, if an answer is written there; then the last cell
-    in which one is written; then a stub. So ids may be missing, twice there or mixed up.
+    First choice is the cell whose metadata name the exercise, if an answer is written there; then the last
+    cell in which one is written; then a stub. So ids may be missing, twice there or mixed up.
     """
     found = [(cell, binding) for cell in reading.cells if (binding := _last_binding(cell, name))]
     written = [(cell, binding) for cell, binding in found if not statements.is_stub(binding)]
@@ -125,8 +126,8 @@ def execute(
     """Execute imports, definitions and constants of all cells in `namespace`; say what could not be.
 
     In the answer's cell whatever binds its name is executed too, and with `value` every statement. What the
-    name is bound to when that cell has ended is put into `namespace` at the end; if it was not bound there, the
-    name is missing. `before` is called with the number of each cell, those in `skip` are left out. Raises
+    name is bound to when that cell has ended is put into `namespace` at the end; if it was not bound there,
+    the name is missing. `before` is called with the number of each cell, those in `skip` are left out. Raises
     nothing but a watchdog's TimeUp, and what `before` raises.
     """
     namespace |= {"__name__": "__main__", "get_ipython": _NoShell, "display": _show_nothing}

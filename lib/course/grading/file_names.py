@@ -1,4 +1,4 @@
-"""What the name of a submitted file tells: whose it is, and which notebook; names are made safe for folders."""
+"""What the name of a submitted file tells: whose it is, and which notebook; names made safe for folders."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ def readable(name: str) -> str:
 
 
 def which_notebook(name: str, notebooks: Iterable[str]) -> str:
-    """The released notebook whose name is contained in the file name `name`, the longest; "" if none or several.
+    """The released notebook whose name is contained in a file's name, the longest; "" if none or several.
 
     >>> which_notebook("ada_12345_03_mlm_masking (1).ipynb", ["03_mlm_masking.ipynb", "05_loss.ipynb"])
     '03_mlm_masking.ipynb'

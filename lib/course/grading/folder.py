@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lib.course.errors import CourseError
-from lib.course.grading.file_names import composed, is_exact, readable, safe_students, student_of, which_notebook
+from lib.course.grading.file_names import (
+    composed,
+    is_exact,
+    readable,
+    safe_students,
+    student_of,
+    which_notebook,
+)
 from lib.course.grading.notebook_json import Unreadable, exercise_of, parse_cells
 
 DEPTH_LIMIT = 20  # folders in folders
@@ -32,7 +39,7 @@ class Found:
 def find_submissions(folder: Path, notebooks: Mapping[str, Sequence[str]]) -> list[Found]:
     """What is submitted in `folder`, by student and notebook, always in the same order.
 
-    `notebooks` holds the exercise ids of each released notebook. Hidden folders are passed by, links are never
+    `notebooks` holds the exercise ids of each released notebook. Hidden folders are passed by, links never
     followed. Of several files of one student for one notebook, the one with the released name is taken, and
     the others are noted. Raises CourseError if `folder` cannot be listed.
     """
@@ -106,7 +113,9 @@ class _Walk:
 
     def _add(self, student: str, entry: os.DirEntry, notebook: str, problem: str) -> None:
         size = entry.stat(follow_symlinks=False).st_size
-        self.found.append(Found(student, notebook, Path(entry.path), (), self._shown(entry.path), size, problem))
+        self.found.append(
+            Found(student, notebook, Path(entry.path), (), self._shown(entry.path), size, problem)
+        )
 
     def _shown(self, path: str | Path) -> str:
         return readable(Path(path).relative_to(self.folder).as_posix())

@@ -53,7 +53,9 @@ def _decode(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Unreadable(f"it is not UTF-8 text (byte {error.start + 1}): open it in Jupyter and save it again") from None
+        raise Unreadable(
+            f"it is not UTF-8 text (byte {error.start + 1}): open it in Jupyter and save it again"
+        ) from None
 
 
 def _parse_json(text: str) -> Any:
@@ -63,7 +65,9 @@ def _parse_json(text: str) -> Any:
         broken = "it breaks off: the file is not complete" if _at_end(error) else "it is not JSON"
         raise Unreadable(f"{broken} ({error.msg}, line {error.lineno})") from None
     except ValueError:  # json says so of nothing else
-        raise Unreadable("it is JSON, but no notebook: a number in it has more digits than Python reads") from None
+        raise Unreadable(
+            "it is JSON, but no notebook: a number in it has more digits than Python reads"
+        ) from None
     except (RecursionError, MemoryError):
         raise Unreadable("it is JSON, but no notebook: lists in lists without end") from None
 
@@ -76,7 +80,9 @@ class Cells:
     """What is wanted of a list of cells: code by cell, written answers by exercise; notes on what is odd."""
 
     def __init__(self, cells: list[Any]) -> None:
-        self.code: list[dict[str, Any]] = []  # {"number": from 1 among all cells, "source", "exercise": id or ""}
+        self.code: list[
+            dict[str, Any]
+        ] = []  # {"number": from 1 among all cells, "source", "exercise": id or ""}
         self.written: dict[str, str] = {}
         self.notes: list[str] = []
         self._budget = SOURCE_LIMIT

@@ -16,8 +16,8 @@ def shape_of(binding: ast.stmt, imported: dict[str, str]) -> list[str]:
     Names of the student's own are numbered as they first appear: two answers that differ in names, comments,
     docstrings and annotations have the same shape. Builtins and imported modules keep their names.
 
-    >>> shapes = [shape_of(ast.parse(text).body[0], {}) for text in ("def f(a): return a + 1", "def g(x): return x + 1")]
-    >>> shapes[0] == shapes[1], shapes[0][:4]
+    >>> one, two = (ast.parse(text).body[0] for text in ("def f(a): return a + 1", "def g(x): return x + 1"))
+    >>> shape_of(one, {}) == shape_of(two, {}), shape_of(one, {})[:4]
     (True, ['FunctionDef', 'n0', 'arguments', 'arg'])
     """
     numbers: dict[str, str] = {}

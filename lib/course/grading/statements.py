@@ -9,9 +9,9 @@ import ast
 from collections.abc import Iterator
 
 _BUILTINS = (
-    "abs all any bin bool bytes bytearray callable chr complex dict divmod enumerate filter float format frozenset "
-    "hash hex int isinstance issubclass len list map max min object oct ord pow print property range repr reversed "
-    "round set slice sorted str sum super tuple type zip"
+    "abs all any bin bool bytes bytearray callable chr complex dict divmod enumerate filter float "
+    "format frozenset hash hex int isinstance issubclass len list map max min object oct ord pow "
+    "print property range repr reversed round set slice sorted str sum super tuple type zip"
 )
 _FUNCTIONS = {
     "collections": "Counter OrderedDict defaultdict deque namedtuple",
@@ -24,35 +24,64 @@ _FUNCTIONS = {
     "types": "MappingProxyType SimpleNamespace",
     "typing": "NamedTuple NewType TypeVar TypedDict cast",
     "enum": "Enum IntEnum auto",
-    "numpy": "arange array asarray eye exp finfo float32 float64 full iinfo inf int32 int64 linspace log ones sqrt zeros",
+    "numpy": (
+        "arange array asarray eye exp finfo float32 float64 full iinfo inf int32 int64 linspace log "
+        "ones sqrt zeros"
+    ),
     "numpy.random": "default_rng",
     "torch": (
-        "Generator Size arange as_tensor device empty exp eye finfo from_numpy full get_default_dtype iinfo linspace "
-        "log manual_seed ones ones_like sqrt tensor tril triu zeros zeros_like"
+        "Generator Size arange as_tensor device empty exp eye finfo from_numpy full get_default_dtype "
+        "iinfo linspace log manual_seed ones ones_like sqrt tensor tril triu zeros zeros_like"
     ),
     "torch.cuda": "is_available",
     "torch.backends.mps": "is_available",
 }
 _MODULES = ("math", "cmath", "operator", "itertools", "fractions", "decimal")  # all of each
-_METHODS = frozenset(
-    "capitalize casefold center count decode encode endswith expandtabs find format format_map index isalpha isdigit "
-    "islower isupper join ljust lower lstrip maketrans partition removeprefix removesuffix replace rfind rjust rsplit "
-    "rstrip split splitlines startswith strip swapcase title translate upper zfill "
-    "copy difference fromkeys get intersection issubset issuperset items keys most_common union values "
-    "bool double float int long half item manual_seed numpy reshape tolist to unsqueeze view "
-    "as_integer_ratio bit_length hex is_integer".split()
+_METHODS = (
+    "capitalize casefold center count decode encode endswith expandtabs find format format_map index "
+    "isalpha isdigit islower isupper join ljust lower lstrip maketrans partition removeprefix "
+    "removesuffix replace rfind rjust rsplit rstrip split splitlines startswith strip swapcase title "
+    "translate upper zfill copy difference fromkeys get intersection issubset issuperset items keys "
+    "most_common union values bool double float int long half item manual_seed numpy reshape tolist "
+    "to unsqueeze view as_integer_ratio bit_length hex is_integer"
 )
+_HARMLESS_METHODS = frozenset(_METHODS.split())
 _ALLOWED = frozenset(_BUILTINS.split()).union(
     *({f"{module}.{name}" for name in names.split()} for module, names in _FUNCTIONS.items())
 )
 _CONSTANT = (
-    ast.Constant, ast.Name, ast.Attribute, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Subscript, ast.Slice,
-    ast.Tuple, ast.List, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
-    ast.comprehension, ast.Lambda, ast.JoinedStr, ast.FormattedValue, ast.IfExp, ast.Starred, ast.keyword,
-    ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context, ast.Call,
-)  # fmt: skip
-_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DEFINITION = (*_FUNCTION, ast.ClassDef)
+    ast.Constant,
+    ast.Name,
+    ast.Attribute,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.BoolOp,
+    ast.Compare,
+    ast.Subscript,
+    ast.Slice,
+    ast.Tuple,
+    ast.List,
+    ast.Set,
+    ast.Dict,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+    ast.comprehension,
+    ast.Lambda,
+    ast.JoinedStr,
+    ast.FormattedValue,
+    ast.IfExp,
+    ast.Starred,
+    ast.keyword,
+    ast.operator,
+    ast.unaryop,
+    ast.boolop,
+    ast.cmpop,
+    ast.expr_context,
+    ast.Call,
+)
+_DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORT = (ast.Import, ast.ImportFrom)
 _OWN_SCOPE = (*_DEFINITION, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -136,7 +165,9 @@ def _is_harmless(function: ast.expr, imported: dict[str, str]) -> bool:
         path = ".".join([imported.get(node.id, node.id), *reversed(names)])
         if path in _ALLOWED or path.rpartition(".")[0] in _MODULES:
             return True
-    return isinstance(function, ast.Attribute) and function.attr in _METHODS
+        if node.id in imported:
+            return False  # requests.get is another get than a dict's
+    return isinstance(function, ast.Attribute) and function.attr in _HARMLESS_METHODS
 
 
 def names_read(statement: ast.stmt) -> set[str]:
@@ -186,11 +217,13 @@ def _owner(node: ast.expr) -> str:
 
 
 def _stored(target: ast.AST) -> set[str]:
-    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return {
+        node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
 
 
 def _walk(top: ast.AST, closed: tuple[type, ...]) -> Iterator[ast.AST]:
-    """`top` and the nodes below it, in the order of the text, without recursion; `closed` ones are not entered."""
+    """`top` and the nodes below it, in their order, without recursion; `closed` ones are not entered."""
     waiting = [top]
     while waiting:
         node = waiting.pop()

@@ -1,7 +1,7 @@
 """Submissions as they come: files from strangers, read without trust.
 
-A notebook is read as plain JSON: nothing of it is executed, written or believed here. Whatever is wrong with a
-file is said in words, in its own submission; the others are not concerned.
+A notebook is read as plain JSON: nothing of it is executed, written or believed here. Whatever is wrong with
+a file is said in words, in its own submission; the others are not concerned.
 """
 
 import hashlib
@@ -72,7 +72,9 @@ def read_submission(found: Found, content: bytes) -> Submission:
     notes = (*found.notes, *cells.notes)
     if len(notes) > NOTES_LIMIT:
         notes = (*notes[:NOTES_LIMIT], f"there are {len(notes) - NOTES_LIMIT} more notes")
-    return Submission(found.student, found.notebook, found.file, sha256, tuple(cells.code), "", cells.written, notes)
+    return Submission(
+        found.student, found.notebook, found.file, sha256, tuple(cells.code), "", cells.written, notes
+    )
 
 
 def _refused(found: Found, problem: str, sha256: str = "") -> Submission:

@@ -1,4 +1,4 @@
-"""Files of strangers: each is found once, named safely, and read or refused in words; none stops the others."""
+"""Files of strangers: each is found once, named safely, read or refused in words; none stops the others."""
 
 import json
 import os
@@ -75,12 +75,18 @@ def test_code_cells_come_with_their_number_and_exercise():
         (b"{}", "no list of cells"),
         (b'{"cells": {}}', "no list of cells"),
         (b'{"cells": null, "nbformat": 4}', "no list of cells"),
-        (b'{"worksheets": [{"cells": []}], "nbformat": 3}', "notebook format 3 or older: open it in Jupyter and save"),
+        (
+            b'{"worksheets": [{"cells": []}], "nbformat": 3}',
+            "notebook format 3 or older: open it in Jupyter and save",
+        ),
         (b'{"cells": [], "nbformat": 2}', "notebook format 3 or older"),
         (b'{"cells": [7', "it breaks off"),
         (b'{"cells": ["some te', "it breaks off"),
         (b'{"cells": [7]', "it breaks off"),
-        (b'{"cells":\n [7],, }', "it is not JSON (Expecting property name enclosed in double quotes, line 2)"),
+        (
+            b'{"cells":\n [7],, }',
+            "it is not JSON (Expecting property name enclosed in double quotes, line 2)",
+        ),
         (b"hello", "it is not JSON"),
         (b"\xff\xfe{\x00}\x00", "UTF-16"),
         ("{}".encode("utf-16"), "UTF-16"),
@@ -112,7 +118,8 @@ def test_what_is_no_notebook_is_refused_in_words(content, problem):
         json.dumps(made(code("x = 'é'"), nbformat=5)).encode(),
         json.dumps(made(code("x = 'é'"), nbformat="4", metadata=[])).encode(),
         json.dumps(made(code("x = 'é'", id=7, execution_count={}, outputs=None))).encode(),
-        b'{"cells": [], "nbformat": 3, "nbformat": 4, "x": NaN, "cells": [{"cell_type": "code", "source": "x = \'\xc3\xa9\'"}]}',
+        b'{"cells": [], "nbformat": 3, "nbformat": 4, "x": NaN, "cells": ['
+        b'{"cell_type": "code", "source": "x = \'\xc3\xa9\'"}]}',
     ],
 )
 def test_what_can_be_read_is_read(content):
@@ -123,10 +130,21 @@ def test_what_can_be_read_is_read(content):
 @pytest.mark.parametrize(
     "cell",
     [
-        None, 7, "code", [], {}, {"cell_type": 7}, code(7), code(None), code({"a": 1}), code(["a", 7]), code([["a"]]),
-        code(cell_type=None), code(cell_type=["code"]),
+        None,
+        7,
+        "code",
+        [],
+        {},
+        {"cell_type": 7},
+        code(7),
+        code(None),
+        code({"a": 1}),
+        code(["a", 7]),
+        code([["a"]]),
+        code(cell_type=None),
+        code(cell_type=["code"]),
     ],
-)  # fmt: skip
+)
 def test_a_cell_that_is_none_is_left_out_and_noted(cell):
     one = read(made(cell, code("fine")))
     assert [(each["number"], each["source"]) for each in one.cells] == [(2, "fine")]
@@ -136,11 +154,22 @@ def test_a_cell_that_is_none_is_left_out_and_noted(cell):
 @pytest.mark.parametrize(
     "metadata",
     [
-        None, [], 7, "x", {"course": None}, {"course": []}, {"course": {"exercise": 7}}, {"course": {"exercise": ["a.b"]}},
-        {"course": {"exercise": ""}}, {"course": {"exercise": "no dot"}}, {"course": {"exercise": "../etc.passwd"}},
-        {"course": {"exercise": "a" * 99 + ".b"}}, {"course": {"exercise": "a.b\n"}}, {"course": {"exercise": "a.b\ud800"}},
+        None,
+        [],
+        7,
+        "x",
+        {"course": None},
+        {"course": []},
+        {"course": {"exercise": 7}},
+        {"course": {"exercise": ["a.b"]}},
+        {"course": {"exercise": ""}},
+        {"course": {"exercise": "no dot"}},
+        {"course": {"exercise": "../etc.passwd"}},
+        {"course": {"exercise": "a" * 99 + ".b"}},
+        {"course": {"exercise": "a.b\n"}},
+        {"course": {"exercise": "a.b\ud800"}},
     ],
-)  # fmt: skip
+)
 def test_metadata_that_name_no_exercise_name_none(metadata):
     assert read(made(code(metadata=metadata))).cells == ({"number": 1, "source": "x = 1", "exercise": ""},)
 
@@ -216,11 +245,18 @@ def mutate(value, chooser, odd):
 @settings(max_examples=300, deadline=None)
 def test_no_notebook_whatsoever_makes_reading_fail(odds, seed, cut):
     chooser = random.Random(seed)
-    whole = made(code(["a\n", "b"], "mlm.loss"), code("c", "mlm.loss", CHECK), code("d", "report.why", MANUAL))
+    whole = made(
+        code(["a\n", "b"], "mlm.loss"), code("c", "mlm.loss", CHECK), code("d", "report.why", MANUAL)
+    )
     for odd in odds:
         whole = mutate(whole, chooser, odd)
     content = json.dumps(whole).encode()
-    for text in (content, content[:cut], content[:cut] + b"\xff" + content[cut:], content.decode().encode("utf-16")):
+    for text in (
+        content,
+        content[:cut],
+        content[:cut] + b"\xff" + content[cut:],
+        content.decode().encode("utf-16"),
+    ):
         one = read(text)
         plain = [one.cells, one.problem, one.notes, one.written]
         assert json.dumps(plain, ensure_ascii=False).encode("utf-8")
@@ -296,7 +332,12 @@ def test_a_file_that_names_no_notebook_is_told_by_there_being_one_or_by_its_exer
 
 @pytest.mark.parametrize(
     "content",
-    [made(code()), made(code(exercise="mlm.loss"), code(exercise="chain.terms")), b"{", made(7, code(metadata=[]))],
+    [
+        made(code()),
+        made(code(exercise="mlm.loss"), code(exercise="chain.terms")),
+        b"{",
+        made(7, code(metadata=[])),
+    ],
 )
 def test_a_file_that_could_be_any_notebook_is_a_problem(tmp_path, content):
     write(tmp_path / "ada" / "x.ipynb", content)
@@ -320,8 +361,11 @@ def test_of_several_files_the_exactly_named_one_is_graded_and_the_others_noted(t
     (one,) = find_submissions(tmp_path, {MASKING: []})
     assert one.file == f"ada/a/{MASKING}"
     assert [note.split(" was handed in")[0] for note in one.notes] == [
-        "ada_03_mlm_masking.ipynb", "ada/00 03_mlm_masking.ipynb", "ada/03_mlm_masking (1).ipynb", "ada/scratch.ipynb",
-    ]  # fmt: skip
+        "ada_03_mlm_masking.ipynb",
+        "ada/00 03_mlm_masking.ipynb",
+        "ada/03_mlm_masking (1).ipynb",
+        "ada/scratch.ipynb",
+    ]
     assert load_submission(one).notes == one.notes
     (tmp_path / "ada" / "a" / MASKING).unlink()
     assert find_submissions(tmp_path, {MASKING: []})[0].file == "ada_03_mlm_masking.ipynb"
@@ -333,9 +377,15 @@ def test_of_several_files_the_exactly_named_one_is_graded_and_the_others_noted(t
 def test_what_is_hidden_or_no_notebook_is_passed_by(tmp_path):
     write(tmp_path / "ada" / MASKING)
     for name in (
-        "ada/.ipynb_checkpoints/03_mlm_masking-checkpoint.ipynb", ".ipynb_checkpoints/x.ipynb", "__MACOSX/ada/x.ipynb",
-        "ada/._03_mlm_masking.ipynb", ".git/x.ipynb", "ada/notes.txt", "readme.md", "ada/03_mlm_masking.ipynb.bak",
-    ):  # fmt: skip
+        "ada/.ipynb_checkpoints/03_mlm_masking-checkpoint.ipynb",
+        ".ipynb_checkpoints/x.ipynb",
+        "__MACOSX/ada/x.ipynb",
+        "ada/._03_mlm_masking.ipynb",
+        ".git/x.ipynb",
+        "ada/notes.txt",
+        "readme.md",
+        "ada/03_mlm_masking.ipynb.bak",
+    ):
         write(tmp_path / name)
     (one,) = find_submissions(tmp_path, BOTH)
     assert one.file == f"ada/{MASKING}" and one.notes == ()
@@ -354,16 +404,25 @@ def test_no_link_is_followed_and_each_is_reported(tmp_path):
     folder = tmp_path / "submissions"
     write(folder / "cleo" / MASKING)
     for link, target in {
-        "ada/03_mlm_masking.ipynb": secret, "bob": secret.parent, "cleo/more": secret.parent, "dan/deep": secret.parent,
-        "eve_03_mlm_masking.ipynb": secret, "fay/loop": folder, "readme": secret, "gone/03_mlm_masking.ipynb": "nowhere",
-    }.items():  # fmt: skip
+        "ada/03_mlm_masking.ipynb": secret,
+        "bob": secret.parent,
+        "cleo/more": secret.parent,
+        "dan/deep": secret.parent,
+        "eve_03_mlm_masking.ipynb": secret,
+        "fay/loop": folder,
+        "readme": secret,
+        "gone/03_mlm_masking.ipynb": "nowhere",
+    }.items():
         (folder / link).parent.mkdir(exist_ok=True)
         (folder / link).symlink_to(target)
     found = {one.student: one for one in find_submissions(folder, BOTH)}
     assert list(found) == ["ada", "bob", "cleo", "dan", "eve", "fay", "gone"]
     assert {name for name, one in found.items() if load_submission(one).cells} == {"cleo"}
     assert found["cleo"].notes == ("cleo/more is a link, and was not followed",)
-    assert found["dan"].problem.startswith("there is no notebook") and "dan/deep is a link" in found["dan"].notes[0]
+    assert (
+        found["dan"].problem.startswith("there is no notebook")
+        and "dan/deep is a link" in found["dan"].notes[0]
+    )
     for name in ("ada", "bob", "eve", "gone"):
         assert found[name].problem == "it is a link, and links are not followed: hand in the file itself"
 
@@ -388,7 +447,9 @@ def test_a_file_that_changed_since_it_was_found_is_refused(tmp_path):
     assert load_submission(found).sha256 == ""
     path.unlink()
     path.mkdir()
-    assert "cannot be opened" in load_submission(found).problem or "ordinary" in load_submission(found).problem
+    assert (
+        "cannot be opened" in load_submission(found).problem or "ordinary" in load_submission(found).problem
+    )
 
 
 def test_a_pipe_is_not_waited_for_and_a_folder_may_be_called_like_a_notebook(tmp_path):
@@ -424,9 +485,33 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, make):
 
 
 ODD = [
-    "..a", "a b", " a", "a ", "...", "a\nb", "a\tb", "\x1b[31mred", "-rf", "a'; DROP", "é", "e\u0301", "名前", "\u202eevil", "~", "$HOME",
-    "a\\b", "C:", "con.", "x" * 255, "manifest.json", "\udcff\udcfe", "=1+1", "a_b", "a?b", "a*b",
-]  # fmt: skip
+    "..a",
+    "a b",
+    " a",
+    "a ",
+    "...",
+    "a\nb",
+    "a\tb",
+    "\x1b[31mred",
+    "-rf",
+    "a'; DROP",
+    "é",
+    "e\u0301",
+    "名前",
+    "\u202eevil",
+    "~",
+    "$HOME",
+    "a\\b",
+    "C:",
+    "con.",
+    "x" * 255,
+    "manifest.json",
+    "\udcff\udcfe",
+    "=1+1",
+    "a_b",
+    "a?b",
+    "a*b",
+]
 
 
 def test_every_name_becomes_one_that_a_folder_may_have(tmp_path):
