@@ -97,7 +97,7 @@ def _points(book: "Gradebook", students: Sequence[str]) -> Points | None:
     return Points(len(totals), statistics.fmean(totals), tuple(quartiles), edges, tuple(counts), picture)
 
 
-def _edges(out_of: float) -> tuple[float, ...]:
+def _edges(out_of: int | float) -> tuple[float, ...]:
     """The borders of the histogram: from 0 to all points or a little more, in at most twelve round steps."""
     steps = (base * 10.0**power for power in range(-6, 7) for base in (1, 2, 2.5, 5))
     step = next(step for step in steps if out_of <= 12 * step)

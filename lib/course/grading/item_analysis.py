@@ -72,7 +72,7 @@ def _elsewhere(book: "Gradebook", student: str, item: "Item") -> float:
     return math.fsum(book.points(student, other) for other in book.items if other != item)
 
 
-def correlation(scores: Sequence[float], others: Sequence[float]) -> tuple[float | None, str]:
+def correlation(scores: Sequence[int | float], others: Sequence[int | float]) -> tuple[float | None, str]:
     """Pearson's correlation of two lists, or None and the reason why there is none.
 
     >>> correlation([0, 0, 1, 1], [1, 2, 3, 4])
@@ -96,7 +96,7 @@ def correlation(scores: Sequence[float], others: Sequence[float]) -> tuple[float
     return together / math.sqrt(math.fsum(a * a for a in x) * math.fsum(b * b for b in y)), ""
 
 
-def _centred(values: Sequence[float]) -> list[float]:
+def _centred(values: Sequence[int | float]) -> list[float]:
     mean = math.fsum(values) / len(values)
     return [value - mean for value in values]
 

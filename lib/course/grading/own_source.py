@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LEAST_TOKENS = 40  # of a function of the library: below, anyone may write the same
 TELLING_TOKENS = 100  # from here on nobody does by chance; below, lines have to be the same word for word
 TELLING_LINES = 0.8
+_NO_ANSWERS = ("course", "plots")  # rooms of `lib` without anything that an exercise asks for
 LIKE_OURS = 0.9  # share of common runs from which on an answer is ours
 
 
@@ -77,11 +78,11 @@ def _lines(source: str) -> tuple[str, ...]:
 
 
 @cache
-def _library() -> tuple[list[Ours], dict[int, list[int]]]:
+def _library() -> tuple[list[Ours], dict[tuple, list[int]]]:
     """The functions of `lib` that are long enough, and which of them hold a run."""
-    paths = sorted((ROOT / "lib").rglob("*.py"))
+    paths = (path for path in sorted((ROOT / "lib").rglob("*.py")) if path.relative_to(ROOT).parts[1] not in _NO_ANSWERS)
     functions = [ours for path in paths for ours in _functions(path)]
-    index: dict[int, list[int]] = {}
+    index: dict[tuple, list[int]] = {}
     for number, ours in enumerate(functions):
         for run in ours.runs:
             index.setdefault(run, []).append(number)

@@ -41,7 +41,7 @@ OUTCOMES = {
 _LOOKS = dict(zip(OUTCOMES, [(2, ""), (3, "//"), (5, "xx"), (1, ".."), (4, "\\\\"), (None, "")]))  # colour, hatch
 
 
-def histogram(edges: Sequence[float], counts: Sequence[int], out_of: float) -> "Markup":
+def histogram(edges: Sequence[float], counts: Sequence[int], out_of: int | float) -> "Markup":
     """How many students have how many points; `edges` has one number more than `counts`."""
     from lib.plots import COLOURS
 

@@ -43,24 +43,24 @@ def runs_of(shape: Sequence[str]) -> Runs:
     True
     """
     tokens = [str(token) for token in shape[:LONGEST]]
+    named = [bool(_OWN_NAME.fullmatch(token)) for token in tokens]
     counted: Counter[tuple[str, ...]] = Counter()
     found = set()
     for start in range(len(tokens) - RUN + 1):
-        run = _renumbered(tokens[start : start + RUN])
+        numbers: dict[str, str] = {}
+        run = tuple(
+            numbers.setdefault(tokens[i], f"n{len(numbers)}") if named[i] else tokens[i]
+            for i in range(start, start + RUN)
+        )
         counted[run] += 1
         found.add((*run, counted[run]))
     return frozenset(found)
 
 
-def _renumbered(tokens: Sequence[str]) -> tuple[str, ...]:
-    names: dict[str, str] = {}
-    return tuple(names.setdefault(t, f"n{len(names)}") if _OWN_NAME.fullmatch(t) else t for t in tokens)
-
-
 def similarity(a: Runs, b: Runs) -> float:
     """The share of the runs of both that are common to both (Jaccard), from 0 to 1; 0 for two empty ones.
 
-    >>> similarity(frozenset("abc"), frozenset("bcd"))
+    >>> similarity(frozenset(zip("abc")), frozenset(zip("bcd")))
     0.5
     """
     return len(a & b) / len(a | b) if a or b else 0.0
