@@ -29,7 +29,7 @@ _REFUSED = {
     # another program or process (clone is below, fork on aarch64 is made of it)
     "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281),
     # sockets; connect and the like, too, for a socket that was there before
-    "socket": (41, 198), "socketpair": (53, 199), "bind": (49, 200), "listen": (50, 201),
+    "socket": (41, 198), "bind": (49, 200), "listen": (50, 201),
     "connect": (42, 203), "accept": (43, 202), "accept4": (288, 242),
     # other processes: their memory, descriptors, signals
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
@@ -67,6 +67,8 @@ _ON_SELF_OR_0 = {"prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sche
                  "sched_setparam": (142, 118), "sched_setattr": (314, 274)}  # fmt: skip
 
 _CLONE, _CLONE3, _CLONE_THREAD = (56, 220), (435, 435), 0x00010000
+_SOCKETPAIR, _AF_UNIX = (53, 199), 1
+_STREAMS = (0x1, 0x80001, 0x801, 0x80801)  # SOCK_STREAM, with and without SOCK_CLOEXEC and SOCK_NONBLOCK
 _MMAP, _MAP_SHARED, _MAP_ANONYMOUS, _MAP_GROWSDOWN = (9, 222), 0x01, 0x20, 0x0100
 _SETPRIORITY, _PRIO_PROCESS = (141, 140), 0
 _FCNTL, _OWNER_OF_A_FILE = (72, 25), (8, 15, 10)  # F_SETOWN, F_SETOWN_EX, F_SETSIG: who gets which signal
@@ -112,6 +114,10 @@ def program(machine: str, process: int) -> list[bytes]:
         code += _case(numbers[column], [_REFUSE])
     code += _case(_CLONE3[column], [_return(_ERROR | errno.ENOSYS)])  # its flags lie behind a pointer; glibc
     code += _case(_CLONE[column], [*_has(0, _CLONE_THREAD, _REFUSE), _PASS])  # then takes clone
+    pair = [*_is_one_of(0, (_AF_UNIX,), _REFUSE), *_is_one_of(1, _STREAMS, _REFUSE)]
+    code += _case(
+        _SOCKETPAIR[column], [*pair, _PASS]
+    )  # asyncio talks to itself; a datagram could go elsewhere
     for numbers in _ON_SELF.values():
         code += _case(numbers[column], [*_is_one_of(0, (process,), _REFUSE), _PASS])
     for numbers in _ON_SELF_OR_0.values():

@@ -70,7 +70,6 @@ FORBIDDEN = {
     "signals its group": "os.killpg(0, 0)",
     "opens a socket": "import socket; socket.socket()",
     "opens a local socket": "import socket; socket.socket(socket.AF_UNIX)",
-    "opens a pair of sockets": "import socket; socket.socketpair()",
     "reads a secret": "open(secret).read()",
     "reads a secret beside its folder": "open('../secret').read()",
     "reads a secret through a link": "os.symlink(secret, 'link'); open('link').read()",
@@ -99,6 +98,7 @@ FORBIDDEN_BY_THE_KERNEL = {
     "pins its parent": "os.sched_setaffinity(os.getppid(), {0})",
     "has its parent signalled": "import fcntl; mine = os.open('mine', os.O_CREAT);"
     " fcntl.fcntl(mine, fcntl.F_SETOWN, os.getppid())",
+    "opens a pair that can send elsewhere": "import socket; socket.socketpair(type=socket.SOCK_DGRAM)",
     "holds its parent": "os.pidfd_open(os.getppid())",
     "takes memory that no limit counts": "import mmap; mmap.mmap(-1, 2**20)",
     "takes a file in memory": "os.memfd_create('mine')",
@@ -132,6 +132,7 @@ WORKS = {
     " signal.setitimer(0, 0.01); time.sleep(0.1)",
 }
 OTHERS = {
+    "runs a coroutine": ("import asyncio\nasync def f(): return 'b'\nresult = asyncio.run(f())", {}),
     "kills itself": ("os.kill(os.getpid(), 9)", {}),
     "runs a shell": ("result = os.system('echo hello > mine') or os.path.exists('mine')", {}),
     "writes a large file": ("open('a', 'wb').write(bytes(2**21))", {"file_bytes": 2**20}),

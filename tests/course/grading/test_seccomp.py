@@ -19,10 +19,10 @@ OWN_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # What must be refused, written down once more: the numbers of <asm/unistd_64.h> and <asm-generic/unistd.h>.
 ALWAYS = {
     "x86_64": {"fork": 57, "vfork": 58, "execve": 59, "execveat": 322, "socket": 41, "connect": 42,
-               "socketpair": 53, "ptrace": 101, "process_vm_writev": 311, "pidfd_send_signal": 424,
+               "ptrace": 101, "process_vm_writev": 311, "pidfd_send_signal": 424,
                "bpf": 321, "mount": 165, "unshare": 272, "setns": 308, "keyctl": 250, "perf_event_open": 298,
                "userfaultfd": 323, "io_uring_setup": 425, "chmod": 90, "memfd_create": 319, "shmget": 29},
-    "aarch64": {"execve": 221, "execveat": 281, "socket": 198, "connect": 203, "socketpair": 199,
+    "aarch64": {"execve": 221, "execveat": 281, "socket": 198, "connect": 203,
                 "ptrace": 117, "process_vm_writev": 271, "pidfd_send_signal": 424, "bpf": 280, "mount": 40,
                 "unshare": 97, "setns": 268, "keyctl": 219, "perf_event_open": 241, "userfaultfd": 282,
                 "io_uring_setup": 425, "fchmodat": 53, "memfd_create": 279, "shmget": 194},
@@ -34,9 +34,9 @@ NEVER = {
 }
 NUMBERS = {
     "x86_64": {"clone": 56, "clone3": 435, "kill": 62, "tgkill": 234, "prlimit64": 302, "setpriority": 141,
-               "mmap": 9, "fcntl": 72, "ioctl": 16},
+               "socketpair": 53, "mmap": 9, "fcntl": 72, "ioctl": 16},
     "aarch64": {"clone": 220, "clone3": 435, "kill": 129, "tgkill": 131, "prlimit64": 261, "setpriority": 140,
-                "mmap": 222, "fcntl": 25, "ioctl": 29},
+                "socketpair": 199, "mmap": 222, "fcntl": 25, "ioctl": 29},
 }  # fmt: skip
 A_THREAD, A_PROCESS = 0x3D0F00, 0x1200011  # the flags with which glibc calls clone for each
 
@@ -74,6 +74,9 @@ def test_calls_that_reach_beyond_the_process_are_refused(machine):
         ("clone", (A_THREAD,), ALLOWED),
         ("clone", (A_PROCESS,), REFUSED),
         ("clone3", (), NO_SUCH_CALL),  # so that glibc takes clone
+        ("socketpair", (1, 0x80001), ALLOWED),
+        ("socketpair", (1, 2), REFUSED),  # datagrams, which take an address
+        ("socketpair", (16, 1), REFUSED),
         ("kill", (ME, 9), ALLOWED),
         ("kill", (1, 9), REFUSED),
         ("kill", (0, 9), REFUSED),

@@ -80,6 +80,12 @@ def test_memory_counts_from_what_there_was_at_the_beginning(ended, mode):
     assert ended(mode)["takes more than it may"].get("error") == "MemoryError"
 
 
+@needs_the_kernel
+@kernel_modes
+def test_coroutines_work_although_sockets_do_not(ended, mode):
+    assert ended(mode)["runs a coroutine"].get("value") == "b"
+
+
 @modes
 def test_an_answer_may_kill_itself_and_nobody_else(ended, mode):
     assert ended(mode)["kills itself"]["signal"] == 9

@@ -1,6 +1,7 @@
 """Which walls there are to be: decided before anything is enclosed."""
 
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -9,7 +10,10 @@ import pytest
 
 from lib import DATA, ROOT
 from lib.course.errors import UsageError
-from lib.course.grading import audit_hook, bubblewrap, kernel, landlock, seccomp, walls
+from lib.course.grading import audit_hook, bubblewrap, kernel, landlock, rlimits, seccomp, walls
+
+STATUS = rlimits.status
+on_linux = pytest.mark.skipif(not kernel.ON_LINUX, reason="only Linux has this")
 
 
 def test_without_bubblewrap_the_command_is_run_as_it_is(monkeypatch, tmp_path):
@@ -71,20 +75,6 @@ def test_a_limit_that_is_none_is_refused(field, value):
         walls.Limits(**{field: value})
 
 
-def test_a_process_with_two_threads_is_not_enclosed(tmp_path):
-    if not kernel.ON_LINUX:
-        pytest.skip("only Linux tells how many there are")
-    waiting = threading.Event()
-    thread = threading.Thread(target=waiting.wait)
-    thread.start()
-    try:
-        with pytest.raises(walls.WallError, match="second"):
-            walls.enclose(tmp_path, walls.Limits(), [])
-    finally:
-        waiting.set()
-        thread.join()
-
-
 @pytest.fixture
 def not_really(monkeypatch):
     """Every wall replaced by a note that it was built; tests break one of them."""
@@ -95,6 +85,20 @@ def not_really(monkeypatch):
         called = module.__name__.rpartition(".")[2]
         monkeypatch.setattr(module, name, lambda *arguments, called=called: built.append(called))
     return built
+
+
+@on_linux
+def test_a_process_with_two_threads_is_not_enclosed(monkeypatch, tmp_path, not_really):
+    monkeypatch.setattr(rlimits, "status", STATUS)
+    waiting = threading.Event()
+    thread = threading.Thread(target=waiting.wait)
+    thread.start()
+    try:
+        with pytest.raises(walls.WallError, match="second"):
+            walls.enclose(tmp_path, walls.Limits(), [])
+    finally:
+        waiting.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(
@@ -154,3 +158,36 @@ def test_a_refused_namespace_is_noticed_in_a_child(monkeypatch):
 def test_a_failed_call_of_the_c_library_says_which(tmp_path):
     with pytest.raises(FileNotFoundError, match="chdir: No such file"):
         kernel.libc("chdir", os.fsencode(tmp_path / "none"))
+
+
+def python(code):
+    line = [sys.executable, "-c", code]
+    return subprocess.run(
+        line, check=True, cwd=ROOT, capture_output=True, text=True, timeout=30
+    ).stdout.split()
+
+
+def test_limits_are_lowered_and_never_raised():
+    code = "import resource as r; from lib.course.grading import rlimits\n"
+    code += "r.setrlimit(r.RLIMIT_NOFILE, (40, 50)); r.setrlimit(r.RLIMIT_CPU, (9, 9))\n"
+    code += "rlimits.lower(cpu_seconds=9, memory_bytes=2**30, open_files=64, file_bytes=2**20, processes=0)\n"
+    code += "print(*r.getrlimit(r.RLIMIT_NOFILE), *r.getrlimit(r.RLIMIT_CPU), *r.getrlimit(r.RLIMIT_CORE))\n"
+    code += "print(*r.getrlimit(r.RLIMIT_NPROC), *r.getrlimit(r.RLIMIT_FSIZE))"
+    assert python(code) == ["50", "50", "9", "9", "0", "0", "0", "0", str(2**20), str(2**20)]
+
+
+@on_linux
+def test_an_answer_does_not_outlive_its_server():
+    code = "import os, time; from lib.course.grading import kernel\n"
+    code += "source, sink = os.pipe()\n"
+    code += "if os.fork() == 0: kernel.die_with_parent(); os.write(sink, b'x'); time.sleep(60)\n"
+    code += "else: os.read(source, 1); print('ended')"
+    assert python(code) == ["ended"]  # else the child would hold the pipe, and this would wait for it
+
+
+def test_a_line_that_the_system_does_not_have_is_named():
+    if kernel.ON_LINUX:
+        with pytest.raises(KeyError, match="no line 'VmNothing'"):
+            rlimits.status("VmNothing")
+    else:
+        assert rlimits.status("VmNothing") == ""
