@@ -121,13 +121,14 @@ def known_shapes(item: "Item") -> tuple[tuple[str, ...], ...]:
 
 def _in_notebook(item: "Item") -> Iterator[tuple[str, ...]]:
     from lib.course.grading.cells import find_answer, parse_cells
+    from lib.course.grading.judging import answer_names
     from lib.course.notebooks import load
 
     path = NOTEBOOKS / item.notebook
     if path.parent == NOTEBOOKS and path.is_file():
         code = [cell.source for cell in load(path).cells if cell.cell_type == "code"]
         cells = [{"number": i, "source": source, "exercise": ""} for i, source in enumerate(code)]
-        answer = find_answer(parse_cells(cells), item.exercise, item.exercise.split(".")[-1])
+        answer = find_answer(parse_cells(cells), item.exercise, answer_names().get(item.exercise, ""))
         if answer:
             yield tuple(answer.shape)
 

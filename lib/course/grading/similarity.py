@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 RUN = 5  # tokens
-LEAST_RARE = 20  # runs that must be left of an answer, or it is like everybody's
+LEAST_RARE = 40  # runs that must be left of an answer, or it is like everybody's
 NEAR = 0.7  # Jaccard similarity of what is left; one token changed in 40 runs leaves 0.78
 POPULAR = 0.05  # share of the class from which on a run is everybody's …
 FEW = 3  # … but not for as few students as this
