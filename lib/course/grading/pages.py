@@ -51,6 +51,9 @@ _SENTENCES = {
 }
 
 
+_NOTHING = {"cell": None, "answer": "", "reason": "", "hint": "", "passed": 0, "cases": 0, "failed": None}
+
+
 @dataclass(frozen=True)
 class Row:
     """One exercise on a student's page."""
@@ -115,7 +118,7 @@ def _parts(book: "Gradebook", student: str) -> Iterator[Part]:
 
 def _row(book: "Gradebook", student: str, item: "Item") -> Row:
     status = book.status(student, item)
-    entry = book.entry(student, item) or {}
+    entry = _NOTHING | (book.entry(student, item) or {})
     given = "not yet" if book.awaits(student, item) else f"{book.points(student, item):g}"
     return Row(
         item,
@@ -124,7 +127,7 @@ def _row(book: "Gradebook", student: str, item: "Item") -> Row:
         SIGNS.get(status, "•"),
         f"{given} of {item.points:g}",
         entry,
-        "" if entry.get("reason") else _SENTENCES.get(status, ""),
+        "" if entry["reason"] else _SENTENCES.get(status, ""),
     )
 
 
