@@ -189,6 +189,7 @@ def test_written_answers_come_by_exercise():
         "cell 3: only the first 100000 characters are kept",
     )
     assert read(made(text | {"metadata": {"nbgrader": MANUAL}})).written == {}
+    assert [cell["exercise"] for cell in one.cells] == ["report.why", "report.how"]
 
 
 def test_code_beyond_a_megabyte_is_left_out_and_the_rest_is_read():
@@ -304,6 +305,7 @@ def test_files_are_found_in_a_stable_order_wherever_they_lie(tmp_path):
         ("ada_LATE_12_34_03_mlm_masking-2.ipynb", "ada_LATE_12_34"),
         ("ada 03_mlm_masking (1).ipynb", "ada"),
         ("ada-03_mlm_masking-Copy1.ipynb", "ada"),
+        ("ada_03_mlm_masking-1 (1) (2).ipynb", "ada"),
         ("ada_03_MLM_Masking - Copy (2).IPYNB", "ada"),
         ("03_mlm_masking_ada.ipynb", "ada"),
         ("ada_03_mlm_masking_final.ipynb", "ada_final"),
@@ -369,6 +371,9 @@ def test_of_several_files_the_exactly_named_one_is_graded_and_the_others_noted(t
     assert load_submission(one).notes == one.notes
     (tmp_path / "ada" / "a" / MASKING).unlink()
     assert find_submissions(tmp_path, {MASKING: []})[0].file == "ada_03_mlm_masking.ipynb"
+    write(tmp_path / "bob" / "a.ipynb")
+    write(tmp_path / "bob" / "b 03_mlm_masking.ipynb")
+    assert find_submissions(tmp_path, {MASKING: []})[1].file == "bob/b 03_mlm_masking.ipynb"
 
 
 # What else lies in such a folder
