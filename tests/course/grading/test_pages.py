@@ -34,6 +34,8 @@ class Elements(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += [(tag, *attribute) for attribute in attrs]
+        if tag in ("td", "th", "p", "br", "summary"):
+            self.text.append(" ")
 
     def handle_data(self, data):
         self.text.append(data)
