@@ -53,7 +53,7 @@ def read_manual(path: Path, items: Sequence[Item], students: Sequence[str]) -> F
             raise CourseError(f"{where}: {exercise} of {student} has a line above already")
         filled.rows[student, exercise] = row
         if row["points"].strip():
-            filled.points[student, exercise] = _points(row["points"].strip(), asked[exercise].points, where)
+            filled.points[student, exercise] = _points(row["points"].strip(), asked[exercise], where)
     return filled
 
 
@@ -80,11 +80,11 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     return rows
 
 
-def _points(text: str, most: float, where: str) -> int | float:
+def _points(text: str, item: Item, where: str) -> int | float:
     number = text.replace(",", ".")  # a decimal comma, where the spreadsheet writes one
     points = float(number) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", number, re.ASCII) else math.nan
-    if not 0 <= points <= most:
-        raise CourseError(f"{where}: points must be a number from 0 to {most}, got {text!r}")
+    if not 0 <= points <= item.points:
+        raise CourseError(f"{where}: points must be a number from 0 to {item.points}, got {text!r}")
     return int(points) if points.is_integer() else points
 
 

@@ -1,10 +1,10 @@
 """The unit of work: one submission, graded in a process of this machine or of a cluster."""
 
-import atexit
 import os
 import stat
 import threading
 from dataclasses import dataclass, field, replace
+from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _grader(key: bytes) -> "Grader":
         if grader is not None:
             grader.close()
         grader = _graders.grader = Grader(key)
-        atexit.register(grader.close)
+        Finalize(None, grader.close, exitpriority=1)  # atexit is not called in the processes of a pool
     return grader
 
 

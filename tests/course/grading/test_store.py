@@ -1,0 +1,188 @@
+"""Results in their folder, the secret key, and one submission as a unit of work."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from lib.course import cli
+from lib.course.errors import CourseError
+from lib.course.grading import judging, work
+from lib.course.grading.folder import Found
+from lib.course.grading.key import default_path, fingerprint, load_key
+from lib.course.grading.store import Planned, Store, plan_of, write_text
+from lib.course.grading.work import Task, entry, grade_file, read_bytes
+from tests.course.grading import fakes
+
+RESULT = {
+    "format": 1, "student": "ada", "notebook": "03.ipynb", "file": "", "sha256": "", "problem": "", "notes": [],
+    "exercises": [entry("mlm.loss", "right")], "plan": "p",
+}  # fmt: skip
+PLANNED = Planned("ada", "03.ipynb", "p")
+
+
+def test_a_result_counts_for_its_plan_alone(tmp_path):
+    store = Store(tmp_path)
+    store.write_result(RESULT)
+    assert store.read_result(PLANNED) == RESULT
+    for other in (
+        Planned("bob", "03.ipynb", "p"),
+        Planned("ada", "05.ipynb", "p"),
+        Planned("ada", "03.ipynb", "q"),
+    ):
+        assert store.read_result(other) is None
+
+
+def test_half_characters_are_written_and_read_back(tmp_path):
+    store = Store(tmp_path)
+    strange = RESULT | {"notes": ["é \udcff \ud800 \x00"]}
+    store.write_result(strange)
+    assert store.read_result(PLANNED) == strange
+    write_text(tmp_path / "page.html", "\udcff")
+    assert (tmp_path / "page.html").read_text() == "\\udcff"
+
+
+def test_no_student_writes_outside_the_folder(tmp_path):
+    store = Store(tmp_path / "out")
+    for name in ("../../evil", "/etc", "..", ""):
+        assert (tmp_path / "out" / "results") in store.path(name, "03.ipynb").resolve().parents
+
+
+def test_every_part_of_a_plan_changes_it():
+    parts = {"sha256": "a", "about": ["b"], "ids": ["c"], "judge": "d", "key": "e"}
+    plans = {plan_of(**parts)} | {
+        plan_of(**parts | {name: "x" if isinstance(value, str) else ["x"]}) for name, value in parts.items()
+    }
+    assert len(plans) == 6
+
+
+def test_an_assignment_that_no_grading_wrote_is_an_error(tmp_path):
+    for text in ("", "[]", "{}", '{"format": 2, "submissions": []}'):
+        (tmp_path / "assignment.json").write_text(text)
+        with pytest.raises(CourseError, match="cannot be read .* remove it to begin anew"):
+            Store(tmp_path).read_assignment()
+
+
+def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    path = default_path()
+    assert path == tmp_path / "settings" / "llm-course" / "grading.key"
+    key = load_key(path)
+    assert len(key) == 32 and load_key(path) == key != load_key(tmp_path / "other.key")
+    assert path.stat().st_mode & 0o777 == 0o600 and [p.name for p in path.parent.iterdir()] == ["grading.key"]
+    assert fingerprint(key) not in key.hex() and len(fingerprint(key)) == 16
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    assert default_path() == Path.home() / ".config" / "llm-course" / "grading.key"
+
+
+def test_a_key_that_others_read_or_that_is_none_is_refused_and_not_shown(tmp_path):
+    path = tmp_path / "key"
+    load_key(path)
+    path.chmod(0o640)
+    with pytest.raises(CourseError, match="chmod 600"):
+        load_key(path)
+    path.chmod(0o600)
+    for content in (b"sesame", b"", b"\xff" * 64):
+        path.write_bytes(content)
+        with pytest.raises(CourseError, match="it holds something else") as error:
+            load_key(path)
+        assert "sesame" not in str(error.value)
+    with pytest.raises(CourseError, match="cannot serve as the key"):
+        load_key(tmp_path / "key" / "in a file")
+
+
+def task(tmp_path, content=None, **changes):
+    path = tmp_path / "ada.ipynb"
+    path.write_bytes(content) if content is not None else fakes.write(path, "x = 1")
+    found = Found("ada", "00_start_here.ipynb", path, file="ada.ipynb")
+    ids = ("start.slide_count", "report.q2")
+    return Task(
+        *read_bytes(found), **{"ids": ids, "manual": ("report.q2",), "key": b"k" * 32, "plan": "p"} | changes
+    )
+
+
+class FakeGrader:
+    def __init__(self, key):
+        self.key, self.closed = key, False
+
+    def grade(self, submission, ids):
+        if "x = 1" not in submission.cells[0]["source"]:
+            raise ZeroDivisionError("by zero")
+        statuses = {id: "manual" if id in submission.written else "right" for id in ids}
+        return {**RESULT, "exercises": [entry(id, status) for id, status in statuses.items()]}
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def fake_grader(monkeypatch):
+    monkeypatch.setattr(judging, "Grader", FakeGrader)
+    monkeypatch.setattr(work, "_graders", work.threading.local())
+
+
+def test_the_work_is_the_same_after_a_journey(tmp_path, fake_grader):
+    one = task(tmp_path)
+    result = grade_file(pickle.loads(pickle.dumps(one)))
+    assert [(each["id"], each["status"]) for each in result["exercises"]] == [
+        ("start.slide_count", "right"), ("report.q2", "missing")
+    ]  # fmt: skip
+    assert result == grade_file(one) and result["plan"] == "p" and "fault" not in result
+    assert "kkkk" not in repr(one) and "x = 1" not in repr(one)
+
+
+def test_a_written_answer_is_for_a_person_where_the_assignment_says_so(tmp_path, fake_grader, monkeypatch):
+    from lib.course.grading import submission
+
+    def with_written(found, content):
+        cells = ({"number": 1, "source": "x = 1", "exercise": ""},)
+        written = {"report.q2": "words", "start.slide_count": "not a matter of words"}
+        return submission.Submission("ada", found.notebook, found.file, "", cells, written=written)
+
+    monkeypatch.setattr(submission, "read_submission", with_written)
+    assert [each["status"] for each in grade_file(task(tmp_path))["exercises"]] == ["right", "manual"]
+
+
+def test_a_grader_serves_for_one_key_and_is_closed_for_the_next(tmp_path, fake_grader):
+    first = work._grader(b"a")
+    assert work._grader(b"a") is first and not first.closed
+    assert work._grader(b"b") is not first and first.closed
+
+
+def test_a_fault_of_ours_is_a_result_that_says_so(tmp_path, fake_grader):
+    fakes.write(tmp_path / "other.ipynb", "y = 2")
+    result = grade_file(task(tmp_path, (tmp_path / "other.ipynb").read_bytes()))
+    assert result["fault"] == "ZeroDivisionError: by zero" and result["file"] == "ada.ipynb"
+    assert [each["status"] for each in result["exercises"]] == ["crashed", "crashed"]
+    assert "zero" not in json.dumps(result | {"fault": ""})
+
+
+def test_links_pipes_and_what_is_gone_are_not_read(tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "link.ipynb").symlink_to(tmp_path / "secret")
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    (tmp_path / "folder.ipynb").mkdir()
+    for name in ("link", "pipe", "folder", "gone"):
+        found, content = read_bytes(Found("ada", "03.ipynb", tmp_path / f"{name}.ipynb"))
+        assert content == b"" and found.problem.startswith("it "), name
+    refused = Found("ada", "03.ipynb", tmp_path / "secret", problem="too long")
+    assert read_bytes(refused) == (refused, b"")
+
+
+def test_one_submission_through_the_real_grader(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    release = ["release", "00", "--out", str(tmp_path / "a1"), "--exercises", "start.slide_count"]
+    assert cli.main(release) == 0
+    fakes.write(tmp_path / "in" / "ada" / "00_start_here.ipynb", "slide_count = 41")
+    options = ["--out", str(tmp_path / "out"), "--release", str(tmp_path / "a1"), "--jobs", "1"]
+    assert cli.main(["grade", str(tmp_path / "in"), *options]) == 0
+    result = json.loads((tmp_path / "out" / "results" / "ada" / "00_start_here.json").read_text())
+    assert [(each["id"], each["status"]) for each in result["exercises"]] == [("start.slide_count", "wrong")]
+    assert (
+        (tmp_path / "out" / "grades.csv")
+        .read_text()
+        .endswith("ada,00_start_here.ipynb,start.slide_count,0,wrong\n")
+    )
+    assert f"wrong: {result['exercises'][0]['id']}" in capsys.readouterr().out
