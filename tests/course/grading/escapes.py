@@ -94,7 +94,7 @@ FORBIDDEN_BY_THE_KERNEL = {
     "forks behind Python's back": f"{LIBC}; number = libc.fork()\nif number == 0: os._exit(0)\n{RAISE}",
     "limits its parent": "import resource; resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1))",
     "slows its parent down": "os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)",
-    "slows everybody down": "os.setpriority(os.PRIO_USER, 0, 19)",
+    "sets the priority of everybody": "os.setpriority(os.PRIO_USER, 0, 0)",
     "pins its parent": "os.sched_setaffinity(os.getppid(), {0})",
     "has its parent signalled": "import fcntl; mine = os.open('mine', os.O_CREAT);"
     " fcntl.fcntl(mine, fcntl.F_SETOWN, os.getppid())",
