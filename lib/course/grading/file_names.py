@@ -79,7 +79,7 @@ def safe_students(names: Iterable[str]) -> dict[str, str]:
     safe = {name: _legal(name) for name in names}
     taken = {fit.casefold() for fit in safe.values()}
     for name in names:
-        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
         words = "".join(c if _is_plain(c) else "_" for c in composed(name))[:_KEPT].strip("_-. ") or "student"
         length = 8
         while not safe[name]:
