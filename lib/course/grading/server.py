@@ -29,11 +29,15 @@ class _ParentGone(Exception):
 
 
 def import_rooms() -> None:
-    """Import every module of lib that an answer may use: their files cannot be read later."""
+    """Import every module of lib that an answer may use: their files cannot be read later.
+
+    And what the first optimizer would import: each child that makes one would wait for it.
+    """
     for room in ROOMS:
         package = importlib.import_module(f"lib.{room}")
-        for module in pkgutil.iter_modules(package.__path__, f"lib.{room}."):
+        for module in pkgutil.walk_packages(package.__path__, f"lib.{room}."):
             importlib.import_module(module.name)
+    importlib.import_module("torch._dynamo")
 
 
 def serve(scratch: Path, readable: list[Path]) -> None:
