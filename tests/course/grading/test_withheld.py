@@ -7,9 +7,13 @@ import os
 import pkgutil
 import resource
 import sys
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import is_dataclass, replace
 from functools import cache
+from io import StringIO
+from pathlib import Path
 
+import jaxtyping
 import pytest
 
 from lib import NOTEBOOKS
@@ -24,14 +28,15 @@ from lib.course.grading.withheld import (
     withheld_names,
     withhold,
 )
-from lib.exercises import Case, Exercise, all_exercises
+from lib.exercises import Case, all_exercises
 from lib.exercises.engine import AnswerKey, judge
-from lib.exercises.running import run_answer
+from lib.exercises.limits import TimeUp, call_limited
+from lib.exercises.running import copy_inputs, run_answer
 
 EXERCISES = all_exercises()
 FUNCTIONS = [id for id, exercise in EXERCISES.items() if not exercise.asks_for_value]
-ROOMS = ("kernels", "text", "models", "objectives", "generation", "training", "adapters", "evaluation", "accounting",
-         "slides")  # fmt: skip
+ROOMS = ("kernels", "text", "models", "objectives", "generation", "adapters", "evaluation", "accounting", "slides")
+"""Not training: it trains. What would do there calls what is withheld."""
 
 
 def forked(work):
@@ -122,6 +127,62 @@ def raises(function):
     return ""
 
 
+def test_it_raises_under_every_name_and_in_the_hands_of_others():
+    from lib.objectives import mlm_loss as held
+
+    def work():
+        withhold(["lib.objectives.masked.mlm_loss", "lib.slides.eras.era_ranges", "lib.models.attention.SelfAttention"])
+        from lib import models, objectives, slides
+
+        calls = (held, objectives.mlm_loss, slides.era_ranges, models.attention.SelfAttention)
+        return [raises(call) for call in calls]
+
+    assert all("write it yourself" in message for message in forked(work))
+
+
+@pytest.mark.parametrize("name", ["lib.objectives.no_such", "lib.no_such_room.f", "lib.kernels.softmax.softmax.no"])
+def test_a_name_that_lib_does_not_have_is_refused(name):
+    with pytest.raises(LookupError, match="lib has no"):
+        withhold([name])
+
+
+def test_a_number_cannot_be_withheld():
+    with pytest.raises(TypeError, match="neither a function nor a class"):
+        withhold(["lib.training.recipes.MASKING_RATE"])
+
+
+@pytest.mark.parametrize("names", ["lib.kernels.softmax", ("softmax",), ("lib.exercises.mlm.loss",)])
+def test_an_exercise_names_what_it_withholds_in_full(names):
+    with pytest.raises(ValueError, match="withheld"):
+        replace(EXERCISES["softmax.softmax"], withheld=names)
+
+
+def attempt(line):
+    namespace = {}
+    try:
+        exec(line, namespace)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "done"
+
+
+def test_exercises_course_and_tests_are_closed():
+    lines = ["import lib.exercises.mlm", "from lib.exercises.chain import chain_terms", "from lib.exercises import get",
+             "from lib.exercises import all_exercises", "import lib.exercises as e; e.registry", "import lib.course",
+             "from lib.course.grading import withheld", "from lib import course", "import tests.conftest"]  # fmt: skip
+
+    def work():
+        seal_exercises()
+        harmless = attempt("from lib.exercises import check, hint\nassert check('a.b', 3) == 0 and hint('a.b') is None")
+        star = attempt("from lib.exercises import *\ncheck, hint")
+        loaded = [name for name in sys.modules if name.startswith(("lib.exercises.", "lib.course", "tests"))]
+        return harmless, star, loaded, [attempt(line) for line in lines]
+
+    harmless, star, loaded, closed = forked(work)
+    assert (harmless, star, loaded) == ("done", "done", [])
+    assert [message for message in closed if not message.startswith("ImportError: ")] == []
+
+
 # --- nothing is forgotten -----------------------------------------------------------------------------------
 def public_parts():
     """Every public function and class of the rooms, by the name of the module that defines it."""
@@ -129,44 +190,63 @@ def public_parts():
         package = importlib.import_module(f"lib.{room}")
         for info in pkgutil.walk_packages(package.__path__, f"lib.{room}."):
             for name, value in vars(importlib.import_module(info.name)).items():
-                if callable(value) and getattr(value, "__module__", "") == info.name and not name.startswith("_"):
-                    yield f"{info.name}.{name}", value
+                ours = callable(value) and getattr(value, "__module__", "") == info.name
+                if ours and not name.startswith("_") and may_be_plain(value):
+                    with suppress(ValueError):  # it has no signature
+                        yield f"{info.name}.{name}", (value, inspect.signature(value))
 
 
-def ways_to_call(function, exercise, case):
-    """`case` as `function` may take it: as it is, or with its arguments by the names that the reference has."""
-    try:
-        signature = inspect.signature(function)
-        named = inspect.signature(exercise.reference).bind(*case.args, **case.kwargs).arguments
-    except (TypeError, ValueError):
-        return
-    for args, kwargs in ((case.args, case.kwargs), ((), named)):
-        try:
+def may_be_plain(value):
+    """Functions, and classes whose instances are read as the tuple of their fields; never a model."""
+    return not isinstance(value, type) or issubclass(value, tuple) or is_dataclass(value)
+
+
+@cache
+def named_inputs(exercise, case):
+    return inspect.signature(exercise.reference).bind(*case.args, **case.kwargs).arguments
+
+
+def ways_to_call(signature, exercise, case):
+    """`case` as a function may take it: as it is, or with its arguments by the names that the reference has."""
+    for args, kwargs in ((case.args, case.kwargs), ((), named_inputs(exercise, case))):
+        with suppress(TypeError):
             signature.bind(*args, **kwargs)
-        except TypeError:
-            continue
-        yield Case(case.what, tuple(args), dict(kwargs))
+            yield Case(case.what, tuple(args), dict(kwargs))
 
 
-def answers(function, key):
-    """Whether `function` is right on every case, called the way that fits."""
+def is_right(function, key, case, expected):
+    """Whether it is, tried in the cheapest way first: most complain of what they are given."""
+    with suppress(Exception, SystemExit, TimeUp):
+        call_limited(lambda: function(*copy_inputs(case.args), **copy_inputs(case.kwargs)), 0.1)
+        outcome = run_answer(function, case, seconds=0.1)
+        return judge(key.exercise, case, outcome, expected).right
+    return False
+
+
+def passing(parts, key):
+    """The names of those parts that are right on every case, each called in a way that fits."""
+    left = set(parts)
     for case, expected in zip(key.cases, key.expected):
-        short = [run_answer(function, way, seconds=0.1) for way in ways_to_call(function, key.exercise, case)]
-        if not any(judge(key.exercise, case, outcome, expected).right for outcome in short):
-            return False
-    return True
+        left = {name for name in left
+                if any(is_right(parts[name][0], key, way, expected)
+                       for way in ways_to_call(parts[name][1], key.exercise, case))}  # fmt: skip
+    return left
 
 
 def test_what_passes_as_an_answer_is_withheld(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some of them write files
     parts = dict(public_parts())
     assert len(parts) > 300
-    keys = [AnswerKey(replace(EXERCISES[id], seconds=0.1), seed=1) for id in FUNCTIONS]
+    keys = [AnswerKey(EXERCISES[id], seed=1) for id in FUNCTIONS]
 
     def work():
-        resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30 + 0, 2 * 2**30))
-        return {key.exercise.id: {name for name, part in parts.items() if answers(part, key)} for key in keys}
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))  # a size may be a billion
+        sys.stdout = sys.stderr = StringIO()
+        jaxtyping.config.update("jaxtyping_disable", True)  # its complaints take longer than our errors
+        return {key.exercise.id: sorted(passing(parts, key)) for key in keys}
 
     found = forked(work)
-    assert sum(map(len, found.values())) > 25, "the search itself is broken"
-    assert {id: names - set(withheld_names(EXERCISES[id])) for id, names in found.items()} == {id: set() for id in found}
+    assert sum(map(len, found.values())) > 15, "the search itself is broken"
+    forgotten = {id: set(names) - set(withheld_names(EXERCISES[id])) for id, names in found.items()}
+    assert not {id: names for id, names in forgotten.items() if names}
