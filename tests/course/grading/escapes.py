@@ -132,6 +132,11 @@ WORKS = {
     " signal.setitimer(0, 0.01); time.sleep(0.1)",
 }
 OTHERS = {
+    "tells its time": ("import resource; result = resource.getrlimit(resource.RLIMIT_CPU)", {"cpu_seconds": 7}),
+    "tells who ends it": (
+        f"{LIBC}; n = ctypes.c_int(); libc.prctl(2, ctypes.byref(n), 0, 0, 0); result = n.value",
+        {},
+    ),
     "runs a coroutine": ("import asyncio\nasync def f(): return 'b'\nresult = asyncio.run(f())", {}),
     "kills itself": ("os.kill(os.getpid(), 9)", {}),
     "runs a shell": ("result = os.system('echo hello > mine') or os.path.exists('mine')", {}),
@@ -139,7 +144,7 @@ OTHERS = {
     "writes many files": ("for n in range(6): open(str(n), 'wb').write(bytes(2**20))", {"file_bytes": 2**20}),
     "opens many files": ("f = [open('/dev/null') for _ in range(100)]", {"open_files": 40}),
     "raises its limits": ("import resource as r; r.setrlimit(r.RLIMIT_DATA, (-1, -1))", {}),
-    "takes what it may": ("result = len(bytearray(200 * 2**20))", {"memory_bytes": 400 * 2**20}),
+    "takes what it may": ("result = len(bytearray(390 * 2**20))", {"memory_bytes": 400 * 2**20}),
     "takes more than it may": ("result = len(bytearray(600 * 2**20))", {"memory_bytes": 400 * 2**20}),
     "tells its environment": (
         "result = [dict(os.environ), os.getcwd(), os.umask(0), os.getsid(0) == os.getpid()]",

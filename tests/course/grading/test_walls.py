@@ -76,7 +76,7 @@ def test_ten_gigabytes_are_refused_and_cost_nothing(ended, mode, name):
 @pytest.mark.skipif(not kernel.ON_LINUX, reason="no system but Linux limits memory")
 @modes
 def test_memory_counts_from_what_there_was_at_the_beginning(ended, mode):
-    assert ended(mode)["takes what it may"].get("value") == 200 * 2**20
+    assert ended(mode)["takes what it may"].get("value") == 390 * 2**20
     assert ended(mode)["takes more than it may"].get("error") == "MemoryError"
 
 
@@ -89,6 +89,13 @@ def test_coroutines_work_although_sockets_do_not(ended, mode):
 @modes
 def test_an_answer_may_kill_itself_and_nobody_else(ended, mode):
     assert ended(mode)["kills itself"]["signal"] == 9
+
+
+@needs_the_kernel
+@kernel_modes
+def test_an_answer_ends_with_its_time_and_with_its_server(ended, mode):
+    assert ended(mode)["tells its time"]["value"] == [7, 8]
+    assert ended(mode)["tells who ends it"]["value"] == 9
 
 
 @modes
