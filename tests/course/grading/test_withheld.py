@@ -76,7 +76,11 @@ def notebook_cells(id):
     """The code cells of the notebook that asks for the exercise, as a submission gives them."""
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         found = [
-            {"number": number, "source": "".join(cell["source"]), "exercise": cell["metadata"].get("course", {}).get("exercise", "")}
+            {
+                "number": number,
+                "source": "".join(cell["source"]),
+                "exercise": cell["metadata"].get("course", {}).get("exercise", ""),
+            }
             for number, cell in enumerate(json.loads(path.read_text())["cells"], start=1)
             if cell["cell_type"] == "code"
         ]
@@ -103,8 +107,11 @@ def test_right_answers_do_without_what_is_withheld(id):
         raised = [raises(_find(name)) for name in names]
         seal_exercises()
         written, left_out = written_answer(id)
-        every = (written, exercise.reference, *exercise.accepts)
-        return raised, left_out, [[protocol.outcome_to_plain(run_answer(each, case)) for case in key.cases] for each in every]
+        outcomes = [
+            [protocol.outcome_to_plain(run_answer(answer, case)) for case in key.cases]
+            for answer in (written, exercise.reference, *exercise.accepts)
+        ]
+        return raised, left_out, outcomes
 
     raised, left_out, run = forked(work)
     assert raised == [f"grading: lib's {name.rpartition('.')[2]} is what this exercise asks for; write it yourself"
@@ -152,7 +159,7 @@ def test_a_number_cannot_be_withheld():
 
 
 @pytest.mark.parametrize("names", ["lib.kernels.softmax", ("softmax",), ("lib.exercises.mlm.loss",)])
-def test_an_exercise_names_what_it_withholds_in_full(names):
+def test_an_exercise_names_what_it_withholds_in_full(names, unchecked):
     with pytest.raises(ValueError, match="withheld"):
         replace(EXERCISES["softmax.softmax"], withheld=names)
 
