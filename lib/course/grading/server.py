@@ -69,8 +69,8 @@ def _run(message: bytes, folder: Path, readable: list[Path], requests: int, repl
         try:
             from lib.course.grading.answering import answer
 
-            for number in (requests, replies, source):
-                os.close(number)
+            os.closerange(3, sink)  # an open file is beyond every wall
+            os.closerange(sink + 1, os.sysconf("SC_OPEN_MAX"))
             answer(request, folder, readable, sink)
         finally:
             os._exit(1)

@@ -225,3 +225,10 @@ def test_texts_are_fit_for_a_report():
     assert clean("a\x1b[1m\x00\ud800\u202eb <X at 0x7f00aa11>") == "a�[1m���b <X at 0x…>"
     assert clean("line\n\ttab") == "line\n\ttab" and len(clean("x" * 10**6, 100)) == 100
     assert judging.clean("x") == "x"
+
+
+def test_an_answer_finds_no_open_file_of_the_grader(grader):
+    looks = "import os\ndef my_chain_terms(words):\n    raise ValueError([os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')])"
+    nowhere = "import os\ndef my_chain_terms(words):\n    found = []\n    for n in range(3, 200):\n        try:\n            found.append(os.fstat(n).st_mode & 0o170000)\n        except OSError:\n            pass\n    raise ValueError(found)"
+    assert "Permission" in graded(grader, looks)["reason"] or "pipe" in graded(grader, looks)["reason"]
+    assert "ValueError: [4096] " in graded(grader, nowhere)["reason"], "its own pipe, and nothing else"
