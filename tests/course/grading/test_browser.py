@@ -11,9 +11,10 @@ import pytest
 
 from lib.course.grading.class_report import class_page
 from lib.course.grading.pages import student_page
-from tests.course.grading.fake_class import fake_class
+from tests.course.grading.fake_class import book_of, fake_class, result, wrong
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NOTEBOOK = "03_mlm_masking.ipynb"
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 RUN = """
 axe.run(document, {resultTypes: ["violations"]}).then(found => {
@@ -94,6 +95,17 @@ def test_axe_finds_nothing(tmp_path, pages, kind, narrow, scheme):
     assert told["wide"] == 0, "the page does not scroll sideways"
     assert (told["width"] == 390) == narrow and (told["ink"] == DARK_INK) == (scheme == "dark")
     assert console == []
+
+
+@pytest.mark.parametrize("kind", ["class", "student"])
+def test_words_without_an_end_widen_no_page(tmp_path, kind):
+    long = "W" * 500
+    mistake = wrong("mlm.loss", None)
+    told = {**mistake, "reason": long, "answer": long, "failed": {**mistake["failed"], "inputs": [long], "printed": long}}
+    files = [result(long[:150], NOTEBOOK, told, notes=[long]), result(long[:120], NOTEBOOK, problem=long)]
+    book = book_of(*({**one, "file": long} for one in files), students=[long[:100]])
+    page = class_page(book) if kind == "class" else student_page(book, long[:150])
+    assert told_by(opened(tmp_path, with_axe(page, narrow=True))[0])["wide"] == 0
 
 
 def test_axe_would_have_found_something(tmp_path, pages):
