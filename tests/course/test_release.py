@@ -133,7 +133,9 @@ def test_each_student_has_a_folder_and_a_seed(tmp_path):
     names = ("M\u00fcller", "ada")
     copies = [f"{name}/{file}" for name in names for file in ("README.md", YEARS.name)]
     assert inside == sorted(["manifest.json", *copies])
-    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
+    text = (tmp_path / "a" / "manifest.json").read_text()
+    assert '"M\u00fcller"' in text, "for people too"
+    manifest = json.loads(text)
     for name in names:
         copy = tmp_path / "a" / name / YEARS.name
         student = manifest["students"][name]
@@ -148,7 +150,7 @@ def test_seeds_stay_what_they_were():
 
 
 @pytest.mark.parametrize(
-    "name", ["", "..", ".hidden", "a/b", "../x", "a\\b", "-rf", "a\nb", "a ", " a", "a.", "a\0b", "x" * 201,
+    "name", ["", "..", ".hidden", "a/b", "../x", "a\\b", "-rf", "a\nb", "a ", " a", "a.", "a\0b", "x" * 201, "ü" * 101,
              "a:b", "README.md", "Manifest.JSON", "a\u202eb"],
 )  # fmt: skip
 def test_a_name_that_is_no_folder_is_refused(name, tmp_path):
@@ -215,9 +217,33 @@ def test_a_wrong_choice_is_a_usage_error_and_writes_nothing(options, words, tmp_
 def test_unknown_notebook_and_bad_targets(tmp_path, capsys):
     assert released(tmp_path / "a", notebooks=["00_start_her"]) == 2
     assert "did you mean 00_start_here" in capsys.readouterr().err
-    assert released(NOTEBOOKS) == 2
+    (tmp_path / "link").symlink_to(NOTEBOOKS)
+    assert released(NOTEBOOKS) == released(tmp_path / "link") == 2
     (tmp_path / "file").write_text("")
+    capsys.readouterr()
     assert released(tmp_path / "file") == 1
+    assert "is a file; --out names a folder" in capsys.readouterr().err
+
+
+def test_what_is_there_already_is_not_written_again(tmp_path):
+    released(tmp_path / "a")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
+    released(tmp_path / "a")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()} == before
+
+
+def test_a_file_put_there_in_the_very_moment_is_kept(tmp_path, monkeypatch):
+    mine = tmp_path / "a" / "manifest.json"
+    write = release.atomic_path
+
+    def saved_just_before(path):
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_text("mine")
+        return write(path)
+
+    monkeypatch.setattr(release, "atomic_path", saved_just_before)
+    assert released(tmp_path / "a") == 1
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["README.md", YEARS.name, "manifest.json"])
@@ -227,6 +253,16 @@ def test_nothing_is_overwritten(name, tmp_path, capsys):
     assert released(tmp_path / "a") == 1
     assert f"{tmp_path / 'a' / name} is there" in capsys.readouterr().err
     assert contents(tmp_path / "a") == {name: b"mine"}
+
+
+def test_the_readme_says_what_is_asked_for_how_many_points(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    graded = ("--exercises", IDS[0], "--exercises", IDS[1])
+    assert released("~/a", *graded, "--points", f"{IDS[1]}=2.5", "--points", f"{IDS[0]}=1.5") == 0
+    text = (tmp_path / "a" / "README.md").read_text()
+    assert "4 points in all" in text
+    assert f"| `{YEARS.name}` | How many slides? (`{IDS[0]}`) | C01, T01, N01, W01 | 1.5 |" in text
+    assert f"(`{IDS[2]}`)" in text and "| 0 |" in text and "course validate PATH" in text
 
 
 def test_another_release_does_not_mix_with_the_first(tmp_path):
@@ -246,6 +282,15 @@ def test_links_and_files_in_the_way(tmp_path):
     (tmp_path / "a" / "ada").unlink()
     (tmp_path / "a" / "ada").write_text("mine")
     assert released(tmp_path / "a", "--roster", str(students)) == 1
+
+
+def test_a_link_to_itself_and_a_folder_in_the_place_of_a_file(tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "README.md").symlink_to("README.md")
+    assert released(tmp_path / "a") == 1 and "is a link" in capsys.readouterr().err
+    (tmp_path / "a" / "README.md").unlink()
+    (tmp_path / "a" / "README.md").mkdir()
+    assert released(tmp_path / "a") == 1 and "README.md is there" in capsys.readouterr().err
 
 
 def test_notebooks_at_fault(tmp_path):
@@ -273,6 +318,9 @@ def test_notebooks_at_fault(tmp_path):
     copy = broken(lambda cells, notebook: None)
     with pytest.raises(CourseError, match="another chosen notebook"):
         release.graded_notebooks([YEARS, copy], None, {})
+    twin = copy.rename(tmp_path / YEARS.name)
+    with pytest.raises(UsageError, match="the same file name"):
+        release.graded_notebooks([YEARS, twin], None, {})
 
 
 @pytest.mark.parametrize(
