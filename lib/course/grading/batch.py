@@ -60,6 +60,6 @@ def _alone(task: Task, work: Callable, open_workers: Callable) -> dict:
         with open_workers() as workers:
             try:
                 return workers.submit(work, replace(task, attempt=attempt)).result()
-            except Exception as error:  # noqa: BLE001 – whatever a pool or a cluster says when a worker dies
+            except Exception as error:  # noqa: BLE001 – a pool and a cluster say this differently
                 why = f"{type(error).__name__}: {error}"
     return not_graded(task, f"no worker came back with it in {ATTEMPTS} attempts: {why}")

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from lib.course import cli
 from lib.course.errors import CourseError
 from lib.course.grading import judging, work
+from lib.course.grading.assignment import Assignment
+from lib.course.grading.batch import run_batch
 from lib.course.grading.folder import Found
+from lib.course.grading.gradebook import Item
 from lib.course.grading.key import default_path, fingerprint, load_key
 from lib.course.grading.store import Planned, Store, plan_of, write_text
 from lib.course.grading.work import Task, entry, grade_file, read_bytes
@@ -186,3 +190,26 @@ def test_one_submission_through_the_real_grader(tmp_path, monkeypatch, capsys):
         .endswith("ada,00_start_here.ipynb,start.slide_count,0,wrong\n")
     )
     assert f"wrong: {result['exercises'][0]['id']}" in capsys.readouterr().out
+
+
+def test_what_no_worker_brings_back_is_tried_three_times_and_the_rest_once(tmp_path):
+    tried = []
+
+    def work(one):
+        tried.append((one.plan, one.attempt))
+        if one.plan == "lost":
+            raise MemoryError("no room")
+        return {"plan": one.plan}
+
+    tasks = [task(tmp_path, plan=plan) for plan in ("a", "lost", "b", "c")]
+    results = list(run_batch(tasks, work, lambda: ThreadPoolExecutor(1), window=1))
+    assert tried == [("a", 0), ("lost", 0), ("lost", 1), ("lost", 2), ("b", 0), ("c", 0)]
+    assert [result["plan"] for result in results] == ["a", "lost", "b", "c"]
+    assert results[1]["fault"] == "no worker came back with it in 3 attempts: MemoryError: no room"
+
+
+def test_a_part_of_an_assignment_is_whole():
+    items = (Item("00.ipynb", "start.slide_count", "", (), 1), Item("03.ipynb", "mlm.loss", "", (), 1))
+    part = Assignment(items, {"start.slide_count": "0", "mlm.loss": "1"}).only(["03.ipynb"])
+    assert part.items == items[1:] and part.definitions == {"mlm.loss": "1"}
+    assert part.notebooks == {"03.ipynb": ["mlm.loss"]}
