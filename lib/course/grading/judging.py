@@ -80,7 +80,7 @@ class Grader:
 
         Raises KeyError for an unknown exercise and CourseError where no server can be started.
         """
-        cells = _Cells()
+        cells = _Cells(submission)
         entries = []
         for id in ids:
             if id in submission.written:
@@ -110,21 +110,27 @@ class Grader:
         request = asked.request | {"cells": list(submission.cells)}
         while True:
             reply = self.server.ask(request | {"skip": sorted(cells.fatal)}, cases=asked.cases)
-            if broken := reply.all("broken"):
-                raise CourseError(f"the walls around an answer cannot be built: {broken[0]}")
+            for message in reply.said[:2]:  # before any line of the student; later ones may be forged
+                if "broken" in message:
+                    raise CourseError(f"the walls around an answer cannot be built: {message['broken']}")
             cells.learn(reply)
-            reached, at = bool(reply.all("left_out")), reply.all("cell")[-1:]
+            reached, at = bool(reply.all("left_out")), [*filter(cells.may_be_fatal, reply.all("cell"))][-1:]
             if reached or not at or at[0] == asked.found(reply)["cell"] or len(cells.fatal) > BROKEN_CELLS:
-                return asked.entry(reply)
-            cells.fatal[at[0]] = _why(reply.ended)
+                return asked.entry(reply, cells)
+            cells.fatal[at[0]] = reply.ended
 
 
 class _Cells:
     """What is known of a submission's cells: those that end their process are left out of it from then on."""
 
-    def __init__(self) -> None:
-        self.fatal: dict[int, str] = {}
+    def __init__(self, submission: Submission) -> None:
+        self.exercises = {cell["number"]: cell["exercise"] for cell in submission.cells}
+        self.fatal: dict[int, str] = {}  # how they ended their process
         self.faulty: dict[int, str] = {}  # the rest of such a cell is executed
+
+    def may_be_fatal(self, cell: Any) -> bool:
+        """Whether a child can have ended in `cell`, which it says itself: there is one, and it was executed."""
+        return type(cell) is int and cell in self.exercises and cell not in self.fatal
 
     def learn(self, reply: Reply) -> None:
         """Remember what a child says of the cells."""
@@ -135,8 +141,13 @@ class _Cells:
     def notes(self) -> list[str]:
         """A line for each of them, for the student."""
         lines = {cell: f"in cell {cell}, left out: {why}" for cell, why in self.faulty.items()}
-        lines |= {cell: f"cell {cell} was left out: {why}" for cell, why in self.fatal.items()}
+        lines |= {cell: f"cell {cell} was left out: {_why(ended)}" for cell, ended in self.fatal.items()}
         return [lines[cell] for cell in sorted(lines)]
+
+    def fault_of(self, id: str) -> str:
+        """What is wrong with the cell that the exercise `id` is marked to be answered in, as "; …", or nothing."""
+        faults = [why for cell, why in self.faulty.items() if self.exercises.get(cell) == id]
+        return f"; its cell has a {faults[0]}" if faults else ""
 
 
 class _Asked:
@@ -164,14 +175,15 @@ class _Asked:
         """Where the answer is: the child's first word, before any line of the student has run."""
         return reply.all("answer")[0]
 
-    def entry(self, reply: Reply) -> dict[str, Any]:
+    def entry(self, reply: Reply, cells: _Cells) -> dict[str, Any]:
         """The entry of one submission's result, from what its child said."""
         id = self.exercise.id
         if not reply.all("answer"):
             return _entry(id, "crashed", reason=_why(reply.ended))
         answer = self.found(reply)
         if answer is None:
-            return _entry(id, "missing", reason=f"nothing in the file defines {self.request['name']}")
+            nothing = f"nothing in the file defines {self.request['name']}{cells.fault_of(id)}"
+            return _entry(id, "missing", reason=nothing)
         about = {"cell": answer["cell"], "answer": clean(answer["source"]), "shape": answer["shape"]}
         if not answer["written"]:
             return _entry(id, "not written", reason="the stub is still there", **about)
@@ -180,8 +192,16 @@ class _Asked:
         except protocol.BadMessage as error:
             return _entry(id, "crashed", reason=clean(str(error)), **about)
         if not outcomes and reply.all("defined") == [False]:
-            return _entry(id, "wrong", reason=f"cell {answer['cell']} does not get as far as it", **about)
+            return _entry(id, **self._undefined(answer["cell"], cells), **about)
         return self._judged(outcomes, reply, about)
+
+    @staticmethod
+    def _undefined(cell: int, cells: _Cells) -> dict[str, str]:
+        """Status and reason where the cell of the answer ended, or was left out, before it was defined."""
+        if ended := cells.fatal.get(cell):
+            return {"status": _status(ended), "reason": _why(ended)}
+        fault = f": {cells.faulty[cell]}" if cell in cells.faulty else ""
+        return {"status": "wrong", "reason": f"cell {cell} does not get as far as it{fault}"}
 
     def _judged(self, outcomes: tuple[Outcome, ...], reply: Reply, about: dict[str, Any]) -> dict[str, Any]:
         assessment = conclude(self.key, outcomes)
@@ -199,7 +219,7 @@ class _Asked:
         status = verdict.kind if verdict.kind in ("not written", "time up") else "wrong"
         reason = verdict.reason + (ONLY if "raised NameError" in verdict.reason else "")
         failed = self._failed(assessment, stopped[0])
-        return _entry(self.exercise.id, status, reason=clean(reason, 1000), failed=failed, **about)
+        return _entry(self.exercise.id, status, reason=" ".join(clean(reason, 1000).split()), failed=failed, **about)
 
     def _failed(self, assessment: Assessment, number: int) -> dict[str, Any]:
         """The case that went wrong, in words; for a value nothing is expected that would give it away."""

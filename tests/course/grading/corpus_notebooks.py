@@ -51,6 +51,8 @@ files = !ls
 import math
 print(files)"""
 
+LONG = "def my_chain_terms(words):\n" + "    unused = [1, 2]\n" * 20_000 + RIGHT_TERMS.split("\n", 1)[1]
+
 NO_ANSWER = "missing|not written"
 
 
@@ -171,10 +173,12 @@ def _other_cells() -> list[Entry]:
         beside("deep_expression_beside", "deep = " + "-" * 200_000 + "1"),
         beside("deep_brackets_beside", "deep = " + "[" * 50_000 + "]" * 50_000),
         beside("long_sum_beside", "total = " + "+".join(["1"] * 30_000)),
+        beside("wide_constant_beside", "wide = [" + "1," * 50_000 + "]"),
+        Entry("long_answer", written(solved(terms=LONG))),
         beside("half_surrogate_beside", "text = '\ud800'\nprint(text)"),
         beside("zero_byte_beside", "text = 'a\x00b'"),
         beside("source_is_a_list", ["import math\n", "half = 0.5\n"]),
-        beside("shadows_names_beside", "def check(*anything):\n    return 100\nprint = len = list = None"),
+        beside("shadows_names_beside", "def check(*anything):\n    return 100\nprint = hint = None"),
     ]
 
 
