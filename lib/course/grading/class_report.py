@@ -161,5 +161,3 @@ def _without_answer(book: "Gradebook") -> "Iterator[tuple[Item, str, tuple[str, 
             who.setdefault(book.status(student, item), []).append(student)
         for status in sorted(who.keys() - set(_ELSEWHERE)):
             yield item, status, tuple(who[status])
-
-

@@ -1,4 +1,4 @@
-"""What a class's results say of the exercises: how hard each is, whom it tells apart, which mistakes it meets."""
+"""What a class's results say of its exercises: how hard each is, whom it tells apart, which mistakes came."""
 
 import math
 from collections import Counter

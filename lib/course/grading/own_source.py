@@ -1,4 +1,4 @@
-"""The course's own source, to hold answers against: known answers to an exercise, and every function of `lib`."""
+"""The course's own source, to hold answers against: known answers to an exercise, and functions of `lib`."""
 
 import ast
 import inspect
@@ -48,8 +48,8 @@ class Copied:
 def copied_from(shape: Sequence[str], source: str) -> Copied | None:
     """The function of the library whose syntax an answer has, names aside; None where there is none.
 
-    A short one counts only where most of its lines stand there word for word. Of several it is the one with the
-    largest share of such lines.
+    A short one counts only where most of its lines stand there word for word. Of several it is the one with
+    the largest share of such lines.
     """
     runs = runs_of(shape)
     lines = Counter(_lines(source))
@@ -57,20 +57,26 @@ def copied_from(shape: Sequence[str], source: str) -> Copied | None:
     for ours in _candidates(runs):
         alike = similarity(runs, ours.runs)
         same = (Counter(ours.lines) & lines).total()
-        if alike >= LIKE_OURS and (ours.tokens >= TELLING_TOKENS or same >= TELLING_LINES * max(3, len(ours.lines))):
+        if alike >= LIKE_OURS and (
+            ours.tokens >= TELLING_TOKENS or same >= TELLING_LINES * max(3, len(ours.lines))
+        ):
             found.append(Copied(ours.name, alike, same, len(ours.lines)))
-    return max(found, key=lambda each: (each.same_lines / each.lines, each.similarity, each.name), default=None)
+    return max(
+        found, key=lambda each: (each.same_lines / each.lines, each.similarity, each.name), default=None
+    )
 
 
 def _candidates(runs: Runs) -> list[Ours]:
     """The functions that may be like an answer.
 
-    Who shares nine runs in ten has one of any tenth and one more: of those that stand in the fewest functions.
+    Who shares nine runs in ten has one of any tenth and one more: of those in the fewest functions.
     """
     functions, index = _library()
     needed = len(runs) - int(LIKE_OURS * len(runs)) + 1
     rarest = sorted(runs, key=lambda run: (len(index.get(run, ())), run))[:needed]
-    return [functions[number] for number in sorted({number for run in rarest for number in index.get(run, ())})]
+    return [
+        functions[number] for number in sorted({number for run in rarest for number in index.get(run, ())})
+    ]
 
 
 def _lines(source: str) -> tuple[str, ...]:
@@ -80,8 +86,9 @@ def _lines(source: str) -> tuple[str, ...]:
 @cache
 def _library() -> tuple[list[Ours], dict[tuple, list[int]]]:
     """The functions of `lib` that are long enough, and which of them hold a run."""
-    paths = (path for path in sorted((ROOT / "lib").rglob("*.py")) if path.relative_to(ROOT).parts[1] not in _NO_ANSWERS)
-    functions = [ours for path in paths for ours in _functions(path)]
+    paths = sorted((ROOT / "lib").rglob("*.py"))
+    asked = [path for path in paths if path.relative_to(ROOT).parts[1] not in _NO_ANSWERS]
+    functions = [ours for path in asked for ours in _functions(path)]
     index: dict[tuple, list[int]] = {}
     for number, ours in enumerate(functions):
         for run in ours.runs:
@@ -105,8 +112,8 @@ def _functions(path: Path) -> Iterator[Ours]:
 
 @cache
 def known_shapes(item: "Item") -> tuple[tuple[str, ...], ...]:
-    """The shapes of answers to an exercise that are nobody's own: the solution of its notebook, the reference,
-    accepted variants and misconceptions, as far as they are functions with a source."""
+    """The shapes of answers to an exercise that are nobody's own, as far as they are functions with a source:
+    the solution of its notebook, the reference, accepted variants and misconceptions."""
     from lib.exercises import get
 
     found = list(_in_notebook(item))
@@ -114,7 +121,8 @@ def known_shapes(item: "Item") -> tuple[tuple[str, ...], ...]:
         exercise = get(item.exercise)
     except KeyError:  # of another version of the course
         return tuple(found)
-    for answer in (exercise.reference, *exercise.accepts, *(mistake.answer for mistake in exercise.misconceptions)):
+    mistakes = (mistake.answer for mistake in exercise.misconceptions)
+    for answer in (exercise.reference, *exercise.accepts, *mistakes):
         found += _of_function(answer)
     return tuple(found)
 

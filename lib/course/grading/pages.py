@@ -25,9 +25,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 4000  # characters of one piece of text
 MOST_NOTES = 20
 
-# Control characters, halves of surrogate pairs, marks that turn the direction of text, and no characters at all.
+# Control characters, halves of surrogate pairs, marks that turn the direction of text, and no characters.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
 
 SIGNS = {
@@ -41,7 +42,7 @@ SIGNS = {
     "not submitted": "–",
     "manual": "✎",
 }
-"""What stands beside the word for a status, so that a column of them can be skimmed; in the order of tables."""
+"""What stands beside the word for a status, so that a column can be skimmed; in the order of tables."""
 
 _SENTENCES = {
     "not written": "The stub is still in its place: there is no answer yet.",
@@ -85,7 +86,7 @@ class Part:
 
 
 def student_page(book: "Gradebook", student: str) -> str:
-    """The page of `student` as HTML, with nothing on it of anybody else; the same gradebook gives the same text.
+    """The page of `student` as HTML, with nothing of anybody else; the same gradebook gives the same text.
 
     Raises ValueError for somebody who is not in the gradebook.
     """
@@ -167,7 +168,7 @@ def _shown(value: Any) -> Any:
 
 
 def cut(text: str, limit: int = LONGEST) -> str:
-    r"""`text` with its unseen characters made visible, and without its middle where it is longer than `limit`.
+    r"""`text` with its unseen characters made visible, without its middle where it is longer than `limit`.
 
     >>> cut("a\x00b"), cut("0123456789" * 5, 30)
     ('a␀b', '0123456789 [… 37 left out …] 789')

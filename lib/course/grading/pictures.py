@@ -38,7 +38,9 @@ OUTCOMES = {
 }
 """The parts of a bar, in order, and the statuses that each stands for."""
 
-_LOOKS = dict(zip(OUTCOMES, [(2, ""), (3, "//"), (5, "xx"), (1, ".."), (4, "\\\\"), (None, "")]))  # colour, hatch
+_LOOKS = dict(
+    zip(OUTCOMES, [(2, ""), (3, "//"), (5, "xx"), (1, ".."), (4, "\\\\"), (None, "")])
+)  # colour, hatch
 
 
 def histogram(edges: Sequence[float], counts: Sequence[int], out_of: int | float) -> "Markup":
@@ -63,7 +65,7 @@ def histogram(edges: Sequence[float], counts: Sequence[int], out_of: int | float
 
 
 def outcomes(names: Sequence[str], counts: Sequence[Mapping[str, int]]) -> "Markup":
-    """One bar for each exercise, from left to right how many are right, wrong, and so on; counts by status."""
+    """One bar for each exercise, from left to right how many are right, wrong …; counts are by status."""
     from lib.plots import COLOURS
 
     with _drawing(7.0, 1.1 + 0.38 * len(names)) as (fig, ax):
@@ -83,7 +85,9 @@ def outcomes(names: Sequence[str], counts: Sequence[Mapping[str, int]]) -> "Mark
         ax.grid(axis="y", visible=False)
         ax.tick_params(axis="y", length=0)
         fig.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
-        right = [f"{name} {each.get('right', 0)} of {sum(each.values())}" for name, each in zip(names, counts)]
+        right = [
+            f"{name} {each.get('right', 0)} of {sum(each.values())}" for name, each in zip(names, counts)
+        ]
         alt = f"Bars of how each exercise went. Right: {', '.join(right)}; the table below has all numbers."
     return _svg(fig, "outcomes", alt)
 
@@ -103,7 +107,7 @@ def mistakes(names: Sequence[str], counts: Sequence[int]) -> "Markup":
         ax.tick_params(axis="y", length=0)
         ax.xaxis.get_major_locator().set_params(integer=True)
         made = ", ".join(f"{name} {count}" for name, count in zip(names[:3], counts))
-        alt = f"Bars of how many students made each known mistake. Most often: {made}; the tables below have all of them."
+        alt = f"Bars of how many students made each known mistake. Most often: {made}; the tables have all."
     return _svg(fig, "mistakes", alt)
 
 
@@ -121,7 +125,7 @@ def _drawing(width: float, height: float) -> "Iterator[tuple[Figure, Axes]]":
 
 
 def _svg(fig: "Figure", name: str, alt: str) -> "Markup":
-    """The figure as an `svg` element named by `alt`, with identifiers of its own on the page; it is closed."""
+    """The figure as an `svg` element named by `alt`, with identifiers of its own; the figure is closed."""
     import matplotlib.pyplot as plt
     from markupsafe import Markup, escape
 

@@ -1,9 +1,9 @@
 """Answers to one exercise that are nearly the same.
 
-An answer comes as its shape (`shape.shape_of`), cut into runs of five tokens. What many write says nothing of who
-copied, so runs that stand in a known answer, or in those of many students, are taken out first (as Moss does:
-Schleimer et al., "Winnowing", 2003). Two answers are near where what is left is large enough and mostly common
-to both. An index of runs finds them; pairs that share nothing rare are never compared.
+An answer comes as its shape (`shape.shape_of`), cut into runs of five tokens. What many write says nothing of
+who copied, so runs that stand in a known answer, or in those of many students, are taken out first (as Moss
+does: Schleimer et al., "Winnowing", 2003). Two answers are near where what is left is large enough and mostly
+common to both. An index of runs finds them; pairs that share nothing rare are never compared.
 """
 
 import re
@@ -89,7 +89,7 @@ def groups(shapes: Mapping[str, Sequence[str]], known: Iterable[Sequence[str]] =
 def _without_common(
     same: Mapping[Runs, Sequence[str]], size: int, known: Iterable[Sequence[str]]
 ) -> dict[Runs, Runs]:
-    """What is left of each answer without the runs of known answers and of many students, where it is enough."""
+    """What is left of each answer without runs of known answers and of many students, where it is enough."""
     ours = frozenset().union(*(runs_of(shape) for shape in known))
     writers: Counter[tuple] = Counter()
     for runs, students in same.items():

@@ -8,16 +8,24 @@ from lib.exercises import get
 
 NOTEBOOKS = {
     "03_mlm_masking.ipynb": ("mlm.mask_tokens", "mlm.slot_probabilities", "mlm.loss"),
-    "10_bradley_terry_reward.ipynb": ("reward.bradley_terry_loss", "reward.loss_gradient", "reward.centre_rewards"),
+    "10_bradley_terry_reward.ipynb": (
+        "reward.bradley_terry_loss",
+        "reward.loss_gradient",
+        "reward.centre_rewards",
+    ),
 }
-NAMES = """ada alan alonzo amalie andrei ariadne barbara bertrand blaise carl christiaan claude david dorothy edith edsger
-emmy enrico ernst euclid evariste felix ferdinand frances georg grace hedy henri hypatia isaac james jean john karen
-kathleen konrad kurt leonhard lise ludwig marie mary max maria niels noam olga paul pierre radia rosalind sofia srinivasa
-stephen sophie tim ursula vera wolfgang zu""".split()
+NAMES = """
+ada alan alonzo amalie andrei ariadne barbara bertrand blaise carl christiaan claude david dorothy edith
+edsger emmy enrico ernst euclid evariste felix ferdinand frances georg grace hedy henri hypatia isaac james
+jean john karen kathleen konrad kurt leonhard lise ludwig marie mary max maria niels noam olga paul pierre
+radia rosalind sofia srinivasa stephen sophie tim ursula vera wolfgang zu
+""".split()
 SOURCES = {
     "mlm.loss": (
-        "def mlm_loss(logits, labels):\n    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)",
-        "def mlm_loss(logits, labels):\n    mask = labels != -100\n    return F.cross_entropy(logits[mask], labels[mask])",
+        "def mlm_loss(logits, labels):\n"
+        "    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)",
+        "def mlm_loss(logits, labels):\n"
+        "    mask = labels != -100\n    return F.cross_entropy(logits[mask], labels[mask])",
     ),
     "mlm.slot_probabilities": ("def slot_probabilities(E, H, t):\n    return (E @ H[t]).softmax(-1)",),
 }
@@ -38,13 +46,25 @@ COPIED = """def mlm_loss(logits, labels):
 def shape_of(source):
     """The shape of the one definition in a source, as the reader of submissions makes it."""
     name = source.split("(")[0].split()[-1]
-    cell = {"number": 1, "source": f"import torch\nfrom torch.nn import functional as F\n{source}", "exercise": ""}
+    cell = {
+        "number": 1,
+        "source": f"import torch\nfrom torch.nn import functional as F\n{source}",
+        "exercise": "",
+    }
     return find_answer(parse_cells([cell]), "", name).shape
 
 
 def entry(id, status="right", answer="", **known):
     """An exercise's entry in a result."""
-    empty = {"cell": 7, "reason": "", "misconception": "", "hint": "", "passed": 0, "cases": 5, "failed": None}
+    empty = {
+        "cell": 7,
+        "reason": "",
+        "misconception": "",
+        "hint": "",
+        "passed": 0,
+        "cases": 5,
+        "failed": None,
+    }
     about = {"answer": answer, "shape": shape_of(answer) if answer.startswith("def") else []}
     return {"id": id, "status": status, **empty, **about, **known}
 
@@ -52,7 +72,8 @@ def entry(id, status="right", answer="", **known):
 def result(student, notebook, *entries, problem="", notes=()):
     """The result of one file."""
     return {
-        "format": 1, "student": student, "notebook": notebook, "file": f"{student}/{notebook}", "sha256": "5e" * 32,
+        "format": 1, "student": student, "notebook": notebook, "file": f"{student}/{notebook}",
+        "sha256": "5e" * 32,
         "problem": problem, "notes": list(notes), "exercises": list(entries),
     }  # fmt: skip
 
@@ -62,7 +83,9 @@ def book_of(*results, students=(), items=None, manual=None):
     by_key = {(r["student"], r["notebook"]): r for r in results}
     everyone = tuple(sorted({*students, *(r["student"] for r in results)}))
     names = dict.fromkeys(r["notebook"] for r in results) or ["03_mlm_masking.ipynb"]
-    return Gradebook(items or tuple(item for name in names for item in items_of(name)), everyone, by_key, manual or {})
+    return Gradebook(
+        items or tuple(item for name in names for item in items_of(name)), everyone, by_key, manual or {}
+    )
 
 
 def items_of(notebook):
@@ -76,7 +99,8 @@ def wrong(id, mistake, number=0):
     about = {"misconception": mistake.name, "hint": mistake.hint} if mistake else {}
     failed = {
         "number": 4, "what": "padding at the end", "inputs": [
-            "logits = tensor float32 (2, 3, 5) [[[ 0.3367 0.1288 0.2345 0.2303 -1.1229] ... [ 1.1103 -1.6898 -0.989 0.9580 1.3221]]]",
+            "logits = tensor float32 (2, 3, 5) [[[ 0.3367 0.1288 0.2345 0.2303 -1.1229] ... "
+            "[ 1.1103 -1.6898 -0.989 0.9580 1.3221]]]",
             "labels = tensor int64 (2, 3) [[ 3 -100 1] [-100 2 -100]]",
         ],
         "expected": "tensor float32 () 1.8414", "got": "tensor float32 () 0.9207",
@@ -115,8 +139,11 @@ def _drawn(draw, id, ability, number):
     fault = draw.random()
     if fault < 0.16:
         status = draw.choice(["not written", "missing", "time up", "crashed"])
-        reason = {"missing": f"nothing in the file defines {id.split('.')[1]}", "not written": "the stub is still there"}
-        return entry(id, status, reason=reason.get(status, "it did not come to an end in time: does a loop never end?"))
+        reason = {
+            "missing": f"nothing in the file defines {id.split('.')[1]}",
+            "not written": "the stub is still there",
+        }
+        return entry(id, status, reason=reason.get(status, "it did not come to an end in time"))
     known = get(id).misconceptions
     mistake = None if fault < 0.3 else known[min(int(draw.expovariate(0.8)), len(known) - 1)]
     return wrong(id, mistake, number)

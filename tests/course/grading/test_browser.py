@@ -1,4 +1,4 @@
-"""The pages in a real browser: they load nothing, complain of nothing, and axe-core finds nothing against them."""
+"""The pages in a real browser: they load nothing, complain of nothing, and axe-core is content."""
 
 import html
 import json
@@ -32,7 +32,9 @@ axe.run(document, {resultTypes: ["violations"]}).then(found => {
 SCHEMES = {"light": 1, "dark": 0}  # Chromium's numbers
 DARK_INK = "rgb(230, 232, 235)"  # --ink in style.css
 
-pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine (Debian: apt-get install chromium)")
+pytestmark = pytest.mark.skipif(
+    not BROWSER, reason="no Chromium on this machine (Debian: apt-get install chromium)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,10 @@ def opened(tmp_path, page, *, scheme="light"):
     path = tmp_path / "page.html"
     path.write_text(page, encoding="utf-8")
     flags = [
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-        f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--no-first-run",
+        f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
         f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", "--window-size=1100,900",
         "--virtual-time-budget=10000", "--dump-dom",
     ]  # fmt: skip
@@ -59,16 +63,19 @@ def opened(tmp_path, page, *, scheme="light"):
 
 
 def with_axe(page, narrow=False):
-    """A copy of the page that runs axe-core on itself, all its details open; in a frame of a telephone if `narrow`.
+    """A copy of the page that runs axe-core on itself, all details open; in a telephone's frame if `narrow`.
 
     A window cannot be made as narrow; the frame hands what it found to the page around it.
     """
-    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page).replace("<details>", "<details open>")
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page).replace(
+        "<details>", "<details open>"
+    )
     scripts = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{RUN}</script>"
     page = page.replace("</body>", f"{scripts}</body>")
     if not narrow:
         return page
-    frame = f'<iframe title="page" style="width: 390px; height: 844px; border: 0" srcdoc="{html.escape(page)}"></iframe>'
+    look = "width: 390px; height: 844px; border: 0"
+    frame = f'<iframe title="page" style="{look}" srcdoc="{html.escape(page)}"></iframe>'
     return f'<!doctype html><html lang="en"><title>frame</title><body style="margin: 0">{frame}</body></html>'
 
 
@@ -87,7 +94,9 @@ def test_a_page_opens_without_a_word_on_the_console(tmp_path, pages, kind):
 
 
 @pytest.mark.parametrize("kind", ["class", "student"])
-@pytest.mark.parametrize("narrow, scheme", [(False, "light"), (True, "dark")], ids=["desk, light", "telephone, dark"])
+@pytest.mark.parametrize(
+    "narrow, scheme", [(False, "light"), (True, "dark")], ids=["desk, light", "telephone, dark"]
+)
 def test_axe_finds_nothing(tmp_path, pages, kind, narrow, scheme):
     dom, console = opened(tmp_path, with_axe(pages[kind], narrow), scheme=scheme)
     told = told_by(dom)
@@ -101,7 +110,12 @@ def test_axe_finds_nothing(tmp_path, pages, kind, narrow, scheme):
 def test_words_without_an_end_widen_no_page(tmp_path, kind):
     long = "W" * 500
     mistake = wrong("mlm.loss", None)
-    told = {**mistake, "reason": long, "answer": long, "failed": {**mistake["failed"], "inputs": [long], "printed": long}}
+    told = {
+        **mistake,
+        "reason": long,
+        "answer": long,
+        "failed": {**mistake["failed"], "inputs": [long], "printed": long},
+    }
     files = [result(long[:150], NOTEBOOK, told, notes=[long]), result(long[:120], NOTEBOOK, problem=long)]
     book = book_of(*({**one, "file": long} for one in files), students=[long[:100]])
     page = class_page(book) if kind == "class" else student_page(book, long[:150])
@@ -109,14 +123,18 @@ def test_words_without_an_end_widen_no_page(tmp_path, kind):
 
 
 def test_axe_would_have_found_something(tmp_path, pages):
-    spoilt = re.sub(r' role="img" aria-label="[^"]*"', ' role="img"', pages["class"]).replace("--soft: #565d66", "--soft: #ccc")
+    unnamed = re.sub(r' role="img" aria-label="[^"]*"', ' role="img"', pages["class"])
+    spoilt = unnamed.replace("--soft: #565d66", "--soft: #ccc")
     told = told_by(opened(tmp_path, with_axe(spoilt))[0])
     assert {"svg-img-alt", "color-contrast"} <= {violation[0] for violation in told["violations"]}
 
 
 def test_a_script_of_a_submission_does_not_run(tmp_path):
     page = student_page(fake_class(3), "alan")
-    planted = page.replace("</h1>", "</h1><script>document.title = 'ran'</script><img src='https://example.org/x.png' alt=''>")
+    both = "<script>document.title = 'ran'</script><img src='https://example.org/x.png' alt=''>"
+    planted = page.replace("</h1>", f"</h1>{both}")
     dom, console = opened(tmp_path, planted)
-    assert "<title>Feedback for alan</title>" in dom, "the policy in the head holds, should escaping ever fail"
+    assert "<title>Feedback for alan</title>" in dom, (
+        "the policy in the head holds, should escaping ever fail"
+    )
     assert any("script" in line for line in console) and any("example.org" in line for line in console)

@@ -43,7 +43,9 @@ def test_difficulty_and_discrimination_are_those_of_numpy():
         scores = [book.points(s, item) / item.points for s in seen]
         others = [sum(book.points(s, other) for other in book.items if other is not item) for s in seen]
         assert found.difficulty == pytest.approx(np.mean(scores)) and found.seen == len(seen)
-        assert found.discrimination == pytest.approx(np.corrcoef(scores, others)[0, 1]) and found.undefined == ""
+        assert (
+            found.discrimination == pytest.approx(np.corrcoef(scores, others)[0, 1]) and found.undefined == ""
+        )
         assert found.counts == Counter(book.status(s, item) for s in book.students)
 
 
@@ -76,14 +78,18 @@ def test_lists_of_different_lengths_have_no_correlation():
 
 
 def test_files_that_cannot_be_read_make_no_exercise_harder():
-    book = book_of(row("ada", "rrr"), row("bob", "www"), result("cem", NOTEBOOK, problem="broken"), students=["dan"])
+    book = book_of(
+        row("ada", "rrr"), row("bob", "www"), result("cem", NOTEBOOK, problem="broken"), students=["dan"]
+    )
     found = analyse(book, MASK)
     assert found.difficulty == 0.5 and found.seen == 2
     assert found.counts == {"right": 1, "wrong": 1, "unreadable": 1, "not submitted": 1}
 
 
 def test_a_written_answer_counts_once_it_has_points():
-    rows = [result(s, NOTEBOOK, entry("mlm.loss"), entry("report.q2", "manual")) for s in ("ada", "bob", "cem")]
+    rows = [
+        result(s, NOTEBOOK, entry("mlm.loss"), entry("report.q2", "manual")) for s in ("ada", "bob", "cem")
+    ]
     book = book_of(*rows, items=(LOSS, ESSAY), manual={("ada", "report.q2"): 4, ("bob", "report.q2"): 1})
     assert analyse(book, ESSAY).difficulty == (1 + 0.25) / 2
     assert "1 written answer still has no points" in words_of(class_page(book))
@@ -98,7 +104,8 @@ def test_an_exercise_without_points_is_hard_where_few_are_right():
 def test_misconceptions_are_counted_with_their_hint_and_who():
     book = book_of(
         made("ada", "sum"), made("bob", "mean"), made("cem", "mean"), made("dan", None), made("eve", None),
-        made("fay", None), result("gus", NOTEBOOK, entry("mlm.loss", "crashed", misconception="sum", hint="hint of sum")),
+        made("fay", None),
+        result("gus", NOTEBOOK, entry("mlm.loss", "crashed", misconception="sum", hint="hint of sum")),
         row("hal", "rrr"), result("ivy", NOTEBOOK, problem="broken"),
     )  # fmt: skip
     mistakes = analyse(book, LOSS).mistakes
@@ -131,7 +138,11 @@ def test_the_histogram_counts_those_who_handed_in():
     book = book_of(row("ada", "rrr"), row("bob", "rwr"), row("cem", "www"), students=["dan"])
     points = class_report._points(book, class_report._handed_in(book))
     assert sum(points.counts) == points.students == 3 and points.quartiles[1] == 7
-    assert [i for i, count in enumerate(points.counts) if count] == [0, 7, 9] and points.mean == pytest.approx(17 / 3)
+    assert [i for i, count in enumerate(points.counts) if count] == [
+        0,
+        7,
+        9,
+    ] and points.mean == pytest.approx(17 / 3)
     words = section(class_page(book), "points")
     assert "Handed in nothing (1): dan" in words and "Mean 5.7 of 10; a quarter has at most 3.5" in words
 
@@ -149,19 +160,30 @@ def test_a_class_of_one_has_a_report():
 
 
 def test_an_assignment_without_points_or_exercises_has_a_report():
-    assert "no exercise has any" in class_page(book_of(row("ada", "rrr"), items=(Item(NOTEBOOK, "mlm.loss", "", (), 0),)))
+    assert "no exercise has any" in class_page(
+        book_of(row("ada", "rrr"), items=(Item(NOTEBOOK, "mlm.loss", "", (), 0),))
+    )
     book = book_of(row("ada", "rrr"))
     assert "0 exercises" in words_of(class_page(type(book)((), book.students, book.results)))
 
 
 def test_copies_are_named_and_said_to_be_word_for_word_or_not():
     renamed = COPIED.replace("count", "n")
-    answers = {"ada": COPIED, "bob": COPIED, "cem": COPIED.replace("scores", "x"), "dan": renamed.replace("1", "2")}
-    rows = [result(s, NOTEBOOK, entry("mlm.loss", "right", source)) for s, source in list(answers.items())[:2]]
+    answers = {
+        "ada": COPIED,
+        "bob": COPIED,
+        "cem": COPIED.replace("scores", "x"),
+        "dan": renamed.replace("1", "2"),
+    }
+    rows = [
+        result(s, NOTEBOOK, entry("mlm.loss", "right", source)) for s, source in list(answers.items())[:2]
+    ]
     words = section(class_page(book_of(*rows)), "alike")
     assert "ada, bob 100 % the same in every character right" in words
     rows[1] = result("bob", NOTEBOOK, entry("mlm.loss", "wrong", answers["cem"]))
-    assert "ada, bob 100 % differs in names, comments or layout right, wrong" in section(class_page(book_of(*rows)), "alike")
+    assert "ada, bob 100 % differs in names, comments or layout right, wrong" in section(
+        class_page(book_of(*rows)), "alike"
+    )
     rows[1] = result("bob", NOTEBOOK, entry("mlm.loss", "right", answers["dan"]))
     assert re.search(r"ada, bob [789]\d % differs right", section(class_page(book_of(*rows)), "alike"))
 
@@ -190,7 +212,10 @@ def test_many_names_are_folded_away():
 
 def test_whatever_a_submission_holds_is_text():
     def page_with(text):
-        entries = [entry(IDS[0], "wrong", reason=text, misconception="m", hint=text), entry(IDS[1], "time up")]
+        entries = [
+            entry(IDS[0], "wrong", reason=text, misconception="m", hint=text),
+            entry(IDS[1], "time up"),
+        ]
         book = book_of(
             {**result("ada", NOTEBOOK, *entries, notes=[text]), "student": text, "file": text},
             {**result("zoe", NOTEBOOK, problem=text), "file": text},
@@ -207,7 +232,9 @@ def test_whatever_a_submission_holds_is_text():
 def test_the_pictures_say_in_words_what_is_to_be_seen():
     elements = Elements(class_page(fake_class(30)))
     labels = [value for tag, name, value in elements.attributes if tag == "svg" and name == "aria-label"]
-    assert [value for tag, name, value in elements.attributes if tag == "svg" and name == "role"] == ["img"] * 3
+    assert [value for tag, name, value in elements.attributes if tag == "svg" and name == "role"] == [
+        "img"
+    ] * 3
     assert "Histogram of the points of 29 students" in labels[0] and "Right: mlm.mask_tokens" in labels[1]
     assert re.search(r"Most often: [\w.]+: \w+ \d", labels[2])
     ids = [value for _, name, value in elements.attributes if name == "id"]
@@ -223,7 +250,8 @@ def test_the_numbers_of_the_pictures_stand_in_tables():
     last = re.search(r" to \d+</th>\s*<td class=\"number\">(\d+)", page)[1]
     assert sum(map(int, counts)) + int(last) == len(class_report._handed_in(book))
     rights = [sum(book.status(s, item) == "right" for s in book.students) for item in book.items]
-    assert [int(n) for n in re.findall(r"<th scope=\"row\"><code>[\w.]+</code></th>\s*<td class=\"number\">(\d+)", page)] == rights
+    shown = re.findall(r"<th scope=\"row\"><code>[\w.]+</code></th>\s*<td class=\"number\">(\d+)", page)
+    assert [int(number) for number in shown] == rights
 
 
 def test_a_title_with_a_dollar_is_no_formula():

@@ -1,4 +1,4 @@
-"""A student's page: all that helps, nothing of anybody else, and nothing of a submission that is more than text."""
+"""A student's page: all that helps, nothing of anybody else, and a submission is nothing but text."""
 
 import re
 from html.parser import HTMLParser
@@ -19,7 +19,9 @@ WRONG = entry(
     "mlm.loss", "wrong", SOURCES["mlm.loss"][0], reason="REASON", misconception="mean_over_all", hint="HINT",
     passed=3, failed=FAILED,
 )  # fmt: skip
-HOSTILE = """'"><script>alert(1)</script><img src=x onerror=alert(1)><!-- ]]> </style> {{ 7*7 }} <a href="javascript:x">"""
+HOSTILE = (
+    """'"><script>alert(1)</script><img src=x onerror=alert(1)><!-- ]]> </style> {{ 7*7 }} <a href="x:y">"""
+)
 
 
 class Elements(HTMLParser):
@@ -60,7 +62,14 @@ def test_a_wrong_answer_is_explained_on_the_input_where_it_fails():
     words = words_of(page_of(WRONG))
     for part in ("FIRST INPUT", "SECOND INPUT", "EXPECTED 1.84", "GOT 0.92", "PRINTED", "REASON", "HINT"):
         assert part in words
-    for part in (LOSS.title, "mlm.loss", *LOSS.slides, "On case 4 of 5, padding at the end", "3 of 5 cases right", "cell 7"):
+    for part in (
+        LOSS.title,
+        "mlm.loss",
+        *LOSS.slides,
+        "On case 4 of 5, padding at the end",
+        "3 of 5 cases right",
+        "cell 7",
+    ):
         assert part in words
     assert "def mlm_loss" in words, "the answer that was graded"
 
@@ -72,7 +81,11 @@ def test_what_was_expected_stays_away_where_it_would_give_the_answer_away():
 
 
 def test_a_right_answer_has_one_line():
-    page = page_of(entry("mlm.loss", "right", SOURCES["mlm.loss"][0]), entry("mlm.mask_tokens"), entry("mlm.slot_probabilities"))
+    page = page_of(
+        entry("mlm.loss", "right", SOURCES["mlm.loss"][0]),
+        entry("mlm.mask_tokens"),
+        entry("mlm.slot_probabilities"),
+    )
     assert "<article" not in page and "mlm_loss" not in page and page.count("✓") == 3
     assert "10 of 10 points" in words_of(page)
 
@@ -100,8 +113,13 @@ def test_a_written_answer_waits_for_its_points():
     one = result("ada", NOTEBOOK, entry("mlm.loss"), entry("report.q2", "manual"))
     book = book_of(one, items=(LOSS, essay))
     words = words_of(student_page(book, "ada"))
-    assert "3 of 7 points; written answers for another 4 are still to be read" in words and "not yet of 4" in words
-    words = words_of(student_page(book_of(one, items=(LOSS, essay), manual={("ada", "report.q2"): 2.5}), "ada"))
+    assert (
+        "3 of 7 points; written answers for another 4 are still to be read" in words
+        and "not yet of 4" in words
+    )
+    words = words_of(
+        student_page(book_of(one, items=(LOSS, essay), manual={("ada", "report.q2"): 2.5}), "ada")
+    )
     assert "5.5 of 7 points." in words and "2.5 of 4" in words
 
 
@@ -112,7 +130,12 @@ def test_notes_on_the_file_are_there_but_not_all_of_a_thousand():
 
 def test_nothing_of_anybody_else_and_nothing_that_is_secret():
     mine = {**WRONG, "shape": ["SHAPE"], "seed": "SECRET", "solution": "SECRET"}
-    others = {**WRONG, "answer": "def OTHERS(): pass", "failed": {**FAILED, "got": "OTHERS"}, "hint": "OTHERS"}
+    others = {
+        **WRONG,
+        "answer": "def OTHERS(): pass",
+        "failed": {**FAILED, "got": "OTHERS"},
+        "hint": "OTHERS",
+    }
     book = book_of(
         result("ada", NOTEBOOK, mine) | {"plan": "SECRET", "seed": "SECRET"},
         result("OTHERS", NOTEBOOK, others, notes=["OTHERS"]),
@@ -172,7 +195,9 @@ def test_a_text_of_a_megabyte_is_cut():
 
 
 def test_a_hint_may_stress_words_and_do_nothing_else():
-    assert str(marked("*a* and `b<c` 2 * 3 * 4, x*y*z")) == "<em>a</em> and <code>b&lt;c</code> 2 * 3 * 4, x*y*z"
+    assert (
+        str(marked("*a* and `b<c` 2 * 3 * 4, x*y*z")) == "<em>a</em> and <code>b&lt;c</code> 2 * 3 * 4, x*y*z"
+    )
     assert str(marked("*<img src=x>*")) == "*&lt;img src=x&gt;*"
 
 

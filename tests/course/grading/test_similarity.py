@@ -93,7 +93,9 @@ def test_the_index_finds_what_a_comparison_of_all_pairs_finds():
 
 def pasted(least):
     """A function of the library of at least so many tokens: what is known of it, its shape and its source."""
-    several = (each for each in own_source._library()[0] if least <= each.tokens < least + 60 and len(each.lines) > 4)
+    several = (
+        each for each in own_source._library()[0] if least <= each.tokens < least + 60 and len(each.lines) > 4
+    )
     ours = next(several)
     path, name = ours.name.split(": ")
     text = (ROOT / path).read_text()
