@@ -36,7 +36,7 @@ def run_batch(
 def _until_loss(
     waiting: Iterator[Task], work: Callable, workers: Executor, window: int, lost: list[tuple[Task, str]]
 ) -> Iterator[dict]:
-    """Results until all tasks are done, or one is lost; then what was handed out ends up here or in `lost`."""
+    """Results until all tasks are done, or one is lost; then what was handed out comes back or is in `lost`."""
     running: dict[Future, Task] = {}
     while True:
         while not lost and len(running) < window and (task := next(waiting, None)):

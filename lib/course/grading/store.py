@@ -74,7 +74,7 @@ class Store:
             os.close(handle)  # and with it the lock, however this process ends
 
     def _check_ours(self) -> None:
-        """A folder with anything in it must be of a grading: some of what lies there is replaced or removed."""
+        """A folder with anything in it must be a grading: some of what lies there is replaced or removed."""
         others = (path for path in self.out.iterdir() if not _UNFINISHED.fullmatch(path.name))
         if not (self.out / ASSIGNMENT).is_file() and (other := next(others, None)):
             raise CourseError(f"{self.out} holds {other.name} and no grading; choose another --out")
