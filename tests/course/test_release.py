@@ -61,6 +61,7 @@ def test_only_the_chosen_exercises_are_graded(tmp_path, capsys):
     assert [m["grade"] for m in marks.values()] == [False, True, False, True]
     assert [m.get("points") for m in marks.values()] == [None, 3, None, 2.5]
     assert all("raises-exception" in cell.metadata["tags"] for cell in cells.values())
+    assert not any(cell.metadata[what] for cell in cells.values() for what in ("deletable", "editable"))
     given = [cell.source.removesuffix(")").partition(", points=")[2] for cell in cells.values()]
     assert given == ["0", "", "0", "2.5"], "or nbgrader would score the usual points, and the check say them"
     assert not list(nbgrader_findings(load(tmp_path / "a" / YEARS.name)))
@@ -78,6 +79,15 @@ def test_the_manifest_says_what_the_release_is(tmp_path):
     assert parameters(load(tmp_path / "a" / YEARS.name))[SEED_NAME] == 4
 
 
+def test_a_seed_that_a_notebook_has_for_itself_gives_way(tmp_path):
+    notebook = load(YEARS)
+    cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    cell.source = f"{SEED_NAME} = 12  # for the lecture\n{cell.source}"
+    (tmp_path / YEARS.name).write_text(text_of(notebook))
+    (graded,) = release.graded_notebooks([tmp_path / YEARS.name], None, {})
+    assert graded.text(3).count(f"{SEED_NAME} = ") == 1 and f"{SEED_NAME} = 3 " in graded.text(3)
+
+
 def test_the_definition_is_hashed_without_the_reference():
     exercise = get(IDS[1])
     assert definition_hash(replace(exercise, reference=len)) == definition_hash(exercise)
@@ -86,6 +96,25 @@ def test_the_definition_is_hashed_without_the_reference():
     changed = {"title": "Another", "id": "a.b", "slides": ("C09",), "seconds": 99}
     for name, value in [*changed.items(), ("tolerance", Tolerance(rtol=0.5))]:
         assert definition_hash(replace(exercise, **{name: value})) != definition_hash(exercise), name
+
+
+def secret(x):
+    """Right, and used by the judge below; as if it stood among the exercises."""
+    return x + 1
+
+
+secret.__module__ = "lib.exercises.secret"
+
+
+def judge_by_secret(given, output, expected):
+    return None if output == secret(given) else "no"
+
+
+def test_what_is_right_stays_out_though_the_judge_calls_it():
+    exercise = replace(get(IDS[1]), judge=judge_by_secret)
+    as_reference = definition_hash(replace(exercise, reference=secret))
+    assert as_reference == definition_hash(replace(exercise, accepts=(secret,)))
+    assert as_reference != definition_hash(exercise)
 
 
 def test_nothing_leaks_from_any_lecture(tmp_path):
@@ -413,12 +442,14 @@ def test_a_written_answer_that_is_not_chosen_stays_as_practice(tmp_path):
 def test_the_definition_of_a_written_answer_is_its_question(tmp_path):
     def definition(**change):
         (notebook,) = release.graded_notebooks([with_written_answer(tmp_path, **change)], None, {})
-        return notebook.written["report.why"].definition
+        (about,) = notebook.written.values()
+        return about.definition
 
     first = definition()
     assert definition(source=ASKED.format(model="Another model answer.")) == first
     assert definition(source=SOLVED.replace("three", "four")) != first
     assert definition(title="How?") != first
+    assert definition(exercise="report.how") != first
 
 
 def test_a_written_answer_at_fault_is_named(tmp_path):

@@ -210,6 +210,11 @@ def test_a_broken_file_is_named(content, words, tmp_path):
         validate.examine(other, FakeGrader())
 
 
+def test_a_link_to_the_notebook_will_do(tmp_path):
+    (tmp_path / "link.ipynb").symlink_to(written(tmp_path))
+    assert validate.examine(tmp_path / "link.ipynb", FakeGrader()).ready
+
+
 def test_the_time_is_that_of_the_file(tmp_path):
     path = written(tmp_path)
     os.utime(path, (0, 1_000_000))
@@ -225,7 +230,7 @@ def grader(monkeypatch):
     return fake
 
 
-def test_the_command_looks_at_every_file(tmp_path, grader, capsys):
+def test_the_command_looks_at_every_file(tmp_path, grader, monkeypatch, capsys):
     good = written(tmp_path)
     assert cli.main(["validate", str(good)]) == 0 and grader.closed
     broken = written(tmp_path, name="second.ipynb")
@@ -237,7 +242,8 @@ def test_the_command_looks_at_every_file(tmp_path, grader, capsys):
     assert "second.ipynb, as it was saved" in out
     grader.entries = {}
     assert cli.main(["validate", str(tmp_path / "none.ipynb"), str(good)]) == 1, "one at fault is enough"
-    assert cli.main(["validate", str(good), str(good)]) == 0
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.main(["validate", "~/my work.ipynb", str(good)]) == 0
 
 
 def test_the_command_needs_a_file(capsys):
