@@ -131,8 +131,8 @@ def _gpu_cases(generator):
     return [
         case("T46's 7B on GPUs of 80 GB", 112 * GB, 10 * GB, 80 * GB),
         case("a small model fits on one", 2 * GB, GB, 24 * GB),
-        case("it fits exactly", 140 * GB, 10 * GB, 80 * GB),
-        case("one byte too many", 140 * GB + 1, 10 * GB, 80 * GB),
+        case("it fits exactly", 300 * GB, 30 * GB, 80 * GB),
+        case("one byte too many", 300 * GB + 1, 30 * GB, 80 * GB),
         case("the activations fill the GPU", 16 * GB, 24 * GB, 24 * GB),
         case("the activations are too large", 112 * GB, 31 * GB, 24 * GB),
         case("sizes that were drawn", 40 * state * GB, activations * GB, 48 * GB),

@@ -130,8 +130,13 @@ def _slot_cases(generator):
         case("the first position", draw(9, 4), draw(6, 4), 0),
         case("as many positions as words", draw(5, 8), draw(5, 8), 3),
         case("one position", draw(6, 3), draw(1, 3), 0),
-        case("scores in the hundreds", 40 * draw(5, 8), 10 * draw(4, 8), 1),
+        case("scores in the hundreds", *_one_large(40 * draw(5, 8), 10 * draw(4, 8), 1), 1),
     ]
+
+
+def _one_large(E, H, t):
+    """The first word points where H[t] does: whatever was drawn, its score is one whose exp() overflows."""
+    return torch.cat((4 * H[t : t + 1], E[1:])), H
 
 
 def _printed(E, H, t):

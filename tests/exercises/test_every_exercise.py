@@ -62,3 +62,18 @@ def test_lazy_answers_fail(id):
     for answer in lazy_answers(key.exercise, key.expected):
         verdicts = key.judge(run_all(key.exercise, answer, key.cases))
         assert not all(verdict.right for verdict in verdicts)
+
+
+# What a notebook's cases showed by chance, the cases of another seed must show too.
+@pytest.mark.parametrize("seed", [3553260803050964941, 7960778426191620467, 2356064425258417221, 7453195843580018650])
+@pytest.mark.parametrize(
+    "id",
+    [
+        "budget.gpus_needed", "mlm.slot_probabilities", "quantization.outlier_columns",
+        "quantization.int8_product", "sft.sft_loss",
+    ],
+)  # fmt: skip
+def test_no_seed_hides_a_mistake_or_refuses_a_right_answer(id, seed):
+    test_right_answers_pass(id, seed)
+    for mistake in EXERCISES[id].misconceptions:
+        test_each_mistake_is_recognised_as_itself(id, mistake.name, seed)
