@@ -179,8 +179,8 @@ def test_seeds_stay_what_they_were():
 
 
 @pytest.mark.parametrize(
-    "name", ["", "..", ".hidden", "a/b", "../x", "a\\b", "-rf", "a\nb", "a ", " a", "a.", "a\0b", "x" * 201, "ü" * 101,
-             "a:b", "README.md", "Manifest.JSON", "a\u202eb"],
+    "name", ["", "..", ".hidden", "a/b", "../x", "a\\b", "-rf", "a\nb", "a ", " a", "a.", "a\0b", "x" * 201,
+             "ü" * 101, "a:b", "README.md", "Manifest.JSON", "a\u202eb"],
 )  # fmt: skip
 def test_a_name_that_is_no_folder_is_refused(name, tmp_path):
     path = roster(tmp_path, "ada", name)
