@@ -132,3 +132,10 @@ def test_the_solution_the_reference_and_the_mistakes_are_known():
 def test_an_exercise_or_notebook_of_another_version_has_no_known_answers():
     assert known_shapes(Item("99_none.ipynb", "none.such", "", (), 3)) == ()
     assert known_shapes(Item("../README.md", "none.such", "", (), 3)) == ()
+
+
+def test_half_a_function_of_the_library_is_not_ours():
+    ours, tokens, source = pasted(150)
+    half = [*tokens[: 2 * len(tokens) // 3], *shape_of(OTHER)]
+    assert 0.3 < similarity(runs_of(half), ours.runs) < own_source.LIKE_OURS
+    assert copied_from(half, source) is None
