@@ -5,6 +5,7 @@ import json
 import math
 import random
 import threading
+import time
 import warnings
 from collections import Counter, namedtuple
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from lib.exercises import Exercise, Made, Misconception, Tolerance, case, registry
 from lib.exercises.compare import EXACT, difference
-from lib.exercises.engine import AnswerKey, conclude
+from lib.exercises.engine import AnswerKey, conclude, run_all
 from lib.exercises.limits import TimeUp, call_limited
 from lib.exercises.running import copy_inputs, describe_inputs, run_answer
 from lib.exercises.values import Array, NotPlain, describe, from_plain, to_plain
@@ -297,3 +298,16 @@ def test_registry_holds_ids_to_their_module(monkeypatch):
 
 def test_registry_sees_no_engine_module():
     assert not set(registry.modules()) & registry._ENGINE
+
+
+def test_what_is_known_of_an_exercise_does_not_depend_on_a_busy_machine(demos):
+    def slow(x):
+        time.sleep(0.1)
+        return x
+
+    mistake = Misconception("slow", lambda x: slow(-x), "A hint.")
+    cases = lambda generator: [case("one", 1.0)]  # noqa: E731
+    exercise = replace(demos.MEAN, reference=slow, misconceptions=(mistake,), seconds=0.05, cases=cases)
+    key = AnswerKey(exercise)
+    assert key.outcomes_of(mistake)[0].value == -key.expected[0].value == -1.0
+    assert run_all(exercise, slow, key.cases)[0].status == "time up"
