@@ -84,6 +84,7 @@ class Server:
             "step_seconds": request["seconds"] + STEP_GRACE_SECONDS,
         }
         said: list[dict[str, Any]] = []
+        bad = ""  # what follows a message that cannot be read is passed over
         deadline = time.monotonic() + limits.wall_seconds + GRACE_SECONDS
         try:
             protocol.send(self._process.stdin.fileno(), protocol.encode(full, protocol.MAX_REQUEST))
@@ -91,8 +92,8 @@ class Server:
                 whose = self._read(1, deadline)
                 message = self._receive(deadline)
                 if whose != CHILDS:
-                    return Reply(tuple(said), protocol.decode(message)["ended"])
-                said.append(_dict(protocol.decode(message)))
+                    return Reply(tuple(said), bad or protocol.decode(message)["ended"])
+                bad = bad or _read_into(said, message)
         except (EOFError, TimeoutError, BrokenPipeError, protocol.BadMessage) as error:
             self.close()  # what follows in the pipe cannot be trusted either
             return Reply(tuple(said), str(error) if isinstance(error, protocol.BadMessage) else DIED)
@@ -133,6 +134,15 @@ def _until(deadline: float) -> Any:
             raise TimeoutError
 
     return wait
+
+
+def _read_into(said: list[dict[str, Any]], message: bytes) -> str:
+    """Append what a child said to `said`; or say why it cannot be read, for which the server is not to blame."""
+    try:
+        said.append(_dict(protocol.decode(message)))
+    except protocol.BadMessage as error:
+        return str(error)
+    return ""
 
 
 def _dict(message: Any) -> dict[str, Any]:
