@@ -91,13 +91,18 @@ def _manifest(notebooks: list[Graded], hashes: dict[str, dict[str, str]], seed: 
     common = hashes.get("")
     manifest = {"format": FORMAT, "course": __version__, "seed": seed, "notebooks": {}}
     for notebook in notebooks:
-        entry = {"exercises": [_exercise(notebook, id) for id in notebook.points]}
+        entry = {"exercises": exercises_of(notebook)}
         manifest["notebooks"][notebook.name] = ({"sha256": common[notebook.name]} if common else {}) | entry
     if not common:
         manifest["students"] = {
             student: {"seed": student_seed(seed, student), "sha256": own} for student, own in hashes.items()
         }
     return manifest
+
+
+def exercises_of(notebook: Graded) -> list[dict]:
+    """What a manifest says of each exercise of one notebook."""
+    return [_exercise(notebook, id) for id in notebook.points]
 
 
 def _exercise(notebook: Graded, id: str) -> dict:

@@ -4,17 +4,18 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lib import __version__
 from lib.course.errors import CourseError, UsageError
-from lib.course.graded import checks, definition_hash
+from lib.course.graded import definition_hash
 from lib.course.grading.gradebook import Item
+from lib.course.notebooks import all_notebooks
 from lib.course.release import FORMAT as MANIFEST_FORMAT
-from lib.course.release import MANIFEST
+from lib.course.release import MANIFEST, exercises_of, graded_notebooks
 from lib.names import nearest
 
 FORMAT = 1  # of assignment.json
@@ -105,14 +106,8 @@ def of_release(path: Path) -> Assignment:
         manifest = json.loads(content)
         if manifest["format"] != MANIFEST_FORMAT:
             raise ValueError(f"its format is {manifest['format']!r}, expected {MANIFEST_FORMAT}")
-        asked = [
-            (notebook, entry)
-            for notebook, held in manifest["notebooks"].items()
-            for entry in held["exercises"]
-            if entry["points"] > 0
-        ]
-        items = tuple(_item(notebook, entry) for notebook, entry in asked)
-        definitions = {entry["id"]: entry["definition"] for _, entry in asked if not entry.get("manual")}
+        held = {notebook: entry["exercises"] for notebook, entry in manifest["notebooks"].items()}
+        items, definitions = _asked(held)
         roster = tuple(sorted(manifest.get("students", ())))
     except OSError as error:
         raise CourseError(f"{file} cannot be read: {error.strerror}") from None
@@ -123,24 +118,22 @@ def of_release(path: Path) -> Assignment:
     return Assignment(items, definitions, hashlib.sha256(content).hexdigest(), roster)
 
 
+def of_lectures() -> Assignment:
+    """Every exercise of every lecture, for its usual points."""
+    notebooks = graded_notebooks(all_notebooks(), None, {})
+    return Assignment(*_asked({notebook.name: exercises_of(notebook) for notebook in notebooks}))
+
+
+def _asked(held: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[tuple[Item, ...], dict[str, str]]:
+    """What has points of the exercises of each notebook, and the hashes of those that a program grades."""
+    asked = [(notebook, entry) for notebook, entries in held.items() for entry in entries if entry["points"] > 0]
+    definitions = {entry["id"]: entry["definition"] for _, entry in asked if not entry.get("manual")}
+    return tuple(_item(*each) for each in asked), definitions
+
+
 def _item(notebook: str, entry: Mapping[str, Any]) -> Item:
     manual = bool(entry.get("manual"))
     return Item(notebook, entry["id"], entry["title"], tuple(entry["slides"]), entry["points"], manual)
-
-
-def of_lectures() -> Assignment:
-    """Every exercise of every lecture, for its usual points."""
-    from lib.course.notebooks import all_notebooks, load
-
-    items, definitions = [], {}
-    for path in all_notebooks():
-        for id, cell in checks(load(path), path.name).items():
-            exercise = _exercise(id)
-            worth = cell.metadata["nbgrader"].get("points", 0)
-            if worth > 0:
-                items.append(Item(path.name, id, exercise.title, exercise.slides, worth))
-                definitions[id] = definition_hash(exercise)
-    return Assignment(tuple(items), definitions)
 
 
 def judged_by(ids: Collection[str]) -> str:
