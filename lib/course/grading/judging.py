@@ -17,6 +17,7 @@ from lib.course.grading.client import DIED, Reply, Server
 from lib.course.grading.submission import Submission
 from lib.course.grading.walls import Limits
 from lib.course.grading.withheld import withheld_names
+from lib.course.grading.work import FORMAT, entry
 from lib.course.notebooks import all_notebooks, load
 from lib.exercises import get
 from lib.exercises.engine import AnswerKey, Assessment, conclude
@@ -24,7 +25,6 @@ from lib.exercises.exercise import Exercise
 from lib.exercises.running import Outcome, describe_inputs
 from lib.exercises.values import describe, shorten
 
-FORMAT = 1
 OURS = ("NameError", "Withheld", "ImportError: grading:")
 """What a cell may raise because we leave parts of the notebook out or close parts of lib: no fault of the student."""
 
@@ -84,9 +84,9 @@ class Grader:
         entries = []
         for id in ids:
             if id in submission.written:
-                entries.append(_entry(id, "manual", answer=clean(submission.written[id])))
+                entries.append(entry(id, "manual", answer=clean(submission.written[id])))
             elif submission.problem:
-                entries.append(_entry(id, "unreadable", reason=clean(submission.problem)))
+                entries.append(entry(id, "unreadable", reason=clean(submission.problem)))
             else:
                 entries.append(self._grade_one(submission, self._asked_for(id), cells))
         return {
@@ -179,20 +179,20 @@ class _Asked:
         """The entry of one submission's result, from what its child said."""
         id = self.exercise.id
         if not reply.all("answer"):
-            return _entry(id, "crashed", reason=_why(reply.ended))
+            return entry(id, "crashed", reason=_why(reply.ended))
         answer = self.found(reply)
         if answer is None:
             nothing = f"nothing in the file defines {self.request['name']}{cells.fault_of(id)}"
-            return _entry(id, "missing", reason=nothing)
+            return entry(id, "missing", reason=nothing)
         about = {"cell": answer["cell"], "answer": clean(answer["source"]), "shape": answer["shape"]}
         if not answer["written"]:
-            return _entry(id, "not written", reason="the stub is still there", **about)
+            return entry(id, "not written", reason="the stub is still there", **about)
         try:
             outcomes = tuple(map(protocol.outcome_from_plain, reply.all("outcome")))[: len(self.cases)]
         except protocol.BadMessage as error:
-            return _entry(id, "crashed", reason=clean(str(error)), **about)
+            return entry(id, "crashed", reason=clean(str(error)), **about)
         if not outcomes and reply.all("defined") == [False]:
-            return _entry(id, **self._undefined(answer["cell"], cells), **about)
+            return entry(id, **self._undefined(answer["cell"], cells), **about)
         return self._judged(outcomes, reply, about)
 
     @staticmethod
@@ -208,18 +208,18 @@ class _Asked:
         passed = sum(verdict.right for verdict in assessment.verdicts)
         about |= {"passed": passed, "cases": len(self.cases)}
         if assessment.passed:
-            return _entry(self.exercise.id, "right", **about)
+            return entry(self.exercise.id, "right", **about)
         if mistake := assessment.misconception:
             about |= {"misconception": mistake.name, "hint": mistake.hint}
         stopped = [i for i, verdict in enumerate(assessment.verdicts) if not verdict.right]
         if not stopped:  # every outcome that came is right, and the rest never came
             failed = self._failed(assessment, len(outcomes))
-            return _entry(self.exercise.id, _status(reply.ended), reason=_why(reply.ended), failed=failed, **about)
+            return entry(self.exercise.id, _status(reply.ended), reason=_why(reply.ended), failed=failed, **about)
         verdict = assessment.verdicts[stopped[0]]
         status = verdict.kind if verdict.kind in ("not written", "time up") else "wrong"
         reason = verdict.reason + (ONLY if "raised NameError" in verdict.reason else "")
         failed = self._failed(assessment, stopped[0])
-        return _entry(self.exercise.id, status, reason=" ".join(clean(reason, 1000).split()), failed=failed, **about)
+        return entry(self.exercise.id, status, reason=" ".join(clean(reason, 1000).split()), failed=failed, **about)
 
     def _failed(self, assessment: Assessment, number: int) -> dict[str, Any]:
         """The case that went wrong, in words; for a value nothing is expected that would give it away."""
@@ -234,11 +234,6 @@ class _Asked:
             "got": clean(describe(outcome.value)) if returned else "",
             "printed": shorten(clean(outcome.printed.strip()), 1000),
         }
-
-
-def _entry(id: str, status: str, **known: Any) -> dict[str, Any]:
-    empty = {"cell": None, "answer": "", "shape": [], "reason": "", "misconception": "", "hint": "", "passed": 0}
-    return {"id": id, "status": status, **empty, "cases": 0, "failed": None, **known}
 
 
 def _listed(lists: list[Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import stat
 import threading
 from dataclasses import dataclass, field, replace
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lib.course.grading.judging import Grader
@@ -62,7 +62,7 @@ def grade_file(task: Task) -> dict:
         return not_graded(task, f"{type(error).__name__}: {error}")
     known = {each["id"]: each for each in result["exercises"]}
     absent = "unreadable" if result["problem"] else "missing"
-    exercises = [known.get(id) or entry(id, absent, result["problem"]) for id in task.ids]
+    exercises = [known.get(id) or entry(id, absent, reason=result["problem"]) for id in task.ids]
     return result | {"exercises": exercises, "plan": task.plan}
 
 
@@ -79,12 +79,10 @@ def _grader(key: bytes) -> "Grader":
     return grader
 
 
-def entry(id: str, status: str, reason: str = "") -> dict:
-    """What a result says of an exercise that was not run."""
-    return {
-        "id": id, "status": status, "cell": None, "answer": "", "shape": [], "reason": reason,
-        "misconception": "", "hint": "", "passed": 0, "cases": 0, "failed": None,
-    }  # fmt: skip
+def entry(id: str, status: str, **known: Any) -> dict[str, Any]:
+    """What a result says of one exercise: its id and status, and as much more as is `known`."""
+    empty = {"cell": None, "answer": "", "shape": [], "reason": "", "misconception": "", "hint": "", "passed": 0}
+    return {"id": id, "status": status, **empty, "cases": 0, "failed": None, **known}
 
 
 def not_graded(task: Task, fault: str) -> dict:
@@ -98,7 +96,7 @@ def not_graded(task: Task, fault: str) -> dict:
         "sha256": "",
         "problem": problem,
         "notes": [],
-        "exercises": [entry(id, "crashed", problem) for id in task.ids],
+        "exercises": [entry(id, "crashed", reason=problem) for id in task.ids],
         "plan": task.plan,
         "fault": fault,
     }
