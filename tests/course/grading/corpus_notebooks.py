@@ -74,7 +74,14 @@ def _ordinary() -> list[Entry]:
         Entry("ellipsis", written(solved(terms="my_chain_terms = ...")), {TERMS: "not written"}),
         Entry("emptied_cell", written(solved(terms="")), {TERMS: NO_ANSWER}),
         Entry("only_words", written(_all_markdown()), nothing),
-        Entry("as_lambda", written(solved(terms="my_chain_terms = lambda words: [(['[BOS]', *words[:t]], w) for t, w in enumerate(words)]"))),
+        Entry(
+            "as_lambda",
+            written(
+                solved(
+                    terms="my_chain_terms = lambda words: [(['[BOS]', *words[:t]], w) for t, w in enumerate(words)]"
+                )
+            ),
+        ),
     ]
 
 
@@ -145,7 +152,9 @@ def _moved() -> list[Entry]:
         Entry("answer_in_the_check_cell", written(in_check)),
         Entry("helper_in_another_cell", written(with_helper)),
         Entry("helper_below", written(helper_below)),
-        Entry("helper_missing", written(solved(terms=WITH_HELPER)), {TERMS: "wrong"}, "NameError.*context_of"),
+        Entry(
+            "helper_missing", written(solved(terms=WITH_HELPER)), {TERMS: "wrong"}, "NameError.*context_of"
+        ),
     ]
 
 
@@ -158,8 +167,15 @@ def _other_cells() -> list[Entry]:
     broken = solved(terms="def my_chain_terms(words)\n    return []")
     indented = solved(loss="def my_loss(logits, input_ids, attention_mask):\n  return 1\n return 2")
     return [
-        Entry("syntax_error_in_the_answer", written(broken), {TERMS: "missing|wrong|not written"}, "SyntaxError"),
-        Entry("indentation_error", written(indented), {LOSS: "missing|wrong|not written"}, "IndentationError|SyntaxError"),
+        Entry(
+            "syntax_error_in_the_answer", written(broken), {TERMS: "missing|wrong|not written"}, "SyntaxError"
+        ),
+        Entry(
+            "indentation_error",
+            written(indented),
+            {LOSS: "missing|wrong|not written"},
+            "IndentationError|SyntaxError",
+        ),
         beside("syntax_error_beside", "def broken(:\n    pass"),
         beside("magics_beside", MAGICS),
         beside("shell_cell_beside", "%%bash\nrm -rf ./everything\nexit 1"),
@@ -168,7 +184,9 @@ def _other_cells() -> list[Entry]:
         beside("loop_beside", "while True:\n    pass"),
         beside("loop_in_a_definition_beside", "class Forever:\n    while True:\n        pass"),
         beside("exit_in_a_definition_beside", "import os\nclass Gone:\n    os._exit(3)"),
-        beside("import_that_fails_beside", "import a_package_that_nobody_has\nfrom torch import no_such_name"),
+        beside(
+            "import_that_fails_beside", "import a_package_that_nobody_has\nfrom torch import no_such_name"
+        ),
         beside("large_constant_beside", "BIG = 9**9**9**9\nWIDE = 'x' * 10**12"),
         beside("deep_expression_beside", "deep = " + "-" * 200_000 + "1"),
         beside("deep_brackets_beside", "deep = " + "[" * 50_000 + "]" * 50_000),
@@ -204,7 +222,7 @@ def files() -> list[Entry]:
         "byte_order_mark": b"\xef\xbb\xbf" + good,
         "windows_lines": good.replace(b"\n", b"\r\n"),
         "extra_fields": written(solved() | {"nbformat_minor": 9, "new": {"field": 1}}),
-        "three_thousand_cells": _with_many_cells(3000),
+        "a_thousand_cells": _with_many_cells(1000),
         "nbformat_99": written(solved() | {"nbformat": 99}),
     }
     return [
@@ -243,7 +261,9 @@ def _with_many_cells(count: int) -> bytes:
 
 def special(folder: Path) -> list[Entry]:
     """What is no ordinary file, put into `folder`, and a notebook of 200 MB that takes no room on the disk."""
-    found = [Entry(student, b"", problem=".") for student in ("a_pipe", "a_link", "a_folder", "nothing", "huge")]
+    found = [
+        Entry(student, b"", problem=".") for student in ("a_pipe", "a_link", "a_folder", "nothing", "huge")
+    ]
     for entry in found:
         (folder / entry.student).mkdir(parents=True)
     os.mkfifo(folder / "a_pipe" / NAME)
