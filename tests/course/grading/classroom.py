@@ -145,6 +145,7 @@ class Student:
     name: str
     kinds: Mapping[str, str]
     hand: int = 0  # the seed of the habits that show in the answers
+    own_way: bool = False  # each answer comes with workings that nobody else would write
     broken: str = ""
     copied_from: str = ""
 
@@ -173,7 +174,8 @@ def make_class(lecture: Lecture, count: int, seed: int, *, loops: int = 0, copie
         looping = dict(students[student].kinds) | {draw.choice(list(lecture.answers)): "loop"}
         students[student] = replace(students[student], kinds=looping, broken="")
     honest = [s for s in students if not s.broken and not set(s.kinds.values()) & {"loop", "stub", *FAULTS}]
-    source = draw.choice(honest)
+    source = replace(draw.choice(honest), own_way=True)
+    students = [source if student.name == source.name else student for student in students]
     names = [f"student{count - copies + number:03d}" for number in range(copies)]
     return students + [replace(source, name=name, copied_from=source.name) for name in names]
 
@@ -183,7 +185,7 @@ def _student(lecture: Lecture, name: str, draw: random.Random) -> Student:
     ability = draw.random()
     kinds = {id: _kind(lecture, id, 0.3 + 0.65 * ability, draw) for id in lecture.answers}
     broken = draw.choice(BROKEN_FILES) if draw.random() < 0.02 else ""
-    return Student(name, kinds, draw.getrandbits(32), broken)
+    return Student(name, kinds, draw.getrandbits(32), broken=broken)
 
 
 def _kind(lecture: Lecture, id: str, right: float, draw: random.Random) -> str:
@@ -223,10 +225,21 @@ def _by_hand(student: Student, answer: Filled | None, id: str) -> Filled | None:
     draw = random.Random(f"{student.hand} {id}")
     for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
         habits = draw.sample(_HABITS, draw.choice((0, 1, 1, 2, 2, 3)))
+        if student.own_way or draw.random() < 0.2:
+            habits += [f"working = {_workings(draw, 4)}" for _ in range(6)]
         function.body = [*_docstring(function), *ast.parse("\n".join(habits)).body, *_rest(function)]
         if student.copied_from:
             _rename_locals(function, student.name[-3:])
     return replace(answer, source=ast.unparse(tree))
+
+
+def _workings(draw: random.Random, depth: int) -> str:
+    """Some arithmetic of no consequence, quickly done."""
+    if depth == 0:
+        return str(draw.randrange(10))
+    one, other = (_workings(draw, depth - 1) for _ in range(2))
+    shape = draw.choice(("({} + {})", "max({}, {})", "({} if {} else 1)", "[{}, {}][0]", "sum(i * {} for i in [{}])"))
+    return shape.format(one, other)
 
 
 def _docstring(function: ast.FunctionDef) -> list[ast.stmt]:
