@@ -114,7 +114,7 @@ def answers(outside: Path, port: int) -> list[Entry]:
 
 
 def _public_probabilities() -> dict[tuple[int, ...], float]:
-    """What chain.sequence_probability gives on the notebook's own cases: there for everybody to learn by heart."""
+    """What chain.sequence_probability gives on the notebook's own cases: anybody can learn it by heart."""
     from lib.exercises import get
     from lib.exercises.engine import AnswerKey
 

@@ -1,4 +1,4 @@
-"""The part of the corpus that is odd as a notebook or as a file: cells gone, moved, doubled; bytes that are none."""
+"""The part of the corpus that is odd as a notebook or as a file: cells moved, bytes that are none."""
 
 import copy
 import json
@@ -53,6 +53,8 @@ print(files)"""
 
 LONG = "def my_chain_terms(words):\n" + "    unused = [1, 2]\n" * 20_000 + RIGHT_TERMS.split("\n", 1)[1]
 
+AS_LAMBDA = "my_chain_terms = lambda words: [(['[BOS]', *words[:t]], w) for t, w in enumerate(words)]"
+
 NO_ANSWER = "missing|not written"
 
 
@@ -76,11 +78,7 @@ def _ordinary() -> list[Entry]:
         Entry("only_words", written(_all_markdown()), nothing),
         Entry(
             "as_lambda",
-            written(
-                solved(
-                    terms="my_chain_terms = lambda words: [(['[BOS]', *words[:t]], w) for t, w in enumerate(words)]"
-                )
-            ),
+            written(solved(terms=AS_LAMBDA)),
         ),
     ]
 
@@ -99,7 +97,8 @@ def _checks() -> list[Entry]:
     gone["cells"].remove(check_cell(gone, TERMS))
     check_cell(edited, TERMS)["source"] = "print('all is well')\nraise SystemExit"
     check_cell(cheated, TERMS)["source"] = (
-        "check = lambda *anything: 2\ndef my_chain_terms(words):\n    return []\ncheck('chain.terms', my_chain_terms)"
+        "check = lambda *anything: 2\ndef my_chain_terms(words):\n    return []\n"
+        "check('chain.terms', my_chain_terms)"
     )
     doubled["cells"].insert(3, copy.deepcopy(check_cell(doubled, TERMS)))
     doubled["cells"].append(copy.deepcopy(check_cell(doubled, TERMS)))
@@ -236,8 +235,9 @@ def files() -> list[Entry]:
 def names(good: bytes) -> list[Entry]:
     """Students and files whose names try to be paths, formulas, options or markup."""
     students = (
-        "a name with spaces", "Ångström 学生 🐍", "..student", "=1+1", "-rf", "@mention", "<script>alert(1)</script>",
-        "quote\"s and 'more'", "a,b;c", "new\nline", "..%2f..%2fsecret", "back\\..\\slash", "x" * 200, "%s{0}$HOME",
+        "a name with spaces", "Ångström 学生 🐍", "..student", "=1+1", "-rf", "@mention",
+        "<script>alert(1)</script>", "quote\"s and 'more'", "a,b;c", "new\nline", "..%2f..%2fsecret",
+        "back\\..\\slash", "x" * 200, "%s{0}$HOME",
     )  # fmt: skip
     stem = Path(NAME).stem
     return [
@@ -260,7 +260,7 @@ def _with_many_cells(count: int) -> bytes:
 
 
 def special(folder: Path) -> list[Entry]:
-    """What is no ordinary file, put into `folder`, and a notebook of 200 MB that takes no room on the disk."""
+    """What is no ordinary file, put into `folder`, and a notebook of 200 MB that takes no disk."""
     found = [
         Entry(student, b"", problem=".") for student in ("a_pipe", "a_link", "a_folder", "nothing", "huge")
     ]
