@@ -72,9 +72,8 @@ def difference(got: Any, expected: Any, tolerance: Tolerance, where: str = "resu
 
 
 def _as_number(got: Any) -> Any:
-    if type(got) is Array and got.values.ndim == 0:
-        return got.values.item()
-    return got
+    number = got.values.item() if type(got) is Array and got.values.ndim == 0 else got
+    return number if type(number) in _NUMBERS else got  # a complex number stays the array that it is
 
 
 def _number_difference(got: Any, expected: Any, tolerance: Tolerance, where: str) -> Difference | None:
@@ -88,10 +87,16 @@ def _number_difference(got: Any, expected: Any, tolerance: Tolerance, where: str
         return Difference("value", where, "the value is off", detail)
     if got != got:
         return Difference("nan", where, "the value is NaN", detail)
-    allowed = tolerance.atol + tolerance.rtol * abs(expected)
-    if abs(expected) != float("inf") and abs(got - expected) <= allowed:
+    if abs(expected) != float("inf") and _near(got, expected, tolerance):
         return None
     return Difference("value", where, "the value is off", detail)
+
+
+def _near(got: float | int, expected: float | int, tolerance: Tolerance) -> bool:
+    try:
+        return abs(got - expected) <= tolerance.atol + tolerance.rtol * abs(expected)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def _array_difference(got: Any, expected: Array, tolerance: Tolerance, where: str) -> Difference | None:

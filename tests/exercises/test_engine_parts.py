@@ -311,3 +311,9 @@ def test_what_is_known_of_an_exercise_does_not_depend_on_a_busy_machine(demos):
     key = AnswerKey(exercise)
     assert key.outcomes_of(mistake)[0].value == -key.expected[0].value == -1.0
     assert run_all(exercise, slow, key.cases)[0].status == "time up"
+
+
+def test_numbers_that_no_float_can_hold_are_wrong_and_break_nothing():
+    for odd in (10**1000, -(10**1000), torch.tensor(1 + 2j), np.array(1 + 2j), np.ones((), np.longdouble)):
+        for expected in (1.5, 1, float("inf"), True):
+            assert difference(to_plain(odd), expected, Tolerance(), "result")
