@@ -1,7 +1,7 @@
 """Grading a class of 300 synthetic students, beside nbgrader's autograde of ten of the same submissions.
 
-Both grade the whole file of a student; nbgrader runs all of it, ours what an answer needs. Memory is that of all
-processes together, each shared page counted once (PSS), at its highest.
+Both grade the whole file of a student; nbgrader runs all of it, ours what an answer needs. Memory is that of
+all processes together, each shared page counted once (PSS), at its highest.
 """
 
 import math
@@ -30,8 +30,8 @@ _ASSIGNMENT = "assignment"
 
 
 def rows(threads: int) -> list[BenchRow]:
-    """Time per submission and memory; `threads` is how many submissions ours grades at a time, and how many threads
-    PyTorch has in nbgrader's kernel.
+    """Time per submission and memory; `threads` is how many submissions ours grades at a time, and how many
+    threads PyTorch has in nbgrader's kernel.
 
     Raises CourseError where the class cannot be made or graded.
     """
@@ -44,7 +44,9 @@ def _rows(folder: Path, threads: int) -> list[BenchRow]:
     seconds, memory = grade(folder, threads)
     ours = seconds / STUDENTS
     what = f"grading {STUDENTS} students, {threads} at a time"
-    peak = BenchRow(f"{what}: peak memory, ours / limit", memory, MEMORY_LIMIT, memory / MEMORY_LIMIT, 1.0, "MB", threads)
+    peak = BenchRow(
+        f"{what}: peak memory, ours / limit", memory, MEMORY_LIMIT, memory / MEMORY_LIMIT, 1.0, "MB", threads
+    )
     if find_spec("nbgrader") is None:
         name = f"{what}: time a submission (nbgrader is not installed)"
         return [BenchRow(name, ours, math.nan, math.nan, TARGET, "s", threads, higher_is_better=True), peak]
@@ -56,11 +58,14 @@ def _rows(folder: Path, threads: int) -> list[BenchRow]:
 def hand_in(folder: Path) -> list[str]:
     """Write the submissions of the class; return the names of those that nbgrader is to grade as well.
 
-    Neither a broken file nor an endless loop is among these: nbgrader would stop at the one and wait for the other.
+    Neither a broken file nor an endless loop is among these: nbgrader would stop at the one and wait for the
+    other.
     Raises CourseError outside of the repository, whose tests know how to make a class.
     """
     if find_spec("tests") is None:
-        raise CourseError("the class comes from the tests of this repository: run `course bench grading` in it")
+        raise CourseError(
+            "the class comes from the tests of this repository: run `course bench grading` in it"
+        )
     from tests.course.grading.classroom import Lecture, hand_in, make_class
 
     lecture = Lecture(NOTEBOOK)
@@ -71,10 +76,12 @@ def hand_in(folder: Path) -> list[str]:
 
 
 def grade(folder: Path, jobs: int) -> tuple[float, float]:
-    """Seconds (from the command to its end) and MB that `course grade` takes for all submissions in `folder`."""
+    """Seconds (from command to end) and MB that `course grade` takes for all submissions in `folder`."""
     where = [str(folder / "submissions"), "--out", str(folder / "grades"), "--key", str(folder / "key")]
     start = time.monotonic()
-    memory = _watched([sys.executable, "-m", "lib.course", "grade", *where, "--jobs", str(jobs)], ROOT, os.environ)
+    memory = _watched(
+        [sys.executable, "-m", "lib.course", "grade", *where, "--jobs", str(jobs)], ROOT, os.environ
+    )
     return time.monotonic() - start, memory
 
 
@@ -85,7 +92,9 @@ def autograde(folder: Path, names: Sequence[str], threads: int) -> float:
     shutil.copy(NOTEBOOK, course / "source" / _ASSIGNMENT)
     for name in names:
         shutil.copytree(folder / "submissions" / name, course / "submitted" / name / _ASSIGNMENT)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])  # it calls alembic
+    path = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    )  # it calls alembic
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT), "PATH": path}
     nbgrader = [sys.executable, "-m", "nbgrader"]
     _watched([*nbgrader, "generate_assignment", _ASSIGNMENT], course, environment)
@@ -100,7 +109,10 @@ def autograde(folder: Path, names: Sequence[str], threads: int) -> float:
 
 
 def _watched(command: Sequence[str], folder: Path, environment: "os._Environ | dict") -> float:
-    """Run a command to its end; the peak of its memory in MB. Raises CourseError with its last words if it fails."""
+    """Run a command to its end; the peak of its memory in MB.
+
+    Raises CourseError with its last words if it fails.
+    """
     peak = 0.0
     with tempfile.TemporaryFile("w+") as said:
         run = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
@@ -109,7 +121,9 @@ def _watched(command: Sequence[str], folder: Path, environment: "os._Environ | d
             time.sleep(_SAMPLES)
         said.seek(0)
         if run.returncode:
-            raise CourseError(f"{' '.join(command[1:5])} failed (exit {run.returncode}): {said.read().strip()[-500:]}")
+            raise CourseError(
+                f"{' '.join(command[1:5])} failed (exit {run.returncode}): {said.read().strip()[-500:]}"
+            )
     return peak
 
 

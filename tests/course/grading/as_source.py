@@ -76,7 +76,9 @@ class Writer:
 
     def _container(self, value: object) -> str:
         if isinstance(value, dict):
-            return "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
+            return (
+                "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
+            )
         inner = ", ".join(map(self.expression, value))
         if isinstance(value, list):
             return f"[{inner}]"
@@ -186,7 +188,10 @@ class Writer:
     def _partial(self, value: functools.partial, name: str) -> str:
         """A definition with the parameters that are left, as they are called: by position."""
         left = inspect.signature(value).parameters.values()
-        kinds = {p.kind for p in left} - {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+        kinds = {p.kind for p in left} - {
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            inspect.Parameter.KEYWORD_ONLY,
+        }
         if kinds or value.args:
             raise NotSource(f"a partial of {value.func!r} with arguments by position")
         free = [p.name for p in left if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]

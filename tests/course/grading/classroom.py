@@ -105,7 +105,9 @@ class Lecture:
             return Filled(self._solved[id])
         if kind in FAULTS:
             return Filled(FAULTS[kind].format(name=name))
-        writer = Writer(self._taken, prefix=id.replace(".", "_"))  # helpers of several answers share a notebook
+        writer = Writer(
+            self._taken, prefix=id.replace(".", "_")
+        )  # helpers of several answers share a notebook
         source = writer.answer(self._known(id)[kind], name)
         return Filled(source, writer.preamble())
 
@@ -120,7 +122,10 @@ class Lecture:
         made = copy.deepcopy(self.edition)
         cells = []
         for cell in made["cells"]:
-            marks, id = cell["metadata"].get("nbgrader", {}), cell["metadata"].get("course", {}).get("exercise")
+            marks, id = (
+                cell["metadata"].get("nbgrader", {}),
+                cell["metadata"].get("course", {}).get("exercise"),
+            )
             if answer := answers.get(id) if marks.get("solution") else None:
                 if answer.helpers.strip():
                     cells.append(_code_cell(f"helpers-{id.replace('.', '-')}", answer.helpers))
@@ -135,7 +140,14 @@ class Lecture:
 
 
 def _code_cell(id: str, source: str) -> dict:
-    return {"cell_type": "code", "id": id, "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+    return {
+        "cell_type": "code",
+        "id": id,
+        "metadata": {},
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
 
 
 @dataclass(frozen=True)
@@ -238,7 +250,9 @@ def _workings(draw: random.Random, depth: int) -> str:
     if depth == 0:
         return str(draw.randrange(10))
     one, other = (_workings(draw, depth - 1) for _ in range(2))
-    shape = draw.choice(("({} + {})", "max({}, {})", "({} if {} else 1)", "[{}, {}][0]", "sum(i * {} for i in [{}])"))
+    shape = draw.choice(
+        ("({} + {})", "max({}, {})", "({} if {} else 1)", "[{}, {}][0]", "sum(i * {} for i in [{}])")
+    )
     return shape.format(one, other)
 
 
@@ -261,7 +275,9 @@ def _rename_locals(function: ast.FunctionDef, suffix: str) -> None:
 
 
 def _broken(content: bytes, how: str) -> bytes:
-    return {"": content, "truncated": content[: len(content) // 2], "not JSON": b"PK\x03\x04", "empty": b""}[how]
+    return {"": content, "truncated": content[: len(content) // 2], "not JSON": b"PK\x03\x04", "empty": b""}[
+        how
+    ]
 
 
 def sheets(lecture: Lecture) -> Iterator[dict[str, str]]:

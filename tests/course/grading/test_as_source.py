@@ -62,7 +62,8 @@ def written(value, taken=None):
     "value, given",
     [
         (_plus, (4,)), (_scaled(3), (4,)), (_scaled(-0.5, PAIR[0]), (2, 9)), (_kept("it's"), (7,)),
-        (PAIR[0], (4,)), (PAIR[1], (4,)), (functools.partial(_plus, by=9), (1,)), (_scaled(2, math.sqrt), (16,)),
+        (PAIR[0], (4,)), (PAIR[1], (4,)), (functools.partial(_plus, by=9), (1,)),
+        (_scaled(2, math.sqrt), (16,)),
         (lambda x, *, near=math.inf, kind=torch.float64: torch.tensor(x, dtype=kind) < near, (3,)),
         (lambda x: F.relu(torch.tensor([x, -x])).tolist(), (3,)), (classify_era, (5e8,)),
     ],

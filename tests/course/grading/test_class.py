@@ -78,7 +78,11 @@ def test_the_class_is_one_worth_grading(students):
 
 
 def test_the_same_seed_makes_the_same_class(lecture, students):
-    assert make_class(lecture[0], COUNT, SEED, copies=COPIES) == students != make_class(lecture[0], COUNT, seed=4, copies=COPIES)
+    assert (
+        make_class(lecture[0], COUNT, SEED, copies=COPIES)
+        == students
+        != make_class(lecture[0], COUNT, seed=4, copies=COPIES)
+    )
     looping = make_class(lecture[0], COUNT, SEED, loops=2, copies=COPIES)
     assert sum(list(s.kinds.values()).count("loop") for s in looping) == 2
     with pytest.raises(ValueError, match="more than 6"):

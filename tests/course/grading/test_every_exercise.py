@@ -70,7 +70,9 @@ def test_each_known_answer_is_graded_as_what_it_is(name, release, grader, tmp_pa
 
 def _off(kind, entry):
     """What is not as it should be in the entry of an answer of this kind."""
-    status = {"stub": "not written", "solution": "right"}.get(kind, "right" if "accepted " in kind else "wrong")
+    status = {"stub": "not written", "solution": "right"}.get(
+        kind, "right" if "accepted " in kind else "wrong"
+    )
     named = kind if status == "wrong" else ""
     if entry["status"] != status or entry["misconception"] != named or bool(entry["hint"]) != bool(named):
         return f"{entry['status']} ({entry['reason']}), taken for {entry['misconception']!r}"
@@ -85,7 +87,16 @@ def test_solutions_have_all_points_and_stubs_none(release, tmp_path):
         for name in LECTURES:
             made = lecture(name, release)
             handed_in(tmp_path / "in", made, student, dict.fromkeys(made.answers, kind))
-    options = ["--release", str(release), "--out", str(tmp_path / "out"), "--key", str(tmp_path / "key"), "--jobs", "1"]
+    options = [
+        "--release",
+        str(release),
+        "--out",
+        str(tmp_path / "out"),
+        "--key",
+        str(tmp_path / "key"),
+        "--jobs",
+        "1",
+    ]
     assert cli.main(["grade", str(tmp_path / "in"), *options]) == 0
     rows = list(csv.DictReader((tmp_path / "out" / "grades.csv").open(encoding="utf-8", newline="")))
     points = {id: float(exercise.points) for id, exercise in all_exercises().items()}
