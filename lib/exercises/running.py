@@ -150,6 +150,9 @@ class _Kept(io.StringIO):
             super().write(text[:_PRINT_LIMIT])
         return len(text)
 
+    def close(self) -> None:
+        """Stay open: an answer that closes its streams closes them for itself."""
+
 
 @contextmanager
 def _contained(seed: int, printed: io.StringIO) -> Iterator[None]:

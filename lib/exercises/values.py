@@ -64,19 +64,19 @@ class _Reader:
 
     def read(self, value: Any, depth: int) -> Any:
         kind = type(value)
-        if kind in (list, tuple, *_DICTS):
+        if _is_one_of(kind, (list, tuple, *_DICTS)):
             self.items += len(value)
         if depth > MAX_DEPTH or self.items > MAX_ITEMS:
             raise NotPlain("something too large or too deeply nested to be read")
-        if kind in _SCALARS:
+        if _is_one_of(kind, _SCALARS):
             return _scalar(value)
         if kind is Tensor:
             return _read_tensor(value)
         if kind is np.ndarray:
             return _read_array(value)
-        if kind in _NUMPY_SCALARS:
+        if _is_one_of(kind, _NUMPY_SCALARS):
             return _scalar(value.item())
-        if kind in _DICTS:
+        if _is_one_of(kind, _DICTS):
             return {self.key(k, depth + 1): self.read(v, depth + 1) for k, v in dict.items(value)}
         return self.sequence(value, kind, depth)
 
@@ -99,6 +99,14 @@ class _Reader:
         if plain is Ellipsis or type(plain) is Array:
             raise NotPlain(f"a dict with a {type(value).__name__} as key, expected strings or numbers")
         return plain
+
+
+def _is_one_of(kind: type, kinds: tuple[type, ...]) -> bool:
+    """Whether it is one of them itself: `in` would ask a metaclass, which may call itself equal to all."""
+    for each in kinds:
+        if kind is each:
+            return True
+    return False
 
 
 def _scalar(value: Any) -> Any:

@@ -317,3 +317,28 @@ def test_numbers_that_no_float_can_hold_are_wrong_and_break_nothing():
     for odd in (10**1000, -(10**1000), torch.tensor(1 + 2j), np.array(1 + 2j), np.ones((), np.longdouble)):
         for expected in (1.5, 1, float("inf"), True):
             assert difference(to_plain(odd), expected, Tolerance(), "result")
+
+
+def test_a_type_that_equals_every_type_is_no_plain_data():
+    class Every(type):
+        def __eq__(cls, other):
+            return True
+
+        __hash__ = type.__hash__
+
+    class Chameleon(metaclass=Every):
+        pass
+
+    assert run_answer(lambda: Chameleon(), case("none")).status == "not plain"
+
+
+def test_an_answer_that_closes_its_streams_is_judged_like_any_other():
+    def closes():
+        import sys
+
+        sys.stdout.close()
+        sys.stderr.close()
+        return 1
+
+    outcome = run_answer(closes, case("none"))
+    assert (outcome.status, outcome.value) == ("returned", 1)

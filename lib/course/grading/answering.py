@@ -21,11 +21,6 @@ def answer(request: dict[str, Any], folder: Path, readable: list[Path], pipe: in
     def tell(what: dict[str, Any]) -> None:
         _send(pipe, _encode(what, limit))
 
-    reading = cells.parse_cells(request["cells"])
-    found = cells.find_answer(reading, request["id"], request["name"])
-    tell({"problems": reading.problems, "answer": found and vars(found)})
-    if found is None or not found.written:
-        os._exit(0)
     try:
         walls.enclose(folder, walls.Limits(**request["limits"]), readable)
         withheld.withhold(request["withheld"])
@@ -33,6 +28,11 @@ def answer(request: dict[str, Any], folder: Path, readable: list[Path], pipe: in
     except Exception as error:  # ours, not the student's: nothing may run
         tell({"broken": f"{type(error).__name__}: {error}"})
         os._exit(1)
+    reading = cells.parse_cells(request["cells"])
+    found = cells.find_answer(reading, request["id"], request["name"])
+    tell({"problems": reading.problems, "answer": found and vars(found)})
+    if found is None or not found.written:
+        os._exit(0)
     _run(request, reading, found, tell)
     tell({"done": True})
     os._exit(0)
