@@ -184,7 +184,7 @@ def test_the_last_cell_says_what_the_grader_will_find():
     heading, last = edition.cells[-2:]
     assert heading.source.startswith("## Before you hand in") and heading.cell_type == "markdown"
     assert last.source.endswith('validate("77_example.ipynb")') and not last.metadata
-    asked = [{"exercise": f"demo.{name}", "points": 2, "manual": False} for name in ("double", "year")]
+    asked = [{"exercise": f"demo.{name}", "points": 2} for name in ("double", "year")]
     assert edition.metadata["course"] == {"notebook": "77_example.ipynb", "asked": asked}
     nbformat.validate(edition)
 

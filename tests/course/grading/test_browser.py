@@ -58,7 +58,8 @@ def opened(tmp_path, page, *, scheme="light"):
     ]  # fmt: skip
     done = subprocess.run([BROWSER, *flags, path.as_uri()], capture_output=True, timeout=180)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
-    console = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
+    said = done.stderr.decode(errors="replace").splitlines()
+    console = [line for line in said if "CONSOLE" in line and "source: chrome" not in line]  # of its own pages
     return done.stdout.decode(), console
 
 
