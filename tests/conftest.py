@@ -13,6 +13,8 @@ import jaxtyping
 import pytest
 import torch
 
+from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 (hooks)
+
 torch.set_num_threads(1)
 
 

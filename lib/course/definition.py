@@ -19,7 +19,8 @@ def sources(begin: Collection[Callable[..., Any]], without: Collection[Any] = ()
     Nothing of `without` is followed. Tensors and other objects do not count as constants.
     """
     seen = {id(each) for each in without}
-    waiting, found = [inspect.unwrap(function) for function in begin], set()
+    waiting: list[Any] = [leaf for leaf in _leaves([*begin]) if isinstance(leaf, FunctionType | type)]
+    found: set[str] = set()
     while waiting:
         what = waiting.pop()
         if id(what) in seen:

@@ -16,10 +16,12 @@ def _attention_cases(generator):
         return torch.randn(*shape, generator=generator)
 
     everything = torch.ones(3, 3, dtype=torch.bool)
+    some = torch.rand(2, 5, generator=generator) < 0.8
+    some[:, 0] = True  # a query that sees nothing is another question
     return [
         case("no position hidden", draw(3, 4), draw(3, 4), draw(3, 4), everything),
         case("causal", draw(4, 8), draw(4, 8), draw(4, 8), torch.ones(4, 4).tril().bool()),
-        case("more keys than queries", draw(2, 4), draw(5, 4), draw(5, 3), torch.rand(2, 5, generator=generator) < 0.8),
+        case("more keys than queries", draw(2, 4), draw(5, 4), draw(5, 3), some),
         case("each query sees one key", draw(3, 2), draw(3, 2), draw(3, 2), torch.eye(3).bool()),
         case("long vectors", 30 * draw(3, 64), 30 * draw(3, 64), draw(3, 2), everything),
     ]

@@ -47,6 +47,10 @@ class _Alarm:
         rest, interval = signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN)
         try:
             result = function()
+        except BaseException as error:
+            if self.fired and not isinstance(error, KeyboardInterrupt):
+                raise TimeUp from None  # a ring that hits a clean-up makes another error of it
+            raise
         finally:
             self.over = True  # a ring that is on its way must not break what follows
             signal.setitimer(signal.ITIMER_REAL, 0)

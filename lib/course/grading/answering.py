@@ -16,13 +16,13 @@ _encode, _send = protocol.encode, protocol.send
 
 def answer(request: dict[str, Any], folder: Path, readable: list[Path], pipe: int) -> None:
     """Carry out one request, telling `pipe` what comes of it; the process ends here."""
-    limit = request["output_bytes"]
+    limits = walls.Limits(**request["limits"])
 
     def tell(what: dict[str, Any]) -> None:
-        _send(pipe, _encode(what, limit))
+        _send(pipe, _encode(what, limits.output_bytes))
 
     try:
-        walls.enclose(folder, walls.Limits(**request["limits"]), readable)
+        walls.enclose(folder, limits, readable)
         withheld.withhold(request["withheld"])
         withheld.seal_exercises()
     except Exception as error:  # ours, not the student's: nothing may run
@@ -34,7 +34,6 @@ def answer(request: dict[str, Any], folder: Path, readable: list[Path], pipe: in
     if found is None or not found.written:
         os._exit(0)
     _run(request, reading, found, tell)
-    tell({"done": True})
     os._exit(0)
 
 

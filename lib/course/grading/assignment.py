@@ -1,15 +1,14 @@
 """What is graded: the exercises of a release, or of the lectures, with their points and definitions."""
 
 import hashlib
-import inspect
 import json
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lib import __version__
+from lib.course.definition import sources
 from lib.course.errors import CourseError, UsageError
 from lib.course.graded import definition_hash
 from lib.course.grading.gradebook import Item
@@ -137,16 +136,20 @@ def _item(notebook: str, entry: Mapping[str, Any]) -> Item:
 
 
 def judged_by(ids: Collection[str]) -> str:
-    """A hash of what judges these exercises: the sources of their modules and references.
+    """A hash of what judges these exercises: cases, judge, reference and misconceptions, with their helpers.
 
     Part of the plan of a result, so that one that an older judge has given is not kept.
     """
     digest = hashlib.sha256()
     for id in ids:
-        reference = _exercise(id).reference
-        module = sys.modules[f"lib.exercises.{id.split('.')[0]}"]
-        digest.update(inspect.getsource(module).encode())
-        digest.update((inspect.getsource(reference) if inspect.isfunction(reference) else "").encode())
+        exercise = _exercise(id)
+        mistakes = exercise.misconceptions
+        judging = [exercise.cases, exercise.judge, exercise.reference, *(each.answer for each in mistakes)]
+        words = [id, exercise.title, exercise.seconds, repr(exercise.tolerance), exercise.hints]
+        words += [[each.name, each.hint] for each in mistakes]
+        values = [repr(each) for each in judging if not callable(each)]
+        functions = [each for each in judging if callable(each)]
+        digest.update(json.dumps([*words, *values, *sources(functions)]).encode())
     return digest.hexdigest()
 
 

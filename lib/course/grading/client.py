@@ -79,8 +79,6 @@ class Server:
         full = request | {
             "cases": list(cases),
             "limits": asdict(limits),
-            "output_bytes": limits.output_bytes,
-            "wall_seconds": limits.wall_seconds,
             "step_seconds": request["seconds"] + STEP_GRACE_SECONDS,
         }
         said: list[dict[str, Any]] = []

@@ -89,7 +89,8 @@ def _forward(source: int, requests: int, replies: int, request: dict) -> str | N
     """Pass the child's messages on; why it has to end, or None where it closed its pipe by itself."""
     from lib.course.grading import protocol
 
-    left, last = request["output_bytes"], time.monotonic() + request["wall_seconds"]
+    limits = request["limits"]
+    left, last = limits["output_bytes"], time.monotonic() + limits["wall_seconds"]
 
     def wait(pipe: int) -> None:
         rest = min(last, step) - time.monotonic()

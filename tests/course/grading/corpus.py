@@ -98,7 +98,8 @@ def answers(outside: Path, port: int) -> list[Entry]:
 
     `outside` is a folder that no answer may read or write, `port` one that none may reach.
     """
-    gaps = {"@OUTSIDE@": str(outside), "@PORT@": str(port), "@PUBLIC@": repr(_public_probabilities())}
+    gaps = {"@OUTSIDE@": str(outside), "@HOME@": str(Path.home()), "@PORT@": str(port)}
+    gaps["@PUBLIC@"] = repr(_public_probabilities())
     found = []
     for path in sorted(ANSWERS.glob("*.txt")):
         text = path.read_text(encoding="utf-8")

@@ -4,21 +4,26 @@ import json
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lib.course import cli
 from lib.course.errors import CourseError
-from lib.course.grading import judging, work
-from lib.course.grading.assignment import Assignment
+from lib.course.grading import assignment, judging, work
+from lib.course.grading.assignment import Assignment, judged_by
 from lib.course.grading.batch import run_batch
 from lib.course.grading.folder import Found
 from lib.course.grading.gradebook import Item
 from lib.course.grading.key import default_path, fingerprint, load_key
 from lib.course.grading.store import Planned, Store, plan_of, write_text
 from lib.course.grading.work import Task, entry, grade_file, read_bytes
+from lib.exercises import get
+from lib.exercises.compare import Tolerance
+from lib.exercises.exercise import Misconception
 from tests.course.grading import fakes
+from tests.course.grading.fakes import IDS
 
 RESULT = {
     "format": 1, "student": "ada", "notebook": "03.ipynb", "file": "", "sha256": "", "problem": "", "notes": [],
@@ -60,6 +65,26 @@ def test_every_part_of_a_plan_changes_it():
         plan_of(**parts | {name: "x" if isinstance(value, str) else ["x"]}) for name, value in parts.items()
     }
     assert len(plans) == 6
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dict(cases=lambda generator: []),
+        dict(judge=lambda case, output, expected: "no"),
+        dict(reference=lambda text: 0),
+        dict(misconceptions=(Misconception("zero", lambda *given: 0, "Not zero."),)),
+        dict(tolerance=Tolerance(rtol=0.5)),
+        dict(seconds=99),
+    ],
+)
+@pytest.mark.parametrize("id", ["mlm.slot_probabilities", "ppo.gae"])  # of modules that others import
+def test_whatever_judges_an_exercise_is_part_of_the_plan(id, other, monkeypatch):
+    before = judged_by([id, IDS[0]])
+    assert judged_by([IDS[0], id]) != before and judged_by([id]) != before
+    changed = replace(get(id), **other)
+    monkeypatch.setattr(assignment, "_exercise", {id: changed, IDS[0]: get(IDS[0])}.__getitem__)
+    assert judged_by([id, IDS[0]]) != before
 
 
 def test_an_assignment_that_no_grading_wrote_is_an_error(tmp_path):

@@ -1,0 +1,60 @@
+"""How pytest hands out our test files: the long ones first, and a crash costs the test that crashed."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
+
+# Files that take more than half a minute, the longest first: begun last, they leave the other worker idle.
+LONG = (
+    "tests/course/test_student.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the files in LONG, then those of files with many tests; each file stays together."""
+    tests = Counter(_file(item.nodeid) for item in items)
+    rank = {file: LONG.index(file) if file in LONG else len(LONG) for file in tests}
+    items.sort(key=lambda item: (rank[_file(item.nodeid)], -tests[_file(item.nodeid)]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LoadFileScheduling:
+    """Files stay whole: the cells of a notebook share one kernel."""
+    return FileScheduling(config, log)
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.split("::", 1)[0]
+
+
+class FileScheduling(LoadFileScheduling):
+    """--dist=loadfile, mended for workers that crash: with pytest-xdist 3.8 the others may wait forever.
+
+    It hands out again what the crashed worker had finished, which nobody will ever report as done, gives a
+    new worker one test and nothing more, and repeats the test that crashed (issues 1378, 1327 and 1371 there).
+    """
+
+    def remove_node(self, node: "WorkerController") -> str | None:
+        """Hand out again what a worker has left undone, and return the test at which it crashed."""
+        left = self.assigned_work.pop(node)
+        crashed = next((name for tests in left.values() for name, done in tests.items() if not done), None)
+        if crashed:
+            left[_file(crashed)][crashed] = True
+        self.workqueue.update({file: tests for file, tests in left.items() if not all(tests.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return crashed
+
+    def _reschedule(self, node: "WorkerController") -> None:
+        """Give a worker more, or let it end: it keeps its last test back until it hears what follows."""
+        if node not in self.registered_collections:
+            return  # it is new, and asks for work once it has collected
+        super()._reschedule(node)
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
