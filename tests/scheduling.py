@@ -12,7 +12,20 @@ if TYPE_CHECKING:
 
 # Files that take more than half a minute, the longest first: begun last, they leave the other worker idle.
 LONG = (
+    "tests/course/grading/test_corpus.py",
     "tests/course/test_student.py",
+    "tests/training/test_rlhf.py",
+    "tests/course/grading/test_every_exercise.py",
+    "tests/exercises/test_every_exercise.py",
+    "tests/course/test_nbgrader.py",
+    "tests/course/grading/test_class.py",
+    "notebooks/15_int8_and_kernels.ipynb",
+    "tests/course/test_sweep.py",
+    "notebooks/13_lora_and_peft.ipynb",
+    "tests/course/test_bench_grading.py",
+    "tests/training/test_tastes.py",
+    "notebooks/12_rlhf_ppo_dpo.ipynb",
+    "tests/models/test_packaged.py",
 )
 
 

@@ -223,6 +223,7 @@ def _log_prob_cases(generator):
     return [
         case("four tokens of a model that knows nothing of eight", [[math.log(1 / 8)] * 4]),
         case("two sentences of different length", [draw(2), draw(9)]),
+        case("three sentences", [draw(1), draw(6), draw(3)]),
         case("a perfect model", [[0.0, 0.0]]),
         case("a single token", [draw(1)]),
     ]

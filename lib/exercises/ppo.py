@@ -16,6 +16,7 @@ def kl_penalised_reward(reward: Tensor, log_prob: Tensor, reference_log_prob: Te
 
 def _rewards(generator):
     reward, log_prob, reference = torch.randn(3, 5, generator=generator)
+    log_prob[:2], reference[:2] = torch.tensor([2.0, 0.5]), torch.tensor([0.5, 2.0])  # less likely, and more
     return [
         case("r = 1, β = 0.1, log π = −2, log π_ref = −3", *torch.tensor([[1.0], [-2.0], [-3.0]]), 0.1),
         case("five answers", reward, -2 - log_prob.abs(), -2 - reference.abs(), 0.5),

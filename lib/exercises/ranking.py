@@ -205,6 +205,7 @@ def best_accuracy(first: Tensor, second: Tensor) -> float:
 
 def _known(generator):
     first, second = torch.randn(2, 8, generator=generator)
+    second[:2] = first[:2] + torch.tensor([1.0, -1.5])  # the better one has either place
     return [
         case("one close call", torch.tensor([1.0]), torch.tensor([2.0])),
         case("equal answers: a coin", torch.zeros(4), torch.zeros(4)),

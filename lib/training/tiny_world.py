@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lib.generation import Enumerated, Rollout, enumerate_responses, rollout
+from lib.generation import Enumerated, Rollout, enumerate_responses
 from lib.models import Decoder, TransformerConfig, ValueModel
 from lib.objectives import expected_reward, optimal_policy, regularised_objective, simulate_preferences
 from lib.training.preferences import PreferencePairs, take

@@ -1,11 +1,14 @@
 """The promise of every exercise: right answers pass, and each mistake is recognised and gets its own
 words."""
 
+import itertools
+
 import pytest
 
 from lib.exercises import all_exercises, assess
 from lib.exercises.engine import AnswerKey, run_all
 from lib.exercises.values import from_plain
+from tests.exercises import many_seeds
 
 EXERCISES = all_exercises()
 SEEDS = (0, 1)  # the notebook's cases, and others such as a grader draws
@@ -64,16 +67,19 @@ def test_lazy_answers_fail(id):
         assert not all(verdict.right for verdict in verdicts)
 
 
-# What a notebook's cases showed by chance, the cases of another seed must show too.
-@pytest.mark.parametrize("seed", [3553260803050964941, 7960778426191620467, 2356064425258417221, 7453195843580018650])
-@pytest.mark.parametrize(
-    "id",
-    [
-        "budget.gpus_needed", "mlm.slot_probabilities", "quantization.outlier_columns",
-        "quantization.int8_product", "sft.sft_loss",
-    ],
-)  # fmt: skip
+# Seeds under which a right answer failed or a mistake was not seen, before their cases were mended.
+FOUND = [
+    *itertools.product(
+        ["budget.gpus_needed", "mlm.slot_probabilities", "quantization.outlier_columns",
+         "quantization.int8_product", "sft.sft_loss"],
+        [3553260803050964941, 7960778426191620467, 2356064425258417221, 7453195843580018650],
+    ),
+    ("attention.attention", 2123633555255606852), ("attention.attention", 1111528934077257159),
+    ("autoregressive.perplexity", 796721211803079755), ("lora.forward", 4541947343513110877),
+    ("ppo.kl_penalised_reward", 814546981644921854), ("ranking.best_accuracy", 3591006804434793201),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("id, seed", FOUND)
 def test_no_seed_hides_a_mistake_or_refuses_a_right_answer(id, seed):
-    test_right_answers_pass(id, seed)
-    for mistake in EXERCISES[id].misconceptions:
-        test_each_mistake_is_recognised_as_itself(id, mistake.name, seed)
+    assert list(many_seeds.complaints(EXERCISES[id], seed)) == []

@@ -87,16 +87,10 @@ def test_solutions_have_all_points_and_stubs_none(release, tmp_path):
         for name in LECTURES:
             made = lecture(name, release)
             handed_in(tmp_path / "in", made, student, dict.fromkeys(made.answers, kind))
-    options = [
-        "--release",
-        str(release),
-        "--out",
-        str(tmp_path / "out"),
-        "--key",
-        str(tmp_path / "key"),
-        "--jobs",
-        "1",
-    ]
+    (tmp_path / "key").write_text(KEY.hex())
+    (tmp_path / "key").chmod(0o600)
+    places = {"--release": release, "--out": tmp_path / "out", "--key": tmp_path / "key"}
+    options = [str(each) for pair in places.items() for each in pair] + ["--jobs", "1"]
     assert cli.main(["grade", str(tmp_path / "in"), *options]) == 0
     rows = list(csv.DictReader((tmp_path / "out" / "grades.csv").open(encoding="utf-8", newline="")))
     points = {id: float(exercise.points) for id, exercise in all_exercises().items()}
