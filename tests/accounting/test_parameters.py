@@ -109,10 +109,10 @@ def test_one_layer_of_each_kind():
 
 
 def test_all_presets_in_well_under_a_second():
-    start = time.perf_counter()
+    start = time.process_time()
     for config in PRESETS.values():
         parameter_breakdown(config)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_bad_input(unchecked):
