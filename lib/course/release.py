@@ -44,7 +44,8 @@ make .venv/.ready
 .venv/bin/jupyter lab PATH/TO/THIS/FOLDER
 ```
 
-Leave the cells that begin with `check(` as they are. Run All and save; what a grader will find in them, the
+Write each answer yourself: functions of the course's library that are an answer are closed to it when it is
+graded, though the check passes them. Leave the cells that begin with `check(` as they are. Run All and save; what a grader will find in them, the
 last cell of each notebook tells, and so does this command. Then hand in the notebooks.
 
 ```

@@ -130,7 +130,7 @@ def judge(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -
     wrong = _compare(exercise, case, outcome, expected)
     if not outcome.mutated:
         return wrong or Verdict("right")
-    changed = f"{', '.join(outcome.mutated)} was changed in place: work on a copy (.clone())"
+    changed = f"{', '.join(outcome.mutated)} was changed in place: work on a copy"
     if wrong:
         return Verdict(wrong.kind, f"{wrong.reason}; besides, {changed}")
     return Verdict("mutated", f"the result is right, but {changed}")

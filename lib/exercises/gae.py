@@ -120,7 +120,7 @@ GAE = Exercise(
     ),
     hints=(
         "First δ_t = r_t + γ V_{t+1} − V_t for every token of an answer, with V = 0 after its last one.",
-        "Walk from the last column to the first: A = δ_t + γ·λ·A, set to 0 wherever the mask is; returns are "
+        "Walk from the last column to the first: A = δ_t + γ·λ·A, set to 0 wherever the mask is 0; returns are "
         "A + V.",
     ),
 )

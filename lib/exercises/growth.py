@@ -117,7 +117,7 @@ def _weighted(earlier, later, year, month):
 
 # --- growth.doubling_time -----------------------------------------------------------------------------------
 def doubling_time(months: float | int, factor: float | int) -> float | int:
-    """Months for one doubling, if something grows `factor`-fold in `months`; infinite if it does not grow.
+    """Months for one doubling, if something grows `factor`-fold in `months`; infinite for a factor of 1, negative below.
 
     >>> doubling_time(12, 4.0)
     6.0
@@ -154,9 +154,14 @@ DOUBLING = Exercise(
         Misconception(
             "no_growth_divides_by_zero",
             lambda months, factor: months / math.log2(factor),
-            "ChatGPT has the size of InstructGPT: the factor is 1, its logarithm 0, and you divide by it. "
-            "What does not "
-            "grow never doubles: math.inf.",
+            "ChatGPT has the size of InstructGPT: the factor is 1, its logarithm 0, and you divide by it. What stays "
+            "as it is never doubles: math.inf.",
+        ),
+        Misconception(
+            "inf_below_one",
+            lambda months, factor: math.inf if factor <= 1 else months / math.log2(factor),
+            "math.inf is for a factor of exactly 1. Below it the formula has an answer, a negative one: −24 for what "
+            "is half as large in two years.",
         ),
         Misconception(
             "natural_logarithm",

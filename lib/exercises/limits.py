@@ -46,7 +46,7 @@ class _Alarm:
         before = signal.signal(signal.SIGALRM, self.ring)
         rest, interval = signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN)
         try:
-            result = function()
+            result = self._answer(function)
         except BaseException as error:
             if self.fired and not isinstance(error, KeyboardInterrupt):
                 raise TimeUp from None  # a ring that hits a clean-up makes another error of it
@@ -61,17 +61,22 @@ class _Alarm:
             raise TimeUp
         return result
 
+    def _answer(self, function: Callable[[], Any]) -> Any:
+        return function()
+
     def ring(self, signum: int, frame: FrameType | None) -> None:
         """Raise inside the answer, and ring again a moment later.
 
         A bare `except:` around the body of a loop swallows the first TimeUp; a later one, at a random moment,
-        hits the few instructions outside the `try`. In `call` itself nothing is raised: there the answer has
-        not begun (then the next ring comes), or has ended.
+        hits the few instructions outside the `try`. What is raised below `_answer` comes out of it; `call`
+        itself is not interrupted, nor is a ring that found it there, or it could not put the alarm back.
         """
         if self.over:
             return
         self.fired = True
-        if frame is None or (frame.f_code.co_filename, frame.f_code.co_name) != (__file__, "call"):
+        while frame is not None and (frame.f_code.co_filename, frame.f_code.co_name) != (__file__, "_answer"):
+            frame = frame.f_back
+        if frame is not None:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1e-4), _AGAIN)
             raise TimeUp
 

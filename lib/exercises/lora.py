@@ -235,7 +235,7 @@ TRAINED = Exercise(
         Misconception(
             "one_matrix_a_layer",
             lambda num_layers, d_model, rank, matrices: num_layers * 2 * rank * d_model,
-            "You adapt one matrix a layer. W28's rows have two: query and value.",
+            "You leave out `matrices`: each adapted matrix of a layer has an A and a B of its own (Hu et al.'s GPT-2 rows adapt two).",
         ),
         Misconception(
             "full_matrix",

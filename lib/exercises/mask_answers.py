@@ -146,10 +146,12 @@ def loss_cases(generator):
 
     few = batch(3, 6)
     few[1][1:] = -100  # two rows in which nothing was selected
+    large = batch(2, 6, size=200.0)
+    large[0][:, :, 0] += 5000  # [MASK], which is no label: the probability of each is 0 even in float64
     return [
         case("four rows of eight tokens", *batch(4, 8)),
         case("rows with different numbers of selected tokens", *batch(3, 12, 0.3)),
         case("nothing selected in two of three rows", *few),
         case("every token selected", *batch(2, 5, 1.0)),
-        case("logits in the hundreds", *batch(2, 6, size=200.0)),
+        case("logits in the thousands", *large),
     ]

@@ -71,7 +71,7 @@ def _word_by_word(word_ids, chosen):
 
 WHOLE_WORDS = Exercise(
     id="masking.whole_words",
-    slides=("C08", "W11"),
+    slides=("C08", "W10"),
     points=2,
     minutes=8,
     title="Words that are masked whole",

@@ -198,7 +198,7 @@ LOSS = Exercise(
         Misconception(
             "bits",
             lambda z, y, x, m: loss(z, y, x, m) / math.log(2),
-            "These are bits. PyTorch, and slide C09's log, count in nats: the natural logarithm.",
+            "These are bits. Nats are asked, as PyTorch counts: the natural logarithm.",
         ),
         Misconception(
             "no_minus",

@@ -109,6 +109,13 @@ def conditional_log_prob(
     return log_prob([*prompt, *response]) - log_prob([*prompt])
 
 
+def _token_by_token(log_prob, prompt, response):
+    ids, total = [*prompt, *response], 0.0
+    for t in range(len(prompt), len(ids)):
+        total += log_prob(ids[: t + 1]) - log_prob(ids[:t])
+    return total
+
+
 def _questions(generator):
     seed = int(torch.randint(1000, (1,), generator=generator))
     model = Made(log_prob_of_sequence, (5, seed))
@@ -129,6 +136,7 @@ CONDITIONAL = Exercise(
     title="The probability of a response, given the instruction",
     reference=conditional_log_prob,
     cases=_questions,
+    accepts=(_token_by_token,),
     misconceptions=(
         Misconception(
             "joint",

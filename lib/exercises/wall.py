@@ -198,6 +198,7 @@ def _answers(generator):
         case("two words changed places", [b, [*a[:3], c[3]], [*c[:3], a[3]], d], words, solution),
         case("words invented and forgotten", [[*a, "Elm"], [*b[:2], "Kestone", b[3]], c], words, solution),
         case("a group given three times", [d, d[::-1], [w.lower() for w in d], b[:3]], words, solution),
+        case("a group with one of its words twice", [a, [*b, b[1]], d, c], words, solution),
         case("no groups", [], words, solution),
     ]
 
@@ -220,7 +221,7 @@ SCORE = Exercise(
         Misconception(
             "order_matters",
             _counting(lambda groups, wanted: sum(group in groups for group in wanted)),
-            "You compare groups as lists. In a group order does not matter: sort both, or use sets.",
+            "You compare groups as lists. In a group order does not matter: sort both.",
         ),
         Misconception(
             "same_place",
@@ -236,6 +237,11 @@ SCORE = Exercise(
             "more_is_allowed",
             _counting(lambda groups, wanted: sum(any({*w} <= {*g} for g in groups) for w in wanted)),
             "A group that holds the right four and another word is not right: who lists everything would win.",
+        ),
+        Misconception(
+            "as_sets",
+            _counting(lambda groups, wanted: sum({*w} in map(set, groups) for w in wanted)),
+            "A group that says one of its words twice is not the solution's. As sets the two are equal; sorted they are not.",
         ),
         Misconception(
             "counted_twice",
@@ -254,8 +260,8 @@ SCORE = Exercise(
         ),
     ),
     hints=(
-        "Put everything in small letters first: sets of small letters for groups, one list of all words said.",
-        "correct: how many groups of the solution, as sets, are among the groups of the answer, as sets.",
+        "Put everything in small letters first: a sorted list for each group, one list of all words said.",
+        "correct: how many groups of the solution, sorted, are among the groups of the answer, sorted.",
     ),
 )
 

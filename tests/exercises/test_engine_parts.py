@@ -4,6 +4,8 @@ registry."""
 import json
 import math
 import random
+import signal
+import sys
 import threading
 import time
 import warnings
@@ -17,7 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.exercises import Exercise, Made, Misconception, Tolerance, case, registry
+from lib.exercises import Exercise, Made, Misconception, Tolerance, case, limits, registry
 from lib.exercises.compare import EXACT, difference
 from lib.exercises.engine import AnswerKey, conclude, run_all
 from lib.exercises.limits import TimeUp, call_limited
@@ -142,8 +144,6 @@ def test_tolerance_refuses_nonsense():
 
 
 def test_time_limit_puts_back_what_was_there():
-    import signal
-
     ringing = []
     before = signal.signal(signal.SIGALRM, lambda *a: ringing.append(1))
     try:
@@ -173,23 +173,32 @@ def test_a_result_that_comes_too_late_does_not_count(monkeypatch):
         call_limited(late, seconds=0.05)
 
 
-def test_time_is_up_also_where_the_interruption_breaks_a_clean_up(monkeypatch):
+def test_time_is_up_also_where_the_interruption_breaks_a_clean_up():
     for _ in range(200):  # about one in 50 came out as "release unlocked lock"
         with pytest.raises(TimeUp):
             call_limited(lambda: threading.Event().wait(20), seconds=0.001)
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
-    def broken(error):
-        try:
-            threading.Event().wait(20)
-        except BaseException:
-            raise error
 
-    monkeypatch.setattr("random.uniform", lambda a, b: 30.0)  # no second ring within this test
-    for error in (RuntimeError("release unlocked lock"), SystemExit(0)):
-        with pytest.raises(TimeUp):
-            call_limited(lambda: broken(error), seconds=0.05)
-    with pytest.raises(KeyboardInterrupt):  # somebody at the keyboard
-        call_limited(lambda: broken(KeyboardInterrupt()), seconds=0.05)
+@pytest.mark.parametrize("error", [RuntimeError("release unlocked lock"), SystemExit(0), KeyboardInterrupt()])
+def test_what_an_interrupted_answer_raises_is_that_its_time_is_up(error):
+    alarm = limits._Alarm(60)
+
+    def interrupted():
+        alarm.fired = True
+        raise error
+
+    with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else TimeUp):
+        alarm.call(interrupted)  # somebody at the keyboard is heard
+
+
+def test_a_ring_interrupts_the_answer_and_nothing_around_it():
+    alarm = limits._Alarm(60)
+    alarm.ring(signal.SIGALRM, sys._getframe())
+    assert alarm.fired
+    with pytest.raises(TimeUp):
+        alarm.call(lambda: alarm.ring(signal.SIGALRM, sys._getframe()))
+    alarm.ring(signal.SIGALRM, sys._getframe())
 
 
 def test_error_in_a_thread_comes_out():

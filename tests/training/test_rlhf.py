@@ -5,8 +5,9 @@ from copy import deepcopy
 import pytest
 import torch
 
-from lib.evaluation import opinion, sentiment
+from lib.evaluation import judge_probability, opinion, sentiment, swap_test
 from lib.models import ValueModel
+from lib.objectives import entropy, masked_reduce
 from lib.text.reviews import is_review
 from lib.training import FitSettings, fit
 from lib.training.policy import PolicySettings, ppo, reinforce
@@ -40,6 +41,7 @@ def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
     judged = train_reward_model(sft, by_judge, seed=seed, show_progress=False)
     accuracy = pair_accuracy(model, unseen)
     assert accuracy > 0.55 and pair_accuracy(judged, unseen) > max(0.52, accuracy - 0.1)
+    check_the_judge(world, world.answers(sft, 400, samples=2, generator=torch.Generator().manual_seed(seed)))
 
     def proxy(batch):
         return model(batch.input_ids, batch.attention_mask)
@@ -47,7 +49,8 @@ def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
     def ends(policy):
         with torch.no_grad():
             own = world.answers(policy, 300, generator=generator)
-            return proxy(own).mean(), human(own).mean()
+            spread = entropy(policy(own.input_ids, own.attention_mask))[:, :-1]
+            return proxy(own).mean(), human(own).mean(), masked_reduce(spread, own.response_mask[:, 1:], "token_mean")
 
     policy = deepcopy(sft)
     ppo(policy, ValueModel(deepcopy(sft), generator=generator), sft, proxy, world.prompts,
@@ -64,8 +67,23 @@ def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
     for policy, beta in ((held, 1.0), (free, 0.0)):
         reinforce(policy, sft, proxy, world.prompts, settings(beta, REINFORCE_STEPS, 4e-3, seed),
                   eos_id=world.eos_id, show_progress=False)  # fmt: skip
-    assert ends(held)[1] > before + 0.1
-    assert ends(free)[0] > paid_before + 0.5 and ends(free)[1] < before - 0.3
+    with_price, without = ends(held), ends(free)
+    assert with_price[1] > before + 0.1
+    assert without[0] > paid_before + 0.5 and without[1] < before - 0.3 and without[2] < with_price[2]
+
+
+def check_the_judge(world, drawn):
+    """A bias for the first place costs agreement with the human, and averaging both orders brings it back."""
+    texts, liked = world.texts(drawn), world.score(opinion)(drawn)
+    first, second, truth = texts[0::2], texts[1::2], liked[0::2] - liked[1::2]
+
+    def biased(one, other):
+        return judge_probability(sentiment(one), sentiment(other), position_bias=3.0, temperature=0.25)
+
+    def agrees(p):
+        return ((p > 0.5) == (truth > 0))[truth != 0].float().mean()
+
+    assert agrees(swap_test(biased, first, second).debiased) > agrees(biased(first, second)) + 0.1
 
 
 def test_comparisons_follow_the_taste():

@@ -8,12 +8,6 @@ from lib.training.rlhf import review_world, train_sft
 from lib.training.tastes import adjective_taste, study_taste
 
 
-@pytest.fixture(scope="module")
-def sft():
-    world = review_world(1500, seed=0)
-    return world, train_sft(world, steps=200, seed=0, show_progress=False)
-
-
 def test_the_taste_adds_adjectives_by_degree():
     texts = [
         "the acting was superb.", "the room was very dull.", "the fish was rather good but the soup was quite weak.",
@@ -27,12 +21,13 @@ def test_a_degree_counts_for_its_own_adjective_alone():
     assert adjective_taste([text]).tolist() == [-1]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_reward_model_recovers_the_taste_up_to_the_topic(sft, seed):
-    study = study_taste(*sft, comparisons=2000, held_out=500, seed=seed, show_progress=False)
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_the_reward_model_recovers_the_taste_up_to_the_topic(seed):
+    world = review_world(1500, seed=seed)
+    sft = train_sft(world, steps=200, seed=seed, show_progress=False)
+    study = study_taste(world, sft, comparisons=3000, held_out=500, steps=150, seed=seed, show_progress=False)
     knows = study.accuracy["who knows r*"]
-    assert 0.62 < study.accuracy["reward model"] < 1 - 0.05
-    assert study.accuracy["reward model"] > knows - 0.1  # fewer pairs, fewer labels than in the lecture
+    assert max(0.62, knows - 0.08) < study.accuracy["reward model"] < 0.95
     assert abs(knows - study.accuracy["who knows r*, expected"]) < 0.06  # 3 standard errors of 500 labels
     assert study.correlation["centred"] > max(0.7, study.correlation["as they are"] + 0.1)
     assert study.prompts.unique().tolist() == list(range(len(TOPICS)))
