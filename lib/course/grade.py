@@ -19,6 +19,7 @@ from lib.course.errors import CourseError, UsageError
 from lib.course.execution import default_jobs, open_executor
 from lib.course.grading.assignment import Assignment, judged_by, of_lectures, of_release
 from lib.course.grading.batch import run_batch
+from lib.course.grading.file_names import readable
 from lib.course.grading.key import default_path, fingerprint, load_key
 from lib.course.grading.manual import MANUAL, read_manual
 from lib.course.grading.publish import publish
@@ -209,13 +210,8 @@ def _warn(assignment: Assignment, students: set[str]) -> None:
         _say(f"not on the roster, and graded: {', '.join(strangers)}")
 
 
-def _printable(text: str) -> str:
-    """Text from strangers, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)
-
-
 def _say(warning: str) -> None:
-    print(f"course: warning: {_printable(warning)}", file=sys.stderr)
+    print(f"course: warning: {readable(warning)}", file=sys.stderr)
 
 
 def _grade_missing(arguments: argparse.Namespace, store: Store, batch: Batch, work: Work) -> int:
@@ -283,6 +279,6 @@ def _print_row(console: "Console", result: dict, widths: list[int]) -> None:
     verdict = "; ".join(f"{status}: {', '.join(ids)}" for status, ids in statuses.items())
     verdict = result.get("fault") or result["problem"] or verdict or "all right"
     row = f"{result['student']:{widths[0]}}  {result['notebook']:{widths[1]}}  {right:>5}  "
-    console.print(_printable(row), end="", markup=False)
+    console.print(readable(row), end="", markup=False)
     style = "red" if "fault" in result else "yellow" if result["problem"] else None
-    console.print(_printable(verdict), style=style, markup=False)
+    console.print(readable(verdict), style=style, markup=False)

@@ -7,7 +7,6 @@ the notebook's own checks. The last cell of a student edition calls `validate` f
 import argparse
 import hashlib
 import json
-import math
 import os
 import sys
 import textwrap
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.course.errors import CourseError
+from lib.course.grading.file_names import readable
 
 if TYPE_CHECKING:
     from lib.course.grading.judging import Grader
@@ -30,18 +30,27 @@ EXAMPLES = """examples:
 Exit code 0 where all is written and right, else 1."""
 
 PUBLIC = "These are the cases of the checks in the notebook; the grader has others of the same kind."
+NO_POINTS = "its points in this file are no number that counts: ask your teacher for the notebook anew"
+MOST_POINTS = 10**6  # of one exercise
 UNKNOWN = "this version of the course does not have it: update the course, or ask your teacher"
 WIDTH = 100
 
 
 @dataclass(frozen=True)
 class Asked:
-    """An exercise of a notebook. A written answer has the SHA-256 of its cell before anything is written."""
+    """An exercise of a notebook. A written answer has the SHA-256 of its cell before anything is written;
+    a `fault` is what is wrong with how the file asks for it, which then gives no points."""
 
     exercise: str
     points: int | float  # 0 for practice
     manual: bool = False
     empty: str = ""
+    fault: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the work is not ready without it."""
+        return bool(self.points or self.fault)
 
 
 @dataclass(frozen=True)
@@ -57,17 +66,17 @@ class Report:
     @property
     def ready(self) -> bool:
         """Whether all that has points is written, and right where that can be checked."""
-        return not self.problem and all(_is_good(entry) for asked, entry in self.entries if asked.points)
+        return not self.problem and all(_is_good(entry) for asked, entry in self.entries if asked.counts)
 
     def __str__(self) -> str:
         when = time.strftime("%Y-%m-%d at %H:%M:%S", time.localtime(self.saved))
         lines = [f"{self.file}, as it was saved on {when}:", ""]
         if self.problem:
-            return "\n".join([*lines, f"  The grader cannot read it: {self.problem}."])
+            return "\n".join(map(readable, [*lines, f"  The grader cannot read it: {self.problem}."]))
         for asked, entry in self.entries:
             lines += _rows(asked, entry)
         lines += ["", *(f"  {note}" for note in self.notes)] if self.notes else []
-        return "\n".join([*lines, "", *_summary(self)])
+        return "\n".join(map(readable, [*lines, "", *_summary(self)]))
 
 
 def examine(path: Path, grader: "Grader") -> Report:
@@ -97,11 +106,14 @@ def examine(path: Path, grader: "Grader") -> Report:
 def _is_known(asked: Asked, submission: "Submission") -> bool:
     from lib.exercises import all_exercises
 
-    return asked.exercise in (submission.written if asked.manual else all_exercises())
+    known = submission.written if asked.manual else all_exercises()
+    return asked.exercise in known and not asked.fault
 
 
 def _entry(asked: Asked, found: dict[str, Any] | None, submission: "Submission") -> dict[str, Any]:
     """The grader's entry; what it does not know, or cannot tell of a written answer, is said here."""
+    if asked.fault:
+        return {"status": "unknown", "reason": asked.fault}
     if not found and asked.manual:
         return {"status": "missing", "reason": "no cell of the file is marked as this answer"}
     if not found:
@@ -139,9 +151,11 @@ def _read_asked(plain: Any) -> list[Asked]:
     asked = {}
     for each in plain if isinstance(plain, list) else []:
         try:
-            one = Asked(each["exercise"], each["points"], bool(each.get("manual")), each.get("empty", ""))
-            if isinstance(one.exercise, str) and 0 <= one.points < math.inf:
-                asked[one.exercise] = one
+            id, points = each["exercise"], each["points"]
+            fault = "" if type(points) in (int, float) and 0 <= points <= MOST_POINTS else NO_POINTS
+            if isinstance(id, str):
+                manual, empty = bool(each.get("manual")), each.get("empty", "")
+                asked[id] = Asked(id, 0 if fault else points, manual, empty, fault)
         except (LookupError, TypeError, AttributeError):
             continue
     return list(asked.values())
@@ -155,9 +169,9 @@ def _rows(asked: Asked, entry: dict[str, Any]) -> Iterator[str]:
     """The lines of one exercise: how it stands, then what is wrong and what helps."""
     status = {"missing": "not found", "manual": "written"}.get(entry["status"], entry["status"])
     gets = asked.points if entry["status"] == "right" else "?" if entry["status"] == "manual" else 0
-    worth = f"{gets} of {asked.points}" if asked.points else "practice"
+    worth = f"{gets} of {asked.points}" if asked.points else "? of ?" if asked.fault else "practice"
     where = f" (cell {entry['cell']})" if entry.get("cell") else ""
-    mark = "✓" if _is_good(entry) else "✗" if asked.points else "–"
+    mark = "✓" if _is_good(entry) else "✗" if asked.counts else "–"
     yield f"  {mark} {status:<12} {worth:<10} {asked.exercise}{where}"
     if entry["status"] == "not written":
         return
@@ -171,7 +185,7 @@ def _rows(asked: Asked, entry: dict[str, Any]) -> Iterator[str]:
 def _summary(report: Report) -> Iterator[str]:
     from lib.course.graded import total
 
-    graded = [(asked, entry) for asked, entry in report.entries if asked.points]
+    graded = [(asked, entry) for asked, entry in report.entries if asked.counts]
     points = total({a.exercise: a.points for a, e in graded if e["status"] == "right"})
     out_of = total({a.exercise: a.points for a, _ in graded if not a.manual})
     yield f"  {points} of {out_of} points. {PUBLIC}"
@@ -202,9 +216,10 @@ def validate(name: str) -> None:
         with Grader(None) as grader:
             print(examine(Path(name), grader))
     except CourseError as error:
-        print(f"The grader finds nothing: {error}")
+        print(readable(f"The grader finds nothing: {error}"))
     except Exception as error:  # a fault of ours must not look like one of the student's
-        print(f"This did not work, and that is not your notebook's fault ({type(error).__name__}: {error}).")
+        what = readable(f"{type(error).__name__}: {error}")
+        print(f"This did not work, and that is not your notebook's fault ({what}).")
         print("You can hand it in all the same; please tell your teacher.")
 
 
@@ -231,7 +246,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 report = examine(path.expanduser(), grader)
             except CourseError as error:  # the other files are looked at all the same
-                print(f"course: {error}", file=sys.stderr)
+                print(readable(f"course: {error}"), file=sys.stderr)
                 ready = False
                 continue
             print("\n" * (number > 0) + str(report), flush=True)

@@ -124,11 +124,15 @@ ATTENTION = Exercise(
 
 # --- attention.causal_mask ----------------------------------------------------------------------------------
 def _mask_cases(generator):
+    new, few, some = torch.randint(2, 100, (3,), generator=generator).tolist()
+    long = int(torch.randint(100, 1000, (1,), generator=generator))
     return [
         case("the six tokens of the slide", 6, 6),
         case("two new tokens after three in the cache", 2, 5),
         case("one new token: generation", 1, 4),
         case("a single token", 1, 1),
+        case("a long question and what was said before", new, new + few),
+        case("a piece of a text, far behind its beginning", 1 + some // 3, long),
     ]
 
 

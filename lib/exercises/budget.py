@@ -10,9 +10,23 @@ from lib.exercises.made import used_optimizer
 
 
 # --- budget.state_bytes -------------------------------------------------------------------------------------
+_OPTIMIZERS = [
+    ("Adam", {}), ("Adam", {"amsgrad": True}), ("AdamW", {}), ("AdamW", {"amsgrad": True}), ("NAdam", {}), ("RAdam", {}),
+    ("SGD", {"momentum": 0.9}), ("RMSprop", {}), ("RMSprop", {"momentum": 0.9}), ("RMSprop", {"centered": True}),
+    ("RMSprop", {"momentum": 0.9, "centered": True}), ("Adamax", {}), ("Adagrad", {}), ("Adadelta", {}),
+]  # fmt: skip
+_WIDTHS = (torch.bfloat16, torch.float32, torch.float64)
+
+
 def _optimizer_cases(generator):
     def made(name, dtype=torch.float32, steps=1, **settings):
         return Made(used_optimizer, (name, dtype, steps, settings))
+
+    def drawn():
+        which, width, steps = (int(torch.randint(n, (1,), generator=generator)) for n in (len(_OPTIMIZERS), 3, 3))
+        name, settings = _OPTIMIZERS[which]
+        widths = tuple(torch.randint(2, 40, (4,), generator=generator).tolist())
+        return Made(used_optimizer, (name, _WIDTHS[width], steps + 1, settings, widths))
 
     return [
         case("Adam, after a step", made("Adam")),
@@ -21,6 +35,9 @@ def _optimizer_cases(generator):
         case("SGD with momentum", made("SGD", momentum=0.9)),
         case("plain SGD", made("SGD")),
         case("Adam that also keeps the largest v", made("Adam", amsgrad=True)),
+        case("an optimizer that was drawn", drawn()),
+        case("another one", drawn()),
+        case("a third", drawn()),
     ]
 
 

@@ -19,12 +19,25 @@ def chain_terms(words: Sequence[str]) -> list[tuple[list[str], str]]:
     return [(["[BOS]", *words[:t]], word) for t, word in enumerate(words)]
 
 
+_SUBJECTS = "cat dog child baker teacher sailor painter farmer robot poet queen clown judge nurse pilot thief".split()
+_VERBS = "sat slept danced sang waited read laughed cooked shouted dreamt worked rested".split()
+_PLACES = "mat roof train bridge beach market garden boat hill stage bench ladder carpet island".split()
+_SMALL = "on under near behind beside above below opposite".split()
+
+
 def _sentences(generator):
+    def pick(words, number=1):
+        return [words[i] for i in torch.randperm(len(words), generator=generator)[:number].tolist()]
+
+    sentence = ["The", *pick(_SUBJECTS), *pick(_VERBS), *pick(_SMALL), "the", *pick(_PLACES)]
+    verse = pick(_VERBS + _PLACES, int(torch.randint(3, 7, (1,), generator=generator)))
     return [
         case("the slide's sentence", "The cat sat on the mat".split()),
         case("one word", ["Yes"]),
         case("a word that comes twice", ["tick", "tock", "tick"]),
         case("no word at all", []),
+        case("a sentence that was drawn", sentence),
+        case("words that were drawn, and the first once more", [*verse, verse[0]]),
     ]
 
 
@@ -120,7 +133,7 @@ def sequence_probability(next_probs: Callable[[list[int]], Sequence[float]], ids
 
 
 def _sequences(generator):
-    seed = int(torch.randint(1000, (1,), generator=generator))
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
     model = Made(next_probs_of_prefix, (4, seed))
     return [
         case("three tokens", model, [2, 0, 3]),

@@ -1,5 +1,7 @@
 """Exercise of notebook 15: what a matrix weighs when small groups of its weights have scales of their own."""
 
+import torch
+
 from lib.exercises.exercise import Exercise, Misconception, case
 
 
@@ -10,7 +12,12 @@ def bytes_of(rows: int, columns: int, bits: int, group_size: int) -> int:
     return -(-rows * columns * bits // 8) + 2 * scales
 
 
-def _matrices(_):
+def _matrices(generator):
+    def draw(low, high):
+        return int(torch.randint(low, high, (1,), generator=generator))
+
+    bits, group = draw(2, 9), 2 ** draw(4, 8)
+    odd, small = 2 * draw(1, 4) + 1, 2 * draw(1, 6) + 1  # with odd sizes the last byte is not full
     return [
         case("eight bits, a scale for each row", 10, 64, 8, 64),
         case("four bits, groups of 32", 10, 64, 4, 32),
@@ -18,6 +25,8 @@ def _matrices(_):
         case("SmolLM2's largest matrix", 3072, 576, 4, 32),
         case("two bits, groups of two", 4, 6, 2, 2),
         case("bits that fill no whole byte", 3, 3, 3, 3),
+        case("a matrix that was drawn", draw(64, 4096), group * draw(2, 40), bits, group),
+        case("a drawn one, all of whose sizes are odd", 2 * draw(2, 200) + 1, small * (2 * draw(1, 30) + 1), odd, small),
     ]
 
 

@@ -198,12 +198,15 @@ def trained_by_lora(num_layers: int, d_model: int, rank: int, matrices: int) -> 
 
 
 def _shapes(generator):
+    layers, blocks, rank, matrices, more = torch.randint(1, 60, (5,), generator=generator).tolist()
     return [
         case("GPT-3, r = 1 on query and value", 96, 12_288, 1, 2),
         case("GPT-3, r = 8 on query and value", 96, 12_288, 8, 2),
         case("GPT-2, r = 4 on all four", 12, 768, 4, 4),
         case("one layer, one matrix, rank 1", 1, 10, 1, 1),
         case("more ranks than layers", 2, 64, 16, 3),
+        case("a model that was drawn, all four matrices", layers, 64 * blocks, rank, 4),
+        case("another one", layers + 12, 128 * more, 8, 1 + matrices % 4),
     ]
 
 

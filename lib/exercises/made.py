@@ -114,17 +114,23 @@ def judge_with_bias(position_bias: float, temperature: float) -> Judge:
 
 
 # --- an optimizer that has worked (budget.state_bytes) ------------------------------------------------------
-def used_optimizer(name: str, dtype: torch.dtype, steps: int, settings: dict) -> torch.optim.Optimizer:
+def used_optimizer(
+    name: str, dtype: torch.dtype, steps: int, settings: dict, widths: tuple[int, ...] = (4, 3, 5, 2)
+) -> torch.optim.Optimizer:
     """An optimizer of two small layers and a frozen one between them, after `steps` steps.
+
+    The layers lie between four widths, from the input's to the output's.
 
     >>> len(used_optimizer("Adam", torch.float32, 1, {}).state)
     4
     """
-    layers = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 5, bias=False), nn.Linear(5, 2)).to(dtype)
+    first, second, third, last = widths
+    layers = nn.Sequential(nn.Linear(first, second), nn.Linear(second, third, bias=False), nn.Linear(third, last))
+    layers.to(dtype)
     layers[1].requires_grad_(False)
     optimizer = getattr(torch.optim, name)(layers.parameters(), lr=0.01, **settings)
     for _ in range(steps):
         optimizer.zero_grad()
-        layers(torch.ones(2, 4, dtype=dtype)).sum().backward()
+        layers(torch.ones(2, first, dtype=dtype)).sum().backward()
         optimizer.step()
     return optimizer

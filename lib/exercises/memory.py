@@ -152,6 +152,10 @@ def _near(due, items):
 
 def _table_cases(generator):
     size = int(torch.randint(2, 90, (1,), generator=generator))
+    drawn = _drawn_recipes(generator)
+    one, other = torch.randint(1000, 20_000, (2,), generator=generator).tolist()  # hundredths of a billion
+    common = list(RECIPES)[int(torch.randint(len(RECIPES), (1,), generator=generator))]
+    rare = list(drawn)[int(torch.randint(len(drawn), (1,), generator=generator))]
     return [
         case("T46: 7B in 112 GB", 112, 7, RECIPES),
         case("T45: 70B in 840 GB", 840, 70, RECIPES),
@@ -161,7 +165,18 @@ def _table_cases(generator):
         case("not quite even: 65.286B in 392 GB", 392, 65.286, RECIPES),
         case("a size that was drawn, at 12 bytes", 12 * size, size, RECIPES),
         case("no recipes", 112, 7, {}),
+        case("a drawn recipe, in whole GB", round(one / 100 * sum(RECIPES[common])), one / 100, RECIPES),
+        case("other recipes that were drawn", round(other / 100 * sum(drawn[rare])), other / 100, drawn),
     ]
+
+
+def _drawn_recipes(generator):
+    """Eight ways to train: what each spends on weights, gradients, the optimizer and a master copy."""
+    items = [[0.5, 1, 2, 4], [0, 1, 2, 4], [0, 1, 2, 4, 6, 8], [0, 2, 4]]
+    return {
+        f"recipe {letter}": [choice[int(torch.randint(len(choice), (1,), generator=generator))] for choice in items]
+        for letter in "ABCDEFGH"
+    }
 
 
 def _nearest(gigabytes, billions, recipes):

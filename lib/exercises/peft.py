@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from lib.exercises.exercise import Exercise, Misconception, case
 
 
@@ -13,12 +15,16 @@ def checkpoint_size(parameters: int, bits: int) -> tuple[float, float]:
 
 
 def _checkpoints(generator):
+    few, many = torch.randint(10**5, 10**8, (2,), generator=generator).tolist()
+    bits = [4, 8, 16, 32][int(torch.randint(4, (1,), generator=generator))]
     return [
         case("LoRA on GPT-3, r = 4, 16 bits", 18_874_368, 16),
         case("the same in 32 bits", 18_874_368, 32),
         case("LoRA on GPT-3, r = 8, 16 bits", 37_748_736, 16),
         case("a million weights of 8 bits", 10**6, 8),
         case("an odd number of 4-bit weights", 1_000_001, 4),
+        case("an adapter whose size was drawn, 16 bits", few, 16),
+        case("a whole model that was drawn, its bits too", 100 * many, bits),
     ]
 
 
@@ -81,12 +87,18 @@ def answer_labels(prompt: Sequence[int], answer: Sequence[int]) -> list[int]:
 
 
 def _dialogues(generator):
+    def draw(shortest, longest):
+        length = int(torch.randint(shortest, longest + 1, (1,), generator=generator))
+        return torch.randint(1, 50_000, (length,), generator=generator).tolist()
+
     return [
         case("four tokens asked, three answered", [11, 12, 13, 14], [21, 22, 23]),
         case("one token each", [5], [6]),
         case("an answer of one token", [1, 2, 3], [9]),
         case("a prompt of one token", [7], [4, 5, 6, 8]),
         case("the answer repeats the prompt", [3, 4], [3, 4]),
+        case("a long question, briefly answered", draw(6, 12), draw(1, 3)),
+        case("a short question, answered at length", draw(2, 4), draw(5, 10)),
     ]
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from lib.exercises.compare import EXACT, difference
 from lib.exercises.exercise import Case, Made
 from lib.exercises.limits import TimeUp, call_limited
-from lib.exercises.values import NotPlain, describe, shorten, to_plain
+from lib.exercises.values import NotPlain, describe, shorten, steady, to_plain
 
 _PRINT_LIMIT = 20_000  # characters kept of what an answer prints
 
@@ -147,7 +147,7 @@ class _Kept(io.StringIO):
 
     def write(self, text: str) -> int:
         if self.tell() < _PRINT_LIMIT:
-            super().write(text[:_PRINT_LIMIT])
+            super().write(steady(text)[:_PRINT_LIMIT])
         return len(text)
 
     def close(self) -> None:

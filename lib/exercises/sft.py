@@ -117,7 +117,7 @@ def _token_by_token(log_prob, prompt, response):
 
 
 def _questions(generator):
-    seed = int(torch.randint(1000, (1,), generator=generator))
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
     model = Made(log_prob_of_sequence, (5, seed))
     return [
         case("a prompt of three tokens, a response of two", model, [0, 3, 1], [4, 2]),

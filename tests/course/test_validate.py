@@ -136,7 +136,7 @@ def test_what_is_asked_is_known_though_cells_are_lost(tmp_path):
 @pytest.mark.parametrize(
     "asked",
     [None, [], 3, "x", [3], [{"exercise": 3, "points": 1}], [{"exercise": "a.b"}],
-     [{"exercise": IDS[0], "points": float("inf")}], [{"exercise": [], "points": 1}]],
+     [{"exercise": [], "points": 1}]],
 )  # fmt: skip
 def test_without_the_metadata_the_lecture_of_that_name_tells(asked, tmp_path):
     def forget(plain):
@@ -156,6 +156,40 @@ def test_an_exercise_that_this_course_does_not_have(tmp_path):
     grader = FakeGrader()
     report = validate.examine(written(tmp_path, change=newer), grader)
     assert grader.asked == IDS and not report.ready and "update the course" in str(report)
+
+
+@pytest.mark.parametrize("points", [10**400, float("inf"), float("nan"), -1, 10**6 + 1, "2", None, True])
+def test_points_that_are_none_are_a_finding(points, tmp_path):
+    def spoil(plain):
+        plain["metadata"]["course"]["asked"][1]["points"] = points
+
+    grader = FakeGrader()
+    report = validate.examine(written(tmp_path, change=spoil), grader)
+    lines = str(report).splitlines()
+    at = lines.index(f"  ✗ unknown      ? of ?     {IDS[1]}")
+    assert lines[at + 1].startswith("      its points in this file are no number") and not report.ready
+    assert lines[-2].startswith("  5 of 5 points.") and lines[-1].endswith("1 exercise is not yet right.")
+    assert grader.asked == [IDS[0], *IDS[2:]]
+
+
+def test_nothing_that_a_terminal_obeys_is_printed_and_the_next_file_is_looked_at(tmp_path, grader, capsys):
+    ids = ["\ud800", "a\x1b[2J\x1b]0;title\x07", "b\n  ✓ right        2 of 2     c\u202e", IDS[0]]
+
+    def ask(plain):
+        plain["metadata"]["course"]["asked"] = [{"exercise": id, "points": 1} for id in ids]
+
+    odd = written(tmp_path, name="odd\x1b[31m\udcff.ipynb", change=ask)
+    none, good = tmp_path / "none\x1b[31m.ipynb", written(tmp_path)
+    assert cli.main(["validate", str(odd), str(none), str(good)]) == 1
+    out, err = capsys.readouterr()
+    assert all(line.isprintable() for line in (out + err).splitlines())
+    assert "odd�[31m�.ipynb, as it was" in out and "a�[2J�]0;title�" in out and "none�[31m.ipynb" in err
+    assert out.count("\n  ✓ right ") == 5 and "my work.ipynb, as it was saved" in out
+    validate.validate(str(odd))
+    grader.grade = lambda *asked: (_ for _ in ()).throw(ValueError("\x1b[2J\ud800"))
+    validate.validate(str(good))
+    said = capsys.readouterr().out
+    assert all(line.isprintable() for line in said.splitlines()) and "ValueError: �[2J�" in said
 
 
 def written_answer(tmp_path, source=None, marks=None):

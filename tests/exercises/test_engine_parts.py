@@ -137,6 +137,10 @@ def test_difference_says_where():
     assert "spaces or capitals" in str(difference("a ", "A", Tolerance()))
 
 
+def test_an_array_of_many_dimensions_is_shown_by_its_ends():
+    assert describe(to_plain(torch.zeros((2,) * 4 + (9,)))) == "tensor float32 (2, 2, 2, 2, 9) [0. 0. ... 0. 0.]"
+
+
 def test_tolerance_refuses_nonsense():
     for bad in (dict(rtol=-1.0), dict(rtol=1.0), dict(atol=math.inf), dict(atol=math.nan)):
         with pytest.raises(ValueError, match="must lie in"):

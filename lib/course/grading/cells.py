@@ -17,6 +17,7 @@ from lib.course.grading import statements
 from lib.course.grading.magics import plain_python
 from lib.course.grading.shape import shape_of
 from lib.exercises.limits import TimeUp  # at once: lib.exercises is closed before the first cell runs
+from lib.exercises.values import steady
 
 _SOURCE_LIMIT = 20_000  # characters of an answer that are kept for the report
 _WORDS_LIMIT = 300  # characters of what an exception says
@@ -219,7 +220,8 @@ def _say(error: BaseException, filename: str = "") -> str:
     """An exception in one line, with the last line of the cell that it passed through."""
     try:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
-        words = " ".join(f"{type(error).__name__}: {message}".split())[:_WORDS_LIMIT].removesuffix(":")
+        words = " ".join(steady(f"{type(error).__name__}: {message}").split())
+        words = words[:_WORDS_LIMIT].removesuffix(":")
         line = error.lineno if isinstance(error, SyntaxError) else _line(error, filename)
         text = f"{words} (line {line})" if line else words
         return text.encode("utf-8", "replace").decode()

@@ -95,6 +95,9 @@ class Server:
         except (EOFError, TimeoutError, BrokenPipeError, protocol.BadMessage) as error:
             self.close()  # what follows in the pipe cannot be trusted either
             return Reply(tuple(said), str(error) if isinstance(error, protocol.BadMessage) else DIED)
+        except BaseException:  # nor for the next request, where somebody goes on after a fault of ours
+            self.close()
+            raise
 
     def _receive(self, deadline: float) -> bytes:
         message = protocol.receive(self._process.stdout.fileno(), protocol.MAX_REQUEST, _until(deadline))

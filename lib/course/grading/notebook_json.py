@@ -6,6 +6,7 @@ from typing import Any
 
 CELL_LIMIT = 5000  # cells of a notebook
 SOURCE_LIMIT = 10**6  # characters of all its code
+BYTES_LIMIT = 3 * 10**6 // 2  # of the same in UTF-8; escaped as JSON they fit into one request of the grader
 WRITTEN_LIMIT = 10**5  # characters of one written answer
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,60}\.[a-z][a-z0-9_]{0,60}")
@@ -77,7 +78,10 @@ def _at_end(error: json.JSONDecodeError) -> bool:
 
 
 class Cells:
-    """What is wanted of a list of cells: code by cell, written answers by exercise; notes on what is odd."""
+    """What is wanted of a list of cells: code by cell, written answers by exercise; notes on what is odd.
+
+    Raises Unreadable where the code is too much to be sent to where answers run.
+    """
 
     def __init__(self, cells: list[Any]) -> None:
         self.code: list[
@@ -88,6 +92,9 @@ class Cells:
         self._budget = SOURCE_LIMIT
         for number, cell in enumerate(cells, start=1):
             self._read(number, cell)
+        size = sum(len(cell["source"].encode(errors="surrogatepass")) for cell in self.code)
+        if size > BYTES_LIMIT:
+            raise Unreadable(f"its cells hold {size:,} bytes of code, more than {BYTES_LIMIT:,}")
 
     def _read(self, number: int, cell: Any) -> None:
         kind = cell.get("cell_type") if isinstance(cell, dict) else None

@@ -18,16 +18,21 @@ import torch
 from lib.exercises import made
 from lib.exercises.exercise import Case, Made
 from lib.exercises.running import Outcome
-from lib.exercises.values import Array, to_plain
+from lib.exercises.values import MAX_ITEMS, Array, to_plain
 
 VERSION = 1
 MAX_TREE = 8 * 2**20  # bytes of JSON in one message
 MAX_REQUEST = 2**30  # bytes of a request, which the grader makes
 MAX_DEPTH = 60  # of the tree; plain data are at most 20 deep, and each level takes two here
+MAX_TREE_ITEMS = 4 * MAX_ITEMS  # entries of its lists and dicts; plain data hold MAX_ITEMS, some are lists here
+MAX_KEYS = 10_000  # of all dicts in one message of an answer: keys that collide take quadratic time
 
 _HEAD = struct.Struct(">4sQQ")  # magic and version, bytes of JSON, bytes of arrays
 _MAGIC = b"crs" + bytes([VERSION])
-_DTYPES = {kind().dtype.str for kind in np.sctypeDict.values() if np.dtype(kind).kind in "biufc"}
+_NUMPY = [np.dtype(kind) for kind in np.sctypeDict.values() if np.dtype(kind).kind in "biufc"]
+_DTYPES = {dtype.str: dtype for dtype in _NUMPY}  # NumPy and PyTorch never see a name that is not known
+_DTYPE_NAMES = {dtype.name for dtype in _NUMPY}
+_TORCH = {name: dtype for name, dtype in vars(torch).items() if type(dtype) is torch.dtype}
 
 
 class BadMessage(Exception):
@@ -59,7 +64,9 @@ def decode(message: bytes, *, inputs: bool = False) -> Any:
     tree, raw = message[_HEAD.size :][:tree_size], memoryview(message)[_HEAD.size + tree_size :]
     try:
         return _Tree(raw, _PLAIN | _INPUTS if inputs else _PLAIN).read(json.loads(tree))
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, RuntimeError, OverflowError) as error:
+    except BadMessage:
+        raise
+    except Exception as error:  # noqa: BLE001 – who reads on must know where the next message begins
         raise BadMessage(f"a message that cannot be read ({type(error).__name__})") from None
 
 
@@ -116,14 +123,16 @@ class _Tree:
     """Reads the JSON of one message; `readers` says which tags may stand in it."""
 
     def __init__(self, raw: memoryview, readers: dict[str, Any]) -> None:
-        self.raw, self.readers, self.depth = raw, readers, 0
+        self.raw, self.readers, self.theirs = raw, readers, readers is _PLAIN
+        self.depth = self.items = self.keys = self.end = 0
 
     def read(self, tree: Any) -> Any:
         if type(tree) not in (list, dict):
             return tree
         self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise BadMessage("a message that is nested too deeply")
+        self.items += len(tree)
+        if self.depth > MAX_DEPTH or (self.theirs and self.items > MAX_TREE_ITEMS):
+            raise BadMessage("a message that is too large or nested too deeply")
         if type(tree) is list:
             value = self.entries(tree)
         else:
@@ -136,29 +145,30 @@ class _Tree:
         return [self.read(entry) for entry in content]
 
     def pairs(self, content: list) -> dict:
+        self.keys += len(content)
+        if self.theirs and self.keys > MAX_KEYS:
+            raise BadMessage("a message with too many keys")
         return {self.read(key): self.read(value) for key, value in content}
 
     def numbers(self, dtype: str, shape: list[int], begin: int) -> np.ndarray:
-        if dtype not in _DTYPES or type(begin) is not int or begin < 0 or len(shape) > 32:
+        if type(dtype) is not str or dtype not in _DTYPES or begin != self.end or len(shape) > 32:
             raise BadMessage("an array of no known dtype, or out of place")
         if any(type(length) is not int or length < 0 for length in shape):
             raise BadMessage("an array whose shape is none")
-        end = begin + math.prod(shape) * np.dtype(dtype).itemsize
-        if end > len(self.raw):
+        self.end += math.prod(shape) * _DTYPES[dtype].itemsize  # each follows the last: no byte serves twice
+        if self.end > len(self.raw):
             raise BadMessage("an array that is longer than its message")
-        return np.frombuffer(self.raw[begin:end], dtype).reshape(shape).copy()
+        return np.frombuffer(self.raw[begin : self.end], _DTYPES[dtype]).reshape(shape).copy()
 
     def array(self, content: list) -> Array:
         kind, dtype, *where = content
-        if kind == "tensor":
-            _dtype(dtype)
-        elif kind != "array" or np.dtype(dtype).kind not in "biufc":
-            raise BadMessage("an array of no known kind")
+        if dtype not in {"tensor": _TORCH, "array": _DTYPE_NAMES}[kind]:
+            raise BadMessage("an array of no known dtype")
         return Array(kind, dtype, self.numbers(*where))
 
     def tensor(self, content: list) -> torch.Tensor:
         dtype, *where, requires_grad = content
-        return torch.from_numpy(self.numbers(*where)).to(_dtype(dtype)).requires_grad_(requires_grad)
+        return torch.from_numpy(self.numbers(*where)).to(_TORCH[dtype]).requires_grad_(requires_grad)
 
     def generator(self, content: list) -> torch.Generator:
         return torch.Generator().set_state(torch.from_numpy(self.numbers(*content)))
@@ -166,13 +176,6 @@ class _Tree:
     def made(self, content: list) -> Made:
         name, args = content
         return Made(getattr(made, name), self.read(args))
-
-
-def _dtype(name: str) -> torch.dtype:
-    dtype = getattr(torch, name)
-    if type(dtype) is not torch.dtype:
-        raise BadMessage("a dtype that is none")
-    return dtype
 
 
 def _whole_number(text: str) -> int:
@@ -192,7 +195,7 @@ _INPUTS = {
     "tensor": _Tree.tensor,
     "ndarray": lambda tree, content: tree.numbers(*content),
     "generator": _Tree.generator,
-    "dtype": lambda tree, name: _dtype(name),
+    "dtype": lambda tree, name: _TORCH[name],
     "made": _Tree.made,
 }
 
@@ -243,25 +246,47 @@ def receive(pipe: int, limit: int, wait: Callable[[int], None] = lambda pipe: No
     `wait(pipe)` is called before each read and may raise. Raises BadMessage for bytes that are none, a length
     beyond `limit`, or an end in the middle.
     """
-    head = _read(pipe, _HEAD.size, wait)
-    if not head:
+    head = bytearray(_HEAD.size)
+    if not (got := _fill(pipe, memoryview(head), wait)):
         return None
-    size = sum(_sizes(head))
+    size = sum(_sizes(bytes(head[:got])))
+    _check_size(size, limit)
+    rest = bytearray()
+    while len(rest) < size:  # memory grows with what comes, not with what was promised
+        part = bytearray(min(size - len(rest), 2**20))
+        _must_fill(pipe, memoryview(part), wait)
+        rest += part
+    return bytes(head + rest)
+
+
+def receive_into(pipe: int, room: memoryview, wait: Callable[[int], None] = lambda pipe: None) -> int:
+    """The same into memory that is there: how many bytes it takes, 0 where the pipe ends before one begins."""
+    _check_size(_HEAD.size, len(room))
+    if not (got := _fill(pipe, room[: _HEAD.size], wait)):
+        return 0
+    needed = _HEAD.size + sum(_sizes(bytes(room[:got])))
+    _check_size(needed, len(room))
+    _must_fill(pipe, room[_HEAD.size : needed], wait)
+    return needed
+
+
+def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise BadMessage(f"a message of {size:,} bytes, more than the {limit:,} that are allowed")
-    rest = _read(pipe, size, wait)
-    if len(rest) < size:
+
+
+def _must_fill(pipe: int, room: memoryview, wait: Callable[[int], None]) -> None:
+    if _fill(pipe, room, wait) < len(room):
         raise BadMessage("a message that ends before its end")
-    return head + rest
 
 
-def _read(pipe: int, size: int, wait: Callable[[int], None]) -> bytes:
-    """`size` bytes, fewer where the pipe ends; memory grows with what comes, not with what was promised."""
-    got = bytearray()
-    while len(got) < size:
+def _fill(pipe: int, room: memoryview, wait: Callable[[int], None]) -> int:
+    """Read until `room` is full or the pipe ends; how many bytes came."""
+    at = 0
+    while at < len(room):
         wait(pipe)
-        chunk = os.read(pipe, min(size - len(got), 2**20))
-        if not chunk:
+        got = os.readv(pipe, [room[at : at + 2**20]])
+        if not got:
             break
-        got += chunk
-    return bytes(got)
+        at += got
+    return at

@@ -56,7 +56,10 @@ _REFUSED = {
     # parts of the kernel in which holes are found most often
     "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "add_key": (248, 217),
-    "request_key": (249, 218), "keyctl": (250, 219), "syslog": (103, 116), "fanotify_init": (300, 262),
+    "request_key": (249, 218), "keyctl": (250, 219), "syslog": (103, 116),
+    # who reads or writes which file, even where Landlock lets nobody open it
+    "inotify_init": (253, None), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
+    "fanotify_init": (300, 262), "fanotify_mark": (301, 263),
 }  # fmt: skip
 
 # The first argument is a process: allowed for this one alone.

@@ -8,6 +8,7 @@ ended. No line of a student runs in this process: it imports what answers use, o
 """
 
 import importlib
+import mmap
 import os
 import pkgutil
 import select
@@ -50,47 +51,75 @@ def serve(scratch: Path, readable: list[Path]) -> None:
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     protocol.send(replies, protocol.encode({"ready": walls.describe()}, protocol.MAX_TREE))
-    while (message := protocol.receive(requests, protocol.MAX_REQUEST)) is not None:
+    while True:
+        select.select([requests], [], [])
         folder = Path(tempfile.mkdtemp(dir=scratch))
         try:
-            _run(message, folder, readable, requests, replies)
+            if not _run(folder, readable, requests, replies):
+                return
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(message: bytes, folder: Path, readable: list[Path], requests: int, replies: int) -> None:
-    """One child for one request: forward what it says, and how it ended."""
+def _run(folder: Path, readable: list[Path], requests: int, replies: int) -> bool:
+    """One child for one request: forward what it says, and how it ended; False where there is no request.
+
+    The child itself reads the request: what one student wrote must not lie in the memory that the child of
+    the next one inherits.
+    """
     from lib.course.grading import protocol
 
-    request = protocol.decode(message, inputs=True)
     source, sink = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            from lib.course.grading.answering import answer
-
-            os.closerange(3, sink)  # an open file is beyond every wall
-            os.closerange(sink + 1, os.sysconf("SC_OPEN_MAX"))
-            answer(request, folder, readable, sink)
+            _answer(folder, readable, requests, sink)
         finally:
             os._exit(1)
     os.close(sink)
+    ended = None
     try:
-        ended = _forward(source, requests, replies, request)
+        begun = protocol.receive(source, protocol.MAX_TREE)  # of our own code: no line of a student has run
+        if begun:
+            ended = _forward(source, requests, replies, **protocol.decode(begun))
     finally:
         os.close(source)
         status = _end(child)
     if ended is None:
         ended = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
-    protocol.send(replies, SERVERS + protocol.encode({"ended": ended}, protocol.MAX_TREE))
+    if begun:
+        protocol.send(replies, SERVERS + protocol.encode({"ended": ended}, protocol.MAX_TREE))
+    return bool(begun)
 
 
-def _forward(source: int, requests: int, replies: int, request: dict) -> str | None:
-    """Pass the child's messages on; why it has to end, or None where it closed its pipe by itself."""
+def _answer(folder: Path, readable: list[Path], requests: int, sink: int) -> None:
+    """In the child: read the request, tell the server its limits, and carry it out."""
+    from lib.course.grading import protocol
+    from lib.course.grading.answering import answer
+
+    message = protocol.receive(requests, protocol.MAX_REQUEST)
+    if message is None:
+        return
+    request = protocol.decode(message, inputs=True)
+    limits = request["limits"]
+    begun = {"size": limits["output_bytes"], "seconds": limits["wall_seconds"], "step_seconds": request["step_seconds"]}
+    protocol.send(sink, protocol.encode(begun, protocol.MAX_TREE))
+    os.closerange(3, sink)  # an open file is beyond every wall
+    os.closerange(sink + 1, os.sysconf("SC_OPEN_MAX"))
+    answer(request, folder, readable, sink)
+
+
+def _forward(
+    source: int, requests: int, replies: int, *, size: int, seconds: float, step_seconds: float
+) -> str | None:
+    """Pass the child's messages on; why it has to end, or None where it closed its pipe by itself.
+
+    They are held in memory of their own, `size` bytes of it, that is given back before the next child.
+    """
     from lib.course.grading import protocol
 
-    limits = request["limits"]
-    left, last = limits["output_bytes"], time.monotonic() + limits["wall_seconds"]
+    last = time.monotonic() + seconds
+    room = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
     def wait(pipe: int) -> None:
         rest = min(last, step) - time.monotonic()
@@ -101,17 +130,18 @@ def _forward(source: int, requests: int, replies: int, request: dict) -> str | N
             raise TimeoutError
 
     while True:
-        step = time.monotonic() + request["step_seconds"]
+        step = time.monotonic() + step_seconds
         try:
-            message = protocol.receive(source, left, wait)
+            got = protocol.receive_into(source, room, wait)
         except TimeoutError:
             return "time up"
         except protocol.BadMessage as error:
             return str(error)
-        if message is None:
+        if not got:
             return None
-        left -= len(message)
-        protocol.send(replies, CHILDS + message)
+        os.write(replies, CHILDS)
+        protocol.send(replies, room[:got])
+        room = room[got:]
 
 
 def _end(child: int) -> int:

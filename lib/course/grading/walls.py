@@ -122,6 +122,7 @@ def environment(scratch: Path) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "MPLBACKEND": "Agg",
+        "TQDM_DISABLE": "1",  # a bar shows the time, and what is printed stands in the result
         "COURSE_CACHE": str(CACHE),
         _AROUND: "plain",
     }

@@ -104,6 +104,9 @@ FORBIDDEN_BY_THE_KERNEL = {
     "takes a file in memory": "os.memfd_create('mine')",
     "changes the mode of what it may read": f"os.fchmod(os.open({str(DATA)!r}, os.O_RDONLY), 0o755)",
     "becomes root of a namespace": f"{LIBC}; number = libc.unshare(0x10000000)\n{RAISE}",
+    "is told of others' files": f"{LIBC}; number = libc.inotify_init1(0)\n{RAISE}",
+    "watches others' files": f"{LIBC}; number = libc.inotify_add_watch(99, b'/tmp', 0xFFF)\n{RAISE}",
+    "is told of everybody's files": f"{LIBC}; number = libc.fanotify_init(0, 0)\n{RAISE}",
 }
 MEMORY = {
     "numpy": "result = numpy.ones(10 * 2**27).sum()",

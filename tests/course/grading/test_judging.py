@@ -1,10 +1,12 @@
 """From cells to a result: each exercise by itself, with its own words, from secret cases."""
 
 import json
+import os
+import re
 
 import pytest
 
-from lib.course.grading import judging
+from lib.course.grading import judging, kernel, protocol
 from lib.course.grading.client import Server
 from lib.course.grading.judging import Grader, answer_names, clean, secret_seed
 from lib.course.grading.submission import Submission
@@ -53,7 +55,7 @@ def test_right_answers_are_right_and_the_result_is_plain_json(grader):
     result = grader.grade(submission(), list(RIGHT))
     assert statuses(result) == ["right"] * 3 and result["notes"] == []
     entry = result["exercises"][0]
-    assert (entry["cell"], entry["passed"], entry["cases"], entry["failed"]) == (2, 4, 4, None)
+    assert (entry["cell"], entry["passed"], entry["cases"], entry["failed"]) == (2, 6, 6, None)
     assert entry["answer"] == RIGHT[TERMS] and entry["shape"]
     assert json.loads(json.dumps(result)) == result == grader.grade(submission(), list(RIGHT))
 
@@ -83,8 +85,6 @@ def test_a_misconception_is_named_with_its_hint_and_the_case_that_failed(grader)
     ],
 )
 def test_each_way_to_fail_has_its_status_and_its_words(grader, answer, status, reason):
-    import re
-
     entry = graded(grader, answer)
     assert entry["status"] == status and re.search(reason, entry["reason"]), entry["reason"]
     assert "0x7" not in json.dumps(entry)
@@ -189,6 +189,39 @@ def test_a_server_that_is_brought_down_costs_one_exercise(grader):
     assert "brought down" in result["exercises"][0]["reason"]
 
 
+def in_memory(pid, words):
+    """Whether a process holds these bytes anywhere in memory that it can write."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            where, how = line.split()[:2]
+            if how.startswith("rw"):
+                begin, end = (int(number, 16) for number in where.split("-"))
+                memory.seek(begin)
+                if words in memory.read(end - begin):
+                    return True
+    return False
+
+
+@pytest.mark.skipif(not kernel.ON_LINUX, reason="no /proc")
+def test_what_a_student_wrote_is_not_in_the_memory_that_the_next_child_inherits(monkeypatch):
+    monkeypatch.setenv("COURSE_WALLS", "plain")
+    words = "".join(["nobody else ", "wrote these ", "words"])
+    given = submission(answers={TERMS: f"def my_chain_terms(given):\n    print('{words}')\n    return '{words}'"})
+    with Grader(KEY) as grader:
+        assert statuses(grader.grade(given, [TERMS])) == ["wrong"]
+        assert not in_memory(grader.server._process.pid, words.encode())
+    assert in_memory(os.getpid(), words.encode()), "it can be seen"
+
+
+def test_a_fault_of_ours_leaves_nothing_in_the_pipe(grader, monkeypatch):
+    assert statuses(grader.grade(submission(), [TERMS])) == ["right"]  # it has started
+    with monkeypatch.context() as change:
+        change.setattr(protocol, "decode", lambda *given, **more: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            grader.grade(submission(answers={TERMS: "def my_chain_terms(words):\n    return []"}), [TERMS])
+    assert statuses(grader.grade(submission(), list(RIGHT))) == ["right"] * 3
+
+
 def test_forged_messages_earn_nothing(grader, monkeypatch):
     from lib.course.grading.client import Reply
 
@@ -223,8 +256,40 @@ def test_every_exercise_has_a_name_that_its_answer_goes_by():
 
 def test_texts_are_fit_for_a_report():
     assert clean("a\x1b[1m\x00\ud800\u202eb <X at 0x7f00aa11>") == "a�[1m���b <X at 0x…>"
+    assert clean("x" * 590 + "<X at 0x7f00aa11bb22>" + "y" * 300, 300).endswith("y" * 99)
+    assert not re.search("0x[0-9a-f]", clean("x" * 579 + "<X at 0x7f00aa11bb22>", 300))
     assert clean("line\n\ttab") == "line\n\ttab" and len(clean("x" * 10**6, 100)) == 100
     assert judging.clean("x") == "x"
+
+
+@pytest.mark.parametrize(
+    "body, reason, printed",
+    [
+        ("open(os.path.abspath('words.txt'))", "FileNotFoundError: [Errno 2] No such file or directory: '/scratch/words.txt'", ""),
+        ("print(Path.cwd(), os.environ['HOME'])", "", "/scratch /scratch"),
+        ("raise ValueError(tempfile.mkdtemp() + '/x')", "ValueError: /scratch/x", ""),
+        ("list(tqdm(words))", "", ""),
+        ("raise ValueError('x' * 232 + repr(object()) + 'y' * 300)", "0x…>…yy", ""),
+        ("raise ValueError('x' * 243 + os.getcwd() + 'y' * 300)", "x/scratchyyy…y", ""),
+        ("print('x' * 19_978 + repr(object()) + 'z' * 99)", "", "xx<object object at 0x…>"),
+        ("return ['x' * 83 + repr(object()) + 'z' * 300]", "x<object object at 0x…>…zz", ""),
+        ("return {'x' * 135 + repr(object()) + 'z' * 99: 1}", "x<object object at 0x…>…zz", ""),
+    ],
+)
+def test_what_changes_from_run_to_run_is_not_in_a_result(grader, body, reason, printed):
+    imports = "import os, tempfile\nfrom pathlib import Path\nfrom tqdm.auto import tqdm\n"
+    entry = graded(grader, f"{imports}def my_chain_terms(words):\n    {body}")
+    said = json.dumps({name: entry[name] for name in ("reason", "failed")}, ensure_ascii=False)
+    assert reason in said and printed in entry["failed"]["printed"] and bool(printed) == bool(entry["failed"]["printed"])
+    assert not re.search(r"0x[0-9a-f]|course-gr|/tmp|it/s", said), said
+
+
+def test_what_changes_from_run_to_run_is_not_in_a_note(grader):
+    defaults = "open(os.getcwd() + '/table')", "{}['x' * 266 + repr(object())]"
+    cells = [f"def helper(x={default}):\n    pass" for default in defaults]
+    result = grader.grade(submission("import os", *cells), list(RIGHT))
+    assert "directory: '/scratch/table' (line 1)" in result["notes"][0] and len(result["notes"]) == 2
+    assert "KeyError" in result["notes"][1] and not re.search(r"0x[0-9a-f]", result["notes"][1]), result["notes"][1]
 
 
 def test_an_answer_finds_no_open_file_of_the_grader(grader):

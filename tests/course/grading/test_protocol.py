@@ -101,6 +101,14 @@ HOSTILE = {
     "an overflowing shape": message({"array": ["array", "float64", "<f8", [2**40, 2**40], 0]}),
     "an array of objects": message({"array": ["array", "object", "|O", [1], 0]}, b"12345678"),
     "a dtype that is a function": message({"array": ["tensor", "load", "<f4", [1], 0]}, b"1234"),
+    "a dtype that NumPy would execute": message({"array": ["array", "0777f4", "<f4", [1], 0]}, b"1234"),
+    "a dtype that NumPy dies of": message({"array": ["array", "M8[s/0]", "<f4", [1], 0]}, b"1234"),
+    "a dtype that is a module": message({"array": ["tensor", "onnx", "<f4", [1], 0]}, b"1234"),
+    "a dtype that is a list": message({"array": ["tensor", "float32", ["<f4"], [1], 0]}, b"1234"),
+    "the same bytes twice": message([{"array": ["tensor", "float32", "<f4", [1], 0]}] * 2, b"1234"),
+    "bytes left out": message({"array": ["tensor", "float32", "<f4", [1], 4]}, b"12345678"),
+    "keys that collide": message({"dict": [[k * (2**61 - 1), 0] for k in range(20_000)]}),
+    "a million empty lists": message([[]] * 1_000_000),
     "nested without end": message(b"[" * 100_000 + b"]" * 100_000),
     "nested too deeply": message(json.loads("[" * 80 + "]" * 80)),
 }
@@ -165,3 +173,17 @@ def test_a_pipe_that_ends_too_early_or_promises_too_much_is_bad(ending):
     with pytest.raises(BadMessage):
         protocol.receive(source, 100)
     os.close(source)
+
+
+@pytest.mark.parametrize("ending", [encode("x" * 50, LIMIT)[:-1], encode(1, LIMIT)[:7], encode("y" * 500, LIMIT)])
+def test_and_so_it_is_in_memory_that_is_there(ending):
+    whole, room = encode("x" * 20, LIMIT), memoryview(bytearray(200))
+    source, sink = os.pipe()
+    os.write(sink, whole + ending)
+    os.close(sink)
+    assert protocol.receive_into(source, room) == len(whole) and bytes(room[: len(whole)]) == whole
+    with pytest.raises(BadMessage):
+        protocol.receive_into(source, room[len(whole) :])
+    os.close(source)
+    with pytest.raises(BadMessage, match="more than the 3"):
+        protocol.receive_into(-1, room[:3])

@@ -21,11 +21,14 @@ ALWAYS = {
     "x86_64": {"fork": 57, "vfork": 58, "execve": 59, "execveat": 322, "socket": 41, "connect": 42,
                "ptrace": 101, "process_vm_writev": 311, "pidfd_send_signal": 424,
                "bpf": 321, "mount": 165, "unshare": 272, "setns": 308, "keyctl": 250, "perf_event_open": 298,
-               "userfaultfd": 323, "io_uring_setup": 425, "chmod": 90, "memfd_create": 319, "shmget": 29},
+               "userfaultfd": 323, "io_uring_setup": 425, "chmod": 90, "memfd_create": 319, "shmget": 29,
+               "inotify_init": 253, "inotify_add_watch": 254, "inotify_init1": 294, "fanotify_init": 300,
+               "fanotify_mark": 301},
     "aarch64": {"execve": 221, "execveat": 281, "socket": 198, "connect": 203,
                 "ptrace": 117, "process_vm_writev": 271, "pidfd_send_signal": 424, "bpf": 280, "mount": 40,
                 "unshare": 97, "setns": 268, "keyctl": 219, "perf_event_open": 241, "userfaultfd": 282,
-                "io_uring_setup": 425, "fchmodat": 53, "memfd_create": 279, "shmget": 194},
+                "io_uring_setup": 425, "fchmodat": 53, "memfd_create": 279, "shmget": 194,
+                "inotify_init1": 26, "inotify_add_watch": 27, "fanotify_init": 262, "fanotify_mark": 263},
 }  # fmt: skip
 # Some of what every program does.
 NEVER = {

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.course.errors import CourseError
-from lib.course.grading import submission
+from lib.course.grading import protocol, submission
 from lib.course.grading.file_names import safe_students, student_of, which_notebook
 from lib.course.grading.submission import Found, find_submissions, load_submission, read_submission
 from lib.course.notebooks import all_notebooks
@@ -197,6 +197,16 @@ def test_code_beyond_a_megabyte_is_left_out_and_the_rest_is_read():
     one = read(made(large, half, half, code("small")))
     assert [cell["number"] for cell in one.cells] == [2, 4]
     assert one.notes == tuple(f"cell {n} was left out: more than 1 MB of code" for n in (1, 3))
+
+
+def test_code_of_too_many_bytes_is_refused_and_what_is_not_refused_fits_into_a_request():
+    many = read(made(code("x = 1"), code("# " + "\U0001f600" * 700_000)))
+    assert many.problem == "its cells hold 2,800,007 bytes of code, more than 1,500,000" and many.cells == ()
+    worst = "\U0001f600" * (10**6 // 6) + "\x01" * (10**6 // 6 * 5)  # 12 and 6 bytes of JSON each
+    most = read(made(code(worst), *[code("", "a" * 61 + "." + "b" * 61)] * 4999))
+    assert not most.problem and len(most.cells) == 5000
+    request = {"cells": list(most.cells)}
+    assert protocol.decode(protocol.encode(request, protocol.MAX_REQUEST), inputs=True) == request
 
 
 def test_half_characters_are_replaced():
