@@ -99,10 +99,13 @@ def in_a_process(module: str, variant: str, threads: int) -> Any:
 
 
 def peak_of(work: Callable[[], object]) -> float:
-    """MB that this process has taken up for `work`, at the most, beside what it held before."""
+    """MB that this process has taken up for `work`, at the most, beside what it held before; 0 where it took none.
+
+    (Linux counts in batches: its highest may lie some pages below what it has just told.)
+    """
     before = resident("VmRSS")
     work()
-    return resident("VmHWM") - before
+    return max(0.0, resident("VmHWM") - before)
 
 
 def resident(which: str) -> float:
