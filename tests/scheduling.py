@@ -47,10 +47,11 @@ def _file(nodeid: str) -> str:
 
 
 class FileScheduling(LoadFileScheduling):
-    """--dist=loadfile, mended for workers that crash: with pytest-xdist 3.8 the others may wait forever.
+    """--dist=loadfile, mended for workers that crash, after which pytest-xdist 3.8 may wait forever.
 
-    It hands out again what the crashed worker had finished, which nobody will ever report as done, gives a
-    new worker one test and nothing more, and repeats the test that crashed (issues 1378, 1327 and 1371 there).
+    Unmended, it hands out again what the crashed worker had finished, which nobody will ever report as done;
+    it gives a new worker one test, and nothing that follows; and it repeats the test that crashed, in each
+    worker that takes the place (its issues 1378, 1327 and 1371).
     """
 
     def remove_node(self, node: "WorkerController") -> str | None:

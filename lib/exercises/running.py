@@ -147,7 +147,7 @@ class _Kept(io.StringIO):
 
     def write(self, text: str) -> int:
         if self.tell() < _PRINT_LIMIT:
-            super().write(steady(text)[:_PRINT_LIMIT])
+            super().write(steady(text[: 10 * _PRINT_LIMIT])[:_PRINT_LIMIT])  # all of it might be very much
         return len(text)
 
     def close(self) -> None:

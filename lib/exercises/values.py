@@ -212,7 +212,7 @@ def _numbers(values: np.ndarray) -> str:
 def steady(text: str) -> str:
     """`text` without what no two runs share: memory addresses, and the folder that a grader makes for it.
 
-    >>> steady("<f at 0x7f3b65372700> in /tmp/course-grading-ab12cd34/tmpab12cd34/words.txt")
+    >>> steady("<f at 0x7f3b65372700> in /one/course-grading-ab12cd34/tmpab12cd34/words.txt")
     '<f at 0x…> in /scratch/words.txt'
     """
     return _FOLDER.sub("/scratch", _ADDRESS.sub("0x…", text))

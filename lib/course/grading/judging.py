@@ -24,7 +24,7 @@ from lib.exercises import get
 from lib.exercises.engine import AnswerKey, Assessment, conclude
 from lib.exercises.exercise import Exercise
 from lib.exercises.running import Outcome, describe_inputs
-from lib.exercises.values import describe, shorten, steady
+from lib.exercises.values import describe, shorten
 
 OURS = ("NameError", "Withheld", "ImportError: grading:")
 """What a cell may raise because we leave parts of the notebook out or close parts of lib: no fault of the student."""
@@ -271,10 +271,10 @@ def _why(ended: str) -> str:
 
 
 def clean(text: str, limit: int = 20_000) -> str:
-    """`text` fit for a report: no control characters, no half characters; `steady`.
+    """`text` fit for a report: no control characters, no half characters; shortened.
 
     >>> clean("<f at 0x7f3b65372700>\\x1b[0m")
     '<f at 0x…>�[0m'
     """
-    text = steady(text[: max(2 * limit, 50_000)])  # whole: half an address cannot be told from a number
+    text = text[: max(2 * limit, 50_000)]
     return shorten(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]", "�", text), limit)
