@@ -1,13 +1,24 @@
 """The library behind the course: one room per idea, in the order in which data flows through them.
 
-A room imports only from the rooms above it: kernels, text, models, objectives, generation, training, adapters,
-evaluation, accounting, slides, exercises, course. This module holds what every room may use: where things live.
+A room imports only from the rooms before it in `ROOMS`. This module holds what every room may use: where things live.
 """
 
 import os
 from pathlib import Path
 
 __version__ = "0.1.0"
+
+ROOMS = (
+    "kernels", "text", "models", "objectives", "generation", "training", "adapters", "evaluation", "accounting",
+    "worlds", "slides", "plots", "exercises", "lectures", "grading", "bench", "course",
+)  # fmt: skip
+"""The rooms, in the order in which data flows through them: each imports only from those before it."""
+
+OPEN_ROOMS = ROOMS[: ROOMS.index("exercises")]
+"""What notebooks and answers may use. The rooms after it know the answers, or what becomes of them."""
+
+GROUND = ("names", "files", "progress", "errors")
+"""Modules beside the rooms, for all of them."""
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository (the course is used from a clone, so notebooks and data lie beside the library)."""

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 # Files that take more than half a minute, the longest first: begun last, they leave the other worker idle.
 LONG = (
-    "tests/course/grading/test_corpus.py",
-    "tests/course/test_student.py",
-    "tests/training/test_rlhf.py",
-    "tests/course/grading/test_every_exercise.py",
+    "tests/grading/test_corpus.py",
+    "tests/lectures/test_student.py",
+    "tests/worlds/test_review_world.py",
+    "tests/grading/test_every_exercise.py",
     "tests/exercises/test_every_exercise.py",
-    "tests/course/test_nbgrader.py",
-    "tests/course/grading/test_class.py",
-    "notebooks/15_int8_and_kernels.ipynb",
+    "tests/grading/test_nbgrader.py",
+    "tests/grading/test_class.py",
+    "notebooks/16_int8.ipynb",
     "tests/course/test_sweep.py",
-    "notebooks/13_lora_and_peft.ipynb",
-    "tests/course/test_bench_grading.py",
-    "tests/training/test_tastes.py",
-    "notebooks/12_rlhf_ppo_dpo.ipynb",
+    "notebooks/14_lora_and_peft.ipynb",
+    "tests/bench/test_grading.py",
+    "tests/worlds/test_tastes.py",
+    "notebooks/13_rlhf_ppo_dpo.ipynb",
     "tests/models/test_packaged.py",
 )
 

@@ -1,4 +1,4 @@
-"""The small fine-tuning set of lecture 13: well-formed, of one style, and its two parts apart."""
+"""The small fine-tuning set of lecture 14: well-formed, of one style, and its two parts apart."""
 
 import json
 

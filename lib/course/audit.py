@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.course.errors import CourseError
+from lib.errors import CourseError
 from lib.files import atomic_write
 from lib.slides.claimed import Claim, audit, check_slide, show
 from lib.slides.verdicts import VERDICTS

@@ -5,22 +5,12 @@ own: PyTorch reads OMP_NUM_THREADS once.
 """
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-from dataclasses import asdict
-from importlib import import_module
 
-from lib.course.bench_rows import BenchRow
-from lib.course.errors import CourseError, UsageError
+from lib.bench.rows import BenchRow
+from lib.bench.suites import SUITES, measure
+from lib.errors import UsageError
 from lib.names import nearest
-
-SUITES = {
-    name: f"lib.course.bench_{name}"
-    for name in ("text", "kernels", "models", "adapters", "alignment", "accounting", "grading")
-}
-"""The modules whose `rows(threads)` measure; each runs in a process of its own."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -50,20 +40,6 @@ def main(args: argparse.Namespace) -> int:
     return 0  # a target that is missed is a finding to read, not a failure: shared machines are noisy
 
 
-def measure(suite: str, threads: int) -> list[BenchRow]:
-    """Run one suite in a process with this many threads. Raises CourseError with what it printed when it fails."""
-    threads_only = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
-    run = subprocess.run(
-        [sys.executable, "-m", "lib.course.bench", suite, str(threads)],
-        env=os.environ | threads_only,
-        capture_output=True,
-        text=True,
-    )
-    if run.returncode:
-        raise CourseError(f"the suite {suite} failed:\n{run.stderr.strip()}")
-    return [BenchRow(**row) for row in json.loads(run.stdout.splitlines()[-1])]
-
-
 def _print(rows: list[BenchRow]) -> None:
     """One table a suite, as soon as it is measured: all of them together take many minutes."""
     from rich.console import Console
@@ -77,12 +53,3 @@ def _print(rows: list[BenchRow]) -> None:
         values = f"{row.ours:.4g} {row.unit}", f"{row.theirs:.4g} {row.unit}", f"{row.ratio:.2f}"
         table.add_row(row.name, str(row.threads), *values, f"{sign} {row.target:g}", "met" if row.met else "missed")
     Console().print(table)
-
-
-def _worker(suite: str, threads: int) -> None:
-    """In the process of one suite: its rows as one line of JSON, the last of what is printed."""
-    print(json.dumps([asdict(row) for row in import_module(SUITES[suite]).rows(threads)]))
-
-
-if __name__ == "__main__":
-    _worker(sys.argv[1], int(sys.argv[2]))

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 
 from lib import __version__
-from lib.course.errors import CourseError
+from lib.errors import CourseError
 
 COMMANDS = {
     "run": "run",
@@ -34,15 +34,15 @@ COMMANDS = {
 
 EXAMPLES = """examples:
   course run                              execute every notebook, network blocked, into build/
-  course run 03 -p steps 20               one notebook, with a parameter changed
+  course run 04 -p steps 20               one notebook, with a parameter changed
   course run --jobs 2 --timeout 300       two at a time, five minutes each at most
   course run --scheduler tcp://host:8786  the same work on a Dask cluster
   course student                          write the student editions into work/
-  course validate work/03_mlm*.ipynb      what the grader will find in your notebook
-  course release 03 --out assignment1     write an assignment: exercises, points, seeds
+  course validate work/04_mlm*.ipynb      what the grader will find in your notebook
+  course release 04 --out assignment1     write an assignment: exercises, points, seeds
   course grade handed_in --out grades     grade what strangers handed in; none of it is trusted
   course lint                             hold the notebooks against the rules of the house
-  course refresh 03                       execute again and store the outputs
+  course refresh 04                       execute again and store the outputs
   course audit                            recompute what the slides print
 
 `course COMMAND --help` tells more about one of them."""

@@ -1,38 +1,11 @@
-"""`course grade`: a folder of submissions from strangers, graded side by side, into grades and pages.
-
-Results are written as they come. Interrupted or killed, a second call grades what is missing, and the same
-submissions give the same bytes.
-"""
+"""`course grade`: a folder of submissions from strangers, graded side by side, into grades and pages."""
 
 import argparse
-import hashlib
-import sys
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lib.course.errors import CourseError, UsageError
-from lib.course.execution import default_jobs, open_executor
-from lib.course.grading.assignment import Assignment, judged_by, of_lectures, of_release
-from lib.course.grading.batch import run_batch
-from lib.course.grading.file_names import readable
-from lib.course.grading.key import default_path, fingerprint, load_key
-from lib.course.grading.manual import MANUAL, read_manual
-from lib.course.grading.publish import publish
-from lib.course.grading.store import Planned, Store, plan_of
-from lib.course.grading.work import Task, grade_file, read_bytes
-from lib.course.sweep import processes
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from rich.console import Console
-
-    from lib.course.grading.submission import Found
+from lib.grading.grade import Options, Work, grade_folder
+from lib.grading.work import grade_file
 
 EXAMPLES = """examples:
   course grade handed_in --out grades --release assignment1   what the release asks, its roster and points
@@ -41,12 +14,8 @@ EXAMPLES = """examples:
   course grade handed_in --out grades --jobs 2         two submissions at a time
   course grade handed_in --out grades --scheduler tcp://host:8786   on a Dask cluster (in a network you trust)
 
-A submission lies in the folder of its student, handed_in/ada/03_mlm_masking.ipynb, or carries the name:
-handed_in/ada_03_mlm_masking.ipynb. Points change without grading again: course regrade-points."""
-
-IN_FLIGHT = 64  # submissions that a cluster has at a time
-
-Work = Callable[[Task], dict]
+A submission lies in the folder of its student, handed_in/ada/04_mlm_masking.ipynb, or carries the name:
+handed_in/ada_04_mlm_masking.ipynb. Points change without grading again: course regrade-points."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -58,9 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "submissions", type=Path, metavar="SUBMISSIONS", help="a folder, with one per student"
-    )
+    parser.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="a folder, with one per student")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--release", type=Path, metavar="DIR", help="of the assignment, or its manifest.json")
     parser.add_argument("--jobs", type=int, help="how many at a time (default: as cores and memory allow)")
@@ -73,212 +40,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace, work: Work = grade_file) -> int:
-    """Carry out `course grade` and return its exit code: 1 if a fault of ours left something ungraded.
-
-    `work` grades one submission; it is called in other processes.
-    """
-    _check(arguments)
-    key = load_key(arguments.key or default_path())
-    store = Store(arguments.out)
-    with store.held():
-        batch = _prepare(arguments, store, key)
-        _warn(batch.assignment, {submission.planned.student for submission in batch.submissions})
-        faults = _grade_missing(arguments, store, batch, work)
-        publish(store, batch.assignment, [each.planned for each in batch.submissions])
-    exercises = len(batch.assignment.items)
-    print(f"{len(batch.submissions)} submissions, {exercises} exercises: grades.csv, class.html")
-    return 1 if faults else 0
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    """Raises UsageError for options that cannot be right together."""
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UsageError(f"--jobs must be at least 1, got {arguments.jobs}")
-    if not arguments.submissions.is_dir():
-        raise UsageError(f"{arguments.submissions} is no folder of submissions")
-    submissions, out = arguments.submissions.resolve(), arguments.out.resolve()
-    if submissions == out or submissions in out.parents or out in submissions.parents:
-        raise UsageError(f"--out and the submissions must not lie in each other: {arguments.out}")
-    key = (arguments.key or default_path()).resolve()
-    if {submissions, out} & set(key.parents):
-        raise UsageError(f"the key must lie neither in --out nor with the submissions: {key}")
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """A submission that was found, and what its result depends on."""
-
-    found: "Found"
-    planned: Planned
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What there is to do."""
-
-    assignment: Assignment
-    submissions: tuple[Submitted, ...]
-    key: bytes
-
-
-def _prepare(arguments: argparse.Namespace, store: Store, key: bytes) -> Batch:
-    """Find the submissions and say what their results depend on; whatever can be at fault is so before the
-    first one is graded."""
-    from lib.course.grading.walls import describe
-
-    assignment = _assignment(arguments.release, store)
-    found, assignment = _find(arguments.submissions, assignment)
-    submissions = tuple(_planned(found, assignment, key))
-    planned = [each.planned for each in submissions]
-    read_manual(store.out / MANUAL, assignment.items, assignment.students(each.student for each in planned))
-    store.write_assignment(assignment, planned, describe())
-    return Batch(assignment, submissions, key)
-
-
-def _assignment(release: Path | None, store: Store) -> Assignment:
-    """What is asked: by the release, else by the release of the last time, else in the lectures. Points that
-    were changed stay changed.
-    """
-    last = store.read_assignment()
-    if release is None and last and last[0].release:
-        return last[0]
-    assignment = of_release(release) if release else of_lectures()
-    known = {item.exercise for item in assignment.items}
-    return assignment.with_points(
-        {i: p for i, p in (last[0].changed_points if last else {}).items() if i in known}
-    )
-
-
-def _find(folder: Path, assignment: Assignment) -> "tuple[list[Found], Assignment]":
-    """The files that are graded, one for each student and notebook, and for what: without a release, for the
-    notebooks that were handed in.
-
-    A file of which nobody knows which notebook it is stands for those that its student has not handed in:
-    each of their rows says why it is not graded.
-    """
-    from lib.course.grading.submission import find_submissions
-
-    everything = find_submissions(folder, assignment.notebooks)
-    found = {(each.student, each.notebook): each for each in everything if each.notebook}
-    if not found:
-        raise CourseError(f"{folder} holds no submission of {', '.join(assignment.notebooks)}")
-    if not assignment.release:
-        assignment = assignment.only({notebook for _, notebook in found})
-    for each in everything:
-        if not each.notebook:
-            _say(f"{each.file}: {each.problem}")
-            for notebook in assignment.notebooks:
-                found.setdefault((each.student, notebook), replace(each, notebook=notebook))
-    return _named([found[key] for key in sorted(found)], assignment.roster), assignment
-
-
-def _named(found: "list[Found]", roster: tuple[str, ...]) -> "list[Found]":
-    """The same submissions under the names of the roster, where only capitals or Unicode's forms differ."""
-    on_roster = {_folded(name): name for name in roster}
-    alike = Counter(_folded(student) for student in {each.student for each in found})
-    return [
-        replace(each, student=on_roster.get(fold, each.student)) if alike[fold] == 1 else each
-        for each in found
-        for fold in [_folded(each.student)]
-    ]
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _planned(found: "list[Found]", assignment: Assignment, key: bytes) -> Iterator[Submitted]:
-    """Each submission with the hash of what its result depends on."""
-    judges, which = {}, fingerprint(key)
-    for each in found:
-        ids = assignment.notebooks[each.notebook]
-        if each.notebook not in judges:
-            judges[each.notebook] = judged_by([id for id in ids if id in assignment.definitions])
-        opened, content = read_bytes(each)
-        about = [opened.file, opened.problem, *opened.notes]
-        sha256 = hashlib.sha256(content).hexdigest()
-        plan = plan_of(sha256, about, ids, judges[each.notebook], which)
-        yield Submitted(each, Planned(each.student, each.notebook, plan))
-
-
-def _warn(assignment: Assignment, students: set[str]) -> None:
-    """Name what a person may want to look into."""
-    if assignment.changed:
-        _say(f"asks something else than when it was released: {', '.join(assignment.changed)}")
-    strangers = sorted(students - set(assignment.roster)) if assignment.roster else []
-    if strangers:
-        _say(f"not on the roster, and graded: {', '.join(strangers)}")
-
-
-def _say(warning: str) -> None:
-    print(f"course: warning: {readable(warning)}", file=sys.stderr)
-
-
-def _grade_missing(arguments: argparse.Namespace, store: Store, batch: Batch, work: Work) -> int:
-    """Grade what has no result yet, write and print each as it comes, and return how many have a fault."""
-    missing = [each for each in batch.submissions if arguments.regrade or not _is_kept(store, each.planned)]
-    if kept := len(batch.submissions) - len(missing):
-        print(f"{kept} results are there already")
-    if not missing:
-        return 0
-    jobs = arguments.jobs or default_jobs()
-    results = run_batch(
-        (_task(each, batch) for each in missing),
-        work,
-        lambda: _workers(arguments.scheduler, jobs),
-        IN_FLIGHT if arguments.scheduler else 2 * jobs,
-    )
-    faults = 0
-    for result in _show(missing, results):
-        store.write_result(result)
-        faults += "fault" in result
-    return faults
-
-
-def _is_kept(store: Store, planned: Planned) -> bool:
-    result = store.read_result(planned)
-    return result is not None and "fault" not in result
-
-
-def _task(submitted: Submitted, batch: Batch) -> Task:
-    found, content = read_bytes(submitted.found)
-    items = [item for item in batch.assignment.items if item.notebook == found.notebook]
-    manual = tuple(item.exercise for item in items if item.manual)
-    return Task(
-        found, content, tuple(item.exercise for item in items), manual, batch.key, submitted.planned.plan
-    )
-
-
-def _workers(scheduler: str | None, jobs: int) -> "AbstractContextManager[Executor]":
-    return open_executor(scheduler=scheduler) if scheduler else processes(jobs)
-
-
-def _show(missing: list[Submitted], results: Iterator[dict]) -> Iterator[dict]:
-    """Print the row of each result as it comes, under a bar where there is a terminal, and yield it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(highlight=False, soft_wrap=True)
-    widths = [max(len(getattr(each.found, name)) for each in missing) for name in ("student", "notebook")]
-    widths = [max(width, len(head)) for width, head in zip(widths, ("student", "notebook"), strict=True)]
-    console.print(f"{'student':{widths[0]}}  {'notebook':{widths[1]}}  {'right':>5}  verdict", style="bold")
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("grading", total=len(missing))
-        for result in results:
-            bar.advance(task)
-            _print_row(console, result, widths)
-            yield result
-
-
-def _print_row(console: "Console", result: dict, widths: list[int]) -> None:
-    statuses: dict[str, list[str]] = {}
-    for each in result["exercises"]:
-        statuses.setdefault(each["status"], []).append(each["id"])
-    right = f"{len(statuses.pop('right', []))}/{len(result['exercises'])}"
-    verdict = "; ".join(f"{status}: {', '.join(ids)}" for status, ids in statuses.items())
-    verdict = result.get("fault") or result["problem"] or verdict or "all right"
-    row = f"{result['student']:{widths[0]}}  {result['notebook']:{widths[1]}}  {right:>5}  "
-    console.print(readable(row), end="", markup=False)
-    style = "red" if "fault" in result else "yellow" if result["problem"] else None
-    console.print(readable(verdict), style=style, markup=False)
+    """Carry out `course grade` and return its exit code: 1 if a fault of ours left something ungraded."""
+    options = {field.name: getattr(arguments, field.name) for field in fields(Options)}
+    return 1 if grade_folder(Options(**options), work) else 0

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from lib.course.errors import CourseError
-from lib.course.graded import read_points
-from lib.course.grading.assignment import Assignment, of_release
-from lib.course.grading.publish import publish
-from lib.course.grading.store import Store
+from lib.errors import CourseError
+from lib.grading.assignment.asked import Assignment, of_release
+from lib.grading.assignment.graded import read_points
+from lib.grading.publish import publish
+from lib.grading.results.store import Store
 
 EXAMPLES = """examples:
   course regrade-points grades --points mlm.loss=5    another number of points for one exercise

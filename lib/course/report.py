@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.course.errors import CourseError, UsageError
+from lib.errors import CourseError, UsageError
 from lib.files import atomic_write
 from lib.names import nearest
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib import ROOT
-from lib.course import notebooks
-from lib.course.errors import CourseError, UsageError
-from lib.course.execution import BUDGET_BYTES, BUDGET_SECONDS, Job, Outcome, execute, open_executor
+from lib.errors import CourseError, UsageError
 from lib.files import atomic_write
+from lib.lectures import notebooks
+from lib.lectures.execution import BUDGET_BYTES, BUDGET_SECONDS, Job, Outcome, execute, open_executor
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 EXAMPLES = """examples:
   course run                               all of them
-  course run 03 05                         two of them, by number
-  course run 03_mlm_masking -p steps 20    with a parameter changed
+  course run 04 06                         two of them, by number
+  course run 04_mlm_masking -p steps 20    with a parameter changed
   course run --jobs 2 --timeout 300        two at a time, five minutes each at most
   course run --scheduler tcp://host:8786   on a Dask cluster (the workers need this repository)"""
 

@@ -1,18 +1,13 @@
 """`course sweep`: measure again what the lecture on scaling laws fits, on this machine or on a Dask cluster."""
 
 import argparse
-import multiprocessing
 import os
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing.connection import wait
 from pathlib import Path
 
 from lib import DATA
-from lib.course.errors import CourseError, UsageError
-from lib.course.execution import open_executor
+from lib.errors import CourseError, UsageError
+from lib.lectures.execution import open_executor
+from lib.lectures.processes import processes
 from lib.names import nearest
 
 EXAMPLES = """examples:
@@ -21,7 +16,6 @@ EXAMPLES = """examples:
   course sweep scaling --jobs 2 --first 10    the ten longest runs, two at a time
   course sweep scaling --profile gpu          the larger grid, where there is a GPU
   course sweep scaling --scheduler tcp://host:8786   on a Dask cluster (the workers need this repository)"""
-
 SWEEPS = ("scaling",)
 
 
@@ -65,24 +59,3 @@ def main(args: argparse.Namespace) -> int:
         raise CourseError(str(error)) from None
     print(f"{file.name}: {len(rows)} runs, {sum(float(row['seconds']) for row in rows) / 60:.0f} minutes of training")
     return 0
-
-
-@contextmanager
-def processes(jobs: int) -> Iterator[Executor]:
-    """`jobs` fresh processes of one thread each, none of which outlives this one, however it ends."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # more threads than cores wait for each other
-    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_follow_parent)
-    try:
-        yield executor
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """End this worker with its parent: one that was killed cannot tell its workers."""
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: wait([parent.sentinel]) and os._exit(1), daemon=True).start()

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lib import CACHE, DATA
-from lib.course.errors import CourseError, UsageError
+from lib.errors import CourseError, UsageError
 from lib.names import nearest
 
 MASKING_RATES = (0.15, 0.40, 0.80)  # slide C07

@@ -1,12 +1,12 @@
 """Exercises whose checks know the mistakes: `check` an answer, ask for a `hint`.
 
-One module per notebook holds its exercises in a tuple `EXERCISES`; everything else here is the engine.
+`engine/` builds, runs, compares and diagnoses; `lectureNN/` holds what lecture NN asks, in tuples `EXERCISES`.
 """
 
-from lib.exercises.compare import Tolerance
-from lib.exercises.engine import WrongAnswer, assess, check, hint
-from lib.exercises.exercise import Case, Exercise, Made, Misconception, case
-from lib.exercises.registry import all_exercises, get
+from lib.exercises.engine.compare import Tolerance
+from lib.exercises.engine.checking import WrongAnswer, assess, check, hint
+from lib.exercises.engine.exercise import Case, Exercise, Made, Misconception, case
+from lib.exercises.engine.registry import all_exercises, get
 
 __all__ = [
     "Case", "Exercise", "Made", "Misconception", "Tolerance", "WrongAnswer",

@@ -1,6 +1,5 @@
 r"""The autoregressive objective, $\log P(x) = \sum_t \log P(x_t \mid x_{<t})$ (slides C19, C21, N37)."""
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 

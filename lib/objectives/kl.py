@@ -99,7 +99,7 @@ def token_rewards(
     r"""The same reward, paid by the token: $-\beta(\log \pi - \log \pi_{ref})$ on each, $r_\theta$ on the answer's last.
 
     Each row sums to `kl_penalised_reward` (Ouyang et al. 2022; Ziegler et al. 2019). 0 outside the answers; no gradient.
-    β = 0 is allowed here: the run without a leash that lecture 12 shows.
+    β = 0 is allowed here: the run without a leash that lecture 13 shows.
     Raises ValueError when shapes do not fit, an answer is empty, or `beta` is negative.
 
     >>> reward, zero = torch.tensor([1.0]), torch.zeros(1, 3)

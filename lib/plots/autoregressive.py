@@ -1,4 +1,4 @@
-"""Figures of notebook 05: probabilities that sum to one, falling losses, surprise token by token."""
+"""Figures of notebook 06: probabilities that sum to one, falling losses, surprise token by token."""
 
 from collections.abc import Mapping, Sequence
 

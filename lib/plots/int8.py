@@ -1,4 +1,4 @@
-"""Figures of notebook 15: rounding, outliers, quality against bytes, memory against length."""
+"""Figures of notebook 16: rounding, outliers, quality against bytes, memory against length."""
 
 from collections.abc import Mapping, Sequence
 

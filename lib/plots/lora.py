@@ -1,4 +1,4 @@
-"""Figures of notebook 13: how few numbers are trained, what a rank can hold, and five prices of fine-tuning."""
+"""Figures of notebook 14: how few numbers are trained, what a rank can hold, and five prices of fine-tuning."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Figures of notebook 14: what fills a GPU step by step, by recipe, by batch and by length of text."""
+"""Figures of notebook 15: what fills a GPU step by step, by recipe, by batch and by length of text."""
 
 from collections.abc import Mapping, Sequence
 

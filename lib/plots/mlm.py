@@ -1,4 +1,4 @@
-"""Figures of notebook 03: what masking does to a text, the objective, training, the masking rate."""
+"""Figures of notebook 04: what masking does to a text, the objective, training, the masking rate."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Figures of notebook 11: what one sample changes, how estimates scatter, who learns, and which word is paid."""
+"""Figures of notebook 12: what one sample changes, how estimates scatter, who learns, and which word is paid."""
 
 from collections.abc import Mapping, Sequence
 

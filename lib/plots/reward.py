@@ -1,4 +1,4 @@
-"""Figures of notebook 10: what a comparison says, rewards with their doubt, and what centring does."""
+"""Figures of notebook 11: what a comparison says, rewards with their doubt, and what centring does."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Figures of notebook 12: policies and their optimum, the clip, training on a reward that is not the real one."""
+"""Figures of notebook 13: policies and their optimum, the clip, training on a reward that is not the real one."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Figures of notebook 08: how models grew, what scale buys, where our own runs lie, how to spend a budget."""
+"""Figures of notebook 09: how models grew, what scale buys, where our own runs lie, how to spend a budget."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise

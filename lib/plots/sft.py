@@ -1,4 +1,4 @@
-"""Figures of notebook 09: equal losses, the wall, which tokens weigh how much, answers learnt, ratings."""
+"""Figures of notebook 10: equal losses, the wall, which tokens weigh how much, answers learnt, ratings."""
 
 from collections.abc import Mapping, Sequence
 

@@ -8,7 +8,7 @@ import pytest
 
 from lib import ROOT
 from lib.course import audit as command
-from lib.course.errors import CourseError
+from lib.errors import CourseError
 from lib.slides.claimed import HEADER, read_claims
 
 

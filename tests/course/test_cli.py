@@ -11,7 +11,7 @@ import pytest
 
 from lib import ROOT, __version__
 from lib.course import cli
-from lib.course.errors import CourseError, UsageError
+from lib.errors import CourseError, UsageError
 
 HEAVY = ("torch", "transformers", "papermill", "nbformat", "pandas", "matplotlib", "distributed", "gensim")
 
@@ -53,7 +53,7 @@ def test_help_shows_examples_and_imports_nothing_heavy():
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     ).stdout
-    assert "examples:" in shown and "course run 03 -p steps 20" in shown
+    assert "examples:" in shown and "course run 04 -p steps 20" in shown
     assert shown.splitlines()[-1] == "heavy: []"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import lib.exercises
 from lib.course import report
-from lib.course.errors import CourseError, UsageError
+from lib.errors import CourseError, UsageError
 from lib.exercises import Exercise, Misconception, case
 
 SOUND = Exercise(

@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from lib import NOTEBOOKS, ROOT
-from lib.course import notebooks, setup
+from lib.course import setup
+from lib.lectures import notebooks
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]

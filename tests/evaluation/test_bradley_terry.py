@@ -125,7 +125,7 @@ def test_the_truth_is_covered_as_often_as_promised(shift):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_error_falls_as_one_over_the_root_of_n(seed):
-    """Lecture 10 claims it of its own answers."""
+    """Lecture 11 claims it of its own answers."""
     truth = torch.linspace(-2, 2, 8)
     generator = torch.Generator().manual_seed(seed)
     few, many = (recovery_error(truth, number, generator=generator) for number in (400, 6400))

@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 
 from lib.exercises import all_exercises
-from lib.exercises.engine import AnswerKey, conclude, run_all
-from lib.exercises.values import from_plain
+from lib.exercises.engine.checking import AnswerKey, conclude, run_all
+from lib.exercises.engine.values import from_plain
 from tests.exercises import many_seeds
 
 EXERCISES = all_exercises()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lib.course import notebooks
-from lib.course.lint import lint_file
+from lib.lectures import notebooks
+from lib.lectures.lint import lint_file
 
 
 @pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 
 import pytest
 
-from lib.course.notebooks import all_notebooks, load
+from lib.lectures.notebooks import all_notebooks, load
 
 
 def printed(lecture):

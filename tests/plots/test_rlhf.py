@@ -1,4 +1,4 @@
-"""The figures of lecture 12 show the numbers that they are given."""
+"""The figures of lecture 13 show the numbers that they are given."""
 
 import pytest
 

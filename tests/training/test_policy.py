@@ -8,7 +8,7 @@ import torch
 from lib.objectives import kl_penalised_reward, reinforce_loss, rloo
 from lib.training.policy import PolicySettings, ppo, reinforce
 from lib.training.preferences import log_probs_of
-from lib.training.tiny_world import EOS_ID, LONGEST, tiny_world
+from lib.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
 
 ONE = PolicySettings(iterations=1, prompts=1, samples=6, max_new_tokens=LONGEST, learning_rate=1e-3, beta=0.5, epochs=1)
 

@@ -1,4 +1,4 @@
-"""Claims of the slides of 13_lora_and_peft about numbers of parameters: counted in a GPT-3 that is adapted.
+"""Claims of the slides of 14_lora_and_peft about numbers of parameters: counted in a GPT-3 that is adapted.
 
 The model is built on the meta device, which holds shapes and no numbers.
 """

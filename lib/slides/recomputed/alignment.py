@@ -1,4 +1,4 @@
-"""Claims of the slides of 12_rlhf_ppo_dpo: the objective and its leash, T32's bracket, where DPO arrives."""
+"""Claims of the slides of 13_rlhf_ppo_dpo: the objective and its leash, T32's bracket, where DPO arrives."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Claims of the slides of 01_attention_and_masks: softmax and sigmoid, masks, the three architectures."""
+"""Claims of the slides of 01_attention: softmax and sigmoid, masks, the three architectures."""
 
 from decimal import Decimal, localcontext
 

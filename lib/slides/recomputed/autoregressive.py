@@ -1,4 +1,4 @@
-"""Claims of the slides of 05_autoregressive_objective: chain rule, first factor, last hidden vector."""
+"""Claims of the slides of 06_autoregressive_objective: chain rule, first factor, last hidden vector."""
 
 import math
 from itertools import product

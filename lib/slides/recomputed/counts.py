@@ -1,4 +1,4 @@
-"""Claims of the slides of 08_scaling_laws about sizes: GPT-3 and Llama, table T43, and who is the larger.
+"""Claims of the slides of 09_scaling_laws about sizes: GPT-3 and Llama, table T43, and who is the larger.
 
 One rule for all of them: a size in a column of parameters is judged by the digits that it prints, as any
 other figure; a size that is only part of a model's name ("Llama 3 70B") may be one unit of its last digit

@@ -1,8 +1,8 @@
-"""Claims of the slides of 09_alignment_and_sft: demonstrations, what the loss weighs, a wall of 16 words."""
+"""Claims of the slides of 10_alignment_and_sft: demonstrations, what the loss weighs, a wall of 16 words."""
 
 import torch
 
-from lib.evaluation import WallScore, count_partitions, parse_groups, score_wall
+from lib.worlds.connecting_wall import WallScore, count_partitions, parse_groups, score_wall
 from lib.kernels import cross_entropy
 from lib.models import Decoder, TransformerConfig
 from lib.objectives import sequence_log_prob, sft_loss

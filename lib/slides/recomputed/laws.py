@@ -1,4 +1,4 @@
-"""Claims of the slides of 08_scaling_laws that are formulas: Kaplan's laws, compute, energy."""
+"""Claims of the slides of 09_scaling_laws that are formulas: Kaplan's laws, compute, energy."""
 
 import math
 

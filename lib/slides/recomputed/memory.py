@@ -1,4 +1,4 @@
-"""Claims of the slides of 14_memory_footprint: bytes per parameter, what Adam keeps, whose sizes they are."""
+"""Claims of the slides of 15_memory_footprint: bytes per parameter, what Adam keeps, whose sizes they are."""
 
 from functools import cache
 

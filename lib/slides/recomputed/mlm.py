@@ -1,4 +1,4 @@
-"""Claims of the slides of 03_mlm_masking: the table of masking rates, the objective, the output layer."""
+"""Claims of the slides of 04_mlm_masking: the table of masking rates, the objective, the output layer."""
 
 import math
 import re

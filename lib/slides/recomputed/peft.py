@@ -1,4 +1,4 @@
-"""Claims of the slides of 13_lora_and_peft: what LoRA trains, what it saves, the table of W28."""
+"""Claims of the slides of 14_lora_and_peft: what LoRA trains, what it saves, the table of W28."""
 
 from dataclasses import replace
 from functools import cache

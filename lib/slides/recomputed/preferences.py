@@ -1,4 +1,4 @@
-"""Claims of the slides of 10_bradley_terry_reward: from rankings to rewards, two signs of one loss."""
+"""Claims of the slides of 11_bradley_terry_reward: from rankings to rewards, two signs of one loss."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Claims of the slides of 11_reinforce: what has a gradient, the log-derivative trick, the estimate."""
+"""Claims of the slides of 12_reinforce: what has a gradient, the log-derivative trick, the estimate."""
 
 from itertools import product
 

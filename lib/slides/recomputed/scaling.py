@@ -1,4 +1,4 @@
-"""Claims of the slides of 08_scaling_laws about data and size: training text, tokens per parameter, T5."""
+"""Claims of the slides of 09_scaling_laws about data and size: training text, tokens per parameter, T5."""
 
 import numpy as np
 

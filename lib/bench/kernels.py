@@ -1,0 +1,96 @@
+"""Our kernels against their plain peers: time and peak memory, for `course bench`.
+
+Every run is a process of its own (`bench_rows` says why), whose peak holds buffers, saved tensors and gradients alike.
+Runs of ours and theirs alternate; a row is the median of each.
+"""
+
+import json
+import sys
+import time
+from statistics import median
+
+import torch
+
+from lib.bench.rows import BenchRow, in_a_process, peak_of
+from lib.kernels import attention_reference, attention_tiled, chunked_cross_entropy, cross_entropy
+
+T, HEADS, HEAD_WIDTH = 8192, 8, 64  # tokens, heads, width of one: a batch of one
+ROWS, WIDTH, VOCABULARY = 1024, 256, 128_000  # tokens, width of the hidden vectors, words
+REPEATS = 3
+ATTENTION = {"tiled": attention_tiled, "reference": attention_reference}
+WORK = ("forward", "forward+backward", "causal forward", "causal forward+backward")
+
+
+def rows(threads: int) -> list[BenchRow]:
+    """Measure everything of this suite with so many threads; takes some minutes."""
+    return attention_rows(threads) + loss_rows(threads)
+
+
+def attention_rows(threads: int) -> list[BenchRow]:
+    """Tiled against reference attention at T = 8192: no slower, and at most a tenth of the memory."""
+    found = []
+    for work in WORK:
+        label = f"attention T={T} {work}, tiled / reference"
+        ours, theirs = f"tiled {work}", f"reference {work}"
+        found += _compare(label, ours, theirs, threads, memory_target=0.1, time_target=1.0)
+    return found
+
+
+def loss_rows(threads: int) -> list[BenchRow]:
+    """Chunked against plain cross-entropy at V = 128,000, both ways: at most a fifth of the memory.
+
+    The time has no target in the course: one more matrix product is what the memory costs, 4 for 3.
+    """
+    label = f"cross-entropy N={ROWS} V={VOCABULARY}, chunked / plain"
+    return _compare(label, "chunked", "plain", threads, memory_target=0.2, time_target=4 / 3)
+
+
+def _compare(label, ours, theirs, threads, *, memory_target, time_target) -> list[BenchRow]:
+    runs = {ours: [], theirs: []}
+    for _ in range(REPEATS):
+        for variant in runs:
+            runs[variant].append(in_a_process("lib.bench.kernels", variant, threads))
+    result = []
+    for column, unit, target in (("seconds", "s", time_target), ("megabytes", "MB", memory_target)):
+        a, b = (median(run[column] for run in runs[variant]) for variant in (ours, theirs))
+        kind = "time" if unit == "s" else "peak memory"
+        result.append(BenchRow(f"{label}: {kind}", a, b, a / b, target, unit, threads))
+    return result
+
+
+def _measure(variant: str, threads: int) -> dict[str, float]:
+    """Run one variant once, in this process, after a small one that loads what all variants share."""
+    torch.set_num_threads(threads)
+    _job(variant, small=True)()
+    job = _job(variant, small=False)
+    start = time.perf_counter()
+    peak = peak_of(job)
+    return {"seconds": time.perf_counter() - start, "megabytes": peak}
+
+
+def _job(variant: str, small: bool):
+    """Make the inputs now, and return what is to be measured."""
+    generator = torch.Generator().manual_seed(0)
+    if variant in ("chunked", "plain"):
+        n, V = (8, 100) if small else (ROWS, VOCABULARY)
+        hidden = torch.randn(n, WIDTH, generator=generator, requires_grad=True)
+        weight = torch.randn(V, WIDTH, generator=generator).mul_(WIDTH**-0.5).requires_grad_()
+        targets = torch.randint(V, (n,), generator=generator)
+        if variant == "chunked":
+            return lambda: chunked_cross_entropy(hidden, weight, targets).backward()
+        return lambda: cross_entropy(hidden @ weight.T, targets).backward()
+    name, _, work = variant.partition(" ")
+    shape = 1, HEADS, 16 if small else T, HEAD_WIDTH
+    backward = work.endswith("backward")
+    q, k, v = (torch.randn(*shape, generator=generator, requires_grad=backward) for _ in range(3))
+
+    def attend():
+        out = ATTENTION[name](q, k, v, causal=work.startswith("causal"))
+        if backward:
+            out.sum().backward()
+
+    return attend
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(sys.argv[1], int(sys.argv[2]))))

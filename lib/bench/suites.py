@@ -1,0 +1,40 @@
+"""The suites of measurements, each in a process of its own: PyTorch reads OMP_NUM_THREADS once."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib import import_module
+
+from lib.bench.rows import BenchRow
+from lib.errors import CourseError
+
+SUITES = {
+    name: f"lib.bench.{name}"
+    for name in ("text", "kernels", "models", "adapters", "alignment", "accounting", "grading")
+}
+"""The modules whose `rows(threads)` measure; each runs in a process of its own."""
+
+
+def measure(suite: str, threads: int) -> list[BenchRow]:
+    """Run one suite in a process with this many threads. Raises CourseError with what it printed when it fails."""
+    threads_only = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(
+        [sys.executable, "-m", "lib.bench.suites", suite, str(threads)],
+        env=os.environ | threads_only,
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        raise CourseError(f"the suite {suite} failed:\n{run.stderr.strip()}")
+    return [BenchRow(**row) for row in json.loads(run.stdout.splitlines()[-1])]
+
+
+def _worker(suite: str, threads: int) -> None:
+    """In the process of one suite: its rows as one line of JSON, the last of what is printed."""
+    print(json.dumps([asdict(row) for row in import_module(SUITES[suite]).rows(threads)]))
+
+
+if __name__ == "__main__":
+    _worker(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,281 @@
+"""Checks that know the mistakes: run an answer, compare it with the reference, recognise the misconception.
+
+Three steps that know nothing of each other: `run_answer` says what an answer did, `judge` whether that is
+right, `diagnose` which known mistake does the same. `check` is the three in a row, for a notebook.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lib.exercises.engine.compare import difference
+from lib.exercises.engine.exercise import Case, Exercise, Misconception
+from lib.exercises.engine.registry import get
+from lib.exercises.engine.running import Outcome, copy_inputs, describe_inputs, run_answer
+from lib.exercises.engine.values import describe, from_plain, shorten
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one outcome is right. `reason` is for the student; `kind` for tables.
+
+    kind: "right", "value", "shape", "dtype", "type", "nan", "judged", "raised", "time up", "mutated", "not
+    written".
+    """
+
+    kind: str
+    reason: str = ""
+
+    @property
+    def right(self) -> bool:
+        return self.kind == "right"
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """All that is known about one answer: a verdict for each case, and the mistake if recognised."""
+
+    exercise: Exercise
+    cases: tuple[Case, ...]
+    expected: tuple[Outcome, ...]
+    outcomes: tuple[Outcome, ...]  # shorter than `cases` where the answer ran out of time
+    verdicts: tuple[Verdict, ...]
+    misconception: Misconception | None = None
+
+    @property
+    def passed(self) -> bool:
+        return len(self.verdicts) == len(self.cases) and all(v.right for v in self.verdicts)
+
+    @property
+    def points(self) -> int:
+        return self.exercise.points if self.passed else 0
+
+
+class WrongAnswer(AssertionError):
+    """An answer that is not right; `assessment` holds every detail."""
+
+    def __init__(self, message: str, assessment: Assessment) -> None:
+        super().__init__(message)
+        self.assessment = assessment
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython shows these lines in the place of a traceback through the engine."""
+        return str(self).splitlines()
+
+
+_PATIENCE = 20  # times as long as an answer may take: what we know must not depend on how busy a machine is
+
+
+def run_all(
+    exercise: Exercise, answer: Any, cases: Sequence[Case], *, patience: int = 1
+) -> tuple[Outcome, ...]:
+    """The outcomes of `answer` on `cases`, up to the first where it runs out of time or is not written.
+
+    It has `patience` times the seconds of the exercise.
+    """
+    if answer is Ellipsis:
+        return (Outcome("not written"),)
+    outcomes: list[Outcome] = []
+    for case in cases:
+        outcomes.append(run_answer(exercise.as_function(answer), case, seconds=patience * exercise.seconds))
+        if outcomes[-1].status in ("time up", "not written"):
+            break
+    return tuple(outcomes)
+
+
+class AnswerKey:
+    """The cases of one seed with all that is known of them: what is expected, and what each mistake does.
+
+    Made once, it serves for any number of answers. Raises RuntimeError where the reference fails or changes
+    its inputs: the exercise's fault.
+    """
+
+    def __init__(self, exercise: Exercise, seed: int = 0) -> None:
+        self.exercise = exercise
+        self.cases = exercise.build_cases(seed)
+        self.expected = self._run(exercise.reference)
+        for case, outcome in zip(self.cases, self.expected):
+            if outcome.status != "returned" or outcome.mutated:
+                what = outcome.message or f"it changed {', '.join(outcome.mutated)}"
+                at_fault = f"the exercise {exercise.id} is broken, not your answer"
+                raise RuntimeError(f"{at_fault}: on {case.what!r}, {what}")
+        self._known: dict[str, tuple[Outcome, ...]] = {}
+
+    def outcomes_of(self, misconception: Misconception) -> tuple[Outcome, ...]:
+        """What a misconception does on the cases; run when it is first asked for."""
+        if misconception.name not in self._known:
+            self._known[misconception.name] = self._run(misconception.answer)
+        return self._known[misconception.name]
+
+    def _run(self, known: Any) -> tuple[Outcome, ...]:
+        return run_all(self.exercise, known, self.cases, patience=_PATIENCE)
+
+    def judge(self, outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
+        """The verdict on each outcome; there may be fewer of them than cases."""
+        return tuple(judge(self.exercise, *row) for row in zip(self.cases, outcomes, self.expected))
+
+
+def judge(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict:
+    """Whether `outcome` is right, given what the reference does on the same case."""
+    if outcome.status == "not written":
+        return Verdict("not written", "this is still to be written: replace the stub by your answer")
+    if outcome.status == "raised":
+        where = f" in {outcome.line}" if outcome.line else ""
+        return Verdict("raised", f"it raised {outcome.message}{where}")
+    if outcome.status == "time up":
+        return Verdict("time up", f"{outcome.message}: does a loop never end?")
+    if outcome.status == "not plain":
+        return Verdict("type", f"this is {outcome.message}")
+    wrong = _compare(exercise, case, outcome, expected)
+    if not outcome.mutated:
+        return wrong or Verdict("right")
+    changed = f"{', '.join(outcome.mutated)} was changed in place: work on a copy"
+    if wrong:
+        return Verdict(wrong.kind, f"{wrong.reason}; besides, {changed}")
+    return Verdict("mutated", f"the result is right, but {changed}")
+
+
+def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict | None:
+    where = "answer" if exercise.asks_for_value else "result"
+    found = difference(outcome.value, expected.value, exercise.tolerance, where)
+    if found and (exercise.judge is None or found.kind in ("type", "dtype")):
+        # A value exercise has one right answer: telling what was expected would give it away.
+        return Verdict(found.kind, f"{found.where}: {found.what}" if exercise.asks_for_value else str(found))
+    if exercise.judge is None:
+        return None
+    given = Case(case.what, copy_inputs(case.args), copy_inputs(case.kwargs))
+    try:
+        complaint = exercise.judge(given, from_plain(outcome.value), from_plain(expected.value))
+    except Exception as error:  # the judge met a result of a shape that it cannot read
+        complaint = f"the result cannot be judged ({shorten(f'{type(error).__name__}: {error}', 200)})"
+    return Verdict("judged", complaint) if complaint else None
+
+
+def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
+    """Run `answer` on the cases of `seed`; say what is right, and which misconception explains the rest."""
+    key = AnswerKey(exercise, seed)
+    return conclude(key, run_all(exercise, answer, key.cases))
+
+
+def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
+    """The second half of `assess`: no line of the answer runs here, its outcomes may come from elsewhere."""
+    verdicts = key.judge(outcomes)
+    found = diagnose(key, outcomes, verdicts)
+    return Assessment(key.exercise, key.cases, key.expected, tuple(outcomes), verdicts, found)
+
+
+def diagnose(
+    key: AnswerKey, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]
+) -> Misconception | None:
+    """The misconception that does what the answer did, or None.
+
+    Best is one that does the same on every case. Else one that does the same wherever the answer returned
+    something (it may raise on an edge case besides), or wherever it returned something wrong (it may treat an
+    edge case well), if that is more than once: one coincidence proves nothing.
+    """
+    wrong = [not verdict.right for verdict in verdicts]
+    if outcomes and outcomes[-1].status == "not written" or not any(wrong):
+        return None
+    returned = {i for i, outcome in enumerate(outcomes) if outcome.status == "returned"}
+    telling = {i for i in returned if wrong[i]}
+    partial = None
+    for misconception in key.exercise.misconceptions:
+        rows = enumerate(zip(key.cases, outcomes, key.outcomes_of(misconception), key.expected))
+        same = {i for i, row in rows if _same(key.exercise, *row)}
+        if len(same) == len(outcomes):
+            return misconception
+        if telling <= same and (len(telling) > 1 or (telling and returned <= same)):
+            partial = partial or misconception
+    return partial
+
+
+def _same(exercise: Exercise, case: Case, a: Outcome, b: Outcome, expected: Outcome) -> bool:
+    if a.status != b.status or a.mutated != b.mutated:
+        return False
+    if a.status != "returned":
+        return a.message == b.message
+    if difference(a.value, b.value, exercise.tolerance) is None:
+        return True
+    if exercise.judge is None:
+        return False
+    return judge(exercise, case, a, expected) == judge(exercise, case, b, expected)
+
+
+def check(id: str, answer: Any, *, points: int | float | None = None) -> int | float:
+    """Check `answer` to the exercise `id`: print one line and return the points, or raise WrongAnswer with
+    the hint.
+
+    `points` is what an assignment gives for it, where that is not the exercise's own; 0 for practice.
+    Raises KeyError for an unknown id (the nearest is suggested), ValueError for points that are no number of
+    0 or more, WrongAnswer (an AssertionError) where the answer is not right, with the failing case's inputs,
+    what was expected and what came.
+    """
+    exercise = get(id)
+    worth = exercise.points if points is None else points
+    if isinstance(worth, bool) or not isinstance(worth, int | float) or not 0 <= worth < math.inf:
+        raise ValueError(f"points must be a number of 0 or more, got {points!r}")
+    _refuse_mixed_up(exercise, answer)
+    assessment = assess(exercise, answer)
+    if not assessment.passed:
+        raise WrongAnswer(explain(assessment), assessment)
+    cases = len(assessment.cases)
+    on = "" if exercise.asks_for_value else f" on {cases} case{'s' * (cases > 1)}"
+    gives = f"{worth} point{'s' * (worth != 1)}" if worth else "for practice"
+    print(f"✓ {id}: right{on}, {gives}.")
+    return worth
+
+
+def _refuse_mixed_up(exercise: Exercise, answer: Any) -> None:
+    if answer is Ellipsis or callable(answer) != exercise.asks_for_value:
+        return
+    name = exercise.id.split(".")[1]
+    if exercise.asks_for_value:
+        message = f"{exercise.id} asks for a value, and this is a function: did you mean {name}(…)?"
+    else:
+        message = f"{exercise.id} asks for the function itself: write {name}, without (…), in check()."
+    raise WrongAnswer(message, Assessment(exercise, (), (), (), (Verdict("type", message),)))
+
+
+def explain(assessment: Assessment) -> str:
+    """What the student reads: the hint if the mistake is known, and the first case that is wrong."""
+    exercise = assessment.exercise
+    number = next(i for i, verdict in enumerate(assessment.verdicts) if not verdict.right)
+    verdict, case = assessment.verdicts[number], assessment.cases[number]
+    outcome, expected = assessment.outcomes[number], assessment.expected[number]
+    if verdict.kind == "not written":
+        return f"{exercise.id} is not written yet: replace the stub by your answer, then run this cell again."
+    lines = [f"{exercise.id}: not yet."]
+    if assessment.misconception:
+        lines += ["", assessment.misconception.hint]
+    elif exercise.hints:
+        lines += ["", f"(hint({exercise.id!r}) helps, one step at a time.)"]
+    if exercise.asks_for_value:
+        got = [f"    got       {describe(outcome.value)}"] if outcome.status == "returned" else []
+        return "\n".join([*lines, "", f"  {verdict.reason}", *got])
+    lines += ["", f"Case {number + 1} of {len(assessment.cases)}, {case.what}: {verdict.reason}"]
+    lines += [f"    input     {line}" for line in describe_inputs(exercise.reference, case)]
+    return "\n".join(lines + _expected_and_got(exercise, outcome, expected))
+
+
+def _expected_and_got(exercise: Exercise, outcome: Outcome, expected: Outcome) -> list[str]:
+    lines = [f"    expected  {describe(expected.value)}" + (" (for instance)" if exercise.judge else "")]
+    if outcome.status == "returned":
+        lines.append(f"    got       {describe(outcome.value)}")
+    if outcome.printed.strip():
+        lines.append(f"    printed   {shorten(' ⏎ '.join(outcome.printed.strip().splitlines()), 240)}")
+    return lines
+
+
+_revealed: dict[str, int] = {}  # how many hints of each exercise this notebook has shown
+
+
+def hint(id: str) -> None:
+    """Print the next hint of the exercise `id`, one at a time; after the last one, the last again."""
+    hints = get(id).hints
+    if not hints:
+        print(f"{id} has no hints: check() explains what is off.")
+        return
+    number = min(_revealed.get(id, 0) + 1, len(hints))
+    _revealed[id] = number
+    print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")

@@ -1,0 +1,145 @@
+"""What an exercise is: a reference, cases to run it on, and the mistakes that people make."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from lib import OPEN_ROOMS
+from lib.exercises.engine.compare import Tolerance
+
+_ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+_LAST_SLIDE = {"C": 52, "T": 48, "N": 47, "W": 31}
+
+
+@dataclass(frozen=True)
+class Made:
+    """An input that is built anew for every call, `make(*args)`: a model, or a function to be called.
+
+    Recipes keep the cases themselves plain data: models are neither copied nor sent anywhere, only their
+    recipe.
+    """
+
+    make: Callable[..., Any]
+    args: tuple = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One set of inputs: plain data, `torch.Generator`s and `Made` recipes; `what` says it in words."""
+
+    what: str
+    args: tuple = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def case(what: str, /, *args: Any, **kwargs: Any) -> Case:
+    """A case, written the way that the answer will be called.
+
+    >>> case("one token", [7], temperature=0.0).kwargs
+    {'temperature': 0.0}
+    """
+    return Case(what, args, kwargs)
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A mistake worth its own words: `answer` makes it, and `hint` is for the student who makes it."""
+
+    name: str
+    answer: Any
+    hint: str
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.hint.strip():
+            raise ValueError(f"a misconception needs a name and a hint, got {self.name!r} and {self.hint!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Exercise:
+    """One exercise. It asks for a function, or for a value where `reference` is not callable (then without
+    cases).
+
+    `cases(generator)` gives the inputs, the edge cases always among them; the notebook's cases come from seed
+    0. `judge(case, output, expected)` replaces the comparison where an answer may be random: it returns None,
+    or a complaint. A misconception is recognised by the same output or the same complaint, so a complaint
+    says *what* is wrong ("special tokens are masked") and holds no measured digits. Types have been checked
+    before it is called.
+
+    Raises ValueError for an id, slide, number or name that cannot be right.
+    """
+
+    id: str  # "module.name": lives in lib/exercises/lectureNN/module.py
+    slides: tuple[str, ...]
+    points: int
+    minutes: int
+    reference: Any
+    cases: Callable[[torch.Generator], Sequence[Case]] | None = None
+    accepts: tuple = ()  # other correct ways to write it
+    misconceptions: tuple[Misconception, ...] = ()
+    hints: tuple[str, ...] = ()
+    title: str = ""
+    tolerance: Tolerance = Tolerance()
+    judge: Callable[[Case, Any, Any], str | None] | None = None
+    seconds: float | int = 10  # wall time that one call may take
+    withheld: tuple[str, ...] = ()  # besides what `reference` calls: "lib.room.function" that would answer it
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ValueError(f"id must look like 'module.name' in small letters, got {self.id!r}")
+        for name in ("points", "minutes", "seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{self.id}: {name} must be positive, got {getattr(self, name)!r}")
+        self._check_slides()
+        self._check_words()
+        self._check_withheld()
+        if self.asks_for_value and (self.cases or self.judge):
+            raise ValueError(f"{self.id}: an exercise that asks for a value has neither cases nor a judge")
+        if not self.asks_for_value and self.cases is None:
+            raise ValueError(f"{self.id}: an exercise that asks for a function needs cases")
+
+    def _check_slides(self) -> None:
+        for slide in self.slides:
+            deck, number = slide[:1], slide[1:]
+            known = deck in _LAST_SLIDE and re.fullmatch(r"\d\d", number)
+            if not known or not 1 <= int(number) <= _LAST_SLIDE[deck]:
+                raise ValueError(f"{self.id}: slides are named like 'C07' or 'W28', got {slide!r}")
+        if not self.slides:
+            raise ValueError(f"{self.id}: at least one slide must be named")
+
+    def _check_words(self) -> None:
+        if any(not hint.strip() for hint in self.hints):
+            raise ValueError(f"{self.id}: a hint is empty")
+        for what in ("name", "hint"):
+            words = [getattr(m, what) for m in self.misconceptions]
+            twice = {word for word in words if words.count(word) > 1}
+            if twice:
+                raise ValueError(f"{self.id}: two misconceptions share the {what} {twice.pop()!r}")
+
+    def _check_withheld(self) -> None:
+        if isinstance(self.withheld, str):
+            raise ValueError(f"{self.id}: withheld must be a tuple of names, got {self.withheld!r}")
+        for name in self.withheld:
+            if not re.fullmatch(r"lib(\.\w+){2,}", name) or name.split(".")[1] not in OPEN_ROOMS:
+                raise ValueError(f"{self.id}: withheld names are like 'lib.kernels.softmax', got {name!r}")
+
+    @property
+    def asks_for_value(self) -> bool:
+        """Whether the answer is a plain value (a number, a string, a dict) and not a function."""
+        return not callable(self.reference)
+
+    def build_cases(self, seed: int = 0) -> tuple[Case, ...]:
+        """The cases of one seed, always the same ones; ValueError where there are none."""
+        if self.cases is None:
+            return (Case("your answer"),)
+        cases = tuple(self.cases(torch.Generator().manual_seed(seed)))
+        names = [c.what for c in cases]
+        if not cases or len(set(names)) < len(names):
+            raise ValueError(f"{self.id}: cases must be there, each described differently, got {names}")
+        return cases
+
+    def as_function(self, answer: Any) -> Callable[..., Any]:
+        """`answer` itself, or for an exercise that asks for a value the function that returns it."""
+        return (lambda: answer) if self.asks_for_value else answer

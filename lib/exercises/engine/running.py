@@ -1,0 +1,192 @@
+"""Run one answer on one case and say in plain data what happened: no comparison, no verdict.
+
+A grader runs this part in another process and compares elsewhere; `check` in a notebook does both in place.
+"""
+
+import inspect
+import io
+import random
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.exercises.engine.compare import EXACT, difference
+from lib.exercises.engine.exercise import Case, Made
+from lib.exercises.engine.limits import TimeUp, call_limited
+from lib.exercises.engine.values import NotPlain, describe, shorten, steady, to_plain
+
+_PRINT_LIMIT = 20_000  # characters kept of what an answer prints
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What an answer did on one case, in plain data.
+
+    status: "returned", "raised", "not written", "time up" or "not plain" (returned what no exercise asks
+    for).
+    """
+
+    status: str
+    value: Any = None  # plain data, where it returned
+    message: str = ""  # what was raised, or returned instead of plain data
+    line: str = ""  # the student's line that raised
+    mutated: tuple[str, ...] = ()  # arguments that were changed in place
+    printed: str = ""
+
+
+def run_answer(
+    answer: Callable[..., Any], case: Case, *, seconds: float | int = 10, seed: int = 0
+) -> Outcome:
+    """Call `answer` on its own copy of the inputs of `case`, within a time limit; global randomness is
+    seeded.
+
+    What it prints, to stdout or stderr, is kept aside; warnings, exceptions and `sys.exit` do not come out.
+    KeyboardInterrupt does.
+
+    >>> run_answer(lambda x: 1 / x, case=Case("zero", (0,))).message
+    'ZeroDivisionError: division by zero'
+    """
+    printed = _Kept()
+    try:
+        with _contained(seed, printed):
+            outcome = call_limited(lambda: _call(answer, case), seconds)
+    except TimeUp:
+        outcome = Outcome("time up", message=f"no result after {seconds:g} seconds")
+    return Outcome(**{**vars(outcome), "printed": printed.getvalue()})
+
+
+def _call(answer: Callable[..., Any], case: Case) -> Outcome:
+    args, kwargs = copy_inputs(case.args), copy_inputs(case.kwargs)
+    before = _snapshots(answer, args, kwargs)
+    try:
+        value = answer(*args, **kwargs)
+    except (TimeUp, KeyboardInterrupt):
+        raise
+    except NotImplementedError as error:
+        return Outcome("not written", message=_say(error))
+    except BaseException as error:  # SystemExit too: an answer that calls exit() must not end the notebook
+        return Outcome("raised", message=_say(error), line=_line_of(error, answer))
+    after = _snapshots(answer, args, kwargs)
+    mutated = tuple(name for name in before if _changed(before[name], after.get(name)))
+    if value is Ellipsis:
+        return Outcome("not written", mutated=mutated)
+    try:
+        return Outcome("returned", to_plain(value), mutated=mutated)
+    except NotPlain as error:
+        return Outcome("not plain", message=str(error), mutated=mutated)
+
+
+def copy_inputs(value: Any) -> Any:
+    """A deep copy of an input; tensors keep `requires_grad`, generators their state; recipes are made."""
+    kind = type(value)
+    if kind is Tensor:
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if kind is torch.Generator:
+        twin = torch.Generator(value.device)
+        return twin.set_state(value.get_state())
+    if kind is Made:
+        return value.make(*copy_inputs(value.args))
+    if kind in (list, tuple):
+        return kind(copy_inputs(entry) for entry in value)
+    if kind is dict:
+        return {key: copy_inputs(entry) for key, entry in value.items()}
+    if kind is np.ndarray:
+        return value.copy()
+    if value is None or kind in (bool, int, float, str, torch.dtype):
+        return value
+    raise TypeError(f"inputs are plain data, generators and Made recipes, got a {kind.__name__}")
+
+
+def name_inputs(answer: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs by the names of the parameters that receive them, as far as that can be told."""
+    try:
+        bound = inspect.signature(answer).bind(*args, **kwargs)
+        return dict(bound.arguments)
+    except Exception:  # it cannot be called so (calling it will say why), or has no signature
+        return {f"argument {i + 1}": value for i, value in enumerate(args)} | kwargs
+
+
+def describe_inputs(answer: Callable[..., Any], case: Case) -> list[str]:
+    """One line for each input of `case`, "name = type, shape and first values"."""
+    named = name_inputs(answer, case.args, case.kwargs)
+    return [f"{name} = {_describe_input(value)}" for name, value in named.items()]
+
+
+def _describe_input(value: Any) -> str:
+    if type(value) is Made:
+        return f"{value.make.__name__}({', '.join(_describe_input(arg) for arg in value.args)})"
+    try:
+        return describe(to_plain(value))
+    except NotPlain:
+        return f"a {type(value).__name__}"
+
+
+def _snapshots(answer: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, value in name_inputs(answer, args, kwargs).items():
+        try:
+            found[name] = to_plain(value)
+        except NotPlain:  # a model or a generator: it may change; a list that holds one now: it has changed
+            continue
+    return found
+
+
+def _changed(before: Any, after: Any) -> bool:
+    return difference(after, before, EXACT) is not None
+
+
+class _Kept(io.StringIO):
+    """Keeps the beginning of what is written: an answer that prints for ever must not fill the memory."""
+
+    def write(self, text: str) -> int:
+        if self.tell() < _PRINT_LIMIT:
+            super().write(steady(text[: 10 * _PRINT_LIMIT])[:_PRINT_LIMIT])  # all of it might be very much
+        return len(text)
+
+    def close(self) -> None:
+        """Stay open: an answer that closes its streams closes them for itself."""
+
+
+@contextmanager
+def _contained(seed: int, printed: io.StringIO) -> Iterator[None]:
+    """Put back what an answer may have changed for everybody: streams, randomness, torch's defaults."""
+    python_state, numpy_state, dtype = random.getstate(), np.random.get_state(), torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        try:
+            with redirect_stdout(printed), redirect_stderr(printed):
+                yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+            torch.set_default_dtype(dtype)
+
+
+def _say(error: BaseException) -> str:
+    name = type(error).__name__
+    if isinstance(error, SystemExit):
+        return "SystemExit: it called exit()"
+    try:
+        return shorten(f"{name}: {error}", 400)
+    except Exception:  # its __str__ raises in turn
+        return name
+
+
+def _line_of(error: BaseException, answer: Callable[..., Any]) -> str:
+    """The last line of the student's own cell that the exception passed through, as "line 3: y = x / 0"."""
+    home = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == home]
+    if not own:
+        return ""
+    return f"line {own[-1].lineno}: {own[-1].line}".removesuffix(": ")

@@ -1,0 +1,210 @@
+"""Exercises of notebook 00: months between two dates of slide C18, and how long one doubling took."""
+
+import math
+
+import numpy as np
+import torch
+
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+
+# --- growth.months_between ----------------------------------------------------------------------------------
+def _year_and_month(date: str) -> tuple[int, int]:
+    year, month = date.split(".")
+    return int(year), int(month)
+
+
+def months_between(earlier: str, later: str) -> int:
+    """Whole months from one date to another, both as slide C18 writes them; negative if `later` is not.
+
+    >>> months_between("2022.1", "2022.11")
+    10
+    """
+    (year_0, month_0), (year_1, month_1) = _year_and_month(earlier), _year_and_month(later)
+    return 12 * (year_1 - year_0) + month_1 - month_0
+
+
+def _date_cases(generator):
+    years = np.sort(_draw(generator, 2010, 2024))
+    drawn = [f"{year}.{month}" for year, month in zip(years, _draw(generator, 1, 13))]
+    return [
+        case("GPT-1 to GPT-2: over New Year", "2018.6", "2019.2"),
+        case("GPT-2 to GPT-3", "2019.2", "2020.5"),
+        case("InstructGPT to ChatGPT: January to November", "2022.1", "2022.11"),
+        case("September to November", "2022.9", "2022.11"),
+        case("January to October: “.1” and “.10”", "2022.1", "2022.10"),
+        case("the same month", "2020.5", "2020.5"),
+        case("backwards in time", "2023.3", "2022.11"),
+        case("two dates that were drawn", *drawn),
+    ]
+
+
+def _draw(generator, low, high):
+    return torch.randint(low, high, (2,), generator=generator).tolist()
+
+
+def _by_numpy(earlier, later):
+    months = [np.datetime64("{}-{:02d}".format(*_year_and_month(date)), "M") for date in (earlier, later)]
+    return int((months[1] - months[0]).astype(int))
+
+
+MONTHS = Exercise(
+    id="growth.months_between",
+    slides=("C18",),
+    points=2,
+    minutes=5,
+    title="Months between two dates",
+    reference=months_between,
+    cases=_date_cases,
+    accepts=(_by_numpy,),
+    misconceptions=(
+        Misconception(
+            "decimal_years",
+            lambda earlier, later: round(12 * (float(later) - float(earlier))),
+            "You read “2022.11” as a decimal number. It is November 2022; as a decimal it would come "
+            "before “2022.9”. "
+            "Split the text at the dot.",
+        ),
+        Misconception(
+            "decimal_years_not_whole",
+            lambda earlier, later: 12 * (float(later) - float(earlier)),
+            "You read “2019.2” as 2019 and two tenths: float(…) takes the month for a decimal. And whole "
+            "months "
+            "are asked.",
+        ),
+        Misconception(
+            "tenths_for_months",
+            lambda earlier, later: round(10 * (float(later) - float(earlier))),
+            "You took each tenth for a month. A year has twelve of them, and “.11” is more than “.9”.",
+        ),
+        Misconception(
+            "ten_months_a_year",
+            lambda earlier, later: _weighted(earlier, later, 10, 1),
+            "You count ten months to the year: is it the decimal point?",
+        ),
+        Misconception(
+            "years_only",
+            lambda earlier, later: _weighted(earlier, later, 12, 0),
+            "You count whole years only: the months behind the dot are missing.",
+        ),
+        Misconception(
+            "months_only",
+            lambda earlier, later: _weighted(earlier, later, 0, 1),
+            "You subtract the months and forget the years.",
+        ),
+        Misconception(
+            "both_ends_counted",
+            lambda earlier, later: months_between(earlier, later) + 1,
+            "One too many: from May to May of the same year no month has passed.",
+        ),
+        Misconception(
+            "absolute",
+            lambda earlier, later: abs(months_between(earlier, later)),
+            "Where the second date comes first, the answer is negative; yours has lost its sign.",
+        ),
+    ),
+    hints=(
+        "date.split('.') gives year and month as text; int(…) makes numbers of them.",
+        "12 * (difference of the years) + (difference of the months).",
+    ),
+)
+
+
+def _weighted(earlier, later, year, month):
+    (year_0, month_0), (year_1, month_1) = _year_and_month(earlier), _year_and_month(later)
+    return year * (year_1 - year_0) + month * (month_1 - month_0)
+
+
+# --- growth.doubling_time -----------------------------------------------------------------------------------
+def doubling_time(months: float | int, factor: float | int) -> float | int:
+    """Months for one doubling, if something grows `factor`-fold in `months`; infinite for a factor of 1, negative below.
+
+    >>> doubling_time(12, 4.0)
+    6.0
+    """
+    return math.inf if factor == 1 else months / math.log2(factor)
+
+
+def _growth_cases(generator):
+    drawn = 1.5 + 8 * torch.rand(1, generator=generator, dtype=torch.float64).item()
+    return [
+        case("twice as large in a year", 12, 2.0),
+        case("four times as large in a year", 12, 4.0),
+        case("GPT-2 to GPT-3", 15, 175 / 1.5),
+        case("InstructGPT to ChatGPT: no growth", 10, 1.0),
+        case("half as large in two years", 24, 0.5),
+        case("a growth that was drawn", 7, drawn),
+    ]
+
+
+def _unless_still(formula):
+    return lambda months, factor: math.inf if factor == 1 else formula(months, factor)
+
+
+DOUBLING = Exercise(
+    id="growth.doubling_time",
+    slides=("C18",),
+    points=2,
+    minutes=4,
+    title="The time of one doubling",
+    reference=doubling_time,
+    cases=_growth_cases,
+    accepts=(_unless_still(lambda months, factor: months * math.log(2) / math.log(factor)),),
+    misconceptions=(
+        Misconception(
+            "no_growth_divides_by_zero",
+            lambda months, factor: months / math.log2(factor),
+            "ChatGPT has the size of InstructGPT: the factor is 1, its logarithm 0, and you divide by it. What stays "
+            "as it is never doubles: math.inf.",
+        ),
+        Misconception(
+            "inf_below_one",
+            lambda months, factor: math.inf if factor <= 1 else months / math.log2(factor),
+            "math.inf is for a factor of exactly 1. Below it the formula has an answer, a negative one: −24 for what "
+            "is half as large in two years.",
+        ),
+        Misconception(
+            "natural_logarithm",
+            _unless_still(lambda months, factor: months / math.log(factor)),
+            "With the natural logarithm this is the time to grow 2.718-fold. Doublings are counted by log2.",
+        ),
+        Misconception(
+            "common_logarithm",
+            _unless_still(lambda months, factor: months / math.log10(factor)),
+            "With log10 this is the time to grow tenfold. Doublings are counted by log2.",
+        ),
+        Misconception(
+            "linear",
+            _unless_still(lambda months, factor: months / (factor - 1)),
+            "You spread the growth evenly, as if each month added the same. Doubling multiplies: fourfold "
+            "is two "
+            "doublings, not three.",
+        ),
+        Misconception(
+            "proportional",
+            _unless_still(lambda months, factor: 2 * months / factor),
+            "The rule of three does not hold here: fourfold in twelve months is two doublings of six months.",
+        ),
+        Misconception(
+            "doublings_per_month",
+            lambda months, factor: math.log2(factor) / months,
+            "This is how many doublings there are in a month. Turned over, it is the months per doubling.",
+        ),
+        Misconception(
+            "doublings",
+            lambda months, factor: math.log2(factor),
+            "This is how often it doubled. How many months did each of these doublings take?",
+        ),
+        Misconception(
+            "growth_per_month",
+            lambda months, factor: factor ** (1 / months),
+            "This is the factor of one month. How many months does a factor of 2 take?",
+        ),
+    ),
+    hints=(
+        "Eightfold is three doublings: log2(8) = 3. So how often did it double in all these months?",
+        "months / math.log2(factor), and math.inf where factor is 1.",
+    ),
+)
+
+EXERCISES = (MONTHS, DOUBLING)

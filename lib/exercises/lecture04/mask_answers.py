@@ -1,0 +1,157 @@
+"""The exercise on masking takes random answers: what one must fulfil, and the wrong ones that it recognises."""
+
+import math
+
+import torch
+
+from lib import text
+from lib.exercises.engine.exercise import case
+
+IGNORED = -100
+EXERCISES = ()  # the exercise itself is mlm.mask_tokens
+
+
+def mask_tokens(ids, mask_id, vocab_size, special_ids, rate, generator):
+    """lib.text.mask_tokens, with every argument in its place."""
+    return tuple(
+        text.mask_tokens(
+            ids, mask_id=mask_id, vocab_size=vocab_size, special_ids=special_ids, rate=rate, generator=generator
+        )
+    )
+
+
+def judge_masking(given, output, expected):
+    """None for corrupted ids and labels that follow the rules; shares are asked of more than 1,000 tokens only."""
+    ids, mask_id, vocab_size, special_ids, rate, _ = given.args
+    corrupted, labels = output
+    if corrupted.shape != ids.shape or labels.shape != ids.shape:
+        return "corrupted ids and labels must both have the shape of ids"
+    selected, ordinary = labels != IGNORED, ~torch.isin(ids, torch.tensor(special_ids))
+    changed = corrupted != ids
+    if (labels[selected] != ids[selected]).any():
+        return "some labels are not the original ids"
+    if (selected & ~ordinary).any():
+        return "special tokens have labels" + (" as has everything else" if selected.all() else "")
+    if (changed & ~ordinary).any():
+        return "special tokens were changed"
+    if (changed & ~selected).any():
+        most = (changed & ~selected).sum() > 0.5 * (~selected & ordinary).sum()
+        return f"{'most' if most else 'some'} tokens without a label were changed"
+    if corrupted.min() < 0 or corrupted.max() >= vocab_size:
+        return "an id is outside the vocabulary"
+    if rate == 0 and selected.any():
+        return "at rate 0 something was selected"
+    return _judge_shares(corrupted, selected, changed, ordinary, mask_id, rate)
+
+
+def _judge_shares(corrupted, selected, changed, ordinary, mask_id, rate):
+    if (complaint := _off("labelled among ordinary tokens", selected, ordinary, rate)) is not None:
+        return complaint
+    if len(selected) > 1 and 0 < rate < 1 and selected.sum() > 1000 and (selected == selected[0]).all():
+        return "the same positions are selected in every row"
+    masked = corrupted == mask_id
+    fates = {"[MASK]": (masked, 0.8), "random": (changed & ~masked, 0.1), "kept": (~changed, 0.1)}
+    for fate, (which, share) in fates.items():
+        if (complaint := _off(f"{fate} among the selected", which & selected, selected, share)) is not None:
+            return complaint
+    replaced = corrupted[changed & ~masked]
+    if len(replaced) > 50 and len(replaced.unique()) < 20:
+        return "the random tokens are nearly all the same"
+    return None
+
+
+def _off(what, part, whole, share):
+    """A complaint where a share is more than five standard deviations off."""
+    n = int(whole.sum())
+    if n < 1000:
+        return None
+    found = int(part.sum()) / n
+    if abs(found - share) <= 5 * math.sqrt(share * (1 - share) / n) + 0.01:
+        return None
+    if found == 0:
+        return f"none are {what}"
+    if found == 1:
+        return f"all are {what}"
+    return f"too {'many' if found > share else 'few'} are {what}"
+
+
+def wrong_masking(
+    split=(0.8, 0.1), *, specials=False, labels="selected", per_column=False, rate_used=None, rest=False, one_word=False
+):
+    """A masking with one thing wrong."""
+
+    def answer(ids, mask_id, vocab_size, special_ids, rate, generator):
+        shape = ids.shape[1:] if per_column else ids.shape
+        selected = (torch.rand(shape, generator=generator) < (rate_used or rate)).expand(ids.shape)
+        if not specials:
+            selected = selected & ~torch.isin(ids, torch.tensor(special_ids))
+        draw = torch.rand(ids.shape, generator=generator)
+        to_mask = selected & (draw < split[0])
+        if rest:
+            to_random = selected & ~to_mask & (torch.rand(ids.shape, generator=generator) < 0.1)
+        else:
+            to_random = selected & ~to_mask & (draw < sum(split))
+        random = torch.randint(5, vocab_size, ids.shape, generator=generator)
+        random = torch.full_like(ids, int(random.flatten()[0])) if one_word else random
+        corrupted = torch.where(to_random, random, ids.masked_fill(to_mask, mask_id))
+        if labels == "everywhere":
+            return corrupted, ids.clone()
+        where = {"selected": selected, "masked": to_mask, "changed": to_mask | to_random, "corrupted": selected}[labels]
+        return corrupted, (corrupted if labels == "corrupted" else ids).masked_fill(~where, IGNORED)
+
+    return answer
+
+
+def split_of_all(ids, mask_id, vocab_size, special_ids, rate, generator):
+    selected = torch.rand(ids.shape, generator=generator) < rate
+    ordinary = ~torch.isin(ids, torch.tensor(special_ids))
+    draw = torch.rand(ids.shape, generator=generator)
+    random = torch.randint(5, vocab_size, ids.shape, generator=generator)
+    corrupted = torch.where(ordinary & (draw >= 0.8) & (draw < 0.9), random, ids)
+    return corrupted.masked_fill(ordinary & (draw < 0.8), mask_id), ids.masked_fill(~(selected & ordinary), IGNORED)
+
+
+def in_place(ids, *rest):
+    corrupted, labels = mask_tokens(ids, *rest)
+    ids.copy_(corrupted)
+    return ids, labels
+
+
+def fixed_number(ids, mask_id, vocab_size, special_ids, rate, generator):
+    """The same share of every row, as Devlin et al. choose them."""
+    corrupted, labels = ids.clone(), torch.full_like(ids, IGNORED)
+    for row in range(len(ids)):
+        places = (~torch.isin(ids[row], torch.tensor(special_ids))).nonzero()[:, 0]
+        chosen = places[torch.randperm(len(places), generator=generator)][: round(rate * len(places))]
+        labels[row, chosen] = ids[row, chosen]
+        fate = torch.rand(len(chosen), generator=generator)
+        corrupted[row, chosen[fate < 0.8]] = mask_id
+        swapped = chosen[fate >= 0.9]
+        corrupted[row, swapped] = torch.randint(vocab_size, (len(swapped),), generator=generator)
+    return corrupted, labels
+
+
+def loss_cases(generator):
+    """Logits and labels of masked batches in which every fate comes up, for mlm.loss."""
+    def batch(rows, length, rate=0.5, size=1.0):
+        original = torch.randint(1, 10, (rows, length), generator=generator)
+        selected = torch.rand(rows, length, generator=generator) < rate
+        selected[0, :3] = True  # one of each fate
+        fate = torch.randint(3, (rows, length), generator=generator)
+        fate[0, :3] = torch.arange(3)
+        shown = original.masked_fill(fate == 0, 0)
+        shown = torch.where(fate == 1, original % 9 + 1, shown)
+        logits = size * torch.randn(rows, length, 10, generator=generator)
+        return logits, original.masked_fill(~selected, -100), torch.where(selected, shown, original), 0
+
+    few = batch(3, 6)
+    few[1][1:] = -100  # two rows in which nothing was selected
+    large = batch(2, 6, size=200.0)
+    large[0][:, :, 0] += 5000  # [MASK], which is no label: the probability of each is 0 even in float64
+    return [
+        case("four rows of eight tokens", *batch(4, 8)),
+        case("rows with different numbers of selected tokens", *batch(3, 12, 0.3)),
+        case("nothing selected in two of three rows", *few),
+        case("every token selected", *batch(2, 5, 1.0)),
+        case("logits in the thousands", *large),
+    ]

@@ -1,0 +1,215 @@
+"""Exercises of notebook 04: masking, the distribution at one place, the loss."""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture04.mask_answers import (
+    fixed_number, in_place, judge_masking, loss_cases, mask_tokens, split_of_all, wrong_masking,
+)
+from lib.exercises.lecture04.slots import SLOT_PROBABILITIES
+from lib.objectives import mlm_loss
+
+
+# --- mlm.mask_tokens --------------------------------------------------------------------------------------------------
+def _mask_cases(generator):
+    def batch(rows, length, rate):
+        ids = torch.randint(5, 1000, (rows, length), generator=generator)
+        ids[:, 0], ids[:, -1] = 2, 3
+        seed = int(torch.randint(10_000, (1,), generator=generator))
+        return ids, 4, 1000, [0, 1, 2, 3, 4], rate, torch.Generator().manual_seed(seed)
+
+    only_special = torch.tensor([[2, 3, 0, 0], [2, 1, 3, 0]])
+    return [
+        case("64 rows of 256 tokens, 15 %", *batch(64, 256, 0.15)),
+        case("64 rows of 128 tokens, 40 %", *batch(64, 128, 0.40)),
+        case("every ordinary token is selected", *batch(64, 64, 1.0)),
+        case("nothing is selected", *batch(2, 8, 0.0)),
+        case("only special tokens", only_special, 4, 1000, [0, 1, 2, 3, 4], 1.0, torch.Generator().manual_seed(0)),
+    ]
+
+
+MASK_TOKENS = Exercise(
+    id="mlm.mask_tokens",
+    slides=("C08", "W11"),
+    points=4,
+    minutes=20,
+    title="Masking as BERT does it",
+    reference=mask_tokens,
+    cases=_mask_cases,
+    judge=judge_masking,
+    accepts=(wrong_masking(), fixed_number),  # nothing is wrong with the first
+    withheld=("lib.training.recipes.mlm_sampler",),
+    misconceptions=(
+        Misconception(
+            "always_mask",
+            wrong_masking((1.0, 0.0)),
+            "Every selected token becomes [MASK]. Slide W11 does this to 80 %: the model must also mistrust what it "
+            "can read, since no [MASK] will ever stand in the texts it is used on.",
+        ),
+        Misconception(
+            "labels_everywhere",
+            wrong_masking(labels="everywhere"),
+            "Every token has a label. The model reads 85 % of them unchanged, and would mostly learn to copy. "
+            "Elsewhere the label is −100.",
+        ),
+        Misconception(
+            "labels_at_mask_only",
+            wrong_masking(labels="masked"),
+            "Random tokens have no label in yours. All selected tokens are predicted, whatever became of them.",
+        ),
+        Misconception(
+            "no_labels_on_kept",
+            wrong_masking(labels="changed"),
+            "The tokens that were selected and kept have no label, so nothing sets them apart from the rest. They are "
+            "predicted too: this is what makes the model check visible words.",
+        ),
+        Misconception(
+            "special_tokens_selected",
+            wrong_masking(specials=True),
+            "[CLS], [SEP] or padding are selected as well. They are always there, so predicting them teaches nothing.",
+        ),
+        Misconception(
+            "split_of_all_tokens",
+            split_of_all,
+            "You apply 80/10/10 to all tokens. First select with the rate, then split the selected ones.",
+        ),
+        Misconception(
+            "never_kept",
+            wrong_masking((0.8, 0.2)),
+            "A fifth becomes random and nothing stays. Of the selected, one tenth is random and one tenth is kept.",
+        ),
+        Misconception(
+            "tenth_of_the_rest",
+            wrong_masking(rest=True),
+            "Your second draw takes a tenth of what [MASK] left over, 2 % of the selected. Of that rest take one half.",
+        ),
+        Misconception(
+            "labels_from_corrupted",
+            wrong_masking(labels="corrupted"),
+            "Your labels come from the corrupted ids: the right answer to [MASK] would be [MASK]. Take them from ids.",
+        ),
+        Misconception(
+            "same_for_every_row",
+            wrong_masking(per_column=True),
+            "All rows have the same places selected: draw a number for each token of the batch, not for each column.",
+        ),
+        Misconception("rate_ignored", wrong_masking(rate_used=0.15), "You select 15 % whatever `rate` says."),
+        Misconception(
+            "one_random_word",
+            wrong_masking(one_word=True),
+            "All random replacements are one and the same token: draw a new one for each place.",
+        ),
+        Misconception(
+            "in_place",
+            in_place,
+            "You overwrite the text itself; the next epoch would read what this one corrupted. Work on ids.clone().",
+        ),
+    ),
+    hints=(
+        "torch.rand(ids.shape, generator=generator) < rate selects; ~torch.isin(ids, torch.tensor(special_ids)) spares",
+        "One more draw per token decides: below 0.8 [MASK], from 0.8 to 0.9 a random id, else nothing.",
+        "labels = ids.masked_fill(~selected, -100); corrupted ids by torch.where.",
+    ),
+)
+
+
+# --- mlm.loss ---------------------------------------------------------------------------------------------------------
+def loss(logits, labels, input_ids, mask_id):
+    """mlm_loss; what became of a selected token does not matter, so input_ids and mask_id are not read."""
+    return mlm_loss(logits, labels)
+
+
+def _token_losses(logits, labels):
+    """Shape (B, T), 0 where nothing is selected."""
+    return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+
+
+def _over(logits, labels, which):
+    return (_token_losses(logits, labels) * which).sum() / which.sum()
+
+
+def _by_hand(logits, labels, input_ids, mask_id):
+    chosen = labels != -100
+    return -torch.log_softmax(logits[chosen], dim=-1).gather(1, labels[chosen][:, None]).mean()
+
+
+def _mean_of_rows(logits, labels, input_ids, mask_id):
+    counts = (labels != -100).sum(dim=1)
+    return (_token_losses(logits, labels).sum(dim=1) / counts.clamp(min=1)).mean()
+
+
+def _log_outside(logits, labels, input_ids, mask_id):
+    chosen = labels != -100
+    return -torch.softmax(logits[chosen], dim=-1).gather(1, labels[chosen][:, None]).mean().log()
+
+
+LOSS = Exercise(
+    id="mlm.loss",
+    slides=("C09",),
+    points=3,
+    minutes=12,
+    title="The loss of masked language modelling",
+    reference=loss,
+    cases=loss_cases,
+    accepts=(_by_hand, lambda z, y, x, m: F.cross_entropy(z.flatten(0, 1), y.flatten())),
+    withheld=("lib.kernels.loss.cross_entropy", "lib.training.recipes.masked_loss"),
+    misconceptions=(
+        Misconception(
+            "mean_over_all_tokens",
+            lambda z, y, x, m: _token_losses(z, y).mean(),
+            "You divide by the number of all tokens. Only the selected ones are predicted: divide by their number, or "
+            "the loss shrinks with the masking rate.",
+        ),
+        Misconception(
+            "sum",
+            lambda z, y, x, m: _token_losses(z, y).sum(),
+            "You add up and do not divide. Slide C09 does print a sum; we take the mean over the selected tokens, so "
+            "that batches compare.",
+        ),
+        Misconception(
+            "mask_only",
+            lambda z, y, x, m: _over(z, y, (x == m) & (y != -100)),
+            "You count only where [MASK] stands. Random and kept tokens were selected too: labels tell, not input_ids.",
+        ),
+        Misconception(
+            "changed_only",
+            lambda z, y, x, m: _over(z, y, (x != y) & (y != -100)),
+            "You leave out the selected tokens that were kept. They count like the others.",
+        ),
+        Misconception(
+            "mean_of_rows",
+            _mean_of_rows,
+            "You average within each row, then over rows. Rows with few selected tokens then weigh too much: one mean "
+            "over all selected tokens of the batch.",
+        ),
+        Misconception(
+            "ignored_as_word_0",
+            lambda z, y, x, m: _token_losses(z, y.clamp(min=0)).mean(),
+            "You let −100 count as a word. It says: no prediction here.",
+        ),
+        Misconception(
+            "log_outside",
+            _log_outside,
+            "You take the logarithm of the mean probability. The logarithm belongs inside: the mean of log P (F01).",
+        ),
+        Misconception(
+            "bits",
+            lambda z, y, x, m: loss(z, y, x, m) / math.log(2),
+            "These are bits. Nats are asked, as PyTorch counts: the natural logarithm.",
+        ),
+        Misconception(
+            "no_minus",
+            lambda z, y, x, m: -loss(z, y, x, m),
+            "The sign is off: a loss is the *negative* log-likelihood, and is never below 0.",
+        ),
+    ),
+    hints=(
+        "selected = labels != -100; logits[selected] is (M, V), labels[selected] is (M,).",
+        "F.cross_entropy of these two; its default, the mean, is over the M selected tokens.",
+    ),
+)
+
+EXERCISES = (MASK_TOKENS, SLOT_PROBABILITIES, LOSS)

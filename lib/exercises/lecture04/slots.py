@@ -1,0 +1,96 @@
+"""An exercise of notebook 04: the probability of each word at a masked place (slide C09)."""
+
+import torch
+
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+
+# --- mlm.slot_probabilities -------------------------------------------------------------------------------------------
+def slot_probabilities(E, H, t):
+    """P(word | corrupted text) at position t for each of the V words, softmax(E h_t)."""
+    return torch.softmax(E @ H[t], dim=0)
+
+
+def _slot_cases(generator):
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    return [
+        case("seven words, four positions", draw(7, 5), draw(4, 5), 2),
+        case("the first position", draw(9, 4), draw(6, 4), 0),
+        case("as many positions as words", draw(5, 8), draw(5, 8), 3),
+        case("one position", draw(6, 3), draw(1, 3), 0),
+        case("scores in the hundreds", *_one_large(40 * draw(5, 8), 10 * draw(4, 8), 1), 1),
+    ]
+
+
+def _one_large(E, H, t):
+    """The first word points where H[t] does: whatever was drawn, its score is one whose exp() overflows."""
+    return torch.cat((4 * H[t : t + 1], E[1:])), H
+
+
+def _printed(E, H, t):
+    n = min(len(E), len(H))
+    return (E @ H[t]).exp() / (E[:n] * H[:n]).sum(dim=-1).exp().sum()
+
+
+def _plain_exp(E, H, t):
+    shares = (E @ H[t]).exp()
+    return shares / shares.sum()
+
+
+SLOT_PROBABILITIES = Exercise(
+    id="mlm.slot_probabilities",
+    slides=("C09",),
+    points=3,
+    minutes=10,
+    title="Which word was here?",
+    reference=slot_probabilities,
+    cases=_slot_cases,
+    accepts=(lambda E, H, t: (E @ H[t] - torch.logsumexp(E @ H[t], dim=0)).exp(),),
+    misconceptions=(
+        Misconception(
+            "as_printed",
+            _printed,
+            "This is the denominator that slide C09 prints, x_i · h_i: each word with another position. All rivals "
+            "stand for the place t: x_i · h_t. Does your answer sum to 1?",
+        ),
+        Misconception(
+            "over_positions",
+            lambda E, H, t: torch.softmax(E @ H.T, dim=1)[:, t],
+            "You normalise over the positions. The words compete for one place: for fixed t, the sum over words is 1.",
+        ),
+        Misconception(
+            "mean_of_the_text",
+            lambda E, H, t: torch.softmax(E @ H.mean(dim=0), dim=0),
+            "You average the hidden vectors of all positions. The head reads h_t alone, the vector at the gap.",
+        ),
+        Misconception(
+            "next_token",
+            lambda E, H, t: torch.softmax(E @ H[max(t - 1, 0)], dim=0),
+            "You read the vector before t, as a GPT would. A masked model reads the vector *at* the place it fills.",
+        ),
+        Misconception(
+            "scores",
+            lambda E, H, t: E @ H[t],
+            "These are the scores. A softmax makes probabilities of them.",
+        ),
+        Misconception(
+            "overflow",
+            _plain_exp,
+            "exp() of a score above 88 is infinite in float32, and ∞/∞ is NaN. Subtract the largest score first, or "
+            "use torch.softmax.",
+        ),
+        Misconception(
+            "log_probabilities",
+            lambda E, H, t: torch.log_softmax(E @ H[t], dim=0),
+            "These are log-probabilities. They are what the loss needs, but here the probabilities are asked.",
+        ),
+        Misconception(
+            "scaled",
+            lambda E, H, t: torch.softmax(E @ H[t] / E.shape[1] ** 0.5, dim=0),
+            "The √D belongs to attention. Slide C09 takes the plain dot product.",
+        ),
+    ),
+    hints=("The scores of all words at place t: E @ H[t], of shape (V,).", "Then a softmax over the words."),
+)

@@ -1,0 +1,212 @@
+"""Exercises of notebook 06: the chain rule, term by term and as a number."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
+from lib.exercises.engine.made import next_probs_of_prefix
+
+
+# --- chain.terms ------------------------------------------------------------------------------------------------------
+def chain_terms(words: Sequence[str]) -> list[tuple[list[str], str]]:
+    """The factors of P(words), left to right, as (context, next word); every context begins with [BOS] (slide C19).
+
+    >>> chain_terms(["The", "cat"])
+    [(['[BOS]'], 'The'), (['[BOS]', 'The'], 'cat')]
+    """
+    return [(["[BOS]", *words[:t]], word) for t, word in enumerate(words)]
+
+
+_SUBJECTS = "cat dog child baker teacher sailor painter farmer robot poet queen clown judge nurse pilot thief".split()
+_VERBS = "sat slept danced sang waited read laughed cooked shouted dreamt worked rested".split()
+_PLACES = "mat roof train bridge beach market garden boat hill stage bench ladder carpet island".split()
+_SMALL = "on under near behind beside above below opposite".split()
+
+
+def _sentences(generator):
+    def pick(words, number=1):
+        return [words[i] for i in torch.randperm(len(words), generator=generator)[:number].tolist()]
+
+    sentence = ["The", *pick(_SUBJECTS), *pick(_VERBS), *pick(_SMALL), "the", *pick(_PLACES)]
+    verse = pick(_VERBS + _PLACES, int(torch.randint(3, 7, (1,), generator=generator)))
+    return [
+        case("the slide's sentence", "The cat sat on the mat".split()),
+        case("one word", ["Yes"]),
+        case("a word that comes twice", ["tick", "tock", "tick"]),
+        case("no word at all", []),
+        case("a sentence that was drawn", sentence),
+        case("words that were drawn, and the first once more", [*verse, verse[0]]),
+    ]
+
+
+def _no_start(words):
+    return [(list(words[:t]), word) for t, word in enumerate(words)]
+
+
+def _sees_itself(words):
+    return [(["[BOS]", *words[: t + 1]], word) for t, word in enumerate(words)]
+
+
+def _last_missing(words):
+    return chain_terms(words)[:-1]
+
+
+def _start_predicted(words):
+    return [([], "[BOS]"), *chain_terms(words)]
+
+
+def _from_the_right(words):
+    return [(["[BOS]", *words[t + 1 :]], word) for t, word in enumerate(words)]
+
+
+def _bigrams(words):
+    return [([before], word) for before, word in zip(["[BOS]", *words], words)]
+
+
+def _accumulated(words):
+    terms, context = [], ["[BOS]"]
+    for word in words:
+        terms.append((context.copy(), word))
+        context.append(word)
+    return terms
+
+
+TERMS = Exercise(
+    id="chain.terms",
+    slides=("C19", "N37"),
+    points=2,
+    minutes=8,
+    title="The terms of the chain rule",
+    reference=chain_terms,
+    cases=_sentences,
+    accepts=(_accumulated,),
+    misconceptions=(
+        Misconception(
+            "empty_first_context",
+            _no_start,
+            "Your first word has an empty context, as slide N37 prints it for i = 0. A network needs something to read: "
+            "slide C19 starts every context with [BOS].",
+        ),
+        Misconception(
+            "sees_itself",
+            _sees_itself,
+            "Each context holds the very word that is asked for: predicting it is then no art, and its probability is 1.",
+        ),
+        Misconception(
+            "last_word_missing",
+            _last_missing,
+            "A sentence of six words has six terms; yours stop before the last word.",
+        ),
+        Misconception(
+            "start_predicted",
+            _start_predicted,
+            "[BOS] is given, not predicted: nothing comes before it. You have one term too many.",
+        ),
+        Misconception(
+            "right_to_left",
+            _from_the_right,
+            "Your contexts are what follows the word. The slide factorises from left to right: what came before.",
+        ),
+        Misconception(
+            "one_word_of_context",
+            _bigrams,
+            "You keep only the word before: that is a bigram model. The chain rule conditions on the whole past.",
+        ),
+    ),
+    hints=(
+        "Word number t (from 0) is predicted from [BOS] and words[:t].",
+        "A list comprehension over enumerate(words) with (['[BOS]', *words[:t]], word).",
+    ),
+)
+
+
+# --- chain.sequence_probability ---------------------------------------------------------------------------------------
+def sequence_probability(next_probs: Callable[[list[int]], Sequence[float]], ids: Sequence[int]) -> float:
+    """P(ids) as the product of `next_probs(ids[:t])[ids[t]]` over t (slides C19, N37).
+
+    >>> sequence_probability(lambda prefix: [0.25, 0.75], [1, 0])
+    0.1875
+    """
+    return math.prod((next_probs(list(ids[:t]))[token] for t, token in enumerate(ids)), start=1.0)
+
+
+def _sequences(generator):
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+    model = Made(next_probs_of_prefix, (4, seed))
+    return [
+        case("three tokens", model, [2, 0, 3]),
+        case("one token", model, [1]),
+        case("a repeated token", model, [3, 3, 3, 3]),
+        case("no token: the empty product", model, []),
+        case("another model", Made(next_probs_of_prefix, (3, seed + 1)), [0, 2, 1, 1]),
+    ]
+
+
+def _factors(next_probs, ids):
+    return [next_probs(list(ids[:t]))[token] for t, token in enumerate(ids)]
+
+
+def _by_logs(next_probs, ids):
+    return math.exp(sum(math.log(p) for p in _factors(next_probs, ids)))
+
+
+SEQUENCE = Exercise(
+    id="chain.sequence_probability",
+    slides=("C19", "N37"),
+    points=3,
+    minutes=10,
+    title="The probability of a sequence",
+    reference=sequence_probability,
+    cases=_sequences,
+    accepts=(_by_logs,),
+    misconceptions=(
+        Misconception(
+            "sum",
+            lambda next_probs, ids: float(sum(_factors(next_probs, ids))),
+            "You add the conditional probabilities. “This and then that” multiplies; a sum can exceed 1.",
+        ),
+        Misconception(
+            "last_factor_only",
+            lambda next_probs, ids: next_probs(list(ids[:-1]))[ids[-1]] if ids else 1.0,
+            "That is the probability of the last token given the others, one factor of many. This is what the product on "
+            "slide C24 comes to when its contexts are taken literally.",
+        ),
+        Misconception(
+            "prefix_of_one",
+            lambda next_probs, ids: math.prod(
+                (next_probs(list(ids[max(t - 1, 0) : t]))[i] for t, i in enumerate(ids)), start=1.0
+            ),
+            "You pass only the token before. The model wants the whole prefix ids[:t].",
+        ),
+        Misconception(
+            "no_context",
+            lambda next_probs, ids: math.prod((next_probs([])[token] for token in ids), start=1.0),
+            "Every factor has an empty context: you multiply as if the tokens were independent.",
+        ),
+        Misconception(
+            "sees_itself",
+            lambda next_probs, ids: math.prod(
+                (next_probs(list(ids[: t + 1]))[i] for t, i in enumerate(ids)), start=1.0
+            ),
+            "The prefix of token t ends before it: ids[:t]. Yours already contains the token that is asked for.",
+        ),
+        Misconception(
+            "log_probability",
+            lambda next_probs, ids: float(sum(math.log(p) for p in _factors(next_probs, ids))),
+            "This is log P. It is what one computes in practice, but here the probability itself is asked: exp of it.",
+        ),
+        Misconception(
+            "mean_per_token",
+            lambda next_probs, ids: math.prod(_factors(next_probs, ids)) ** (1 / len(ids)) if ids else 1.0,
+            "You took the geometric mean: that is 1/perplexity. A probability of a sequence is the plain product.",
+        ),
+    ),
+    hints=(
+        "Factor t is next_probs(ids[:t])[ids[t]]: first ask the model, then look up the token that came.",
+        "math.prod multiplies a sequence of numbers, and gives 1 for none.",
+    ),
+)
+
+EXERCISES = (TERMS, SEQUENCE)

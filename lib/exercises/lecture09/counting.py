@@ -1,0 +1,215 @@
+"""Exercises of notebook 09: the parameters of a Llama, and how often a mixture reads its texts."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from lib.accounting import mixture_epochs, parameter_breakdown
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.models import TransformerConfig
+
+Number = float | int
+
+
+def _draw(generator, low: int, high: int) -> int:
+    return int(torch.randint(low, high, (1,), generator=generator))
+
+
+# --- counting.llama_parameters ------------------------------------------------------------------------------
+def llama_parameters(V: int, D: int, L: int, H: int, G: int, F: int) -> int:
+    """The parameters of a Llama: V pieces, width D, L layers, H query heads, G key-value heads, F wide (C28).
+
+    >>> llama_parameters(128_000, 4096, 32, 32, 8, 14_336)
+    8028164096
+    """
+    return _llama(V, D, L, H, G, F)
+
+
+def _llama(V, D, L, H, G, F, *, matrices=3, embeddings=2, query_output=2, key_value=2, norms=2, last_norm=1):
+    """The sum with each part's number of copies, so that a mistake is one number."""
+    K = D // H
+    attention = query_output * D * H * K + key_value * D * G * K
+    return embeddings * V * D + L * (attention + matrices * D * F + norms * D) + last_norm * D
+
+
+def _by_breakdown(V, D, L, H, G, F):
+    config = TransformerConfig(
+        architecture="decoder", vocab_size=V, d_model=D, num_layers=L, num_heads=H, num_kv_heads=G, d_ff=F,
+        max_positions=8192, norm="rmsnorm", bias=False, position="rotary", gated=True, activation="silu",
+        tie_embeddings=False,
+    )  # fmt: skip
+    return sum(parameter_breakdown(config).values())
+
+
+def _llamas(generator):
+    K, G, group = 2 * _draw(generator, 4, 40), _draw(generator, 2, 5), _draw(generator, 2, 5)
+    D = G * group * K
+    return [
+        case("Llama 3 8B", 128_000, 4096, 32, 32, 8, 14_336),
+        case("Llama 3 70B", 128_000, 8192, 80, 64, 8, 28_672),
+        case("Llama 3 405B", 128_000, 16_384, 126, 128, 8, 53_248),
+        case("Llama 1 7B: as many key-value heads as query heads", 32_000, 4096, 32, 32, 32, 11_008),
+        case("one that was drawn", 1000, D, _draw(generator, 2, 9), G * group, G, _draw(generator, 50, 400)),
+    ]
+
+
+LLAMA = Exercise(
+    id="counting.llama_parameters",
+    slides=("C28",),
+    points=3,
+    minutes=12,
+    title="Count a Llama",
+    reference=llama_parameters,
+    cases=_llamas,
+    accepts=(_by_breakdown,),
+    withheld=(
+        "lib.accounting.parameters.attention_parameters",
+        "lib.accounting.parameters.feed_forward_parameters",
+        "lib.accounting.parameters.non_embedding_parameters",
+        "lib.adapters.freezing.count_trainable",
+        "lib.models.count.count_parameters",
+    ),
+    misconceptions=(
+        Misconception(
+            "grouped_heads_forgotten",
+            lambda V, D, L, H, G, F: _llama(V, D, L, H, H, F),
+            "Keys and values have as many heads as queries in your count. With grouped-query attention they "
+            "are G heads of width D/H: their matrices are D × GD/H.",
+        ),
+        Misconception(
+            "two_matrices",
+            partial(_llama, matrices=2),
+            "Your feed-forward layer has two matrices, as a GPT's. SwiGLU has three: gate and up (D × F "
+            "each), and down (F × D).",
+        ),
+        Misconception(
+            "tied_head",
+            partial(_llama, embeddings=1),
+            "You count V × D once. The Llamas' output layer is not the embedding: both have V × D.",
+        ),
+        Misconception(
+            "key_or_value",
+            partial(_llama, key_value=1),
+            "One of the two matrices D × GD/H is missing: keys have one, and values another.",
+        ),
+        Misconception(
+            "output_projection_forgotten",
+            partial(_llama, query_output=1),
+            "Attention ends with a matrix D × D that mixes the heads' outputs. It is not in your sum.",
+        ),
+        Misconception(
+            "no_norms",
+            partial(_llama, norms=0, last_norm=0),
+            "The norms are missing: each is a weight per feature, two in a layer and one at the end.",
+        ),
+        Misconception(
+            "last_norm_forgotten",
+            partial(_llama, last_norm=0),
+            "You are off by exactly D: there is one more norm, after the last layer.",
+        ),
+        Misconception(
+            "one_norm_a_layer",
+            partial(_llama, norms=1),
+            "A layer has two norms, one before attention and one before the feed-forward part.",
+        ),
+        Misconception(
+            "norms_with_bias",
+            partial(_llama, norms=4, last_norm=2),
+            "Your norms have a weight and a bias. An RMSNorm has the weight alone.",
+        ),
+    ),
+    hints=(
+        "A head is K = D/H wide. Attention: query and output D × HK, key and value D × GK. No biases.",
+        "2VD + L·(2D² + 2D·GK + 3DF + 2D) + D.",
+    ),
+)
+
+
+# --- counting.mixture_epochs --------------------------------------------------------------------------------
+def epochs(tokens: Sequence[Number], percent: Sequence[Number], total: Number) -> list[float]:
+    """How often `total` tokens of training read each set: percent/100 · total / tokens (slide C27).
+
+    >>> [round(e, 2) for e in epochs([410, 19, 12, 55, 3], [60, 22, 8, 8, 3], 300)]
+    [0.44, 3.47, 2.0, 0.44, 3.0]
+    """
+    return [p / 100 * total / size for size, p in zip(tokens, percent, strict=True)]
+
+
+def _mixtures(generator):
+    sizes = (1 + 400 * torch.rand(3, generator=generator, dtype=torch.float64)).tolist()
+    first = _draw(generator, 5, 60)
+    gpt3 = [410.0, 19.0, 12.0, 55.0, 3.0], [60.0, 22.0, 8.0, 8.0, 3.0]
+    return [
+        case("GPT-3: 300 billion tokens, percents that sum to 101", *gpt3, 300.0),
+        case("twice as long a training", *gpt3, 600.0),
+        case("one set, read once and a half", [200.0], [100.0], 300.0),
+        case("a set that is never read", [50.0, 150.0], [0.0, 100.0], 75.0),
+        case("sets that were drawn", sizes, [float(first), 30.0, 69.0 - first], 40.0),
+    ]
+
+
+MIXTURE = Exercise(
+    id="counting.mixture_epochs",
+    slides=("C27",),
+    points=2,
+    minutes=8,
+    title="How often is a text read?",
+    reference=epochs,
+    cases=_mixtures,
+    accepts=(
+        lambda tokens, percent, total: mixture_epochs(tokens, np.array(percent) / 100, total).tolist(),
+    ),
+    misconceptions=(
+        Misconception(
+            "percent_taken_for_share",
+            lambda tokens, percent, total: [100 * e for e in epochs(tokens, percent, total)],
+            "A hundred times too much: 60 is a percentage, its share of the tokens is 0.60.",
+        ),
+        Misconception(
+            "normalised",
+            lambda tokens, percent, total: [100 * e / sum(percent) for e in epochs(tokens, percent, total)],
+            "You divided by the sum of the percentages, 101 for GPT-3. That is a fair correction, but here "
+            "the numbers are asked as printed: divide by 100.",
+        ),
+        Misconception(
+            "weights_ignored",
+            lambda tokens, percent, total: [total / sum(tokens)] * len(tokens),
+            "You mix in proportion to size, so that all sets are read equally often. The printed weights say "
+            "how many of the tokens come from each set.",
+        ),
+        Misconception(
+            "tokens_drawn",
+            lambda tokens, percent, total: [p / 100 * total for p in percent],
+            "So many tokens are drawn from each set. How many times its size is that?",
+        ),
+        Misconception(
+            "oversampling",
+            lambda tokens, percent, total: [p / 100 * sum(tokens) / size for size, p in zip(tokens, percent)],
+            "That is the weight over the set's share of all text: how much it is over-sampled. It becomes a "
+            "number of epochs only with the length of the training, `total`.",
+        ),
+        Misconception(
+            "total_forgotten",
+            lambda tokens, percent, total: [p / 100 / size for size, p in zip(tokens, percent)],
+            "You divide a share by a size. The share is one of the `total` tokens that are trained on.",
+        ),
+        Misconception(
+            "size_share_times_weight",
+            lambda tokens, percent, total: [p / 100 * size / total for size, p in zip(tokens, percent)],
+            "Upside down: the larger a set, the less often it is read, so its size divides.",
+        ),
+        Misconception(
+            "whole_epochs",
+            lambda tokens, percent, total: [float(round(e)) for e in epochs(tokens, percent, total)],
+            "Do not round: Common Crawl is read less than half once, and that is what we want to know.",
+        ),
+    ),
+    hints=(
+        "Of `total` tokens, percent/100 come from this set. How often does that go through the set?",
+        "A list of p / 100 * total / size, one for each set.",
+    ),
+)
+
+EXERCISES = (LLAMA, MIXTURE)

@@ -1,0 +1,300 @@
+"""Exercises of notebook 09: fit an exponent, keep data and model in proportion, spend a budget."""
+
+import math
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+
+from lib.accounting import ChinchillaLaw, compute_optimal, fit_power_law
+from lib.exercises.engine.exercise import Exercise, Misconception, Tolerance, case
+
+Number = float | int
+
+
+def _random(generator, size: int, low: Number, high: Number) -> list[float]:
+    return (low + (high - low) * torch.rand(size, generator=generator, dtype=torch.float64)).tolist()
+
+
+# --- scaling.fit_exponent -----------------------------------------------------------------------------------
+def fit_exponent(x: list[Number], y: list[Number]) -> float:
+    """α of y = c · x^(−α), by least squares on ln y against ln x (slide T08).
+
+    >>> round(fit_exponent([1e6, 1e7, 1e8], [4.0, 4.0 * 0.839, 4.0 * 0.839**2]), 3)
+    0.076
+    """
+    return -_slope(np.log(x), np.log(y))
+
+
+def _slope(u, v) -> float:
+    u, v = np.asarray(u, dtype=float), np.asarray(v, dtype=float)
+    return float(((u - u.mean()) * (v - v.mean())).sum() / ((u - u.mean()) ** 2).sum())
+
+
+def _laws(generator):
+    sizes = sorted(10**e for e in _random(generator, 7, 5.0, 9.0))
+    noise = np.exp(0.02 * torch.randn(7, generator=generator, dtype=torch.float64).numpy())
+    alpha = _random(generator, 1, 0.05, 0.5)[0]
+    kaplan = [1e5, 1e6, 1e7, 1e9]
+    noisy = (2.5 * np.array(sizes) ** -alpha * noise).tolist()
+    return [
+        case("Kaplan's line, four sizes", kaplan, [(8.8e13 / n) ** 0.076 for n in kaplan]),
+        case("seven noisy runs, sizes drawn", sizes, noisy),
+        case("two runs", [1e6, 4e6], [3.0, 2.8]),
+        case("a loss that rises", [10.0, 100.0, 500.0], [2.0, 2.2, 2.3]),
+        case("a loss below one nat", [2.0, 5.0, 11.0, 40.0], [0.9, 0.61, 0.5, 0.21]),
+        case("one run that went wrong in the middle", [1e3, 1e4, 3e5, 1e6], [5.0, 4.1, 4.2, 2.9]),
+    ]
+
+
+def _mean_of_steps(x, y):
+    return -float(np.mean(np.diff(np.log(y)) / np.diff(np.log(x))))
+
+
+EXPONENT = Exercise(
+    id="scaling.fit_exponent",
+    slides=("T08", "T09"),
+    points=4,
+    minutes=12,
+    title="Fit an exponent",
+    reference=fit_exponent,
+    cases=_laws,
+    accepts=(
+        lambda x, y: -float(np.polyfit(np.log10(x), np.log10(y), 1)[0]),
+        lambda x, y: fit_power_law(x, y).alpha,
+    ),
+    withheld=("lib.accounting.fitting.fit_power_law_with_floor",),
+    misconceptions=(
+        Misconception(
+            "linear_axes",
+            lambda x, y: -_slope(x, y),
+            "You fitted a line to x and y themselves. A power law is straight on logarithmic axes: take the "
+            "logarithm of both.",
+        ),
+        Misconception(
+            "log_of_x_only",
+            lambda x, y: -_slope(np.log(x), y),
+            "You took the logarithm of x but not of y. The slope is then in nats per e-fold of x.",
+        ),
+        Misconception(
+            "log_of_y_only",
+            lambda x, y: -_slope(x, np.log(y)),
+            "You took the logarithm of y but not of x: that fits an exponential, c·exp(−αx).",
+        ),
+        Misconception(
+            "swapped",
+            lambda x, y: -_slope(np.log(y), np.log(x)),
+            "You fitted ln x as a function of ln y. x was chosen, y was measured: predict ln y.",
+        ),
+        Misconception(
+            "sign",
+            lambda x, y: -fit_exponent(x, y),
+            "That is the slope. Scaling laws print α with y = c·x^(−α): positive where the loss falls.",
+        ),
+        Misconception(
+            "between_the_ends",
+            lambda x, y: -math.log(y[-1] / y[0]) / math.log(x[-1] / x[0]),
+            "You joined the first point and the last; those between have no say. Least squares uses all.",
+        ),
+        Misconception(
+            "mean_of_steps",
+            _mean_of_steps,
+            "The mean of the slopes from point to point gives a short step as much weight as a long one. Fit "
+            "one line to all points.",
+        ),
+        Misconception(
+            "through_the_origin",
+            lambda x, y: -float(np.log(x) @ np.log(y) / (np.log(x) @ np.log(x))),
+            "Your line has no intercept. It is ln y = ln c − α ln x, and c is not 1.",
+        ),
+        Misconception(
+            "mixed_logarithms",
+            lambda x, y: -_slope(np.log10(x), np.log(y)),
+            "You mix ln and log10. Any base will do, if both axes have the same one.",
+        ),
+    ),
+    hints=(
+        "ln y = ln c − α ln x is a straight line in ln x.",
+        "np.polyfit(np.log(x), np.log(y), 1)[0] is its slope; mind the sign, and return a float.",
+    ),
+)
+
+
+# --- scaling.data_multiplier --------------------------------------------------------------------------------
+def data_multiplier(times: Number, alpha_N: Number, alpha_D: Number) -> float:
+    """How many times the data go with `times` the parameters (slide T09): times^(α_N/α_D).
+
+    >>> round(data_multiplier(8, 0.076, 0.103), 2)
+    4.64
+    """
+    return float(times) ** (alpha_N / alpha_D)
+
+
+def _multiples(generator):
+    times, alpha_N, alpha_D = (_random(generator, 1, *ends)[0] for ends in ((2, 50), (0.1, 0.2), (0.3, 0.5)))
+    return [
+        case("slide T09's 8, Kaplan's joint fit", 8.0, 0.076, 0.103),
+        case("slide T09's 8, Kaplan's separate fits", 8.0, 0.076, 0.095),
+        case("the same model", 1.0, 0.076, 0.103),
+        case("a model of half the size", 0.5, 0.076, 0.103),
+        case("a hundred times, Chinchilla's exponents", 100.0, 0.34, 0.28),
+        case("numbers that were drawn", times, alpha_N, alpha_D),
+    ]
+
+
+MULTIPLIER = Exercise(
+    id="scaling.data_multiplier",
+    slides=("T09",),
+    points=2,
+    minutes=8,
+    title="Eight times the model, five times the data",
+    reference=data_multiplier,
+    cases=_multiples,
+    accepts=(lambda times, alpha_N, alpha_D: math.exp(alpha_N * math.log(times) / alpha_D),),
+    withheld=("lib.accounting.scaling.data_multiplier",),
+    misconceptions=(
+        Misconception(
+            "ratio_upside_down",
+            lambda times, alpha_N, alpha_D: times ** (alpha_D / alpha_N),
+            "Your exponent is upside down. Set (N_c/N)^(α_N/α_D) and D_c/D side by side: if N grows 8-fold "
+            "the first falls by 8^(α_N/α_D), and D must follow.",
+        ),
+        Misconception(
+            "in_proportion",
+            lambda times, alpha_N, alpha_D: float(times),
+            "You let the data grow as fast as the model. That is nearly Chinchilla's advice, but by these "
+            "two exponents less (or more) is enough.",
+        ),
+        Misconception(
+            "rule_of_three",
+            lambda times, alpha_N, alpha_D: times * alpha_N / alpha_D,
+            "You multiplied by the ratio. Power laws take it into the exponent: times ** ratio.",
+        ),
+        Misconception(
+            "kaplan_by_heart",
+            lambda times, alpha_N, alpha_D: times**0.74,
+            "0.74 is 0.076/0.103, rounded: right for one pair of exponents only. Compute it from yours.",
+        ),
+        Misconception(
+            "difference_of_exponents",
+            lambda times, alpha_N, alpha_D: times ** abs(alpha_N - alpha_D),
+            "You subtracted the exponents. Equating powers of two different things divides them.",
+        ),
+        Misconception(
+            "loss_ratio",
+            lambda times, alpha_N, alpha_D: times**alpha_N,
+            "By this factor the loss falls. How many times the data lower it as much? Undo the other power.",
+        ),
+    ),
+    hints=(
+        "The two terms of L(N, D) are (N_c/N)^(α_N/α_D) and D_c/D. What does N × 8 do to the first?",
+        "times ** (alpha_N / alpha_D)",
+    ),
+)
+
+
+# --- scaling.compute_optimal --------------------------------------------------------------------------------
+def optimal(flops: Number, A: Number, B: Number, alpha: Number, beta: Number) -> tuple[float, float]:
+    """(N, D) that minimise A/N^α + B/D^β where 6ND = flops (Hoffmann et al. 2022, equation 4; slide T22).
+
+    >>> N, D = optimal(3.15e23, 406.4, 410.7, 0.34, 0.28)
+    >>> f"{N:.3g}, {D:.3g}"
+    '2.45e+10, 2.14e+12'
+    """
+    return _spent(flops, _prefactor(A, B, alpha, beta), beta / (alpha + beta))
+
+
+def _prefactor(A, B, alpha, beta):
+    return (alpha * A / (beta * B)) ** (1 / (alpha + beta))
+
+
+def _spent(flops, G, exponent, product=6):
+    """N = G (C/6)^exponent and the D that is left for it."""
+    N = G * (flops / product) ** exponent
+    return float(N), float(flops / product / N)
+
+
+def _budgets(generator):
+    flops = 10 ** _random(generator, 1, 18, 25)[0]
+    drawn = [_random(generator, 1, *ends)[0] for ends in ((100, 900), (1000, 3000), (0.2, 0.3), (0.32, 0.5))]
+    return [
+        case("GPT-3's budget, Chinchilla's constants", 3.15e23, 406.4, 410.7, 0.34, 0.28),
+        case("GPT-3's budget, the corrected constants", 3.15e23, 482.01, 2085.43, 0.3478, 0.3658),
+        case("a small budget", 1e18, 406.4, 410.7, 0.34, 0.28),
+        case("equal exponents", 6e20, 400.0, 800.0, 0.3, 0.3),
+        case("a law that was drawn", flops, *drawn),
+    ]
+
+
+def _by_derivative(flops, A, B, alpha, beta):
+    def rise(n):  # of the loss with ln N: one term falls and the other grows
+        return -alpha * A * math.exp(-alpha * n) + beta * B * (6 * math.exp(n) / flops) ** beta
+
+    N = math.exp(brentq(rise, 0, math.log(flops / 6), xtol=1e-12))
+    return N, flops / 6 / N
+
+
+OPTIMAL = Exercise(
+    id="scaling.compute_optimal",
+    slides=("T22", "C28"),
+    points=4,
+    minutes=15,
+    title="Spend a budget",
+    reference=optimal,
+    cases=_budgets,
+    tolerance=Tolerance(rtol=1e-3),  # a search over N is as good an answer
+    accepts=(
+        _by_derivative,
+        lambda flops, *law: tuple(map(float, compute_optimal(ChinchillaLaw(0.0, *law), flops))),
+    ),
+    misconceptions=(
+        Misconception(
+            "six_forgotten",
+            lambda flops, A, B, alpha, beta: _spent(
+                flops, _prefactor(A, B, alpha, beta), beta / (alpha + beta), product=1
+            ),
+            "Your N · D is the whole budget. Training costs 6 FLOPs a parameter and token, so N · D = C/6.",
+        ),
+        Misconception(
+            "exponents_swapped",
+            lambda flops, *law: _spent(flops, _prefactor(*law), law[-2] / (law[-2] + law[-1])),
+            "N grows as C^(β/(α+β)), with the exponent of the *data*: where data help quickly (β large) they "
+            "need not grow much, and the budget goes into N.",
+        ),
+        Misconception(
+            "equal_terms",
+            lambda flops, A, B, alpha, beta: _spent(
+                flops, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta)
+            ),
+            "You made both terms equal. At the minimum their *slopes* are: αA/N^α = βB/D^β.",
+        ),
+        Misconception(
+            "prefactor_forgotten",
+            lambda flops, A, B, alpha, beta: _spent(flops, 1.0, beta / (alpha + beta)),
+            "The exponent is right, but N = G·(C/6)^(β/(α+β)) has a prefactor, G = (αA/βB)^(1/(α+β)).",
+        ),
+        Misconception(
+            "prefactor_upside_down",
+            lambda flops, A, B, alpha, beta: _spent(
+                flops, 1 / _prefactor(A, B, alpha, beta), beta / (alpha + beta)
+            ),
+            "Your prefactor is upside down: a larger A punishes small models, so N must grow with it.",
+        ),
+        Misconception(
+            "twenty_tokens",
+            lambda flops, A, B, alpha, beta: (math.sqrt(flops / 120), 20 * math.sqrt(flops / 120)),
+            "Twenty tokens a parameter is a rule of thumb for one budget. Derive N from the constants given.",
+        ),
+        Misconception(
+            "order",
+            lambda flops, A, B, alpha, beta: optimal(flops, A, B, alpha, beta)[::-1],
+            "Right numbers, wrong order: parameters first, then tokens.",
+        ),
+    ),
+    hints=(
+        "Put D = C/(6N) into the loss and set its derivative by N to zero: αA/N^α = βB/D^β.",
+        "N = G·(C/6)^(β/(α+β)) with G = (αA/(βB))^(1/(α+β)), and D = C/(6N).",
+    ),
+)
+
+EXERCISES = (EXPONENT, MULTIPLIER, OPTIMAL)

@@ -1,0 +1,194 @@
+"""Exercises of notebook 10: what an error costs a person, what an answer's probability is, which tokens it teaches.
+
+The wall of slide T20 is in `wall`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
+from lib.exercises.engine.made import log_prob_of_sequence
+from lib.exercises.lecture10.sft_tokens import RESPONSE_LABELS, SFT_LOSS
+
+
+# --- sft.expected_cost ------------------------------------------------------------------------------------------------
+def expected_cost(log_probs: Float[Tensor, " V"], costs: Float[Tensor, " V"]) -> float:
+    """Σ P(w)·cost(w): what a sampled next word costs its reader on average (slide T18).
+
+    >>> round(expected_cost(torch.tensor([0.3, 0.7]).log(), torch.tensor([10.0, 0.0])), 4)
+    3.0
+    """
+    return (log_probs.exp() * costs).sum().item()
+
+
+def _costly_words(generator):
+    scores = torch.randn(6, generator=generator)
+    costs = torch.tensor([0.0, 10.0, 0.1, 3.0, 0.0, 1.0])
+    two = torch.tensor([0.3, 0.7]).log()
+    return [
+        case("Toronto is a city in [India | Canada]", two, torch.tensor([10.0, 0.0])),
+        case("we all live in the same [house | home]", two.clone(), torch.tensor([0.1, 0.0])),
+        case("six words", torch.log_softmax(scores, dim=0), costs),
+        case("a word that is never said", torch.tensor([0.5, 0.5, 0.0]).log(), torch.tensor([1.0, 2.0, 50.0])),
+        case("three words that all cost", torch.tensor([0.5, 0.3, 0.2]).log(), torch.tensor([4.0, 2.0, 6.0])),
+        case("nothing costs anything", torch.log_softmax(scores[:3], dim=0), torch.zeros(3)),
+    ]
+
+
+EXPECTED_COST = Exercise(
+    id="sft.expected_cost",
+    slides=("T18",),
+    points=2,
+    minutes=5,
+    title="What an error costs",
+    reference=expected_cost,
+    cases=_costly_words,
+    accepts=(lambda log_probs, costs: torch.dot(log_probs.exp(), costs),),
+    withheld=("lib.objectives.regularised.expected_reward",),
+    misconceptions=(
+        Misconception(
+            "cost_times_loss",
+            lambda log_probs, costs: -(log_probs * costs).sum().item(),
+            "You weigh the costs by −log P, the loss. An expectation weighs by the probability itself: exp of what you "
+            "are given.",
+        ),
+        Misconception(
+            "errors_alike",
+            lambda log_probs, costs: log_probs.exp()[costs > 0].sum().item(),
+            "That is the probability of any costly word: every error counts 1. It is what slide T18 complains of: India "
+            "and house weigh the same.",
+        ),
+        Misconception(
+            "unweighted",
+            lambda log_probs, costs: costs.sum().item(),
+            "You add up the costs whether or not the model ever says the word: multiply each by its probability.",
+        ),
+        Misconception(
+            "mean",
+            lambda log_probs, costs: (log_probs.exp() * costs).mean().item(),
+            "You divide by the number of words. The probabilities already sum to 1, so the expectation is a plain sum.",
+        ),
+        Misconception(
+            "likeliest_word_only",
+            lambda log_probs, costs: costs[log_probs.argmax()].item(),
+            "That is the cost of the likeliest word. A model that samples says the others too, sometimes.",
+        ),
+        Misconception(
+            "given_an_error",
+            lambda log_probs, costs: (
+                (log_probs.exp() * costs).sum() / log_probs.exp()[costs > 0].sum().clamp(min=1e-9)
+            ).item(),
+            "You divide by the probability of an error: that is the cost once an error has happened, however rare.",
+        ),
+        Misconception(
+            "log_of_the_cost",
+            lambda log_probs, costs: torch.logsumexp(log_probs + costs.log(), dim=0).item(),
+            "That is the logarithm of the expected cost: leave it out.",
+        ),
+    ),
+    hints=(
+        "log_probs.exp() are the probabilities.",
+        "Multiply them with the costs, word by word, and sum.",
+    ),
+)
+
+
+# --- sft.conditional_log_prob -----------------------------------------------------------------------------------------
+def conditional_log_prob(
+    log_prob: Callable[[list[int]], float], prompt: Sequence[int], response: Sequence[int]
+) -> float:
+    """log P(response | prompt) = log P(prompt, response) − log P(prompt) (slide C33).
+
+    >>> conditional_log_prob(lambda ids: -2.0 * len(ids), [1, 2], [3])
+    -2.0
+    """
+    return log_prob([*prompt, *response]) - log_prob([*prompt])
+
+
+def _token_by_token(log_prob, prompt, response):
+    ids, total = [*prompt, *response], 0.0
+    for t in range(len(prompt), len(ids)):
+        total += log_prob(ids[: t + 1]) - log_prob(ids[:t])
+    return total
+
+
+def _questions(generator):
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+    model = Made(log_prob_of_sequence, (5, seed))
+    return [
+        case("a prompt of three tokens, a response of two", model, [0, 3, 1], [4, 2]),
+        case("a long prompt, a response of one token", model, [2, 2, 0, 1, 4, 3], [1]),
+        case("no prompt: the response's own probability", model, [], [3, 0, 2]),
+        case("an empty response: certain", model, [1, 2], []),
+        case("another model", Made(log_prob_of_sequence, (3, seed + 1)), [1], [2, 0, 1, 1]),
+    ]
+
+
+CONDITIONAL = Exercise(
+    id="sft.conditional_log_prob",
+    slides=("C33",),
+    points=2,
+    minutes=8,
+    title="The probability of a response, given the instruction",
+    reference=conditional_log_prob,
+    cases=_questions,
+    accepts=(_token_by_token,),
+    misconceptions=(
+        Misconception(
+            "joint",
+            lambda log_prob, prompt, response: log_prob([*prompt, *response]),
+            "This is log P(prompt, response): a long question would make every answer unlikely. Take the question's "
+            "share out.",
+        ),
+        Misconception(
+            "response_alone",
+            lambda log_prob, prompt, response: log_prob([*response]),
+            "You ask for the response as if nobody had asked anything: the model has to read the prompt before it.",
+        ),
+        Misconception(
+            "as_if_independent",
+            lambda log_prob, prompt, response: log_prob([*response]) - log_prob([*prompt]),
+            "log P(response) − log P(prompt) compares two texts that have never met. The first term needs both, joined.",
+        ),
+        Misconception(
+            "quotient_of_logs",
+            lambda log_prob, prompt, response: (
+                log_prob([*prompt, *response]) / log_prob([*prompt]) if prompt else log_prob([*response])
+            ),
+            "Probabilities are divided, so their logarithms are subtracted.",
+        ),
+        Misconception(
+            "wrong_way_round",
+            lambda log_prob, prompt, response: log_prob([*prompt, *response]) - log_prob([*response]),
+            "You subtract the response's own log-probability. What is given is the prompt, so its share goes.",
+        ),
+        Misconception(
+            "probability",
+            lambda log_prob, prompt, response: math.exp(conditional_log_prob(log_prob, prompt, response)),
+            "This is the probability; asked is its logarithm.",
+        ),
+        Misconception(
+            "per_token",
+            lambda log_prob, prompt, response: (
+                conditional_log_prob(log_prob, prompt, response) / max(len(response), 1)
+            ),
+            "You divide by the response's length: that is (minus) the loss per token. A response's log-probability is "
+            "the plain sum.",
+        ),
+        Misconception(
+            "sign",
+            lambda log_prob, prompt, response: -conditional_log_prob(log_prob, prompt, response),
+            "This is the loss, which is positive. A log-probability is at most 0.",
+        ),
+    ),
+    hints=(
+        "P(response | prompt) = P(prompt, response) / P(prompt).",
+        "The logarithm of a quotient is a difference; join two lists with +.",
+    ),
+)
+
+EXERCISES = (EXPECTED_COST, CONDITIONAL, RESPONSE_LABELS, SFT_LOSS)

@@ -1,0 +1,268 @@
+"""Exercises of notebook 10: find the groups in a chatbot's answer to the wall of slide T20, and mark them."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+
+from lib.worlds.connecting_wall import score_wall
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+_WORDS = (
+    "Bluebell", "Blackberry", "Watercress", "Eskimo", "Mud", "Bluegrass", "Rabbit", "Doctor",
+    "Keystone", "Hunt", "Grand Canyon", "Wensleydale", "Hazel", "Lavender", "Silver", "Craft",
+)  # fmt: skip
+_HEADING = r"Group \d+:"
+
+
+# --- wall.parse_groups ------------------------------------------------------------------------------------------------
+def parse_groups(text: str) -> list[list[str]]:
+    """The items behind each "Group 1:", up to the next group or the end of the line (slide T20).
+
+    >>> parse_groups("Sure! Group 1: Mud, Silver Group 2: Hunt, Grand Canyon")
+    [['Mud', 'Silver'], ['Hunt', 'Grand Canyon']]
+    """
+    found = re.findall(rf"{_HEADING}(.*?)(?={_HEADING}|\n|$)", text)
+    return [[item.strip() for item in group.split(",") if item.strip()] for group in found]
+
+
+def _by_splitting(text):
+    parts = re.split(_HEADING, text)[1:]
+    lines = [part.split("\n")[0] for part in parts]
+    return [[item.strip() for item in line.split(",") if item.strip()] for line in lines]
+
+
+def _split(text, *, first=1, heading=_HEADING, cut=True, strip=True, empty=False, comma=","):
+    """`_by_splitting`, with the mistakes as options."""
+    lines = [part.split("\n")[0] if cut else part for part in re.split(heading, text)[first:]]
+    groups = [line.split(comma) if comma else line.replace(",", " ").split() for line in lines]
+    groups = [[item.strip() if strip else item for item in group] for group in groups]
+    return [[item for item in group if item.strip() or empty] for group in groups]
+
+
+def _greedy(text):
+    return [[i.strip() for i in line.split(",") if i.strip()] for line in re.findall(rf"{_HEADING}(.*)", text)]
+
+
+def _texts(generator):
+    order = [_WORDS[i] for i in torch.randperm(16, generator=generator).tolist()]
+    fours = [", ".join(order[i : i + 4]) for i in range(0, 16, 4)]
+    lines = "\n".join(f"Group {i}: {four}" for i, four in enumerate(fours, 1))
+    return [
+        case("all groups on one line, as on the slide",
+             "Sure, I'd be happy to help! Here are 4 groups:\n\n"
+             + " ".join(f"Group {i}: {four}" for i, four in enumerate(fours, 1))
+             + "\n\nI hope this helps, and good luck!"),
+        case("a group a line", f"Sure, here you are:\n{lines}\nLet me know, please, if I can do more."),
+        case("twelve groups of one", " ".join(f"Group {i}: {word}" for i, word in enumerate(order[:12], 1))),
+        case("a comma too many", f"Group 1: {fours[0]},\nGroup 2: {fours[1]}"),
+        case("an answer without groups", "I am sorry, but I see no connection, I really do not."),
+    ]  # fmt: skip
+
+
+PARSE = Exercise(
+    id="wall.parse_groups",
+    slides=("T20", "T21"),
+    points=3,
+    minutes=12,
+    title="Find the groups in an answer",
+    reference=parse_groups,
+    cases=_texts,
+    accepts=(_by_splitting,),
+    withheld=("lib.worlds.connecting_wall.parse_groups",),
+    misconceptions=(
+        Misconception(
+            "split_at_spaces",
+            lambda text: _split(text, comma=None),
+            "You split at spaces, and Grand Canyon falls in two. Items are separated by commas.",
+        ),
+        Misconception(
+            "spaces_kept",
+            lambda text: _split(text, strip=False),
+            "Spaces are left around your items: ' Mud' is not 'Mud'. Use .strip().",
+        ),
+        Misconception(
+            "greeting_kept",
+            lambda text: _split(text, first=0),
+            "What the model says before the first group is in your list as a group of its own. “Sure, I'd be happy to "
+            "help!” is no group.",
+        ),
+        Misconception(
+            "farewell_kept",
+            lambda text: _split(text, cut=False),
+            "Your last group swallows what the model says after it. A group ends with its line.",
+        ),
+        Misconception(
+            "one_digit",
+            lambda text: _split(text, heading=r"Group \d:"),
+            "Groups from number 10 on are not found: one \\d is one digit, \\d+ is a number.",
+        ),
+        Misconception(
+            "greedy",
+            _greedy,
+            "Your pattern runs to the end of the line, over the headings of the groups that follow on it. Stop before "
+            "the next “Group”.",
+        ),
+        Misconception(
+            "one_list",
+            lambda text: [item for group in parse_groups(text) for item in group],
+            "All items are in one list: which group they belong to is the whole answer.",
+        ),
+        Misconception(
+            "empty_items",
+            lambda text: _split(text, empty=True),
+            "A comma at the end of a line makes an empty item: leave those out.",
+        ),
+        Misconception(
+            "small_letters",
+            lambda text: [[item.lower() for item in group] for group in parse_groups(text)],
+            "You changed the capitals. A parser reports what was written; comparing is for later.",
+        ),
+    ),
+    hints=(
+        're.split(r"Group \\d+:", text)[1:] gives what follows each heading.',
+        'Of each part keep .split("\\n")[0], then split at commas, strip, and drop what is empty.',
+    ),
+)
+
+
+# --- wall.score -------------------------------------------------------------------------------------------------------
+def mark_wall(groups: Sequence[Sequence[str]], words: Sequence[str], solution: Sequence[Sequence[str]]) -> dict:
+    """How many groups are right, and which words are invented, missing and repeated (slide T20).
+
+    >>> mark_wall([["MUD", "Sliver"]], ["Mud", "Silver"], [["Silver", "Mud"]])
+    {'correct': 0, 'invented': ['Sliver'], 'missing': ['Silver'], 'repeated': []}
+    """
+    score = score_wall(groups, words, solution)
+    return {
+        "correct": score.correct,
+        "invented": list(score.invented),
+        "missing": list(score.missing),
+        "repeated": list(score.repeated),
+    }
+
+
+def _by_hand(groups, words, solution):
+    small = [[item.lower() for item in group] for group in groups]
+    said = [item for group in small for item in group]
+    answered = [sorted(group) for group in small]
+    return {
+        "correct": sum(sorted(word.lower() for word in group) in answered for group in solution),
+        "invented": [item for group in groups for item in group if item.lower() not in {w.lower() for w in words}],
+        "missing": [word for word in words if said.count(word.lower()) == 0],
+        "repeated": [word for word in words if said.count(word.lower()) > 1],
+    }
+
+
+def _counting(correct):
+    """The right marks, but for how correct groups are counted: `correct(groups, solution)` in small letters."""
+
+    def answer(groups, words, solution):
+        small = [[item.lower() for item in group] for group in groups]
+        wanted = [[word.lower() for word in group] for group in solution]
+        return _by_hand(groups, words, solution) | {"correct": correct(small, wanted)}
+
+    return answer
+
+
+def _capitals_matter(groups, words, solution):
+    times = Counter(item for group in groups for item in group)
+    return {
+        "correct": sum(sorted(group) in [sorted(g) for g in groups] for group in solution),
+        "invented": [item for group in groups for item in group if item not in words],
+        "missing": [word for word in words if not times[word]],
+        "repeated": [word for word in words if times[word] > 1],
+    }
+
+
+def _swapped(groups, words, solution):
+    marks = _by_hand(groups, words, solution)
+    return marks | {"invented": marks["missing"], "missing": marks["invented"]}
+
+
+def _every_repetition(groups, words, solution):
+    said = [item.lower() for group in groups for item in group]
+    twice = [word for word in words for _ in range(said.count(word.lower()) - 1)]
+    return _by_hand(groups, words, solution) | {"repeated": twice}
+
+
+def _answers(generator):
+    words = [_WORDS[i] for i in torch.randperm(16, generator=generator).tolist()]
+    solution = [words[i::4] for i in range(4)]
+    a, b, c, d = solution
+    shuffled = [c[::-1], a[2:] + a[:2], d, [word.upper() for word in b]]
+    return [
+        case("all right, in another order", shuffled, words, solution),
+        case("the question chopped in fours", [words[i : i + 4] for i in range(0, 16, 4)], words, solution),
+        case("two words changed places", [b, [*a[:3], c[3]], [*c[:3], a[3]], d], words, solution),
+        case("words invented and forgotten", [[*a, "Elm"], [*b[:2], "Kestone", b[3]], c], words, solution),
+        case("a group given three times", [d, d[::-1], [w.lower() for w in d], b[:3]], words, solution),
+        case("a group with one of its words twice", [a, [*b, b[1]], d, c], words, solution),
+        case("no groups", [], words, solution),
+    ]
+
+
+SCORE = Exercise(
+    id="wall.score",
+    slides=("T20", "T21"),
+    points=3,
+    minutes=12,
+    title="Mark an answer",
+    reference=mark_wall,
+    cases=_answers,
+    accepts=(_by_hand,),
+    misconceptions=(
+        Misconception(
+            "capitals_matter",
+            _capitals_matter,
+            "BLUEBELL and Bluebell are one word here: compare in small letters, report the wall's spelling.",
+        ),
+        Misconception(
+            "order_matters",
+            _counting(lambda groups, wanted: sum(group in groups for group in wanted)),
+            "You compare groups as lists. In a group order does not matter: sort both.",
+        ),
+        Misconception(
+            "same_place",
+            _counting(lambda groups, wanted: sum(sorted(g) == sorted(w) for g, w in zip(groups, wanted))),
+            "You compare the first group with the first, the second with the second. Any group may come first.",
+        ),
+        Misconception(
+            "three_is_enough",
+            _counting(lambda groups, wanted: sum(any(len({*g} & {*w}) >= 3 for g in groups) for w in wanted)),
+            "You count groups with three right words. A group is right when it is exactly the solution's.",
+        ),
+        Misconception(
+            "more_is_allowed",
+            _counting(lambda groups, wanted: sum(any({*w} <= {*g} for g in groups) for w in wanted)),
+            "A group that holds the right four and another word is not right: who lists everything would win.",
+        ),
+        Misconception(
+            "as_sets",
+            _counting(lambda groups, wanted: sum({*w} in map(set, groups) for w in wanted)),
+            "A group that says one of its words twice is not the solution's. As sets the two are equal; sorted they are not.",
+        ),
+        Misconception(
+            "counted_twice",
+            _counting(lambda groups, wanted: sum(sorted(g) in [sorted(w) for w in wanted] for g in groups)),
+            "A right group that is given three times counts three times. Go through the solution's groups, not the answer's.",
+        ),
+        Misconception(
+            "invented_for_missing",
+            _swapped,
+            "Invented is what the answer has and the wall has not; missing is the other way round.",
+        ),
+        Misconception(
+            "each_repetition",
+            _every_repetition,
+            "A word that comes three times is listed twice: repeated names each such word once.",
+        ),
+    ),
+    hints=(
+        "Put everything in small letters first: a sorted list for each group, one list of all words said.",
+        "correct: how many groups of the solution, sorted, are among the groups of the answer, sorted.",
+    ),
+)
+
+EXERCISES = (PARSE, SCORE)

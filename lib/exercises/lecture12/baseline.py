@@ -1,0 +1,206 @@
+"""Exercises of notebook 12: baselines, which calm the estimate without moving its mean."""
+
+import torch
+from torch import Tensor
+
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+
+# --- baseline.leave_one_out -------------------------------------------------------------------------------------------
+def leave_one_out(rewards: Tensor) -> Tensor:
+    """Each reward minus the mean of the *other* rewards for the same prompt, (P, N) (Kool et al. 2019)."""
+    n = rewards.shape[1]
+    return rewards - (rewards.sum(dim=1, keepdim=True) - rewards) / (n - 1)
+
+
+def _groups(generator):
+    drawn = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+    return [
+        case("one prompt, three answers", torch.tensor([[1.0, 2.0, 6.0]]).double()),
+        case("two answers", torch.tensor([[3.0, -1.0], [0.5, 0.0]]).double()),
+        case("three prompts", drawn),
+        case("prompts of different difficulty", drawn + torch.tensor([[0.0], [10.0], [-50.0]]).double()),
+        case("all equal: nothing to learn", torch.full((2, 5), 4.0).double()),
+    ]
+
+
+def _one_by_one(rewards):
+    out = torch.empty_like(rewards)
+    for p, row in enumerate(rewards.tolist()):
+        for i, own in enumerate(row):
+            others = row[:i] + row[i + 1 :]
+            out[p, i] = own - sum(others) / len(others)
+    return out
+
+
+def _standardised(rewards):
+    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    return centred / (rewards.std(dim=1, keepdim=True) + 1e-4)
+
+
+LEAVE_ONE_OUT = Exercise(
+    id="baseline.leave_one_out",
+    slides=("T31",),
+    points=3,
+    minutes=12,
+    title="Judged by the others",
+    reference=leave_one_out,
+    cases=_groups,
+    accepts=(
+        _one_by_one,
+        lambda r: (r - r.mean(dim=1, keepdim=True)) * r.shape[1] / (r.shape[1] - 1),
+    ),
+    withheld=("lib.objectives.advantages.rloo",),
+    misconceptions=(
+        Misconception(
+            "includes_itself",
+            lambda r: r - r.mean(dim=1, keepdim=True),
+            "Your baseline contains the answer's own reward. It then depends on the answer, and the estimate "
+            "shrinks by (N − 1)/N: take "
+            "the mean of the others.",
+        ),
+        Misconception(
+            "divides_by_n",
+            lambda r: r - (r.sum(dim=1, keepdim=True) - r) / r.shape[1],
+            "You took the own reward out of the sum but still divide by N. There are N − 1 others.",
+        ),
+        Misconception(
+            "taken_out_twice",
+            lambda r: r - (r.sum(dim=1, keepdim=True) - 2 * r) / (r.shape[1] - 1),
+            "The own reward leaves your sum twice: once is enough.",
+        ),
+        Misconception(
+            "baseline_returned",
+            lambda r: (r.sum(dim=1, keepdim=True) - r) / (r.shape[1] - 1),
+            "This is the baseline. Asked is the advantage: the reward minus it.",
+        ),
+        Misconception(
+            "sign",
+            lambda r: -leave_one_out(r),
+            "Your advantage is positive for answers that are worse than the others. It is reward minus baseline.",
+        ),
+        Misconception(
+            "over_all_prompts",
+            lambda r: r - (r.sum() - r) / (r.numel() - 1),
+            "You compare with answers to other prompts too. An easy prompt would make all of its answers look "
+            "good: stay within a row.",
+        ),
+        Misconception(
+            "standardised",
+            _standardised,
+            "You divided by the standard deviation, as GRPO does. That is another estimator, with another mean; "
+            "here only the baseline "
+            "is asked.",
+        ),
+    ),
+    hints=(
+        "The sum of the others is the sum of the row minus the own reward; keepdim=True keeps rows apart.",
+        "rewards − (rewards.sum(1, keepdim=True) − rewards) / (N − 1).",
+    ),
+)
+
+
+# --- baseline.optimal -------------------------------------------------------------------------------------------------
+def optimal(logits: Tensor, rewards: Tensor) -> float:
+    """The constant b for which (R − b) ∇ log p has least variance: E[|∇ log p|² R] / E[|∇ log p|²]."""
+    p = torch.softmax(logits, dim=0)
+    weights = p * _squared_scores(p)
+    return (weights @ rewards / weights.sum()).item()
+
+
+def _squared_scores(p):
+    return (torch.eye(len(p), dtype=p.dtype) - p).square().sum(dim=1)  # |onehot(k) − p|² of each answer k
+
+
+def _policies(generator):
+    z, r = torch.randn(2, 4, generator=generator, dtype=torch.float64)
+    return [
+        case("three answers", torch.tensor([1.0, 0.0, -1.0]).double(), torch.tensor([0.0, 1.0, 5.0]).double()),
+        case("four answers", z, r),
+        case("rewards around a hundred", z, 100 + r),
+        case("an undecided policy", torch.zeros(3).double(), torch.tensor([0.0, 3.0, 6.0]).double()),
+        case("two answers, one of them rare", torch.tensor([3.0, 0.0]).double(), torch.tensor([1.0, -1.0]).double()),
+    ]
+
+
+def _by_search(logits, rewards):
+    """The second moment is a parabola in b: its lowest point from three values."""
+    p = torch.softmax(logits, dim=0)
+    low, middle, high = ((p * (rewards - b).square() * _squared_scores(p)).sum() for b in (-1.0, 0.0, 1.0))
+    return (0.5 * (low - high) / (low - 2 * middle + high)).item()
+
+
+def _weighted(weigh):
+    def mean(logits, rewards):
+        p = torch.softmax(logits, dim=0)
+        weights = weigh(p)
+        return (weights @ rewards / weights.sum()).item()
+
+    return mean
+
+
+def _not_divided(logits, rewards):
+    p = torch.softmax(logits, dim=0)
+    return (p * _squared_scores(p) @ rewards).item()
+
+
+OPTIMAL = Exercise(
+    id="baseline.optimal",
+    slides=("T31",),
+    points=4,
+    minutes=15,
+    title="The best constant",
+    reference=optimal,
+    cases=_policies,
+    accepts=(_by_search,),
+    misconceptions=(
+        Misconception(
+            "expected_reward",
+            _weighted(lambda p: p),
+            "That is the expected reward J: a good baseline, not the best. Answers with a large score disturb "
+            "more, so they weigh "
+            "more: by |∇ log p|².",
+        ),
+        Misconception(
+            "plain_mean",
+            lambda z, r: r.mean().item(),
+            "You took the plain mean of the rewards. The expectation is over answers that the policy gives.",
+        ),
+        Misconception(
+            "length_not_squared",
+            _weighted(lambda p: p * _squared_scores(p).sqrt()),
+            "You weigh by the length |∇ log p|. Variance is about squares: |∇ log p|².",
+        ),
+        Misconception(
+            "probability_forgotten",
+            _weighted(_squared_scores),
+            "You weigh each answer by |∇ log p|² alone. Both expectations are under p: the factor p_k is missing.",
+        ),
+        Misconception(
+            "not_divided",
+            _not_divided,
+            "This is E[|∇ log p|² R]. Divide by E[|∇ log p|²]: for equal rewards the baseline must be that reward.",
+        ),
+        Misconception(
+            "own_logit_only",
+            _weighted(lambda p: p * (1 - p).square()),
+            "You took (1 − p_k)², the score's own entry. The vector onehot(k) − p has K entries: its squared "
+            "length is "
+            "(1 − p_k)² + Σ p_j² over the others.",
+        ),
+        Misconception(
+            "best_reward",
+            lambda z, r: r.max().item(),
+            "With the best reward as baseline every answer is punished. Set the derivative of E[(R − b)² |∇ log "
+            "p|²] in b to zero.",
+        ),
+    ),
+    hints=(
+        "The mean does not depend on b, so the variance is least where E[(R − b)² |s|²] is, with s = onehot(y) − "
+        "p: derive by b.",
+        "weights = p_k · |s_k|² with |s_k|² = Σ_j (1[j = k] − p_j)²; the answer is (weights · R) / Σ weights, as a "
+        "float.",
+    ),
+)
+
+EXERCISES = (LEAVE_ONE_OUT, OPTIMAL)

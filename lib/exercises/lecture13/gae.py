@@ -1,0 +1,126 @@
+"""The third exercise of `ppo`: which token did better than the value model expected, and by how much."""
+
+import torch
+from torch import Tensor
+
+from lib import objectives
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+
+# --- ppo.gae ----------------------------------------------------------------------------------------------------------
+def gae(
+    rewards: Tensor, values: Tensor, response_mask: Tensor, gamma: float, lam: float
+) -> tuple[Tensor, Tensor]:
+    """Advantages and returns, both (B, T) and 0 outside the answers (Schulman et al. 2016, eq. 16)."""
+    return objectives.gae(rewards, values, response_mask, gamma=gamma, lam=lam)
+
+
+def _answers(generator):
+    rewards, values = torch.randn(2, 3, 6, generator=generator)
+    mask = torch.tensor([[0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 0], [0, 1, 0, 0, 0, 0]]).bool()
+    paid_last = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 2.0]])
+    return [
+        case("answers of 5, 3 and 1 tokens", rewards * mask, 1 + values, mask, 0.9, 0.8),
+        case("a reward at the end", paid_last, values[:1].abs(), mask[:1], 0.99, 0.95),
+        case("λ = 1: rewards to go minus values", rewards * mask, values - 1, mask, 1.0, 1.0),
+        case("λ = 0: one step ahead", rewards * mask, 2 + values, mask, 0.7, 0.0),
+    ]
+
+
+def _backward(rewards, values, mask, gamma, lam, *, known=None, factor=None, bootstrap=None):
+    """GAE with parts to be replaced: `known` values, `factor` for γλ, `bootstrap` for γ."""
+    known = values * mask if known is None else known
+    following = torch.cat((known[:, 1:], 0 * known[:, :1]), dim=1)
+    errors = (rewards + (gamma if bootstrap is None else bootstrap) * following - known) * mask
+    advantages = errors @ _powers(errors.shape[1], gamma * lam if factor is None else factor)
+    return advantages * mask, (advantages + known) * mask
+
+
+def _powers(T, factor):
+    """(T, T) with factor^(k − t) at [k, t] for k ≥ t: what is still to come, discounted."""
+    ages = torch.arange(T)[:, None] - torch.arange(T)
+    return torch.where(ages >= 0, float(factor) ** ages.clamp(min=0), 0.0)
+
+
+def _forward(rewards, values, mask, gamma, lam):
+    errors, _ = _backward(rewards, values, mask, gamma, lam, factor=0)
+    advantages = errors @ _powers(errors.shape[1], gamma * lam).T * mask
+    return advantages, advantages + values * mask
+
+
+def _to_go(rewards, values, mask, gamma, lam):
+    return gae(rewards, values, mask, gamma, lam)[0], objectives.rewards_to_go(rewards, mask, gamma=gamma)
+
+
+GAE = Exercise(
+    id="ppo.gae",
+    slides=("T29", "T32"),
+    points=5,
+    minutes=20,
+    title="Generalised advantage estimates",
+    reference=gae,
+    cases=_answers,
+    accepts=(_backward,),
+    misconceptions=(
+        Misconception(
+            "next_value_forgotten",
+            lambda *args: _backward(*args, bootstrap=0),
+            "Your error is r − V_t. A step also leads somewhere: δ_t = r_t + γ V_{t+1} − V_t.",
+        ),
+        Misconception(
+            "lambda_forgotten",
+            lambda r, v, m, gamma, lam: _backward(r, v, m, gamma, lam, factor=gamma),
+            "You discount the errors by γ alone, which is the case λ = 1. Each step back multiplies by γ·λ.",
+        ),
+        Misconception(
+            "gamma_forgotten",
+            lambda r, v, m, gamma, lam: _backward(r, v, m, gamma, lam, factor=lam),
+            "You discount the errors by λ alone. Each step back multiplies by γ·λ.",
+        ),
+        Misconception(
+            "next_value_not_discounted",
+            lambda *args: _backward(*args, bootstrap=1),
+            "The next value lies one step in the future: it enters δ_t as γ V_{t+1}.",
+        ),
+        Misconception(
+            "one_step_only",
+            lambda *args: _backward(*args, factor=0),
+            "You return the errors δ_t themselves, the case λ = 0. The later ones count too, each by another "
+            "γλ.",
+        ),
+        Misconception(
+            "runs_forward",
+            _forward,
+            "Your sum runs from the first token on, so that a token is praised for what came *before* it. Go "
+            "from the last token to the first: A_t = δ_t + γλ A_{t+1}.",
+        ),
+        Misconception(
+            "leaks_past_the_end",
+            lambda r, v, m, gamma, lam: _backward(r, v, m, gamma, lam, known=v),
+            "After its last token an answer is over, and the next value is 0. You use what the value head "
+            "says about the padding.",
+        ),
+        Misconception(
+            "returns_without_values",
+            lambda *args: (gae(*args)[0],) * 2,
+            "Your returns are the advantages. What the value model should have predicted is A_t + V_t.",
+        ),
+        Misconception(
+            "returns_are_rewards_to_go",
+            _to_go,
+            "Your returns are rewards to go, the case λ = 1. With λ < 1 the target is A_t + V_t, which "
+            "trusts the value model in part.",
+        ),
+        Misconception(
+            "outside_not_zero",
+            lambda r, v, m, *rest: (gae(r, v, m, *rest)[0], gae(r, v, m, *rest)[0] + v),
+            "The advantages are right, but your returns hold values of prompt and padding. Both are 0 "
+            "outside the mask.",
+        ),
+    ),
+    hints=(
+        "First δ_t = r_t + γ V_{t+1} − V_t for every token of an answer, with V = 0 after its last one.",
+        "Walk from the last column to the first: A = δ_t + γ·λ·A, set to 0 wherever the mask is 0; returns are "
+        "A + V.",
+    ),
+)

@@ -1,0 +1,267 @@
+"""Exercises of notebook 14: the low-rank update, its merging, and how many numbers it trains."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lib.exercises.engine.compare import Tolerance
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+
+# --- lora.forward -----------------------------------------------------------------------------------------------------
+def lora_forward(
+    x: Float[Tensor, "N I"],
+    weight: Float[Tensor, "O I"],
+    A: Float[Tensor, "R I"],
+    B: Float[Tensor, "O R"],
+    alpha: float | int,
+) -> Float[Tensor, "N O"]:
+    """y = x W0ᵀ + α/r (x Aᵀ) Bᵀ (slide W27; Hu et al. 2021, equation 3)."""
+    return x @ weight.T + alpha / A.shape[0] * (x @ A.T) @ B.T
+
+
+def _layers(generator):
+    def draw(N, out, width, rank):
+        shapes = ((N, width), (out, width), (rank, width), (out, rank))
+        return [torch.randn(*shape, generator=generator) for shape in shapes]
+
+    x, W, A, B = draw(3, 4, 5, 2)
+    return [
+        case("3 rows, 5 features to 4, rank 2", x, W, A, B, 6.0),
+        case("a square layer, rank 2", *draw(2, 4, 4, 2), 1.0),
+        case("rank 1", *draw(2, 3, 6, 1), 8.0),
+        case("B is zero, as at the start", x, W, A, torch.zeros_like(B), 6.0),
+        case("alpha equal to the rank", *draw(2, 6, 3, 3), 3.0),
+    ]
+
+
+def _by_summed_weight(x, weight, A, B, alpha):
+    return x @ (weight + alpha / A.shape[0] * B @ A).T
+
+
+def _by_einsum(x, weight, A, B, alpha):
+    low = torch.einsum("ni,ri->nr", x, A) * (alpha / A.shape[0])
+    return torch.einsum("ni,oi->no", x, weight) + torch.einsum("nr,or->no", low, B)
+
+
+FORWARD = Exercise(
+    id="lora.forward",
+    slides=("W27",),
+    points=3,
+    minutes=10,
+    title="A layer with a low-rank update",
+    reference=lora_forward,
+    cases=_layers,
+    accepts=(_by_summed_weight, _by_einsum),
+    tolerance=Tolerance(atol=1e-5),  # the two terms may nearly cancel
+    withheld=(
+        "lib.adapters.lora.inject_lora",
+        "lib.adapters.lora_layer._LowRankProduct",
+        "lib.adapters.lora_layer._add_low_rank",
+        "lib.adapters.saved.load_adapter",
+    ),
+    misconceptions=(
+        Misconception(
+            "no_scale",
+            lambda x, weight, A, B, alpha: x @ weight.T + x @ A.T @ B.T,
+            "You add BA as it is. The update is scaled by α/r, so that a change of the rank asks for no other learning rate.",
+        ),
+        Misconception(
+            "alpha_alone",
+            lambda x, weight, A, B, alpha: x @ weight.T + alpha * (x @ A.T @ B.T),
+            "You scale by α; divide it by the rank, which is the number of rows of A.",
+        ),
+        Misconception(
+            "alpha_times_rank",
+            lambda x, weight, A, B, alpha: x @ weight.T + alpha * A.shape[0] * (x @ A.T @ B.T),
+            "You multiply α by the rank. It is α/r: the more columns B has, the less each of them counts.",
+        ),
+        Misconception(
+            "square_root",
+            lambda x, weight, A, B, alpha: x @ weight.T + alpha / A.shape[0] ** 0.5 * (x @ A.T @ B.T),
+            "α/√r is rsLoRA's scale (Kalajdzievski 2023). The paper of slide W27 divides by r itself.",
+        ),
+        Misconception(
+            "scales_everything",
+            lambda x, weight, A, B, alpha: alpha / A.shape[0] * (x @ weight.T + x @ A.T @ B.T),
+            "Your scale reaches the frozen part too. W0 stays as it is; α/r belongs to BA alone.",
+        ),
+        Misconception(
+            "update_only",
+            lambda x, weight, A, B, alpha: alpha / A.shape[0] * (x @ A.T @ B.T),
+            "Where is W0? The outputs of the frozen layer and of the update are summed.",
+        ),
+        Misconception(
+            "base_only",
+            lambda x, weight, A, B, alpha: x @ weight.T,
+            "That is the frozen layer. It is right only while B is zero.",
+        ),
+    ),
+    hints=(
+        "Two paths read the same x: through W0, and through A and then B. Their outputs are added.",
+        "x @ A.T has one column per rank; the scale α/r can go onto this small matrix.",
+    ),
+)
+
+
+# --- lora.merged ------------------------------------------------------------------------------------------------------
+def merged_weight(
+    weight: Float[Tensor, "O I"], A: Float[Tensor, "R I"], B: Float[Tensor, "O R"], alpha: float | int
+) -> Float[Tensor, "O I"]:
+    """W0 + α/r BA: one matrix that computes what both paths do (slide W27)."""
+    return weight + alpha / A.shape[0] * B @ A
+
+
+def _weights(generator):
+    def draw(out, width, rank):
+        return [torch.randn(*shape, generator=generator) for shape in ((out, width), (rank, width), (out, rank))]
+
+    return [
+        case("4 by 5, rank 2", *draw(4, 5, 2), 6.0),
+        case("a square matrix, rank 3", *draw(4, 4, 3), 1.0),
+        case("a square matrix, rank 4", *draw(4, 4, 4), 2.0),
+        case("rank 1", *draw(3, 2, 1), 4.0),
+    ]
+
+
+def _only_square(wrong):
+    """`wrong` where its shapes allow it, else the right answer: a mistake that only square matrices show."""
+
+    def answer(weight, A, B, alpha):
+        made = wrong(A, B)
+        right = merged_weight(weight, A, B, alpha)
+        return weight + alpha / A.shape[0] * made if made is not None else right
+
+    return answer
+
+
+MERGED = Exercise(
+    id="lora.merged",
+    slides=("W27", "T47"),
+    points=2,
+    minutes=6,
+    title="Merging",
+    reference=merged_weight,
+    cases=_weights,
+    accepts=(
+        lambda weight, A, B, alpha: torch.addmm(weight, B, A, alpha=alpha / A.shape[0]),
+        lambda weight, A, B, alpha: (
+            weight + sum(torch.outer(B[:, r], A[r]) for r in range(len(A))) * (alpha / len(A))
+        ),
+    ),
+    withheld=(
+        "lib.adapters.lora.inject_lora",
+        "lib.adapters.lora.weight_changes",
+        "lib.adapters.merging.merge",
+        "lib.adapters.saved.load_adapter",
+    ),
+    misconceptions=(
+        Misconception(
+            "no_scale",
+            lambda weight, A, B, alpha: weight + B @ A,
+            "The merged matrix must do what the two paths do: the scale α/r goes in with BA.",
+        ),
+        Misconception(
+            "alpha_alone",
+            lambda weight, A, B, alpha: weight + alpha * B @ A,
+            "You scale by α and forget to divide by the rank.",
+        ),
+        Misconception(
+            "subtracted",
+            lambda weight, A, B, alpha: weight - alpha / A.shape[0] * B @ A,
+            "You subtract the update: that is how one takes a merged one out again.",
+        ),
+        Misconception(
+            "update_only",
+            lambda weight, A, B, alpha: alpha / A.shape[0] * B @ A,
+            "That is ΔW. The merged weight is W0 + ΔW.",
+        ),
+        Misconception(
+            "transposed_update",
+            _only_square(lambda A, B: (B @ A).T if A.shape[1] == B.shape[0] else None),
+            "On a square matrix your update is transposed: B is outputs by rank, A rank by inputs, so BA stands already as W0 does.",
+        ),
+        Misconception(
+            "order_of_factors",
+            _only_square(lambda A, B: A @ B if A.shape[0] == A.shape[1] == B.shape[0] else None),
+            "You multiply A by B. Where all sizes agree nothing stops you, but the update is BA.",
+        ),
+    ),
+    hints=("Write x W0ᵀ + s x Aᵀ Bᵀ as x Mᵀ and read off M.", "The scale is alpha / A.shape[0]."),
+)
+
+
+# --- lora.trained -----------------------------------------------------------------------------------------------------
+def trained_by_lora(num_layers: int, d_model: int, rank: int, matrices: int) -> int:
+    """2 r D for each of `matrices` square matrices in each layer (slides W27, W28)."""
+    return num_layers * matrices * 2 * rank * d_model
+
+
+def _shapes(generator):
+    layers, blocks, rank, matrices, more = torch.randint(1, 60, (5,), generator=generator).tolist()
+    return [
+        case("GPT-3, r = 1 on query and value", 96, 12_288, 1, 2),
+        case("GPT-3, r = 8 on query and value", 96, 12_288, 8, 2),
+        case("GPT-2, r = 4 on all four", 12, 768, 4, 4),
+        case("one layer, one matrix, rank 1", 1, 10, 1, 1),
+        case("more ranks than layers", 2, 64, 16, 3),
+        case("a model that was drawn, all four matrices", layers, 64 * blocks, rank, 4),
+        case("another one", layers + 12, 128 * more, 8, 1 + matrices % 4),
+    ]
+
+
+TRAINED = Exercise(
+    id="lora.trained",
+    slides=("W28", "W27"),
+    points=2,
+    minutes=6,
+    title="4.7M and 37.7M",
+    reference=trained_by_lora,
+    cases=_shapes,
+    accepts=(
+        lambda num_layers, d_model, rank, matrices: (
+            sum(rank * (d_model + d_model) for _ in range(num_layers * matrices))
+        ),
+    ),
+    withheld=(
+        "lib.accounting.peft.adapter_parameters",
+        "lib.accounting.peft.low_rank_parameters",
+        "lib.adapters.freezing.count_trainable",
+        "lib.models.count.count_parameters",
+    ),
+    misconceptions=(
+        Misconception(
+            "one_factor",
+            lambda num_layers, d_model, rank, matrices: num_layers * matrices * rank * d_model,
+            "You count A or B. Both are trained: r·D numbers each.",
+        ),
+        Misconception(
+            "one_matrix_a_layer",
+            lambda num_layers, d_model, rank, matrices: num_layers * 2 * rank * d_model,
+            "You leave out `matrices`: each adapted matrix of a layer has an A and a B of its own (Hu et al.'s GPT-2 rows adapt two).",
+        ),
+        Misconception(
+            "full_matrix",
+            lambda num_layers, d_model, rank, matrices: num_layers * matrices * d_model**2,
+            "D² is what full fine-tuning trains of each matrix; the rank must come in.",
+        ),
+        Misconception(
+            "rank_squared",
+            lambda num_layers, d_model, rank, matrices: num_layers * matrices * 2 * rank**2 * d_model,
+            "The rank enters once for A and once for B, added, not multiplied.",
+        ),
+        Misconception(
+            "one_layer",
+            lambda num_layers, d_model, rank, matrices: matrices * 2 * rank * d_model,
+            "You stop after one layer; every layer has factors of its own.",
+        ),
+        Misconception(
+            "frozen_too",
+            lambda num_layers, d_model, rank, matrices: num_layers * matrices * (d_model**2 + 2 * rank * d_model),
+            "You count W0 with the factors. It is there, but it is frozen: trained are A and B.",
+        ),
+    ),
+    hints=("A is r × D and B is D × r.", "For GPT-3 with r = 1 on query and value the answer is 4,718,592."),
+)
+
+EXERCISES = (FORWARD, MERGED, TRAINED)

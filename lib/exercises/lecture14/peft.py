@@ -1,0 +1,164 @@
+"""Exercises of notebook 14: what is stored for a task, and which tokens the loss is about."""
+
+from collections.abc import Sequence
+
+import torch
+
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+
+# --- peft.checkpoint --------------------------------------------------------------------------------------------------
+def checkpoint_size(parameters: int, bits: int) -> tuple[float, float]:
+    """Megabytes (10⁶ bytes) and mebibytes (2²⁰ bytes) of a checkpoint with so many numbers (slide W28)."""
+    size = parameters * bits / 8
+    return size / 1e6, size / 2**20
+
+
+def _checkpoints(generator):
+    few, many = torch.randint(10**5, 10**8, (2,), generator=generator).tolist()
+    bits = [4, 8, 16, 32][int(torch.randint(4, (1,), generator=generator))]
+    return [
+        case("LoRA on GPT-3, r = 4, 16 bits", 18_874_368, 16),
+        case("the same in 32 bits", 18_874_368, 32),
+        case("LoRA on GPT-3, r = 8, 16 bits", 37_748_736, 16),
+        case("a million weights of 8 bits", 10**6, 8),
+        case("an odd number of 4-bit weights", 1_000_001, 4),
+        case("an adapter whose size was drawn, 16 bits", few, 16),
+        case("a whole model that was drawn, its bits too", 100 * many, bits),
+    ]
+
+
+CHECKPOINT = Exercise(
+    id="peft.checkpoint",
+    slides=("W28",),
+    points=2,
+    minutes=6,
+    title="35 MB or 37.7 MB?",
+    reference=checkpoint_size,
+    cases=_checkpoints,
+    accepts=(lambda parameters, bits: [parameters * bits / 8_000_000, parameters * bits / (8 * 1024 * 1024)],),
+    misconceptions=(
+        Misconception(
+            "one_byte_each",
+            lambda parameters, bits: (parameters / 1e6, parameters / 2**20),
+            "You take a byte for each number. How many bytes are `bits` bits? This is how 37.7 million parameters (r = 8) and "
+            "37.7 megabytes (r = 4) come to look alike.",
+        ),
+        Misconception(
+            "bits_for_bytes",
+            lambda parameters, bits: (parameters * bits / 1e6, parameters * bits / 2**20),
+            "These are megabits. A byte has 8 bits.",
+        ),
+        Misconception(
+            "swapped_units",
+            lambda parameters, bits: checkpoint_size(parameters, bits)[::-1],
+            "The two are swapped: a mebibyte is larger, so there are fewer of them.",
+        ),
+        Misconception(
+            "only_decimal",
+            lambda parameters, bits: (checkpoint_size(parameters, bits)[0],) * 2,
+            "You give megabytes twice. A mebibyte has 2²⁰ = 1,048,576 bytes.",
+        ),
+        Misconception(
+            "only_binary",
+            lambda parameters, bits: (checkpoint_size(parameters, bits)[1],) * 2,
+            "You give mebibytes twice. A megabyte has 10⁶ bytes, whatever an operating system may say.",
+        ),
+        Misconception(
+            "always_fp32",
+            lambda parameters, bits: checkpoint_size(parameters, 32),
+            "You count 4 bytes each, whatever `bits` says. Checkpoints of 16 bits are half as large.",
+        ),
+        Misconception(
+            "gigabytes",
+            lambda parameters, bits: (parameters * bits / 8e9, parameters * bits / 8 / 2**30),
+            "These are gigabytes and gibibytes; megabytes were asked for.",
+        ),
+    ),
+    hints=("bytes = parameters · bits / 8", "MB: divide by 10**6. MiB: divide by 2**20."),
+)
+
+
+# --- peft.answer_labels -----------------------------------------------------------------------------------------------
+def answer_labels(prompt: Sequence[int], answer: Sequence[int]) -> list[int]:
+    """At each position the next token if it belongs to the answer, else -100: log p(y_t | x, y_<t) (slide W26)."""
+    ids = [*prompt, *answer]
+    return [ids[t + 1] if len(prompt) <= t + 1 < len(ids) else -100 for t in range(len(ids))]
+
+
+def _dialogues(generator):
+    def draw(shortest, longest):
+        length = int(torch.randint(shortest, longest + 1, (1,), generator=generator))
+        return torch.randint(1, 50_000, (length,), generator=generator).tolist()
+
+    return [
+        case("four tokens asked, three answered", [11, 12, 13, 14], [21, 22, 23]),
+        case("one token each", [5], [6]),
+        case("an answer of one token", [1, 2, 3], [9]),
+        case("a prompt of one token", [7], [4, 5, 6, 8]),
+        case("the answer repeats the prompt", [3, 4], [3, 4]),
+        case("a long question, briefly answered", draw(6, 12), draw(1, 3)),
+        case("a short question, answered at length", draw(2, 4), draw(5, 10)),
+    ]
+
+
+def _unshifted(prompt, answer):
+    return [-100] * len(prompt) + list(answer)
+
+
+def _shifted(labels):
+    return [*labels[1:], -100]
+
+
+ANSWER_LABELS = Exercise(
+    id="peft.answer_labels",
+    slides=("W26",),
+    points=3,
+    minutes=10,
+    title="Only the answer counts",
+    reference=answer_labels,
+    cases=_dialogues,
+    accepts=(
+        lambda prompt, answer: _shifted(_unshifted(prompt, answer)),
+        lambda prompt, answer: [-100] * (len(prompt) - 1) + list(answer) + [-100],
+    ),
+    withheld=("lib.objectives.autoregressive.shift_labels", "lib.objectives.sft.response_labels"),
+    misconceptions=(
+        Misconception(
+            "prompt_not_masked",
+            lambda prompt, answer: _shifted([*prompt, *answer]),
+            "You also ask for the prompt. Slide W26's sum runs over |y|: x is given, and the model is not trained to write it.",
+        ),
+        Misconception(
+            "not_shifted",
+            _unshifted,
+            "Position t is asked for the token at t itself, which it has just read. Its label is the token after it.",
+        ),
+        Misconception(
+            "first_token_lost",
+            lambda prompt, answer: [-100] * len(prompt) + _shifted(list(answer)),
+            "Nobody predicts the first token of the answer. It is the label of the prompt's last position.",
+        ),
+        Misconception(
+            "shifted_the_wrong_way",
+            lambda prompt, answer: [-100, *_unshifted(prompt, answer)[:-1]],
+            "Your labels moved to the right: each position is asked for the token before it.",
+        ),
+        Misconception(
+            "answer_masked",
+            lambda prompt, answer: [*list(prompt)[1:], *[-100] * (len(answer) + 1)],
+            "You train on the question and mask the answer. It is the other way round.",
+        ),
+        Misconception(
+            "zero_for_ignored",
+            lambda prompt, answer: [0 if label == -100 else label for label in answer_labels(prompt, answer)],
+            "0 is a token: those positions would be trained to write it. -100 is what the losses leave out.",
+        ),
+    ),
+    hints=(
+        "Put both together, ids = [*prompt, *answer]; position t predicts ids[t + 1].",
+        "The first position with a label is the last of the prompt; the last position of all has none.",
+    ),
+)
+
+EXERCISES = (CHECKPOINT, ANSWER_LABELS)

@@ -1,0 +1,230 @@
+"""Exercises of notebook 15: what a real optimizer keeps, and on how many GPUs a training run fits."""
+
+import math
+
+import torch
+
+from lib.accounting import optimizer_state_bytes
+from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
+from lib.exercises.engine.made import used_optimizer
+
+
+# --- budget.state_bytes -------------------------------------------------------------------------------------
+_OPTIMIZERS = [
+    ("Adam", {}), ("Adam", {"amsgrad": True}), ("AdamW", {}), ("AdamW", {"amsgrad": True}), ("NAdam", {}), ("RAdam", {}),
+    ("SGD", {"momentum": 0.9}), ("RMSprop", {}), ("RMSprop", {"momentum": 0.9}), ("RMSprop", {"centered": True}),
+    ("RMSprop", {"momentum": 0.9, "centered": True}), ("Adamax", {}), ("Adagrad", {}), ("Adadelta", {}),
+]  # fmt: skip
+_WIDTHS = (torch.bfloat16, torch.float32, torch.float64)
+
+
+def _optimizer_cases(generator):
+    def made(name, dtype=torch.float32, steps=1, **settings):
+        return Made(used_optimizer, (name, dtype, steps, settings))
+
+    def drawn():
+        which, width, steps = (int(torch.randint(n, (1,), generator=generator)) for n in (len(_OPTIMIZERS), 3, 3))
+        name, settings = _OPTIMIZERS[which]
+        widths = tuple(torch.randint(2, 40, (4,), generator=generator).tolist())
+        return Made(used_optimizer, (name, _WIDTHS[width], steps + 1, settings, widths))
+
+    return [
+        case("Adam, after a step", made("Adam")),
+        case("Adam, before its first step", made("Adam", steps=0)),
+        case("AdamW in bf16, after two steps", made("AdamW", torch.bfloat16, steps=2)),
+        case("SGD with momentum", made("SGD", momentum=0.9)),
+        case("plain SGD", made("SGD")),
+        case("Adam that also keeps the largest v", made("Adam", amsgrad=True)),
+        case("an optimizer that was drawn", drawn()),
+        case("another one", drawn()),
+        case("a third", drawn()),
+    ]
+
+
+def _state(optimizer):
+    return [v for kept in optimizer.state.values() for v in kept.values() if isinstance(v, torch.Tensor)]
+
+
+def _parameters(optimizer):
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _bytes(tensors):
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+STATE = Exercise(
+    id="budget.state_bytes",
+    slides=("T46",),
+    points=3,
+    minutes=10,
+    title="What an optimizer keeps",
+    reference=lambda optimizer: optimizer_state_bytes(optimizer),
+    cases=_optimizer_cases,
+    accepts=(
+        lambda optimizer: _bytes(_state(optimizer)),
+        lambda optimizer: sum(
+            value.nbytes
+            for kept in optimizer.state_dict()["state"].values()
+            for value in kept.values()
+            if torch.is_tensor(value)
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "second_moment_only",
+            lambda optimizer: _bytes(k["exp_avg_sq"] for k in optimizer.state.values() if "exp_avg_sq" in k),
+            "You count exp_avg_sq only. “Adam stores the second moment” (T46) is half of it: exp_avg is "
+            "kept too.",
+        ),
+        Misconception(
+            "parameters_and_gradients",
+            lambda optimizer: _bytes(
+                t for p in _parameters(optimizer) for t in (p, p.grad) if t is not None
+            ),
+            "These are parameters and gradients, which T46 calls the optimizer's weights. The model keeps "
+            "those; "
+            "look into optimizer.state.",
+        ),
+        Misconception(
+            "no_step_counter",
+            lambda optimizer: _bytes(t for t in _state(optimizer) if t.dim()),
+            "Nearly: Adam also keeps a step counter for each tensor, 4 bytes, a tensor without dimensions.",
+        ),
+        Misconception(
+            "numbers_not_bytes",
+            lambda optimizer: sum(t.numel() for t in _state(optimizer)),
+            "You counted numbers. Each takes element_size() bytes.",
+        ),
+        Misconception(
+            "four_bytes_each",
+            lambda optimizer: sum(4 * t.numel() for t in _state(optimizer)),
+            "You take 4 bytes for every number. The moments of bf16 weights are bf16 here: ask "
+            "element_size().",
+        ),
+        Misconception(
+            "eight_bytes_a_parameter",
+            lambda optimizer: sum(8 * p.numel() for p in _parameters(optimizer)),
+            "A formula, not a measurement: 8 bytes for each parameter, even if it is frozen, even before "
+            "the first "
+            "step, even without Adam.",
+        ),
+        Misconception(
+            "one_tensor",
+            lambda optimizer: _bytes(next(iter(optimizer.state.values()), {}).values()),
+            "You measured the state of one parameter tensor. optimizer.state has an entry for each.",
+        ),
+        Misconception(
+            "with_the_parameters",
+            lambda optimizer: _bytes([*_state(optimizer), *_parameters(optimizer)]),
+            "The parameters are in your sum as well. They belong to the model; asked is what the optimizer "
+            "adds.",
+        ),
+    ),
+    hints=(
+        ("optimizer.state is a dictionary: parameter → {'exp_avg': tensor, 'exp_avg_sq': tensor, 'step': "
+        "tensor}."),
+        "Add t.numel() * t.element_size() over all tensors of all entries of optimizer.state.values().",
+    ),
+)
+
+
+# --- budget.gpus_needed -------------------------------------------------------------------------------------
+def gpus_for(state_bytes: int, activation_bytes: int, gpu_bytes: int) -> int | None:
+    """GPUs that hold a training run whose state is divided among them, each with activations of its own.
+
+    None where the activations alone leave no room.
+
+    >>> gpus_for(112, 20, 80), gpus_for(112, 80, 80)
+    (2, None)
+    """
+    room = gpu_bytes - activation_bytes
+    return -(-state_bytes // room) if room > 0 else None
+
+
+def _gpu_cases(generator):
+    GB = 10**9
+    state, activations = torch.randint(1, 40, (2,), generator=generator).tolist()
+    return [
+        case("T46's 7B on GPUs of 80 GB", 112 * GB, 10 * GB, 80 * GB),
+        case("a small model fits on one", 2 * GB, GB, 24 * GB),
+        case("it fits exactly", 300 * GB, 30 * GB, 80 * GB),
+        case("one byte too many", 300 * GB + 1, 30 * GB, 80 * GB),
+        case("the activations fill the GPU", 16 * GB, 24 * GB, 24 * GB),
+        case("the activations are too large", 112 * GB, 31 * GB, 24 * GB),
+        case("sizes that were drawn", 40 * state * GB, activations * GB, 48 * GB),
+    ]
+
+
+def _with_room(count):
+    """An answer that sees where there is no room, and else asks `count(state, activations, gpu)`."""
+    return lambda state, activations, gpu: count(state, activations, gpu) if activations < gpu else None
+
+
+def _one_by_one(state, activations, gpu):
+    if activations >= gpu:
+        return None
+    count = 1
+    while state > count * (gpu - activations):
+        count += 1
+    return count
+
+
+GPUS = Exercise(
+    id="budget.gpus_needed",
+    slides=("T45",),
+    points=3,
+    minutes=10,
+    title="How many GPUs?",
+    reference=gpus_for,
+    cases=_gpu_cases,
+    accepts=(_one_by_one, _with_room(lambda state, activations, gpu: math.ceil(state / (gpu - activations)))),
+    withheld=("lib.accounting.units.gpus_needed",),
+    misconceptions=(
+        Misconception(
+            "rounded_down",
+            _with_room(lambda state, activations, gpu: state // (gpu - activations)),
+            "You round down: what is left over has no place to go. A part of a GPU is one more GPU.",
+        ),
+        Misconception(
+            "rounded",
+            _with_room(lambda state, activations, gpu: round(state / (gpu - activations))),
+            "You round to the nearest. 2.3 GPUs are 3, not 2: always up.",
+        ),
+        Misconception(
+            "one_too_many",
+            _with_room(lambda state, activations, gpu: state // (gpu - activations) + 1),
+            "Where it fits exactly you order one GPU too many. Round up instead of adding one.",
+        ),
+        Misconception(
+            "not_rounded",
+            _with_room(lambda state, activations, gpu: state / (gpu - activations)),
+            "A decimal number of GPUs cannot be bought. Round up to a whole number.",
+        ),
+        Misconception(
+            "activations_divided",
+            _with_room(lambda state, activations, gpu: math.ceil((state + activations) / gpu)),
+            "You divide the activations among the GPUs too. Each GPU holds those of its own texts: what is "
+            "left "
+            "for the state is gpu_bytes − activation_bytes on each.",
+        ),
+        Misconception(
+            "no_activations",
+            _with_room(lambda state, activations, gpu: math.ceil(state / gpu)),
+            "The activations are missing: they take their place on every GPU.",
+        ),
+        Misconception(
+            "no_room_unnoticed",
+            lambda state, activations, gpu: math.ceil(state / (gpu - activations)),
+            "Where the activations leave no room you divide by zero, or order fewer than no GPUs. Then no "
+            "number "
+            "of GPUs is enough: None.",
+        ),
+    ),
+    hints=(
+        "On each GPU gpu_bytes − activation_bytes are left for its share of the state.",
+        "math.ceil(state_bytes / room) if room > 0 else None",
+    ),
+)
+
+EXERCISES = (STATE, GPUS)

@@ -1,0 +1,139 @@
+"""Exercise of notebook 15: the keys and values that a decoder keeps, with grouped heads and with a window."""
+
+import torch
+
+from lib.accounting import kv_cache_bytes
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.models import TransformerConfig
+
+
+# --- cache.kv_cache_bytes -----------------------------------------------------------------------------------
+def _by_config(layers, heads, kv_heads, d_model, batch_size, length, window=None):
+    config = TransformerConfig(
+        architecture="decoder", vocab_size=8, d_model=d_model, num_layers=layers, num_heads=heads,
+        num_kv_heads=kv_heads, d_ff=8, position="none",
+    )  # fmt: skip
+    return kv_cache_bytes(config, batch_size, length, window=window)
+
+
+def _cache_cases(generator):
+    layers, batch, length = torch.randint(2, 50, (3,), generator=generator).tolist()
+    return [
+        case("Llama 3 8B, one token", 32, 32, 8, 4096, 1, 1),
+        case("Llama 3 70B, 16 texts of 8,192 tokens", 80, 64, 8, 8192, 16, 8192),
+        case("Llama 2 7B: every head has its own keys", 32, 32, 32, 4096, 4, 4096),
+        case("Mistral 7B: a window of 4,096", 32, 32, 8, 4096, 2, 32_768, 4096),
+        case("a text shorter than the window", 32, 32, 8, 4096, 3, 1000, 4096),
+        case("one pair of keys and values for all heads", 18, 8, 1, 2048, 2, 1000),
+        case("sizes that were drawn", layers, 12, 3, 768, batch, length, 17),
+    ]
+
+
+def _by_counting(layers, heads, kv_heads, d_model, batch_size, length, window=None):
+    tokens = length if window is None or length < window else window
+    numbers = sum(batch_size * kv_heads * tokens * (d_model // heads) for _ in ("keys", "values"))
+    return layers * numbers * 2
+
+
+def _mistaken(change):
+    """The right product times what a mistake makes of it: `change(layers, heads, kv_heads, batch_size)`."""
+
+    def count(layers, heads, kv_heads, d_model, batch_size, length, window=None):
+        right = _by_counting(layers, heads, kv_heads, d_model, batch_size, length, window)
+        return int(right * change(layers, heads, kv_heads, batch_size))
+
+    return count
+
+
+def _keeping(tokens):
+    """An answer for which a layer keeps `tokens(length, window)` where there is a window."""
+    return lambda L, H, G, D, B, T, window=None: _by_counting(
+        L, H, G, D, B, T if window is None else tokens(T, window)
+    )
+
+
+KV_CACHE = Exercise(
+    id="cache.kv_cache_bytes",
+    slides=("C28",),
+    points=4,
+    minutes=12,
+    title="The KV cache, with grouped heads and a window",
+    reference=_by_config,
+    cases=_cache_cases,
+    accepts=(
+        _by_counting,
+        lambda L, H, G, D, B, T, window=None: 4 * L * B * (D * G // H) * min(T, window or T),
+    ),
+    misconceptions=(
+        Misconception(
+            "query_heads",
+            _mistaken(lambda layers, heads, kv_heads, batch_size: heads / kv_heads),
+            "Your result is that of as many key heads as query heads (or of heads d_model / kv_heads wide, "
+            "which comes to the same). Only kv_heads are kept, each d_model / heads wide: that is what "
+            "grouping is for.",
+        ),
+        Misconception(
+            "keys_only",
+            _mistaken(lambda *sizes: 1 / 2),
+            "Half of it is missing: is it the values, or the second byte of a 16-bit number?",
+        ),
+        Misconception(
+            "batch_forgotten",
+            _mistaken(lambda layers, heads, kv_heads, batch_size: 1 / batch_size),
+            "This is one text. Each text of the batch has keys and values of its own.",
+        ),
+        Misconception(
+            "d_model_for_head_width",
+            _mistaken(lambda layers, heads, kv_heads, batch_size: heads),
+            "You give each key the whole width d_model. One head is d_model / heads wide.",
+        ),
+        Misconception(
+            "one_layer",
+            _mistaken(lambda layers, heads, kv_heads, batch_size: 1 / layers),
+            "This is one layer. Every layer attends with keys and values of its own.",
+        ),
+        Misconception(
+            "numbers_in_fp32",
+            _mistaken(lambda *sizes: 2),
+            "Twice too much. The cache is in 16 bits here: 2 bytes a number.",
+        ),
+        Misconception(
+            "queries_kept_too",
+            _mistaken(lambda *sizes: 3 / 2),
+            "Three tensors? The query of a token is used once, when it is read: nothing keeps it.",
+        ),
+        Misconception(
+            "scores",
+            lambda L, H, G, D, B, T, window=None: T * _by_counting(L, H, G, D, B, T, window),
+            "Your result grows with the square of the length, like the attention scores. Those are not kept: "
+            "the cache holds one key and one value per token.",
+        ),
+        Misconception(
+            "window_ignored",
+            _keeping(lambda length, window: length),
+            "You keep every token. With a window, a layer lets go of those that have slid out of it.",
+        ),
+        Misconception(
+            "window_always_full",
+            _keeping(lambda length, window: window),
+            "A text of 1,000 tokens does not fill a window of 4,096: take the smaller of the two.",
+        ),
+        Misconception(
+            "the_larger",
+            _keeping(max),
+            "You keep the larger of window and length. The window is an upper limit: the smaller.",
+        ),
+        Misconception(
+            "what_slid_out",
+            _keeping(lambda length, window: max(length - window, 0)),
+            "You count the tokens that have left the window. Those are the ones that need no memory.",
+        ),
+    ),
+    hints=(
+        ("What is kept for one token, in one layer? A key and a value for each of the kv_heads, each of them "
+        "d_model // heads numbers of 2 bytes."),
+        "Tokens: length, or min(length, window) if there is a window. Then times layers and batch_size.",
+    ),
+)
+
+EXERCISES = (KV_CACHE,)

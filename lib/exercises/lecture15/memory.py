@@ -1,0 +1,245 @@
+"""Exercises of notebook 15: the bytes of a training run by its recipe, and the recipe by the bytes."""
+
+import torch
+
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+# --- memory.training_bytes ----------------------------------------------------------------------------------
+VALUES = {"adam": 2, "momentum": 1, "sgd": 0}  # numbers that an optimizer keeps beside each parameter
+
+
+def training_bytes(parameters: int, weight_bytes: int, optimizer: str, master: bool) -> int:
+    """Bytes of weights, gradients, what the optimizer keeps (fp32), and of an fp32 master copy, if any.
+
+    >>> training_bytes(7_000_000_000, 4, "adam", False)
+    112000000000
+    """
+    return parameters * (2 * weight_bytes + 4 * VALUES[optimizer] + 4 * master)
+
+
+def _recipe_cases(generator):
+    drawn = int(torch.randint(10**6, 10**9, (1,), generator=generator))
+    return [
+        case("T46: 7B in fp32 with Adam", 7_000_000_000, 4, "adam", False),
+        case("mixed precision with a master copy", 7_000_000_000, 2, "adam", True),
+        case("T45: 70B without one", 70_000_000_000, 2, "adam", False),
+        case("plain gradient descent", 11_000_000_000, 4, "sgd", False),
+        case("momentum and a master copy", drawn, 2, "momentum", True),
+        case("a single parameter", 1, 2, "sgd", True),
+    ]
+
+
+def _itemised(weights=1, gradients=1, values=VALUES, value_bytes=lambda width: 4, master_bytes=4):
+    """The sum with one item changed."""
+
+    def count(parameters, weight_bytes, optimizer, master):
+        kept = values[optimizer] * value_bytes(weight_bytes)
+        return parameters * ((weights + gradients) * weight_bytes + kept + master_bytes * master)
+
+    return count
+
+
+def _item_by_item(parameters, weight_bytes, optimizer, master):
+    items = [weight_bytes, weight_bytes]
+    items += [4, 4] if optimizer == "adam" else [4] if optimizer == "momentum" else []
+    if master:
+        items.append(4)
+    return sum(parameters * item for item in items)
+
+
+TRAINING = Exercise(
+    id="memory.training_bytes",
+    slides=("T45", "T46"),
+    points=3,
+    minutes=10,
+    title="The bytes of a training run",
+    reference=training_bytes,
+    cases=_recipe_cases,
+    accepts=(_itemised(), _item_by_item),
+    withheld=("lib.accounting.memory.training_memory",),
+    misconceptions=(
+        Misconception(
+            "second_moment_only",
+            _itemised(values={"adam": 1, "momentum": 1, "sgd": 0}),
+            "Your Adam keeps one number a parameter: slide T46's wording. It keeps both moments, m and v.",
+        ),
+        Misconception(
+            "no_optimizer_state",
+            _itemised(values={"adam": 0, "momentum": 0, "sgd": 0}),
+            "What the optimizer keeps is missing: two numbers for Adam, one for momentum.",
+        ),
+        Misconception(
+            "adam_for_all",
+            _itemised(values={"adam": 2, "momentum": 2, "sgd": 2}),
+            "You charge every optimizer for Adam's two moments. Momentum keeps one number, plain SGD none.",
+        ),
+        Misconception(
+            "no_gradients",
+            _itemised(gradients=0),
+            "The gradients are missing. Each is as wide as its weight.",
+        ),
+        Misconception(
+            "moments_as_wide_as_weights",
+            _itemised(value_bytes=lambda width: width),
+            "Your moments are as wide as the weights. Here they stay in fp32, 4 bytes, whatever the "
+            "weights are.",
+        ),
+        Misconception(
+            "no_master_copy",
+            _itemised(master_bytes=0),
+            "Where `master` is True, a second copy of the weights, in fp32, is kept too.",
+        ),
+        Misconception(
+            "master_replaces_weights",
+            lambda parameters, weight_bytes, optimizer, master: (
+                training_bytes(parameters, weight_bytes, optimizer, master)
+                - parameters * weight_bytes * master
+            ),
+            "You keep the master copy instead of the weights. The forward pass still needs those: keep both.",
+        ),
+        Misconception(
+            "gigabytes",
+            lambda *recipe: training_bytes(*recipe) / 1e9,
+            "These are gigabytes. Bytes are asked, as a whole number.",
+        ),
+        Misconception(
+            "bits",
+            lambda *recipe: 8 * training_bytes(*recipe),
+            "Eight times too much: slide T46 writes a small b, and means bytes.",
+        ),
+    ),
+    hints=(
+        "Four or five items for each parameter: weight, gradient, what the optimizer keeps, perhaps a copy.",
+        ("parameters * (weight_bytes + weight_bytes + 4 * {'adam': 2, 'momentum': 1, 'sgd': 0}[optimizer] + "
+        "…)"),
+    ),
+)
+
+
+# --- memory.which_recipes -----------------------------------------------------------------------------------
+RECIPES = {
+    "fp32, Adam": [4, 4, 8, 0],
+    "fp32, momentum": [4, 4, 4, 0],
+    "16-bit weights, Adam in fp32": [2, 2, 8, 0],
+    "mixed precision, master copy": [2, 2, 8, 4],
+    "16-bit weights, 8-bit Adam": [2, 2, 2, 0],
+    "inference in 16 bits": [2, 0, 0, 0],
+    "inference in 4 bits": [0.5, 0, 0, 0],
+}
+
+
+def which_recipes(
+    gigabytes: float | int, billions: float | int, recipes: dict[str, list[float | int]]
+) -> list[str]:
+    """The recipes that are within 0.1 byte of so many GB for so many billion parameters.
+
+    >>> which_recipes(840, 70, RECIPES)
+    ['fp32, momentum', '16-bit weights, Adam in fp32']
+    """
+    return _chosen(lambda due, items: abs(sum(items) - due) <= 0.1)(gigabytes, billions, recipes)
+
+
+def _chosen(fits, ratio=lambda gigabytes, billions: gigabytes / billions):
+    """An answer that keeps the recipes for which `fits(bytes per parameter, items)`."""
+    return lambda gigabytes, billions, recipes: [
+        name for name, items in recipes.items() if fits(ratio(gigabytes, billions), items)
+    ]
+
+
+def _near(due, items):
+    return abs(sum(items) - due) <= 0.1
+
+
+def _table_cases(generator):
+    size = int(torch.randint(2, 90, (1,), generator=generator))
+    drawn = _drawn_recipes(generator)
+    one, other = torch.randint(1000, 20_000, (2,), generator=generator).tolist()  # hundredths of a billion
+    common = list(RECIPES)[int(torch.randint(len(RECIPES), (1,), generator=generator))]
+    rare = list(drawn)[int(torch.randint(len(drawn), (1,), generator=generator))]
+    return [
+        case("T46: 7B in 112 GB", 112, 7, RECIPES),
+        case("T45: 70B in 840 GB", 840, 70, RECIPES),
+        case("W28: 175B in 1.2 TB", 1200, 175, RECIPES),
+        case("W28: 175B in 350 GB", 350, 175, RECIPES),
+        case("less than a byte: 2B in 1 GB", 1, 2, RECIPES),
+        case("not quite even: 65.286B in 392 GB", 392, 65.286, RECIPES),
+        case("a size that was drawn, at 12 bytes", 12 * size, size, RECIPES),
+        case("no recipes", 112, 7, {}),
+        case("a drawn recipe, in whole GB", round(one / 100 * sum(RECIPES[common])), one / 100, RECIPES),
+        case("other recipes that were drawn", round(other / 100 * sum(drawn[rare])), other / 100, drawn),
+    ]
+
+
+def _drawn_recipes(generator):
+    """Eight ways to train: what each spends on weights, gradients, the optimizer and a master copy."""
+    items = [[0.5, 1, 2, 4], [0, 1, 2, 4], [0, 1, 2, 4, 6, 8], [0, 2, 4]]
+    return {
+        f"recipe {letter}": [choice[int(torch.randint(len(choice), (1,), generator=generator))] for choice in items]
+        for letter in "ABCDEFGH"
+    }
+
+
+def _nearest(gigabytes, billions, recipes):
+    off = {name: abs(sum(items) - gigabytes / billions) for name, items in recipes.items()}
+    return [name for name in off if off[name] == min(off.values())]
+
+
+WHICH = Exercise(
+    id="memory.which_recipes",
+    slides=("T45", "T46", "W28"),
+    points=3,
+    minutes=10,
+    title="Which recipe did the slide use?",
+    reference=which_recipes,
+    cases=_table_cases,
+    accepts=(_chosen(lambda due, items: due - 0.1 <= sum(items) <= due + 0.1),),
+    withheld=("lib.accounting.memory.explain_bytes_per_parameter",),
+    misconceptions=(
+        Misconception(
+            "always_the_nearest",
+            _nearest,
+            "You name the nearest recipe, however far away. Where none is within 0.1 byte the answer is [].",
+        ),
+        Misconception(
+            "equal",
+            _chosen(lambda due, items: sum(items) == due),
+            "You ask for equality. Sizes are rounded (65.286B in 392 GB): allow 0.1 byte on either side.",
+        ),
+        Misconception(
+            "the_first_only",
+            lambda *table: which_recipes(*table)[:1],
+            "You stop at the first. Several recipes may cost the same: name them all.",
+        ),
+        Misconception(
+            "whatever_fits",
+            _chosen(lambda due, items: sum(items) <= due + 0.1),
+            "You list every recipe that would fit into this memory. Asked is which ones come to just that.",
+        ),
+        Misconception(
+            "weights_and_gradients",
+            _chosen(lambda due, items: _near(due, items[:2])),
+            "You add weights and gradients only. The optimizer's numbers and the master copy count too.",
+        ),
+        Misconception(
+            "no_master_copy",
+            _chosen(lambda due, items: _near(due, items[:3])),
+            "You leave out the last item, the master copy.",
+        ),
+        Misconception(
+            "gibibytes",
+            _chosen(_near, lambda gigabytes, billions: gigabytes * 2**30 / (billions * 1e9)),
+            "You took the GB for GiB (2³⁰ bytes). The slides' GB are 10⁹: GB by billions is bytes each.",
+        ),
+        Misconception(
+            "upside_down",
+            _chosen(_near, lambda gigabytes, billions: billions / gigabytes),
+            "You divided parameters by bytes. Bytes *per* parameter: gigabytes / billions.",
+        ),
+    ),
+    hints=(
+        "gigabytes / billions is the number of bytes per parameter: the two 10⁹ cancel.",
+        "[name for name, items in recipes.items() if abs(sum(items) - …) <= 0.1]",
+    ),
+)
+
+EXERCISES = (TRAINING, WHICH)

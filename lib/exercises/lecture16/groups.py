@@ -1,0 +1,98 @@
+"""Exercise of notebook 16: what a matrix weighs when small groups of its weights have scales of their own."""
+
+import torch
+
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+
+# --- groups.bytes_of --------------------------------------------------------------------------------------------------
+def bytes_of(rows: int, columns: int, bits: int, group_size: int) -> int:
+    """Bytes of rows · columns weights of `bits` bits, and of a 16-bit scale for every `group_size` neighbours in a row."""
+    scales = rows * (columns // group_size)
+    return -(-rows * columns * bits // 8) + 2 * scales
+
+
+def _matrices(generator):
+    def draw(low, high):
+        return int(torch.randint(low, high, (1,), generator=generator))
+
+    bits, group = draw(2, 9), 2 ** draw(4, 8)
+    odd, small = 2 * draw(1, 4) + 1, 2 * draw(1, 6) + 1  # with odd sizes the last byte is not full
+    return [
+        case("eight bits, a scale for each row", 10, 64, 8, 64),
+        case("four bits, groups of 32", 10, 64, 4, 32),
+        case("four bits, groups of 128", 3, 256, 4, 128),
+        case("SmolLM2's largest matrix", 3072, 576, 4, 32),
+        case("two bits, groups of two", 4, 6, 2, 2),
+        case("bits that fill no whole byte", 3, 3, 3, 3),
+        case("a matrix that was drawn", draw(64, 4096), group * draw(2, 40), bits, group),
+        case("a drawn one, all of whose sizes are odd", 2 * draw(2, 200) + 1, small * (2 * draw(1, 30) + 1), odd, small),
+    ]
+
+
+def _whole_bytes(bits):
+    return -(-bits // 8)
+
+
+BYTES_OF = Exercise(
+    id="groups.bytes_of",
+    slides=("T47", "T48"),
+    points=2,
+    minutes=8,
+    title="What a quantised matrix weighs",
+    reference=bytes_of,
+    cases=_matrices,
+    accepts=(
+        lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits + 16 * (rows * columns // group)),
+        lambda rows, columns, bits, group: _whole_bytes(sum(columns * bits + 16 * (columns // group) for _ in range(rows))),
+    ),
+    withheld=("lib.accounting.memory.quantized_bytes",),
+    misconceptions=(
+        Misconception(
+            "scales_forgotten",
+            lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits),
+            "The scales are missing. They are stored beside the integers, and with small groups they are many.",
+        ),
+        Misconception(
+            "bits_for_bytes",
+            lambda rows, columns, bits, group: rows * columns * bits + 16 * (rows * columns // group),
+            "That is the number of bits. Eight of them make a byte.",
+        ),
+        Misconception(
+            "a_byte_each",
+            lambda rows, columns, bits, group: rows * columns + 2 * (rows * columns // group),
+            "You give each weight a whole byte. With four bits two weights share one: that is the point of packing them.",
+        ),
+        Misconception(
+            "groups_of_one_row",
+            lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 2 * (columns // group),
+            "You count the groups of a single row. Every row has its own.",
+        ),
+        Misconception(
+            "a_scale_for_each_row",
+            lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 2 * rows,
+            "You count one scale for each row, but a row has columns / group_size groups.",
+        ),
+        Misconception(
+            "scales_of_32_bits",
+            lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 4 * (rows * columns // group),
+            "Your scales have four bytes. Here they have 16 bits, which are two.",
+        ),
+        Misconception(
+            "scales_as_small_as_weights",
+            lambda rows, columns, bits, group: _whole_bytes(bits * (rows * columns + rows * columns // group)),
+            "You store the scales in as few bits as the weights. They are floats of 16 bits: a rounded scale would spoil its group.",
+        ),
+        Misconception(
+            "rounded_down",
+            lambda rows, columns, bits, group: rows * columns * bits // 8 + 2 * (rows * columns // group),
+            "You round down: the last bits need a byte too, even if they do not fill it.",
+        ),
+    ),
+    hints=(
+        "Two terms: all weights at `bits` bits, in whole bytes; and two bytes for each of the rows · columns / group_size groups.",
+        "Rounding up without floats: -(-bits // 8), or math.ceil(bits / 8).",
+    ),
+)
+
+EXERCISES = (BYTES_OF,)

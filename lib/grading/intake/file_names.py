@@ -1,0 +1,102 @@
+"""What the name of a submitted file tells: whose it is, and which notebook; names made safe for folders."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from lib.errors import CourseError
+from lib.grading.assignment.roster import folder_name
+
+_COPY = re.compile(r"(\s*\(\d{1,4}\)|[\s_-]*copy\s*\d{0,4}(\s*\(\d{1,4}\))?|-\d{1,3})$", re.IGNORECASE)
+_PARTING = " \t_-.+"
+_KEPT = 40  # characters of a name that cannot be a folder's
+
+
+def composed(name: str) -> str:
+    """`name` in Unicode's composed form: systems differ in how they write an é."""
+    return unicodedata.normalize("NFC", name)
+
+
+def readable(name: str) -> str:
+    """`name` in one line without characters that cannot be shown, for people only."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in composed(name))
+
+
+def which_notebook(name: str, notebooks: Iterable[str]) -> str:
+    """The released notebook whose name is contained in a file's name, the longest; "" if none or several.
+
+    >>> which_notebook("ada_12345_04_mlm_masking (1).ipynb", ["04_mlm_masking.ipynb", "05_loss.ipynb"])
+    '04_mlm_masking.ipynb'
+    """
+    text = composed(name).casefold()
+    found = [notebook for notebook in notebooks if _stem(notebook).casefold() in text]
+    longest = max(found, key=len, default="")
+    return longest if all(_stem(other).casefold() in longest.casefold() for other in found) else ""
+
+
+def is_exact(name: str, notebook: str) -> bool:
+    """Whether a file has its released name, and not that of a copy."""
+    return composed(name) == composed(notebook)
+
+
+def student_of(name: str, notebook: str) -> str:
+    """The student in the name of a file that lies in no folder; the whole stem where nothing else is left.
+
+    >>> student_of("ada_12345_04_mlm_masking (1).ipynb", "04_mlm_masking.ipynb")
+    'ada_12345'
+    """
+    stem = _stem(name)
+    at = stem.casefold().find(_stem(notebook).casefold()) if notebook else -1
+    if at < 0:
+        return _without_copy(stem) or stem
+    before, after = stem[:at], stem[at + len(_stem(notebook)) :]
+    parts = [before.strip(_PARTING), _without_copy(after).strip(_PARTING)]
+    return "_".join(part for part in parts if part) or stem
+
+
+def _without_copy(stem: str) -> str:
+    while found := _COPY.search(stem):
+        stem = stem[: found.start()]
+    return stem
+
+
+def _stem(name: str) -> str:
+    name = composed(name)
+    return name[:-6] if name.casefold().endswith(".ipynb") else name
+
+
+def safe_students(names: Iterable[str]) -> dict[str, str]:
+    """A name fit for a folder for each of `names`: itself (composed) if it is, else with marks of its own.
+
+    Two names get the same only if Unicode takes them for the same. What is made up depends on the name alone,
+    unless somebody else is really called so.
+
+    >>> safe_students(["ada", "../ada"])
+    {'../ada': 'ada-60088279', 'ada': 'ada'}
+    """
+    names = sorted(set(names))
+    safe = {name: _legal(name) for name in names}
+    taken = {fit.casefold() for fit in safe.values()}
+    for name in names:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        words = "".join(c if _is_plain(c) else "_" for c in composed(name))[:_KEPT].strip("_-. ") or "student"
+        length = 8
+        while not safe[name]:
+            candidate = f"{words}-{digest[:length]}"
+            if candidate.casefold() not in taken:
+                safe[name] = candidate
+                taken.add(candidate.casefold())
+            length += 4
+    return safe
+
+
+def _is_plain(character: str) -> bool:
+    return character in "._-+@ " or unicodedata.category(character)[0] in "LMN"
+
+
+def _legal(name: str) -> str:
+    try:
+        return folder_name(name, "")
+    except CourseError:
+        return ""

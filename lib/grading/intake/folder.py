@@ -1,0 +1,164 @@
+"""A folder of submissions: which files there are, whose they are, and which notebook each is."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lib.errors import CourseError
+from lib.grading.intake.file_names import (
+    composed,
+    is_exact,
+    readable,
+    safe_students,
+    student_of,
+    which_notebook,
+)
+from lib.grading.intake.notebook_json import Unreadable, exercise_of, parse_cells
+
+DEPTH_LIMIT = 20  # folders in folders
+_PASSED_BY = ("__MACOSX",)  # beside those that are hidden
+_LINK = "it is a link, and links are not followed: hand in the file itself"
+_GUESS_LIMIT = 20 * 10**6  # bytes of a file that is opened to tell which notebook it is
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that somebody submitted. `student` can be the name of a folder, `file` is for people alone."""
+
+    student: str
+    notebook: str  # the released name; "" where that is not known
+    path: Path
+    notes: tuple[str, ...] = ()
+    file: str = ""  # relative to the folder of submissions
+    size: int = 0  # bytes
+    problem: str = ""  # why it cannot be graded
+
+
+def find_submissions(folder: Path, notebooks: Mapping[str, Sequence[str]]) -> list[Found]:
+    """What is submitted in `folder`, by student and notebook, always in the same order.
+
+    `notebooks` holds the exercise ids of each released notebook. Hidden folders are passed by, links never
+    followed. Of several files of one student for one notebook, the one with the released name is taken, and
+    the others are noted. Raises CourseError if `folder` cannot be listed.
+    """
+    walk = _Walk(folder, notebooks)
+    safe = safe_students(one.student for one in walk.found)
+    by_notebook: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for one in walk.found:
+        by_notebook[safe[one.student], one.notebook or one.file].append(
+            replace(one, student=safe[one.student], notes=tuple(walk.notes[one.student]))
+        )
+    chosen = [_first(several) for several in by_notebook.values()]
+    return sorted(chosen, key=lambda one: (one.student, one.notebook, one.file))
+
+
+def _first(several: list[Found]) -> Found:
+    """The one that is graded of several files for the same notebook, with notes on the others."""
+
+    def rank(one: Found) -> tuple:
+        name = one.path.name
+        named = which_notebook(name, [one.notebook]) if one.notebook else ""
+        return (bool(one.problem), not is_exact(name, one.notebook), not named, len(one.path.parts), one.file)
+
+    first, *others = sorted(several, key=rank)
+    notes = [f"{other.file} was handed in for the same notebook and is not graded" for other in others]
+    return replace(first, notes=(*first.notes, *notes))
+
+
+class _Walk:
+    """All files of a folder, as `found`, students called as they are; and `notes` by student."""
+
+    def __init__(self, folder: Path, notebooks: Mapping[str, Sequence[str]]) -> None:
+        self.folder, self.notebooks = folder, notebooks
+        self.found: list[Found] = []
+        self.notes: dict[str, list[str]] = defaultdict(list)
+        try:
+            entries = _listed(folder)
+        except OSError as error:
+            raise CourseError(f"{folder} cannot be listed: {error.strerror}") from None
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                self._walk(composed(entry.name), Path(entry.path))
+            elif _is_notebook(entry):
+                notebook, problem = self._which(entry)
+                self._add(student_of(entry.name, notebook), entry, notebook, problem)
+            elif entry.is_symlink() and entry.is_dir():
+                self._add(composed(entry.name), entry, "", _LINK)
+
+    def _walk(self, student: str, top: Path) -> None:
+        before = len(self.found)
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                entries = _listed(folder)
+            except OSError as error:
+                self.notes[student].append(f"{self._shown(folder)} cannot be listed: {error.strerror}")
+                continue
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif _is_notebook(entry):
+                    self._add(student, entry, *self._which(entry))
+                elif entry.is_symlink() and entry.is_dir():
+                    self.notes[student].append(f"{self._shown(entry.path)} is a link, and was not followed")
+            if len(folder.parts) - len(top.parts) >= DEPTH_LIMIT:
+                self.notes[student].append(f"{self._shown(folder)}: what is deeper was not read")
+                waiting = [other for other in waiting if other.parent != folder]
+        if len(self.found) == before:
+            problem = "there is no notebook (.ipynb) in this folder"
+            self.found.append(Found(student, "", top, file=self._shown(top), problem=problem))
+
+    def _add(self, student: str, entry: os.DirEntry, notebook: str, problem: str) -> None:
+        size = entry.stat(follow_symlinks=False).st_size
+        self.found.append(
+            Found(student, notebook, Path(entry.path), (), self._shown(entry.path), size, problem)
+        )
+
+    def _shown(self, path: str | Path) -> str:
+        return readable(Path(path).relative_to(self.folder).as_posix())
+
+    def _which(self, entry: os.DirEntry) -> tuple[str, str]:
+        """The notebook that a file is, and why it cannot be graded."""
+        if entry.is_symlink():
+            problem = _LINK
+        else:
+            problem = "" if entry.is_file(follow_symlinks=False) else "it is no ordinary file"
+        notebook = which_notebook(entry.name, self.notebooks)
+        if not notebook and len(self.notebooks) == 1:
+            notebook = next(iter(self.notebooks))
+        if not notebook and not problem:
+            notebook = self._by_exercises(entry)
+        if not notebook:
+            problem = problem or f"which notebook is this? None of {', '.join(self.notebooks)} is in its name"
+        return notebook, problem
+
+    def _by_exercises(self, entry: os.DirEntry) -> str:
+        """The notebook most of whose exercises a file names; "" if that can not be told."""
+        if entry.stat(follow_symlinks=False).st_size > _GUESS_LIMIT:
+            return ""
+        try:
+            cells = parse_cells(Path(entry.path).read_bytes())
+        except (OSError, Unreadable):
+            return ""
+        there = {exercise_of(cell.get("metadata")) for cell in cells if isinstance(cell, dict)}
+        shared = Counter({name: len(there & set(ids)) for name, ids in self.notebooks.items()}).most_common(2)
+        best = [name for name, count in shared if count and count == shared[0][1]]
+        return best[0] if len(best) == 1 else ""
+
+
+def _listed(folder: Path) -> Iterable[os.DirEntry]:
+    with os.scandir(folder) as entries:
+        wanted = [entry for entry in entries if not _is_hidden(entry.name) and entry.name not in _PASSED_BY]
+    return sorted(wanted, key=lambda entry: entry.name)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a program made it for itself; what begins with two dots was rather called so by somebody."""
+    return name.startswith(".") and not name.startswith("..")
+
+
+def _is_notebook(entry: os.DirEntry) -> bool:
+    return entry.name.casefold().endswith(".ipynb")

@@ -1,0 +1,40 @@
+"""From results to grades and pages: nothing is graded here, so that changed points cost seconds."""
+
+from collections.abc import Sequence
+
+from lib.errors import CourseError
+from lib.grading.assignment.asked import Assignment
+from lib.grading.results.gradebook import Gradebook, grades_csv, grades_json, page_name
+from lib.grading.results.manual import MANUAL, manual_csv, read_manual
+from lib.grading.results.store import Planned, Store, write_text
+
+
+def publish(store: Store, assignment: Assignment, planned: Sequence[Planned]) -> None:
+    """Write grades.csv, grades.json, class.html, manual.csv and the students' pages.
+
+    Pages of students who are gone are removed. Raises CourseError where a result is yet to come, or
+    manual.csv is at fault; then nothing is written.
+    """
+    from lib.grading.reports.class_report import class_page
+    from lib.grading.reports.pages import student_page
+
+    results = {(each.student, each.notebook): store.read_result(each) for each in planned}
+    missing = sum(result is None for result in results.values())
+    if missing:
+        raise CourseError(
+            f"{missing} results are yet to come in {store.out}; run `course grade` to its end first"
+        )
+    students = assignment.students(each.student for each in planned)
+    filled = read_manual(store.out / MANUAL, assignment.items, students)
+    book = Gradebook(assignment.items, students, results, filled.points)
+    pages = {f"{page_name(student)}.html": student for student in students}
+    for name, student in pages.items():
+        write_text(store.out / "students" / name, student_page(book, student))
+    for path in (store.out / "students").glob("*.html"):
+        if path.name not in pages:
+            path.unlink()
+    write_text(store.out / "class.html", class_page(book))
+    if table := manual_csv(book, filled):
+        write_text(store.out / MANUAL, table)
+    write_text(store.out / "grades.json", grades_json(book))
+    write_text(store.out / "grades.csv", grades_csv(book))

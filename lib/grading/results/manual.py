@@ -1,0 +1,120 @@
+"""manual.csv: the written answers, and the points that a person gives for them.
+
+The file belongs to that person: whatever spreadsheet it has been through, what was filled in stays, columns
+of their own too.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib.errors import CourseError
+from lib.grading.assignment.item import Item
+from lib.grading.results.gradebook import Gradebook, defused
+from lib.names import nearest
+
+MANUAL = "manual.csv"
+COLUMNS = ("student", "notebook", "exercise", "points", "out of", "answer")
+EXCERPT = 1000  # characters of an answer
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a person filled in: the points, and the whole row, by (student, exercise)."""
+
+    points: dict[tuple[str, str], int | float] = field(default_factory=dict)
+    rows: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+
+
+def read_manual(path: Path, items: Sequence[Item], students: Sequence[str]) -> Filled:
+    """What is filled in so far; nothing where there is no file.
+
+    Raises CourseError, with the line, for a file that is no such table, points that are no number from 0 to
+    those of the exercise, and points for an unknown student or exercise, or given twice.
+    """
+    if not path.exists():
+        return Filled()
+    asked = {item.exercise: item for item in items if item.manual}
+    names = {defused(student): student for student in students}
+    filled = Filled()
+    for line, row in _rows(path):
+        where = f"{path}, line {line}"
+        if not any(text.strip() for text in own_words(row)):
+            continue  # an empty row of ours, or of a student who is gone
+        student, exercise = names.get(row["student"]), row["exercise"]
+        if student is None:
+            raise CourseError(f"{where}: no student {row['student']!r}; {nearest(row['student'], names)}")
+        if exercise not in asked:
+            raise CourseError(f"{where}: {exercise!r} is no written answer here; {nearest(exercise, asked)}")
+        if (student, exercise) in filled.rows:
+            raise CourseError(f"{where}: {exercise} of {student} has a line above already")
+        filled.rows[student, exercise] = row
+        if row["points"].strip():
+            filled.points[student, exercise] = _points(row["points"].strip(), asked[exercise], where)
+    return filled
+
+
+def own_words(row: dict[str, str]) -> list[str]:
+    """What a person has put into a row: the points, and columns of their own."""
+    return [text for column, text in row.items() if column == "points" or column not in COLUMNS]
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows with their lines. Spreadsheets may have put semicolons between the columns."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        delimiter = ";" if ";" in text.split("\n")[0] else ","
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="", strict=True)
+        rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CourseError(f"{path} cannot be read as a CSV file: {error}") from None
+    for column in ("student", "exercise", "points"):
+        if column not in (reader.fieldnames or ()):
+            raise CourseError(f"{path} needs a column {column!r}; {nearest(column, reader.fieldnames or ())}")
+    for line, row in rows:
+        if None in row:
+            raise CourseError(f"{path}, line {line}: more fields than columns; a comma needs quotes")
+    return rows
+
+
+def _points(text: str, item: Item, where: str) -> int | float:
+    number = text.replace(",", ".")  # a decimal comma, where the spreadsheet writes one
+    points = float(number) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", number, re.ASCII) else math.nan
+    if not 0 <= points <= item.points:
+        raise CourseError(f"{where}: points must be a number from 0 to {item.points}, got {text!r}")
+    return int(points) if points.is_integer() else points
+
+
+def manual_csv(book: Gradebook, filled: Filled) -> str:
+    """The table of all written answers, with what is filled in; "" where there is none."""
+    written = {
+        (student, item.exercise): _row(book, student, item)
+        for student in book.students
+        for item in book.items
+        if item.manual and (book.status(student, item) == "manual" or (student, item.exercise) in filled.rows)
+    }
+    if not written:
+        return ""
+    own = dict.fromkeys(column for row in filled.rows.values() for column in row if column not in COLUMNS)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*COLUMNS, *own], restval="", lineterminator="\n")
+    writer.writeheader()
+    for key, row in written.items():
+        kept = {column: filled.rows.get(key, {}).get(column, "") for column in ("points", *own)}
+        writer.writerow(row | kept)
+    return text.getvalue()
+
+
+def _row(book: Gradebook, student: str, item: Item) -> dict[str, str | int | float]:
+    answer = (book.entry(student, item) or {}).get("answer", "")
+    return {
+        "student": defused(student),
+        "notebook": defused(item.notebook),
+        "exercise": defused(item.exercise),
+        "out of": item.points,
+        "answer": defused(answer if len(answer) <= EXCERPT else answer[: EXCERPT - 1] + "…"),
+    }

@@ -1,0 +1,142 @@
+"""The folder of a grading: results as they come, each whole or absent, and what is made of them.
+
+    OUT/assignment.json                 what is graded, and the plan of each submission
+    OUT/results/<student>/<stem>.json   one result, with the plan that it is the result of
+    OUT/grades.csv, OUT/grades.json, OUT/class.html, OUT/students/<student>.html, OUT/manual.csv
+
+A plan is a hash of all that a result depends on; a result counts if its plan is the one asked for.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import __version__
+from lib.errors import CourseError
+from lib.grading.assignment.asked import Assignment
+from lib.grading.results.gradebook import page_name
+from lib.grading.judging.entry import FORMAT
+from lib.files import atomic_write
+
+ASSIGNMENT = "assignment.json"
+
+_SHOWN = {"file", "sha256", "problem", "notes"}
+_UNFINISHED = re.compile(r"\..+\.(json|csv|html)\.\w+\.(json|csv|html)")  # as lib.files names what it writes
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A submission, and what its result must be the result of."""
+
+    student: str
+    notebook: str
+    plan: str
+
+
+def plan_of(sha256: str, about: Sequence[str], ids: Sequence[str], judge: str, key: str) -> str:
+    """A hash of all that a result depends on: the hash of the submission's bytes, what else is known of the
+    file, the exercises, a hash of what judges them, the fingerprint of the key, the version of the grader.
+    """
+    everything = [FORMAT, __version__, sha256, list(about), list(ids), judge, key]
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
+
+
+class Store:
+    """The folder of one grading."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder if need be, and keep other gradings out of it.
+
+        Raises CourseError where another one is at work, or something else lies there.
+        """
+        if self.out.exists() and not self.out.is_dir():
+            raise CourseError(f"{self.out} is a file; --out names a folder for the results")
+        self.out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.out, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._check_ours()
+            self._sweep()
+            yield
+        except BlockingIOError:
+            raise CourseError(f"another `course grade` is at work in {self.out}") from None
+        finally:
+            os.close(handle)  # and with it the lock, however this process ends
+
+    def _check_ours(self) -> None:
+        """A folder with anything in it must be a grading: some of what lies there is replaced or removed."""
+        others = (path for path in self.out.iterdir() if not _UNFINISHED.fullmatch(path.name))
+        if not (self.out / ASSIGNMENT).is_file() and (other := next(others, None)):
+            raise CourseError(f"{self.out} holds {other.name} and no grading; choose another --out")
+
+    def _sweep(self) -> None:
+        """Remove what a grading that was killed had only half written."""
+        for folder in (self.out, self.out / "students", *(self.out / "results").glob("*")):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if _UNFINISHED.fullmatch(path.name):
+                    path.unlink()
+
+    def write_assignment(self, assignment: Assignment, planned: Sequence[Planned], walls: dict) -> None:
+        """Say what is graded, before the first result is written."""
+        submissions = [vars(each) for each in planned]
+        _write_json(
+            self.out / ASSIGNMENT, assignment.to_json() | {"walls": walls, "submissions": submissions}
+        )
+
+    def read_assignment(self) -> tuple[Assignment, list[Planned], dict] | None:
+        """What the last grading was asked for, its submissions and its walls; None before the first.
+
+        Raises CourseError for a file that no grading has written.
+        """
+        path = self.out / ASSIGNMENT
+        if not path.exists():
+            return None
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            planned = [Planned(**each) for each in plain["submissions"]]
+            return Assignment.from_json(plain), planned, dict(plain["walls"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CourseError(f"{path} cannot be read ({error!r}); remove it to begin anew") from None
+
+    def path(self, student: str, notebook: str) -> Path:
+        """Where the result of a submission lies."""
+        return self.out / "results" / page_name(student) / f"{notebook.removesuffix('.ipynb')}.json"
+
+    def write_result(self, result: dict) -> None:
+        """Write one result, whole."""
+        _write_json(self.path(result["student"], result["notebook"]), result)
+
+    def read_result(self, planned: Planned) -> dict | None:
+        """The result of a submission, if it is there, whole, and that of this plan."""
+        try:
+            result = json.loads(self.path(planned.student, planned.notebook).read_text(encoding="utf-8"))
+            whose = (result["format"], result["student"], result["notebook"], result["plan"])
+            whole = _SHOWN <= result.keys() and all({"id", "status"} <= e.keys() for e in result["exercises"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return (
+            result if whole and whose == (FORMAT, planned.student, planned.notebook, planned.plan) else None
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file as a whole; halves of characters, which no file can hold, are written out as escapes.
+
+    In JSON that is what they are there, too, so that a result is read as it was written.
+    """
+    with atomic_write(path, "wb") as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _write_json(path: Path, plain: dict) -> None:
+    write_text(path, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")

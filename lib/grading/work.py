@@ -1,0 +1,74 @@
+"""The unit of work: one submission, graded in a process of this machine or of a cluster."""
+
+import threading
+from dataclasses import dataclass, field, replace
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING
+
+from lib.grading.judging.entry import FORMAT, entry
+
+if TYPE_CHECKING:
+    from lib.grading.intake.submission import Found
+    from lib.grading.judging.grader import Grader
+
+_graders = threading.local()  # a worker of a cluster may grade in several threads, a grader cannot
+
+
+@dataclass(frozen=True)
+class Task:
+    """One submission to be graded; it can be sent to another process. Secrets stay out of its `repr`."""
+
+    found: "Found"
+    content: bytes = field(repr=False)
+    ids: tuple[str, ...]  # of the exercises
+    manual: tuple[str, ...]  # those of them that are written answers
+    key: bytes = field(repr=False)
+    plan: str = ""  # what the result is the result of
+    attempt: int = 0
+
+
+def grade_file(task: Task) -> dict:
+    """The result of one submission; whatever goes wrong on our side becomes one, too, with a `fault`."""
+    try:
+        from lib.grading.intake.submission import read_submission
+
+        submission = read_submission(task.found, task.content)
+        written = {id: text for id, text in submission.written.items() if id in task.manual}
+        asked = [id for id in task.ids if id not in task.manual or id in written]
+        result = _grader(task.key).grade(replace(submission, written=written), asked)
+    except Exception as error:  # noqa: BLE001 – the batch must end, whatever it was
+        return not_graded(task, f"{type(error).__name__}: {error}")
+    known = {each["id"]: each for each in result["exercises"]}
+    absent = "unreadable" if result["problem"] else "missing"
+    exercises = [known.get(id) or entry(id, absent, reason=result["problem"]) for id in task.ids]
+    return result | {"exercises": exercises, "plan": task.plan}
+
+
+def _grader(key: bytes) -> "Grader":
+    """The grader of this thread, which keeps its server and what it has computed for the next submission."""
+    from lib.grading.judging.grader import Grader
+
+    grader = getattr(_graders, "grader", None)
+    if grader is None or grader.key != key:
+        if grader is not None:
+            grader.close()
+        grader = _graders.grader = Grader(key)
+        Finalize(None, grader.close, exitpriority=1)  # atexit is not called in the processes of a pool
+    return grader
+
+
+def not_graded(task: Task, fault: str) -> dict:
+    """The result of a submission that could not be graded for reasons of ours: `fault` says which."""
+    problem = "it could not be graded; please tell who graded it"
+    return {
+        "format": FORMAT,
+        "student": task.found.student,
+        "notebook": task.found.notebook,
+        "file": task.found.file,
+        "sha256": "",
+        "problem": problem,
+        "notes": [],
+        "exercises": [entry(id, "crashed", reason=problem) for id in task.ids],
+        "plan": task.plan,
+        "fault": fault,
+    }

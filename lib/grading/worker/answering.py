@@ -1,0 +1,58 @@
+"""What a child of the server does with one exercise: enclose itself, run the cells, call the answer.
+
+The first message says where the answer is, before any line of the student has run. From then on the process
+belongs to the student, and whatever it says is taken for hostile by the parent.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from lib.grading import walls
+from lib.grading.worker import cells, protocol, withheld
+from lib.exercises.engine.running import run_answer
+
+_encode, _send = protocol.encode, protocol.send
+
+
+def answer(request: dict[str, Any], folder: Path, readable: list[Path], pipe: int) -> None:
+    """Carry out one request, telling `pipe` what comes of it; the process ends here."""
+    limits = walls.Limits(**request["limits"])
+
+    def tell(what: dict[str, Any]) -> None:
+        _send(pipe, _encode(what, limits.output_bytes))
+
+    try:
+        walls.enclose(folder, limits, readable)
+        withheld.withhold(request["withheld"])
+        withheld.seal_exercises()
+    except Exception as error:  # ours, not the student's: nothing may run
+        tell({"broken": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+    reading = cells.parse_cells(request["cells"])
+    found = cells.find_answer(reading, request["id"], request["name"])
+    tell({"problems": reading.problems, "answer": found and vars(found)})
+    if found is None or not found.written:
+        os._exit(0)
+    _run(request, reading, found, tell)
+    os._exit(0)
+
+
+def _run(request: dict[str, Any], reading: Any, found: Any, tell: Any) -> None:
+    """Execute the cells, then call the answer on each case."""
+    value, name = request["value"], request["name"]
+    namespace: dict[str, Any] = {}
+    left_out = cells.execute(
+        reading, namespace, answer=found, value=value, before=lambda cell: tell({"cell": cell}), skip=request["skip"]
+    )
+    tell({"left_out": left_out, "defined": name in namespace})
+    if name not in namespace:
+        return
+    given = namespace[name]
+    for plain in request["cases"]:
+        tell({"case": True})
+        function = (lambda: given) if value else given
+        outcome = run_answer(function, protocol.case_from_plain(plain), seconds=request["seconds"])
+        tell({"outcome": protocol.outcome_to_plain(outcome)})
+        if outcome.status in ("time up", "not written"):
+            return

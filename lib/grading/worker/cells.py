@@ -1,0 +1,251 @@
+"""The code cells of a submission: read, searched for an answer, executed as far as an answer may need.
+
+All of this happens in a process that is thrown away, on text that nobody has read: what a cell holds may
+spoil that cell, and nothing else. Only imports, definitions and constants are executed, in the order of the
+file.
+"""
+
+import ast
+import linecache
+import re
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lib.grading.worker import statements
+from lib.grading.worker.magics import plain_python
+from lib.grading.worker.shape import shape_of
+from lib.exercises.engine.limits import TimeUp  # at once: lib.exercises is closed before the first cell runs
+from lib.exercises.engine.values import steady
+
+_SOURCE_LIMIT = 20_000  # characters of an answer that are kept for the report
+_WORDS_LIMIT = 300  # characters of what an exception says
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A code cell that is Python."""
+
+    number: int  # among all cells of the file, from 1
+    exercise: str  # the id in its metadata; "" without
+    lines: tuple[str, ...]
+    statements: tuple[ast.stmt, ...]
+
+    @property
+    def filename(self) -> str:
+        return f"cell {self.number}"
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The cells that could be read, and {"cell", "what"} for each that could not."""
+
+    cells: tuple[Cell, ...]
+    problems: list[dict[str, Any]]
+    imported: dict[str, str]  # what imports call what, over all cells
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where an answer stands and what it looks like; plain data."""
+
+    cell: int
+    name: str
+    source: str  # its definition alone, at most 20,000 characters
+    written: bool  # False: the stub of the student edition
+    shape: list[str]  # see shape.shape_of
+
+
+def parse_cells(cells: Sequence[Mapping[str, Any]]) -> Reading:
+    """Read code cells, each {"number", "source", "exercise"}; one that is no Python is a problem of its own.
+
+    >>> parse_cells([{"number": 3, "source": "def f(:", "exercise": ""}]).problems
+    [{'cell': 3, 'what': 'SyntaxError: invalid syntax (line 1)'}]
+    """
+    read, problems, imported = [], [], {}
+    for cell in cells:
+        number, source = cell["number"], cell["source"]
+        try:
+            tree, text = _parse(source)
+        except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
+            problems.append({"cell": number, "what": _say(error)})
+            continue
+        imported |= statements.import_names(tree)
+        read.append(Cell(number, cell["exercise"], tuple(text.split("\n")), tuple(tree.body)))
+    return Reading(tuple(read), problems, imported)
+
+
+def _parse(source: str) -> tuple[ast.Module, str]:
+    source = re.sub(r"\r\n?", "\n", source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a backslash in somebody else's string
+        try:
+            return ast.parse(source), source
+        except SyntaxError:
+            plain = plain_python(source)
+            return ast.parse(plain), plain
+
+
+def find_answer(reading: Reading, id: str, name: str) -> Answer | None:
+    """The answer to the exercise `id`, which has to be called `name`; None where nothing binds that name.
+
+    First choice is the cell whose metadata name the exercise, if an answer is written there; then the last
+    cell in which one is written; then a stub. So ids may be missing, twice there or mixed up.
+    """
+    found = [(cell, binding) for cell in reading.cells if (binding := _last_binding(cell, name))]
+    written = [(cell, binding) for cell, binding in found if not statements.is_stub(binding)]
+    for choice in ([one for one in written if one[0].exercise == id], written, found):
+        if choice:
+            cell, binding = choice[-1]
+            source = _source_of(cell, binding)
+            return Answer(cell.number, name, source, bool(written), shape_of(binding, reading.imported))
+    return None
+
+
+def _last_binding(cell: Cell, name: str) -> ast.stmt | None:
+    found = [binding for statement in cell.statements for binding in statements.bindings(statement, name)]
+    return found[-1] if found else None
+
+
+def _source_of(cell: Cell, binding: ast.stmt) -> str:
+    decorators = getattr(binding, "decorator_list", [])
+    first = min([binding.lineno, *(decorator.lineno for decorator in decorators)])
+    lines = cell.lines[first - 1 : binding.end_lineno]
+    return "\n".join(lines)[:_SOURCE_LIMIT].encode("utf-8", "replace").decode()
+
+
+def execute(
+    reading: Reading,
+    namespace: dict[str, Any],
+    *,
+    answer: Answer,
+    value: bool,
+    before: Callable[[int], None],
+    skip: Collection[int],
+) -> list[dict[str, Any]]:
+    """Execute imports, definitions and constants of all cells in `namespace`; say what could not be.
+
+    In the answer's cell whatever binds its name is executed too, and with `value` every statement. What the
+    name is bound to when that cell has ended is put into `namespace` at the end; if it was not bound there,
+    the name is missing. `before` is called with the number of each cell, those in `skip` are left out. Raises
+    nothing but a watchdog's TimeUp, and what `before` raises.
+    """
+    namespace |= {"__name__": "__main__", "get_ipython": _NoShell, "display": _show_nothing}
+    execution = _Execution(reading, namespace, answer, value)
+    for cell in reading.cells:
+        if cell.number in skip:
+            for statement in cell.statements:
+                execution.leave_out(statement)
+            continue
+        before(cell.number)
+        execution.run(cell)
+    namespace.pop(answer.name, None)
+    namespace |= execution.captured
+    return execution.problems
+
+
+class _Execution:
+    def __init__(self, reading: Reading, namespace: dict[str, Any], answer: Answer, value: bool) -> None:
+        self.imported, self.namespace, self.answer, self.value = reading.imported, namespace, answer, value
+        self.problems: list[dict[str, Any]] = []
+        self.missing: set[str] = set()  # names that something not executed binds or changes
+        self.captured: dict[str, Any] = {}
+        self.flags = 0  # of `from __future__ import …`, which hold for all cells that follow
+
+    def leave_out(self, statement: ast.stmt) -> None:
+        is_import = isinstance(statement, ast.Import | ast.ImportFrom)
+        self.missing |= statements.names_changed(statement) - set(() if is_import else self.imported)
+
+    def run(self, cell: Cell) -> None:
+        lines = [f"{line}\n" for line in cell.lines]
+        linecache.cache[cell.filename] = (sum(map(len, lines)), None, lines, cell.filename)
+        bound, whole = False, True
+        for statement in cell.statements:
+            if not self._is_wanted(cell, statement):
+                self.leave_out(statement)
+                whole = False
+            elif failed := self._run_one(cell, statement):
+                self.leave_out(statement)
+                if not self._is_expected(cell, statement, whole):
+                    self.problems.append({"cell": cell.number, "what": failed})
+            else:
+                self.missing -= statements.names_changed(statement)
+                bound |= self._is_asked_for(cell, statement)
+        if bound and self.answer.name in self.namespace:
+            self.captured = {self.answer.name: self.namespace[self.answer.name]}
+
+    def _is_asked_for(self, cell: Cell, statement: ast.stmt) -> bool:
+        return cell.number == self.answer.cell and bool(statements.bindings(statement, self.answer.name))
+
+    def _is_wanted(self, cell: Cell, statement: ast.stmt) -> bool:
+        if self._is_asked_for(cell, statement) or (self.value and cell.number == self.answer.cell):
+            return True
+        if not statements.is_executed(statement, self.imported):
+            return False
+        return not statements.names_read(statement) & self.missing
+
+    def _is_expected(self, cell: Cell, statement: ast.stmt, whole: bool) -> bool:
+        """Whether a failure is ours: a constant of what was left out, or a picture beside a value."""
+        if cell.number == self.answer.cell:
+            return self.value and isinstance(statement, ast.Expr | ast.Assert)
+        return not whole and isinstance(statement, ast.Assign | ast.AnnAssign)
+
+    def _run_one(self, cell: Cell, statement: ast.stmt) -> str:
+        """Execute one statement; what it raised, "" if nothing."""
+        try:
+            module = ast.Module([statement], type_ignores=[])
+            code = compile(module, cell.filename, "exec", flags=self.flags, dont_inherit=True)
+            exec(code, self.namespace)
+            self.flags |= _future_flags(statement)
+        except TimeUp:
+            raise
+        except BaseException as error:  # also SystemExit: it ends this statement and nothing else
+            return _say(error, cell.filename)
+        return ""
+
+
+def _future_flags(statement: ast.stmt) -> int:
+    import __future__
+
+    if not (isinstance(statement, ast.ImportFrom) and statement.module == "__future__"):
+        return 0
+    flags = 0
+    for alias in statement.names:
+        flags |= getattr(__future__, alias.name).compiler_flag
+    return flags
+
+
+def _say(error: BaseException, filename: str = "") -> str:
+    """An exception in one line, with the last line of the cell that it passed through."""
+    try:
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+        words = " ".join(steady(f"{type(error).__name__}: {message}").split())
+        words = words[:_WORDS_LIMIT].removesuffix(":")
+        line = error.lineno if isinstance(error, SyntaxError) else _line(error, filename)
+        text = f"{words} (line {line})" if line else words
+        return text.encode("utf-8", "replace").decode()
+    except TimeUp:
+        raise
+    except BaseException:  # one of the student's own, which cannot be shown without another
+        return "an exception that cannot be shown"
+
+
+def _line(error: BaseException, filename: str) -> int:
+    line, trace = 0, error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == filename:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+class _NoShell:
+    """In the place of IPython's shell: whatever it is asked to do is not done."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return _show_nothing
+
+
+def _show_nothing(*args: Any, **kwargs: Any) -> None:
+    """In the place of `display` and of the shell's methods."""

@@ -1,0 +1,153 @@
+"""The grader's side of the pipe: start the server, ask it, and start another one when it was brought down."""
+
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lib import ROOT
+from lib.errors import CourseError
+from lib.grading import walls
+from lib.grading.worker import protocol
+from lib.grading.worker.server import CHILDS
+
+START_SECONDS = 120  # imports of torch on a busy machine
+GRACE_SECONDS = 20  # beyond the wall limit, after which the server itself is taken for dead
+STEP_GRACE_SECONDS = 2  # beyond what one call may take: the answer's own alarm comes first
+
+DIED = "the process that ran it was brought down"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a child said, in order, and how it ended: "exit 0", "signal 9", "time up", …"""
+
+    said: tuple[dict[str, Any], ...]
+    ended: str
+
+    def all(self, name: str) -> list[Any]:
+        """What stands under `name` in each message that has it."""
+        return [message[name] for message in self.said if name in message]
+
+
+class Server:
+    """One server process, started when it is first needed and again whenever it died."""
+
+    def __init__(self, limits: walls.Limits = walls.Limits()) -> None:
+        self.limits = limits
+        self.walls: dict[str, str] = {}  # what holds on this machine, known once it has started
+        self._process: subprocess.Popen | None = None
+        self._scratch: Path | None = None
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the process unless it runs; CourseError where it cannot."""
+        if self._process and self._process.poll() is None:
+            return
+        self.close()
+        self._scratch = Path(tempfile.mkdtemp(prefix="course-grading-")).resolve()
+        readable = walls.default_readable()
+        argv = [sys.executable, "-m", "lib.grading.worker.server", str(self._scratch), *map(str, readable)]
+        self._process = subprocess.Popen(
+            walls.command(argv, self._scratch, [*readable, ROOT / "lib"]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            cwd=self._scratch, env=walls.environment(self._scratch), start_new_session=True,
+        )  # fmt: skip
+        try:
+            self.walls = protocol.decode(self._receive(time.monotonic() + START_SECONDS))["ready"]
+        except (protocol.BadMessage, TimeoutError, EOFError):
+            self._process.kill()
+            last = (self._process.communicate()[1].decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+            self.close()
+            raise CourseError(f"the process in which answers run cannot be started: {last}") from None
+        self._process.stderr.close()
+
+    def ask(self, request: dict[str, Any], *, cases: Sequence[list] = ()) -> Reply:
+        """Let a child carry out one request; never raises for what an answer does."""
+        self.start()
+        limits = self.limits
+        full = request | {
+            "cases": list(cases),
+            "limits": asdict(limits),
+            "step_seconds": request["seconds"] + STEP_GRACE_SECONDS,
+        }
+        said: list[dict[str, Any]] = []
+        bad = ""  # what follows a message that cannot be read is passed over
+        deadline = time.monotonic() + limits.wall_seconds + GRACE_SECONDS
+        try:
+            protocol.send(self._process.stdin.fileno(), protocol.encode(full, protocol.MAX_REQUEST))
+            while True:
+                whose = self._read(1, deadline)
+                message = self._receive(deadline)
+                if whose != CHILDS:
+                    return Reply(tuple(said), bad or protocol.decode(message)["ended"])
+                bad = bad or _read_into(said, message)
+        except (EOFError, TimeoutError, BrokenPipeError, protocol.BadMessage) as error:
+            self.close()  # what follows in the pipe cannot be trusted either
+            return Reply(tuple(said), str(error) if isinstance(error, protocol.BadMessage) else DIED)
+        except BaseException:  # nor for the next request, where somebody goes on after a fault of ours
+            self.close()
+            raise
+
+    def _receive(self, deadline: float) -> bytes:
+        message = protocol.receive(self._process.stdout.fileno(), protocol.MAX_REQUEST, _until(deadline))
+        if message is None:
+            raise EOFError
+        return message
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        _until(deadline)(self._process.stdout.fileno())
+        got = self._process.stdout.read(size)
+        if not got:
+            raise EOFError
+        return got
+
+    def close(self) -> None:
+        """End the process, if there is one, and remove its folder."""
+        process, self._process = self._process, None
+        if process:
+            process.stdin.close()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
+
+
+def _until(deadline: float) -> Any:
+    def wait(pipe: int) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            raise TimeoutError
+
+    return wait
+
+
+def _read_into(said: list[dict[str, Any]], message: bytes) -> str:
+    """Append what a child said to `said`; or say why it cannot be read, for which the server is not to blame."""
+    try:
+        said.append(_dict(protocol.decode(message)))
+    except protocol.BadMessage as error:
+        return str(error)
+    return ""
+
+
+def _dict(message: Any) -> dict[str, Any]:
+    if type(message) is not dict or any(type(key) is not str for key in message):
+        raise protocol.BadMessage("a message that is no dict")
+    return message

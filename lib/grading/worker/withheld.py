@@ -1,0 +1,226 @@
+"""What lib must not give away: the functions that an exercise asks for raise where the answer runs.
+
+The parent says which ones (`withheld_names`, which may load the exercise); the child makes them raise
+(`withhold`) and closes lib's exercises (`seal_exercises`) before it reads the first line of a student.
+"""
+
+import dis
+import functools
+import importlib
+import importlib.abc
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, NoReturn
+
+from lib import OPEN_ROOMS, ROOMS
+from lib.exercises.engine.exercise import Exercise
+
+_SEALED = (*(f"lib.{room}" for room in ROOMS if room not in OPEN_ROOMS), "tests")
+
+
+class Withheld(Exception):
+    """An answer called what it was asked to write."""
+
+
+# --- in the parent: which functions -------------------------------------------------------------------------
+def withheld_names(exercise: Exercise) -> tuple[str, ...]:
+    """The functions and classes of lib that would answer `exercise`, as "lib.objectives.masked.mlm_loss".
+
+    They are the reference and the accepted answers, where they are lib's; what those call in lib, where they
+    are the exercise's own; and `exercise.withheld`. Each is named once, by the module that defines it, in
+    alphabetical order. Raises LookupError where `exercise.withheld` names something that lib does not have.
+
+    >>> from lib.exercises import get
+    >>> withheld_names(get("start.classify_era"))
+    ('lib.slides.eras.classify_era',)
+    """
+    known = () if exercise.asks_for_value else (exercise.reference, *exercise.accepts)
+    found = [each for answer in known for each in functions_of_lib(answer)]
+    return tuple(sorted({_home(each) for each in [*found, *map(_find, exercise.withheld)]}))
+
+
+def functions_of_lib(answer: Callable[..., Any]) -> tuple[Any, ...]:
+    """The functions of lib that a known answer comes down to: itself, or what it and its helpers call."""
+    return tuple(_asked_for(answer, set()))
+
+
+def _asked_for(function: Any, seen: set[int]) -> Iterator[Any]:
+    """`function` itself if it is one of lib's, else the functions of lib that it calls."""
+    function = inspect.unwrap(function)
+    if not isinstance(function, FunctionType) or id(function) in seen:
+        return
+    seen.add(id(function))
+    if _is_libs(function):
+        yield function
+    elif function.__module__.startswith("lib.exercises."):
+        for called in [*_globals_of(function.__code__, function.__globals__), *_cells_of(function)]:
+            yield from _asked_for(called, seen)
+
+
+def _globals_of(code: CodeType, known: dict[str, Any]) -> Iterator[Any]:
+    """The global functions that `code` and the code within it name, also as `module.function`."""
+    value: Any = None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "LOAD_GLOBAL":
+            value = known.get(instruction.argval)
+        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(value, ModuleType):
+            value = getattr(value, instruction.argval, None)
+        else:
+            value = None
+        if callable(value):
+            yield value
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _globals_of(inner, known)
+
+
+def _cells_of(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            content = cell.cell_contents
+        except ValueError:  # it is filled later
+            continue
+        if callable(content):
+            yield content
+
+
+def _is_libs(thing: Any) -> bool:
+    home = getattr(thing, "__module__", None) or ""
+    return home.startswith("lib.") and not _is_sealed(home)
+
+
+def _home(thing: Any) -> str:
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+# --- in the child: they raise -------------------------------------------------------------------------------
+def withhold(names: Iterable[str]) -> None:
+    """Make every function and class in `names` raise `Withheld`, under whatever name it is called.
+
+    A function loses its code, so that references to it which others hold raise as well; of a class, every
+    method does. It cannot be undone: call it in a process that is there for one answer.
+    Raises LookupError where lib has no such name, TypeError where it is neither a function nor a class.
+    """
+    for name in names:
+        _withhold(_find(name), name.rpartition(".")[2])
+
+
+def _find(name: str) -> Any:
+    """What `name` ("lib.room.module.function" or "lib.room.module.Class.method") is; its module is imported."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:end])
+        try:
+            return functools.reduce(getattr, parts[end:], importlib.import_module(module))
+        except ModuleNotFoundError as error:
+            if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
+                raise  # the module is there, but something that it needs is not
+        except AttributeError:
+            break
+    raise LookupError(f"lib has no {name!r} that could be withheld")
+
+
+def _withhold(thing: Any, name: str) -> None:
+    if isinstance(thing, type):
+        _withhold_class(thing, name)
+        return
+    while not isinstance(thing, FunctionType):
+        thing = _inside(thing)
+        if thing is None:
+            raise TypeError(f"{name} is neither a function nor a class: it cannot be withheld")
+    inner = getattr(thing, "__wrapped__", None)
+    thing.__code__ = _refusing_code(len(thing.__code__.co_freevars))
+    thing.__defaults__, thing.__kwdefaults__ = None, {"_refuse": _refusal(name)}
+    if inner is not None:
+        _withhold(inner, name)
+
+
+def _inside(thing: Any) -> Any:
+    """The next function within what is callable without being one: bound, static, cached or a property."""
+    if isinstance(thing, functools._lru_cache_wrapper):
+        thing.cache_clear()
+    for held in ("__func__", "__wrapped__", "func", "fget"):
+        if (inner := getattr(thing, held, None)) is not None:
+            return inner
+    return None
+
+
+def _withhold_class(cls: type, name: str) -> None:
+    for attribute in list(vars(cls).values()):
+        if isinstance(attribute, (FunctionType, staticmethod, classmethod, property, functools.cached_property)):
+            _withhold(attribute, name)
+    if "__init__" not in vars(cls):
+        cls.__init__ = lambda self, *args, _refuse=_refusal(name), **kwargs: _refuse()
+
+
+def _refusal(name: str) -> Callable[..., NoReturn]:
+    def refuse() -> NoReturn:
+        raise Withheld(f"grading: lib's {name} is what this exercise asks for; write it yourself")
+
+    return refuse
+
+
+@functools.cache
+def _refusing_code(free: int) -> CodeType:
+    """Code that calls its keyword `_refuse`, with as many free variables as the code that it replaces.
+
+    A function's code can only be exchanged for one with as many; it never comes to reading them.
+    """
+    cells = ", ".join(f"free_{i}" for i in range(free))
+    source = f"""def outer({cells}):
+    def withheld(*args, _refuse, **kwargs):
+        _refuse()
+        return [{cells}]
+    return withheld"""
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    return namespace["outer"](*range(free)).__code__
+
+
+# --- in the child: exercises and course are closed ----------------------------------------------------------
+def seal_exercises() -> None:
+    """Close the rooms that know the answers, and the tests, to whatever is imported from now on.
+
+    `from lib.exercises import check, hint` still works, for the cells that do so: both do nothing. The worker
+    keeps using the modules that it has imported already. It cannot be undone.
+    """
+    for name in list(sys.modules):
+        if _is_sealed(name):
+            del sys.modules[name]
+    import lib
+
+    for room in ROOMS:
+        if room not in OPEN_ROOMS:
+            vars(lib).pop(room, None)
+    lib.exercises = sys.modules["lib.exercises"] = _stand_in()
+    sys.meta_path.insert(0, _Seal())
+
+
+def _is_sealed(name: str) -> bool:
+    return any(name == sealed or name.startswith(sealed + ".") for sealed in _SEALED)
+
+
+def _stand_in() -> ModuleType:
+    stand_in = ModuleType("lib.exercises", "What a notebook imports from here does nothing while it is graded.")
+    stand_in.__path__ = []  # it is still a package, so that the seal is asked for what is in it
+    stand_in.__all__ = ["check", "hint"]
+    stand_in.check = lambda id, answer: 0
+    stand_in.hint = lambda id: None
+    stand_in.__getattr__ = _no_such_part
+    return stand_in
+
+
+def _no_such_part(name: str) -> NoReturn:
+    if name.startswith("__"):  # the import system asks for __spec__, say, and takes no for an answer
+        raise AttributeError(name)
+    raise ImportError(f"grading: lib.exercises.{name} is closed while an answer is graded")
+
+
+class _Seal(importlib.abc.MetaPathFinder):
+    """Stands first among the finders, so that a sealed module is not read from its file again."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if _is_sealed(name):
+            raise ImportError(f"grading: {name} is closed while an answer is graded", name=name)

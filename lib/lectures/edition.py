@@ -1,0 +1,192 @@
+"""The student edition of a notebook: stubs where the solutions were, no outputs, checks that may fail.
+
+    def f(x):                       def f(x):
+        ### BEGIN SOLUTION     →        raise NotImplementedError("write your answer here")
+        return x + 1
+        ### END SOLUTION
+
+A block that is not indented holds whole definitions and assignments. A definition keeps its first line and
+gets the same stub; `year = 2018` becomes `year = ...`, which a check knows as "not written yet".
+
+A written answer, which a person grades, is a cell that nbgrader calls graded and a solution. In a markdown
+cell the model answer stands between `<!-- BEGIN SOLUTION -->` and `<!-- END SOLUTION -->`.
+"""
+
+import ast
+import copy
+import hashlib
+from typing import TYPE_CHECKING
+
+from lib.errors import CourseError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+TEXT_BEGIN, TEXT_END = "<!-- BEGIN SOLUTION -->", "<!-- END SOLUTION -->"
+PROMPT = "*Write your answer here.*"
+STUB = 'raise NotImplementedError("write your answer here")'
+MAY_FAIL = "raises-exception"
+
+BEFORE = """## Before you hand in
+
+Save this notebook (Ctrl+S; on a Mac ⌘S) and run the cell below. It opens the saved file as the grader will,
+and says what it finds. Its cases are those of the checks above; the grader has others of the same kind."""
+
+
+def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
+    """A copy of `notebook` for students, with last cells that check it; what it was made from stays as it is.
+
+    Outputs go from all cells: a picture or table further down could show what a solution computes.
+    Raises CourseError, with `name` and the cell, for blocks that are nested, not closed, or missing where
+    the metadata names a solution: one that cannot be found cannot be taken out.
+    """
+    edition = copy.deepcopy(notebook)
+    edition.metadata.pop("widgets", None)
+    for number, cell in enumerate(edition.cells, start=1):
+        where = f"{name}, cell {number} ({cell.get('id', 'without id')})"
+        is_code = cell.cell_type == "code"
+        markers = (BEGIN, END) if is_code else (TEXT_BEGIN, TEXT_END)
+        blocks = solution_blocks(cell.source, where, markers)
+        if cell.metadata.get("nbgrader", {}).get("solution") and not blocks:
+            raise CourseError(f"{where}: marked as a solution, but without '{markers[0]}' and '{markers[1]}'")
+        if is_code:
+            _empty_code(cell, blocks, where)
+        elif blocks:
+            _empty_text(cell, blocks, where)
+    exercises = [cell for cell in edition.cells if exercise_of(cell) and (is_check(cell) or is_written(cell))]
+    if exercises:
+        points = {exercise_of(cell): cell.metadata.nbgrader.get("points", 0) for cell in exercises}
+        written = {exercise_of(cell): cell for cell in exercises if is_written(cell)}
+        name_exercises(edition, name, points, written)
+        edition.cells += _last_cells(name, {cell.get("id") for cell in edition.cells})
+    return edition
+
+
+def _empty_code(cell: "NotebookNode", blocks: list[tuple[int, int]], where: str) -> None:
+    cell.source = _with_stubs(cell.source, blocks, where)
+    cell.outputs, cell.execution_count = [], None
+    if is_check(cell) or any(line == STUB for line in cell.source.split("\n")):
+        cell.metadata.tags = [*(t for t in cell.metadata.get("tags", []) if t != MAY_FAIL), MAY_FAIL]
+
+
+def _empty_text(cell: "NotebookNode", blocks: list[tuple[int, int]], where: str) -> None:
+    """The question stays, the model answer goes, and with it the pictures that only it shows."""
+    if cell.cell_type != "markdown" or not is_written(cell):
+        raise CourseError(f"{where}: a solution in a {cell.cell_type} cell that is no written answer")
+    lines = cell.source.split("\n")
+    for first, last in reversed(blocks):
+        lines[first : last + 1] = [PROMPT]
+    cell.source = "\n".join(lines)
+    shown = {name: data for name, data in cell.pop("attachments", {}).items() if name in cell.source}
+    if shown:
+        cell.attachments = shown
+
+
+def is_check(cell: "NotebookNode") -> bool:
+    """Whether a cell checks an answer: it is graded, and holds no answer itself."""
+    marks = cell.metadata.get("nbgrader", {})
+    return bool(marks.get("grade")) and not marks.get("solution")
+
+
+def is_written(cell: "NotebookNode") -> bool:
+    """Whether a cell is a written answer: graded, and holding the answer itself, so a person reads it."""
+    marks = cell.metadata.get("nbgrader", {})
+    return bool(marks.get("grade") and marks.get("solution"))
+
+
+def exercise_of(cell: "NotebookNode") -> str:
+    """The exercise that a cell's metadata name, or ""."""
+    return cell.metadata.get("course", {}).get("exercise", "")
+
+
+def name_exercises(
+    edition: "NotebookNode", name: str, points: dict[str, int | float], written: "dict[str, NotebookNode]"
+) -> None:
+    """Note in an edition's metadata its file name, and each exercise with its points, for `course validate`.
+
+    So it knows what is asked, even where a file has a new name or a cell of it is lost. `written` are the
+    cells that a person grades; their hash tells whether anything has been written.
+    """
+    asked = [{"exercise": id, "points": worth} for id, worth in points.items()]
+    for each in asked:
+        if cell := written.get(each["exercise"]):
+            each |= {"manual": True, "empty": hashlib.sha256(cell.source.encode()).hexdigest()}
+    edition.metadata["course"] = {"notebook": name, "asked": asked}
+
+
+def _last_cells(name: str, taken: set[str]) -> list["NotebookNode"]:
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    id = "before-you-hand-in"
+    while {id, f"{id}-run"} & taken:
+        id += "-again"
+    return [
+        new_markdown_cell(BEFORE, id=id),
+        new_code_cell(f'from lib.course.validate import validate\n\nvalidate("{name}")', id=f"{id}-run"),
+    ]
+
+
+def solution_blocks(
+    source: str, where: str, markers: tuple[str, str] = (BEGIN, END)
+) -> list[tuple[int, int]]:
+    """The lines (first, last) of the solutions of a cell, `markers` included. Raises CourseError for broken
+    pairs.
+
+    >>> solution_blocks("### BEGIN SOLUTION\\nx = 1\\n### END SOLUTION", "here")
+    [(0, 2)]
+    """
+    blocks, begun = [], None
+    begin, end = markers
+    for number, line in enumerate(source.split("\n")):
+        if line.strip() == begin:
+            if begun is not None:
+                raise CourseError(f"{where}: line {number + 1} begins a solution inside a solution")
+            begun = number
+        elif line.strip() == end:
+            if begun is None:
+                raise CourseError(f"{where}: line {number + 1} says '{end}', and no solution has begun")
+            blocks.append((begun, number))
+            begun = None
+        elif "BEGIN SOLUTION" in line.upper() or "END SOLUTION" in line.upper():  # so nbgrader knows them
+            raise CourseError(f"{where}: line {number + 1} is not exactly '{begin}' or '{end}': {line!r}")
+    if begun is not None:
+        raise CourseError(f"{where}: the solution that begins in line {begun + 1} has no '{end}'")
+    return blocks
+
+
+def _with_stubs(source: str, blocks: list[tuple[int, int]], where: str) -> str:
+    lines = source.split("\n")
+    for first, last in reversed(blocks):  # from below, so that the numbers above stay true
+        marker = lines[first]
+        indent = marker[: len(marker) - len(marker.lstrip())]
+        body = "\n".join(lines[first + 1 : last])
+        lines[first : last + 1] = [indent + STUB] if indent else _outer_stub(body, where)
+    return "\n".join(lines)
+
+
+def _outer_stub(body: str, where: str) -> list[str]:
+    """The stub of a block of whole statements: each definition and each assigned name, without what it
+    holds."""
+    try:
+        statements = ast.parse(body).body
+    except SyntaxError as error:
+        raise CourseError(f"{where}: the solution is no Python ({error.msg})") from None
+    stub: list[str] = []
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            stub += _definition_stub(statement)
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+            stub += [f"{name} = ...  # write your answer here" for name in names]
+    return list(dict.fromkeys(stub)) or [STUB]
+
+
+def _definition_stub(statement: ast.FunctionDef | ast.ClassDef) -> list[str]:
+    statement = copy.deepcopy(statement)
+    words = ast.get_docstring(statement, clean=False)
+    kept = [ast.Expr(ast.Constant(words))] if words is not None else []
+    statement.body = [*kept, *ast.parse(STUB if isinstance(statement, ast.FunctionDef) else "...").body]
+    text = ast.unparse(ast.fix_missing_locations(statement))
+    return text.replace(ast.unparse(ast.parse(STUB)), STUB).split("\n")

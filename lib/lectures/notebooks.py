@@ -1,0 +1,138 @@
+"""Notebooks as files: which there are, what was asked for, how one is read, written and parameterised."""
+
+import ast
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lib import NOTEBOOKS
+from lib.errors import CourseError, UsageError
+from lib.names import nearest
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+
+def all_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
+    """The lectures in teaching order."""
+    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+
+
+def select(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
+    """The notebooks that were asked for: all when `names` is empty.
+
+    A name is a number (`03`, or `3`), a stem (`04_mlm_masking`) or the path of any notebook file.
+    Raises UsageError for a name that fits none, with the nearest that exists.
+    """
+    known = {path.stem: path for path in all_notebooks(folder)}
+    if not names and not known:
+        raise UsageError(f"there is no notebook in {folder}")
+    chosen = [_find(name, known) for name in names] if names else list(known.values())
+    return list(dict.fromkeys(chosen))  # asked for twice is run once
+
+
+def _find(name: str, known: dict[str, Path]) -> Path:
+    if Path(name).suffix == ".ipynb" and Path(name).is_file():
+        return Path(name).resolve()
+    stem = Path(name).name.removesuffix(".ipynb")
+    if stem in known:
+        return known[stem]
+    numbered = [path for key, path in known.items() if stem.isdigit() and key.startswith(f"{int(stem):02d}_")]
+    if len(numbered) == 1:
+        return numbered[0]
+    raise UsageError(f"unknown notebook {name!r}: {nearest(stem, list(known))}")
+
+
+def parse(text: str, name: str) -> "NotebookNode":
+    """A notebook from its JSON text, validated; `name` is for the message.
+
+    Cell ids are left as they are, even where two are the same. Raises CourseError for text that is not JSON,
+    not a notebook, or a notebook with a cell that has no id (older than format 4.5).
+    """
+    import nbformat
+
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise CourseError(f"{name} is not a notebook: not JSON ({error})") from None
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("cells"), list)
+        or content.get("nbformat") != 4
+    ):
+        raise CourseError(f"{name} is not a notebook: JSON, but not of notebook format 4")
+    for number, cell in enumerate(content["cells"]):
+        if "id" not in cell:
+            raise CourseError(f"{name}: cell {number} has no id (notebook format 4.5 has them)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about ids that it repairs in `content`, which is thrown away
+            nbformat.validate(content)
+    except nbformat.ValidationError as error:
+        raise CourseError(f"{name} is not a valid notebook: {str(error).splitlines()[0]}") from None
+    return nbformat.v4.reads_json(text)
+
+
+def load(path: Path) -> "NotebookNode":
+    """The notebook in a file. Raises CourseError where it cannot be read."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CourseError(f"{path.name} cannot be read: {error}") from None
+
+
+def text_of(notebook: "NotebookNode") -> str:
+    """The canonical text of a notebook, as Jupyter itself would save it."""
+    import nbformat
+
+    return nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n"
+
+
+def tags(cell: "NotebookNode") -> list[str]:
+    """The tags of a cell, none for a cell without."""
+    return cell.metadata.get("tags", [])
+
+
+def parameters(notebook: "NotebookNode") -> dict[str, object]:
+    """Names and defaults of the `parameters` cell; a default that is no literal comes as its source."""
+    defaults = {}
+    for cell in notebook.cells:
+        if "parameters" not in tags(cell):
+            continue
+        for statement in ast.parse(cell.source).body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                defaults[statement.targets[0].id] = _literal(ast.unparse(statement.value))
+            elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                defaults[statement.target.id] = _literal(ast.unparse(statement.value))
+    return defaults
+
+
+def given_parameters(pairs: list[list[str]], notebook: "NotebookNode", name: str) -> dict[str, object]:
+    """The values of `-p NAME VALUE`, checked against what the notebook has.
+
+    Raises UsageError for an unknown name, listing the known ones, and for text where the default is a number.
+    """
+    known = parameters(notebook)
+    given = {}
+    for key, text in pairs:
+        if key not in known:
+            raise UsageError(
+                f"{name} has no parameter {key!r}: {nearest(key, list(known))}; it has {_listed(known)}"
+            )
+        value = _literal(text)
+        if isinstance(known[key], int | float) and not isinstance(value, int | float):
+            raise UsageError(f"{name}: parameter {key} is a number (default {known[key]}), got {text!r}")
+        given[key] = value
+    return given
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+
+
+def _listed(known: dict[str, object]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in known.items()) or "no parameters"

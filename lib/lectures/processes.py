@@ -1,0 +1,30 @@
+"""Fresh processes of one thread each, as an executor."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+
+
+@contextmanager
+def processes(jobs: int) -> Iterator[Executor]:
+    """`jobs` fresh processes of one thread each, none of which outlives this one, however it ends."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # more threads than cores wait for each other
+    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_follow_parent)
+    try:
+        yield executor
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """End this worker with its parent: one that was killed cannot tell its workers."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: wait([parent.sentinel]) and os._exit(1), daemon=True).start()

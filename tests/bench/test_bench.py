@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from lib.course import bench
+from lib.bench.rows import BenchRow
+from lib.course.cli import main
+from lib.errors import CourseError
+
+FASTER = dict(name="step", ours=2.0, theirs=3.0, ratio=1.5, target=1.2, unit="s", threads=1, higher_is_better=True)
+
+
+def test_a_target_is_met_in_its_own_direction():
+    assert BenchRow(**FASTER).met
+    assert not BenchRow(**FASTER | {"ratio": 1.1}).met
+    memory = FASTER | {"higher_is_better": False, "target": 0.2}
+    assert BenchRow(**memory | {"ratio": 0.2}).met and not BenchRow(**memory | {"ratio": 0.21}).met
+
+
+def test_prints_each_suite_with_each_number_of_threads(monkeypatch, capsys):
+    asked = []
+
+    def measured(suite, threads):
+        asked.append((suite, threads))
+        return [BenchRow(**FASTER | {"name": f"{suite} step", "threads": threads})]
+
+    monkeypatch.setattr(bench, "measure", measured)
+    assert main(["bench", "text", "models", "--threads", "1", "2"]) == 0
+    assert asked == [("text", 1), ("models", 1), ("text", 2), ("models", 2)]
+    out = capsys.readouterr().out
+    assert "models step" in out and "1.50" in out and "≥ 1.2" in out and "met" in out
+
+
+def test_a_suite_runs_in_a_process_with_its_threads(monkeypatch):
+    def run(command, env, **_):
+        assert env["OMP_NUM_THREADS"] == "2" and command[-2:] == ["text", "2"]
+        return type("Run", (), {"returncode": 0, "stdout": "noise\n" + json.dumps([FASTER]), "stderr": ""})
+
+    monkeypatch.setattr(bench.subprocess, "run", run)
+    assert bench.measure("text", 2) == [BenchRow(**FASTER)]
+
+
+def test_a_suite_that_fails_is_reported_with_its_words(monkeypatch):
+    run = type("Run", (), {"returncode": 1, "stdout": "", "stderr": "MemoryError: too big"})
+    monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: run)
+    with pytest.raises(CourseError, match="the suite text failed:\nMemoryError: too big"):
+        bench.measure("text", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [(["bench", "txt"], "unknown suite 'txt'; did you mean text?"), (["bench", "--threads", "0"], "at least 1, got 0")],
+)
+def test_bad_input(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""The recipes of the cases: a grader can build every one of them without loading a single exercise."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lib.evaluation import judge_probability
+from lib.exercises import Made, all_exercises
+from lib.exercises.engine import made, registry
+from lib.exercises.engine.running import copy_inputs, describe_inputs
+
+EXERCISES = all_exercises()
+WITHOUT_EXERCISES = """
+import sys
+from lib.exercises.engine import made, running
+assert not [name for name in sys.modules if name in {modules!r}]
+"""
+
+
+def recipes_in(value):
+    if type(value) is Made:
+        yield value
+        value = value.args
+    if type(value) is dict:
+        value = list(value.values())
+    if type(value) in (list, tuple):
+        for entry in value:
+            yield from recipes_in(entry)
+
+
+def recipes(exercise, seed):
+    return [recipe for case in exercise.build_cases(seed) for recipe in recipes_in((case.args, case.kwargs))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("id", [id for id, exercise in EXERCISES.items() if not exercise.asks_for_value])
+def test_recipes_are_functions_of_one_module_and_plain_data(id, seed):
+    for recipe in recipes(EXERCISES[id], seed):
+        assert getattr(made, recipe.make.__name__) is recipe.make
+        assert recipe.make.__module__ == made.__name__ and not recipe.make.__name__.startswith("_")
+        assert not list(recipes_in(recipe.args)), "a recipe in a recipe"
+        copy_inputs(recipe.args)  # refuses what is not plain data
+
+
+def test_every_recipe_of_the_module_is_used():
+    used = {recipe.make for exercise in EXERCISES.values() for recipe in recipes(exercise, seed=0)}
+    mine = [value for value in vars(made).values() if getattr(value, "__module__", "") == made.__name__]
+    public = {value for value in mine if not value.__name__.startswith("_")}
+    assert public and public == used
+
+
+def test_recipes_are_built_without_loading_an_exercise():
+    program = WITHOUT_EXERCISES.format(modules=set(registry.modules().values()))
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_recipe_may_not_be_given_an_object():
+    with pytest.raises(TypeError, match="plain data, generators and Made recipes, got a object"):
+        copy_inputs(Made(made.reads_by_pattern, (object(),)))
+
+
+def test_positions_read_what_the_pattern_says():
+    pattern = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 0]])
+    for cancelling in (False, True):
+        f = made.reads_by_pattern(pattern.tolist(), cancelling)
+        slopes = torch.autograd.functional.jacobian(f, torch.ones(3, 2))  # (T, 2, T, 2)
+        assert torch.equal((slopes != 0).any(dim=3).any(dim=1), pattern.bool())
+        assert bool((slopes.sum(dim=(1, 3)) == 0).all()) is cancelling
+
+
+def test_both_language_models_are_the_same_model():
+    next_probs, log_prob = made.next_probs_of_prefix(4, seed=7), made.log_prob_of_sequence(4, seed=7)
+    ids = [2, 0, 0, 3]
+    steps = [torch.tensor(next_probs(ids[:t]))[token].log() for t, token in enumerate(ids)]
+    assert log_prob(ids) == pytest.approx(sum(steps).item(), rel=1e-6)
+    assert next_probs([0, 1]) != next_probs([1, 0])
+
+
+def test_the_judge_is_the_one_of_lib():
+    a, b = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    ours = made.judge_with_bias(0.7, 2.0)(a, b)
+    torch.testing.assert_close(ours, judge_probability(a, b, position_bias=0.7, temperature=2.0))
+
+
+def test_an_optimizer_has_taken_its_steps():
+    optimizer = made.used_optimizer("SGD", torch.bfloat16, 2, {"momentum": 0.9})
+    frozen = [p for group in optimizer.param_groups for p in group["params"] if not p.requires_grad]
+    assert len(frozen) == 1 and frozen[0] not in optimizer.state and len(optimizer.state) == 4
+    assert all(p.dtype is torch.bfloat16 for group in optimizer.param_groups for p in group["params"])
+    assert not made.used_optimizer("Adam", torch.float32, 0, {}).state
+
+
+def test_policy_and_value_head_share_their_parameters():
+    theta = torch.zeros(3, dtype=torch.float64)
+    assert made.token_policy(2, 4, seed=1)(theta).shape == (2, 4) and made.value_head(2, seed=1)(theta).shape == (2,)
+    assert not torch.equal(made.value_head(2, seed=1)(theta + 1), made.value_head(2, seed=2)(theta + 1))
+
+
+def test_a_recipe_is_told_to_the_student_by_its_name():
+    exercise = EXERCISES["judge.debiased_preference"]
+    lines = describe_inputs(exercise.reference, exercise.build_cases()[0])
+    assert lines[0] == "judge = judge_with_bias(1, 1)"

@@ -1,0 +1,142 @@
+"""Near-identical answers: found under other names, not found where everybody writes the same."""
+
+import ast
+
+import pytest
+
+from lib import NOTEBOOKS, ROOT
+from lib.grading.reports import own_source
+from lib.grading.worker import shape, statements
+from lib.grading.assignment.item import Item
+from lib.grading.reports.own_source import copied_from, known_shapes
+from lib.grading.reports.similarity import FEW, NEAR, groups, runs_of, similarity
+from tests.grading.fake_class import COPIED, SOURCES, shape_of
+
+SHORT = SOURCES["mlm.loss"][0]
+RENAMED = COPIED.replace("total", "s").replace("place", "j").replace("# go through", "# we walk over")
+LONGER = COPIED.replace("    total, count", "    answer = 42\n    total, count")
+OTHER = """def mlm_loss(logits, labels):
+    parts = []
+    for scores, wanted in zip(logits, labels):
+        chosen = [i for i, label in enumerate(wanted.tolist()) if label >= 0]
+        parts.extend(-torch.log_softmax(scores[i], -1)[wanted[i]] for i in chosen)
+    if not parts:
+        return torch.zeros(())
+    return torch.stack(parts).sum().div(len(parts))"""
+
+
+def found(sources, known=()):
+    return groups({name: shape_of(source) for name, source in sources.items()}, map(shape_of, known))
+
+
+def test_a_copy_under_other_names_is_found():
+    (group,) = found({"ada": COPIED, "bob": OTHER, "cem": RENAMED, "dan": SHORT})
+    assert group.students == ("ada", "cem") and group.similarity == 1
+
+
+def test_a_copy_with_one_more_line_is_near():
+    (group,) = found({"ada": COPIED, "bob": LONGER, "cem": OTHER})
+    assert group.students == ("ada", "bob") and NEAR < group.similarity < 1
+
+
+def test_who_is_near_to_one_of_a_group_belongs_to_it():
+    (group,) = found({"ada": COPIED, "bob": LONGER, "cem": RENAMED, "dan": OTHER})
+    assert group.students == ("ada", "bob", "cem") and group.similarity < 1
+
+
+def test_two_groups_are_two():
+    first, second = found({"ada": COPIED, "bob": LONGER, "cem": OTHER, "dan": OTHER})
+    assert (first.students, second.students) == (("cem", "dan"), ("ada", "bob"))
+
+
+def test_short_answers_say_nothing():
+    assert found({"ada": SHORT, "bob": SHORT}) == []
+
+
+def test_what_many_write_says_nothing():
+    many = {f"s{i}": COPIED for i in range(FEW + 1)}
+    assert found(many) == [] and len(found(dict(list(many.items())[:FEW]))) == 1
+    of_hundred = many | {f"t{i}": SHORT for i in range(100)}
+    assert len(found(of_hundred)[0].students) == FEW + 1, "four of a hundred are few"
+
+
+def test_known_answers_are_nobodys():
+    assert found({"ada": COPIED, "bob": COPIED}, known=[RENAMED]) == []
+    assert found({"ada": LONGER, "bob": LONGER}, known=[COPIED]) == [], "one own line is too little"
+
+
+def test_a_class_of_one_or_none_has_no_groups():
+    assert groups({}) == [] and found({"ada": COPIED}) == []
+
+
+def test_odd_shapes_do_no_harm():
+    assert groups({"ada": [], "bob": [], "cem": ["x"] * 100_000, "dan": ["\ud800", "n" * 10_000]}) == []
+
+
+def test_the_order_of_the_class_changes_nothing():
+    sources = {"ada": COPIED, "bob": LONGER, "cem": OTHER, "dan": OTHER, "eve": RENAMED}
+    assert found(sources) == found(dict(reversed(sources.items())))
+
+
+def test_a_sign_makes_a_difference():
+    runs = [runs_of(shape_of(source)) for source in (COPIED, COPIED.replace("log_z -", "log_z +"))]
+    assert NEAR < similarity(*runs) < 1
+    assert similarity(frozenset(), frozenset()) == 0
+
+
+def test_the_index_finds_what_a_comparison_of_all_pairs_finds():
+    shapes = [shape_of(source) for source in (COPIED, LONGER, RENAMED, OTHER, SHORT)]
+    functions, _ = own_source._library()
+    for runs in [*map(runs_of, shapes), *(ours.runs for ours in functions[::40])]:
+        near = {ours.name for ours in functions if similarity(runs, ours.runs) >= own_source.LIKE_OURS}
+        assert near <= {ours.name for ours in own_source._candidates(runs)}
+
+
+def pasted(least):
+    """A function of the library of at least so many tokens: what is known of it, its shape and its source."""
+    several = (
+        each for each in own_source._library()[0] if least <= each.tokens < least + 60 and len(each.lines) > 4
+    )
+    ours = next(several)
+    path, name = ours.name.split(": ")
+    text = (ROOT / path).read_text()
+    tree = ast.parse(text)
+    node = next(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name)
+    return ours, shape.shape_of(node, statements.import_names(tree)), ast.get_source_segment(text, node)
+
+
+@pytest.mark.parametrize("least", [own_source.LEAST_TOKENS, 150])
+def test_a_function_of_the_library_is_recognised(least):
+    ours, tokens, source = pasted(least)
+    copied = copied_from(tokens, source)
+    assert copied.name == ours.name and copied.similarity == 1 and copied.same_lines == copied.lines
+    reworded = copied_from(tokens, "nothing of it word for word")
+    assert (reworded is None) == (ours.tokens < own_source.TELLING_TOKENS)
+    assert reworded is None or reworded.same_lines == 0
+
+
+def test_own_work_is_not_the_librarys():
+    for source in (COPIED, LONGER, OTHER, SHORT, *SOURCES["mlm.slot_probabilities"]):
+        assert copied_from(shape_of(source), source) is None
+    assert copied_from([], "") is None
+
+
+def test_the_solution_the_reference_and_the_mistakes_are_known():
+    item = Item("04_mlm_masking.ipynb", "mlm.loss", "", (), 3)
+    assert (NOTEBOOKS / item.notebook).is_file()
+    known = known_shapes(item)
+    assert len(known) > 2 and all(tokens[0] == "FunctionDef" for tokens in known)
+    solution = tuple(own_source._in_notebook(item))
+    assert len(solution) == 1 and known[0] == solution[0]
+
+
+def test_an_exercise_or_notebook_of_another_version_has_no_known_answers():
+    assert known_shapes(Item("99_none.ipynb", "none.such", "", (), 3)) == ()
+    assert known_shapes(Item("../README.md", "none.such", "", (), 3)) == ()
+
+
+def test_half_a_function_of_the_library_is_not_ours():
+    ours, tokens, source = pasted(150)
+    half = [*tokens[: 2 * len(tokens) // 3], *shape_of(OTHER)]
+    assert 0.3 < similarity(runs_of(half), ours.runs) < own_source.LIKE_OURS
+    assert copied_from(half, source) is None

@@ -1,0 +1,159 @@
+"""What an answer tries from within its walls, each time in a process of its own, and what comes of it."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lib import ROOT
+from lib.grading import walls
+from lib.grading.walls import bubblewrap, kernel
+from tests.grading import escapes
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """mode -> what was tried -> how it ended; a server with bubblewrap and one without, when first asked."""
+    known = {}
+
+    def ask(mode):
+        wrapped = mode == "bubblewrap"
+        if wrapped and not bubblewrap.works():
+            pytest.skip("bubblewrap is not installed, or this system refuses it")
+        if mode not in known:
+            rows = [row for name in escapes.KERNELS if (name == mode if wrapped else name != "bubblewrap")
+                    for row in escapes.rows(name)]  # fmt: skip
+            rows += [] if wrapped else escapes.rows_for_once()
+            for (name, task), how in escapes.serve(rows, wrapped, tmp_path_factory.mktemp("walls")):
+                known.setdefault(name, {})[task] = how
+        return known[mode]
+
+    return ask
+
+
+modes = pytest.mark.parametrize("mode", list(escapes.KERNELS))
+kernel_modes = pytest.mark.parametrize("mode", [name for name in escapes.KERNELS if name != "hook"])
+needs_the_kernel = pytest.mark.skipif(
+    not (escapes.HAS.seccomp and escapes.HAS.landlock), reason="this kernel lacks Landlock or seccomp"
+)
+needs_namespaces = pytest.mark.skipif(not escapes.HAS.namespaces, reason="this system refuses namespaces")
+
+
+@modes
+@pytest.mark.parametrize("name", escapes.FORBIDDEN)
+def test_an_answer_reaches_nothing_beyond_its_folder(ended, mode, name):
+    how = ended(mode)[name]
+    if mode == "hook" or not (escapes.HAS.seccomp and escapes.HAS.landlock):  # then Python refuses
+        assert how.get("error") in ("Walled", "PermissionError"), how
+    elif mode == "bubblewrap" and name != "reads a secret beside its folder":  # which that process does see
+        assert how.get("number") in (errno.EPERM, errno.EACCES, errno.ENOENT, errno.EROFS), how
+    else:
+        assert how.get("number") in (errno.EPERM, errno.EACCES), how
+
+
+@needs_the_kernel
+@kernel_modes
+@pytest.mark.parametrize("name", escapes.FORBIDDEN_BY_THE_KERNEL)
+def test_the_kernel_sees_what_python_does_not(ended, mode, name):
+    how = ended(mode)[name]
+    assert (how.get("error"), how.get("number")) == ("PermissionError", 1), how
+
+
+@modes
+@pytest.mark.parametrize("name", escapes.WORKS)
+def test_what_an_exercise_needs_still_works(ended, mode, name):
+    assert ended(mode)[name].get("value") == "b", ended(mode)[name]
+
+
+@pytest.mark.skipif(not kernel.ON_LINUX, reason="no system but Linux limits memory")
+@modes
+@pytest.mark.parametrize("name", escapes.MEMORY)
+def test_ten_gigabytes_are_refused_and_cost_nothing(ended, mode, name):
+    assert ended(mode)[f"10 GB: {name}"].get("error") in ("MemoryError", "RuntimeError")
+
+
+@pytest.mark.skipif(not kernel.ON_LINUX, reason="no system but Linux limits memory")
+@modes
+def test_memory_counts_from_what_there_was_at_the_beginning(ended, mode):
+    assert ended(mode)["takes what it may"].get("value") == 390 * 2**20
+    assert ended(mode)["takes more than it may"].get("error") == "MemoryError"
+
+
+@needs_the_kernel
+@kernel_modes
+def test_coroutines_work_although_sockets_do_not(ended, mode):
+    assert ended(mode)["runs a coroutine"].get("value") == "b"
+
+
+@modes
+def test_an_answer_may_kill_itself_and_nobody_else(ended, mode):
+    assert ended(mode)["kills itself"]["signal"] == 9
+
+
+@needs_the_kernel
+@kernel_modes
+def test_an_answer_ends_with_its_time_and_with_its_server(ended, mode):
+    assert ended(mode)["tells its time"]["value"] == [7, 8]
+    assert ended(mode)["tells who ends it"]["value"] == 9
+
+
+@modes
+def test_no_shell_is_started(ended, mode):
+    how = ended(mode)["runs a shell"]
+    assert how.get("error") == "Walled" if mode == "hook" else how.get("value") == 127 * 256
+
+
+def test_a_loop_ends_with_its_computing_time_even_if_it_ignores_the_first_signal(ended):
+    assert ended("plain")["computes for ever"]["signal"] == 9
+
+
+@modes
+def test_files_are_limited_in_size_and_number(ended, mode):
+    assert ended(mode)["writes a large file"]["number"] == errno.EFBIG
+    assert ended(mode)["opens many files"]["number"] == errno.EMFILE
+
+
+@needs_namespaces
+@pytest.mark.parametrize("mode", ["bubblewrap", "plain"])
+def test_files_together_are_limited_and_leave_nothing_where_there_are_namespaces(ended, mode):
+    assert ended(mode)["writes many files"]["number"] == errno.ENOSPC
+    assert all(how["left"] == [] for name, how in ended(mode).items() if "under version" not in name)
+
+
+@modes
+def test_nothing_of_the_callers_environment_is_left(ended, mode):
+    environment, folder, umask, leads_a_session = ended(mode)["tells its environment"]["value"]
+    assert "PASSWORD" not in environment and environment["HOME"] == environment["TMPDIR"] == folder
+    expected = set(walls.environment(Path("/"))) | {"PWD", "LC_CTYPE"}  # these two Python and bubblewrap add
+    assert set(environment) <= expected
+    assert umask == 0o077 and leads_a_session
+
+
+@modes
+def test_even_roots_limits_cannot_be_raised_again(ended, mode):
+    assert ended(mode)["raises its limits"].get("error") in ("ValueError", "Walled")
+
+
+@needs_the_kernel
+@kernel_modes
+def test_no_privilege_is_left_or_can_come_back(ended, mode):
+    how = ended(mode)["tells its privileges"]
+    assert how.get("value") == [0] * 7 + [1]  # seven times none, and no_new_privs is set
+
+
+@needs_namespaces
+def test_a_namespace_has_no_network_and_hides_a_folder_from_nobody_else():
+    source = "from pathlib import Path; from lib.grading import kernel; import socket, sys\n"
+    source += "kernel.enter_private_namespaces(Path(sys.argv[1]), 2**20)\nprint(socket.if_nameindex())"
+    folder = ROOT / "data"  # hidden in the process's own view, not in anybody else's
+    line = [sys.executable, "-c", source, str(folder)]
+    done = subprocess.run(line, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[(1, 'lo')]\n" and (folder / "style").is_dir()
+
+
+@pytest.mark.parametrize("abi", range(1, escapes.HAS.landlock + 1))
+def test_every_version_of_landlock_so_far_holds(ended, abi):
+    assert ended("plain")[f"writes under version {abi}"].get("error") is None
+    assert ended("plain")[f"reads under version {abi}"].get("error") == "PermissionError"

@@ -1,0 +1,589 @@
+"""Cells of strangers: a broken one spoils itself alone, and nothing runs but what an answer may need."""
+
+import __future__
+
+import ast
+import json
+import linecache
+import re
+import traceback
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.grading.worker.cells import execute, find_answer, parse_cells
+from lib.grading.worker.magics import plain_python
+from lib.grading.worker.shape import shape_of
+from lib.grading.worker.statements import is_executed, is_stub
+from lib.grading.intake.submission import Found, read_submission
+from lib.lectures.notebooks import all_notebooks
+from lib.exercises import Case, get
+from lib.exercises.engine.limits import TimeUp
+from lib.exercises.engine.running import run_answer
+
+STUB = 'def f(x):\n    """What it is."""\n    raise NotImplementedError("write your answer here")'
+WRITTEN = "def f(x):\n    return x + 1"
+
+
+def read(*cells):
+    """Cells from sources, or from pairs of an exercise and a source; numbered 10, 20, …"""
+    pairs = [cell if isinstance(cell, tuple) else ("", cell) for cell in cells]
+    return parse_cells(
+        [
+            {"number": 10 * i, "source": source, "exercise": exercise}
+            for i, (exercise, source) in enumerate(pairs, start=1)
+        ]
+    )
+
+
+def find(*cells, id="a.b", name="f"):
+    return find_answer(read(*cells), id, name)
+
+
+def run(*cells, id="a.b", name="f", value=False, before=lambda number: None, skip=()):
+    """The namespace after execution, and the problems."""
+    reading, namespace = read(*cells), {}
+    answer = find_answer(reading, id, name)
+    problems = execute(reading, namespace, answer=answer, value=value, before=before, skip=skip)
+    return namespace, problems
+
+
+# Cells that are not quite Python
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "%matplotlib inline\nx = 5",
+        "!pip install torch 'it''s\nx = 5",
+        "?print\nprint?\nprint??\nx = 5",
+        "%%time\nx = 5",
+        "\n\n%%capture out\nx = 5",
+        "%%timeit\n%time 3\nx = 5",
+        "    x = 5\n    %time x",
+        "%%prun\n  x = 5\n  y = 6",
+        "files = !ls\nx = 5",
+        "if True:\n    !ls\nx = 5",
+        "try:\n    import nothing_here\nexcept ImportError:\n    %pip install nothing_here\nx = 5",
+        "%load_ext autoreload\r\n%autoreload 2\r\nx = 5\r\n",
+        "text = '''\n%d items\n!x\n'''\nx = 5",
+        "x = (10\n%5) + 5\n%time",
+        "x = 10 \\\n% 5 + 5\n%time",
+        "s = '%s' \\\n% 3\n%time\nx = 5",
+        's = \'a # b \\\' (((\'\nt = """\\"""\n%s\n"""\n%time\nx = 5',
+        "x = 5 # ((( '''\n%time",
+    ],
+)
+def test_magics_go_and_the_python_around_them_stays(source):
+    reading = read(source, "def f(): return x")
+    assert not reading.problems
+    namespace, problems = run(source, "def f(): return x")
+    assert problems == [] and namespace["f"]() == 5
+
+
+def test_what_stands_in_a_string_or_in_brackets_is_no_magic():
+    assert plain_python("a = '''\n%s\n'''\n%x") == "a = '''\n%s\n'''\npass"
+    assert plain_python("a = (7\n% 4)\n  !x") == "a = (7\n% 4)\n  pass"
+
+
+def test_lines_keep_their_numbers_and_the_student_sees_the_one_that_failed():
+    namespace, _ = run("%time\n\n!ls\ndef f(x):\n    y = 0\n    return x / y")
+    outcome = run_answer(namespace["f"], Case("one", (1,)))
+    assert outcome.line == "line 6: return x / y"
+    linecache.checkcache()
+    assert linecache.getline("cell 10", 6) == "    return x / y\n"
+
+
+@pytest.mark.parametrize("magic", ["%%bash", "%%writefile answer.py", "%%", "%%javascript", "%%html"])
+def test_a_cell_of_another_language_is_empty(magic):
+    assert find(f"{magic}\n{WRITTEN}") is None
+    assert read(f"{magic}\nrm -rf ' (").problems == []
+
+
+@pytest.mark.parametrize(
+    "source, what",
+    [
+        ("def f(:", "SyntaxError: invalid syntax (line 1)"),
+        ("x = 1\n  y = 2", "IndentationError: unexpected indent (line 2)"),
+        ("x = '\ud800'", "UnicodeEncodeError"),
+        ("x = 1\0", "null bytes"),
+        ("f = " + "(" * 300 + ")" * 300, "SyntaxError: too many nested parentheses"),
+        ("f = " + "-" * 20_000 + "1", "MemoryError"),
+        ("f = x" + ".a" * 20_000, "RecursionError"),
+        ("f = 1" + "+1" * 20_000, "RecursionError"),
+        ("f = " + "9" * 5000, "Exceeds the limit"),
+        ("!ls\n%time\nreturn x y", "SyntaxError: invalid syntax (line 3)"),
+    ],
+)
+def test_a_cell_that_is_no_python_is_a_problem_of_its_own(source, what):
+    reading = read(source, WRITTEN)
+    assert [problem["cell"] for problem in reading.problems] == [10]
+    assert what in reading.problems[0]["what"]
+    json.dumps(reading.problems).encode()
+    assert find_answer(reading, "a.b", "f").cell == 20
+
+
+def test_a_hundred_thousand_magics_or_blanks_is_read_in_a_moment():
+    for source in (" " * 200_000 + "(", "%x\n" * 10_000 + "(", "a " * 50_000 + "=", "('" * 50_000):
+        assert read(source).problems
+
+
+FRAGMENTS = [
+    "def f(x):",
+    "\n",
+    "    ",
+    "return x",
+    "f = ",
+    "...",
+    "lambda: ",
+    "'''",
+    '"',
+    "%time ",
+    "!ls",
+    "(",
+    ")",
+    "\\",
+    "[",
+    "]",
+    "{",
+    "}",
+    "#",
+    "import ",
+    "math",
+    "if x:",
+    "else:",
+    "try:",
+    "except:",
+    "class f:",
+    "@",
+    "\t",
+    "\r",
+    "\0",
+    "é",
+    "f'{x}'",
+    "\ud800",
+    "x?",
+    "=",
+    ",",
+    "*",
+    ":",
+    "global f",
+    "await ",
+    "yield ",
+    "match x:",
+    "case f:",
+    "from __future__ import annotations\n",
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=30).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_no_text_whatsoever_makes_reading_fail(source):
+    reading = read(source, ("a.b", source))
+    answer = find_answer(reading, "a.b", "f")
+    assert len(reading.cells) in (0, 2) and len(reading.cells) + len(reading.problems) == 2
+    json.dumps([reading.problems, answer and vars(answer)], ensure_ascii=False).encode()
+
+
+# Where the answer is
+
+
+@pytest.mark.parametrize(
+    "cells, number, written",
+    [
+        ([WRITTEN], 10, True),
+        ([("a.b", STUB)], 10, False),
+        ([("a.b", STUB), WRITTEN], 20, True),
+        ([WRITTEN, ("a.b", STUB)], 10, True),
+        ([("a.b", WRITTEN), "def f(x):\n    return 0  # scratch"], 10, True),
+        ([WRITTEN, WRITTEN, STUB], 20, True),
+        ([STUB, STUB], 20, False),
+        ([("a.b", WRITTEN), ("a.b", WRITTEN)], 20, True),
+        ([("a.b", WRITTEN), ("a.b", STUB)], 10, True),
+        ([("a.b", "def g(x):\n    return 0"), ("a.c", WRITTEN)], 20, True),  # ids were swapped
+        ([("a.b", "def f(:"), STUB], 20, False),
+        (["if True:\n    " + WRITTEN.replace("\n", "\n    ")], 10, True),
+        ([STUB + "\n" + WRITTEN], 10, True),
+        ([WRITTEN + "\n" + STUB], 10, False),
+        (["f = lambda x: x + 1"], 10, True),
+        (["g, (f, *h) = 1, (2, 3)"], 10, True),
+        (["f: int = 3"], 10, True),
+        (["f = 1\nf += 1"], 10, True),
+        (["class f:\n    def g(self): ..."], 10, True),
+    ],
+)
+def test_the_answer_is_the_written_one_with_the_id_or_else_the_last_written_one(cells, number, written):
+    answer = find(*cells)
+    assert (answer.cell, answer.written, answer.name) == (number, written, "f")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "from lib.objectives import mlm_loss as f",
+        "import f",
+        "f",
+        "f: int",
+        "def g():\n    f = 1",
+        "g = [f for f in x]",
+        "class A:\n    f = 1",
+        "x.f = 1",
+        "x[f] = 1",
+        "def g():\n    def f(): return 1",
+    ],
+)
+def test_what_does_not_bind_the_name_is_no_answer(source):
+    assert find(("a.b", source)) is None
+
+
+@pytest.mark.parametrize(
+    "source, stub",
+    [
+        (STUB, True),
+        ("def f(x):\n    raise NotImplementedError", True),
+        ("def f(x): ...", True),
+        ("async def f(x):\n    '''words'''\n    pass", True),
+        ("class f:\n    ...", True),
+        ("f = ...", True),
+        ("f = g = ...", True),
+        ("f, g = ..., ...", True),
+        ("f = lambda x: ...", True),
+        (
+            "def f(x):\n    n = len(x)\n    raise NotImplementedError('write it here')\n    return n",
+            True,
+        ),
+        ("def f(x):\n    return x\n    raise NotImplementedError('write your answer here')", False),
+        ("def f(x):\n    if x:\n        return x\n    raise NotImplementedError", False),
+        ("def f(x):\n    raise ValueError(x)", False),
+        ("def f(x):\n    raise\n", False),
+        ("def f(x):\n    x.append(1)", False),
+        ("f = 0", False),
+        ("f = ()", False),
+        ("f = None", False),
+        ("f, g = ..., 1", False),
+        ("f += ...", False),
+    ],
+)
+def test_a_stub_is_told_from_an_answer(source, stub):
+    assert is_stub(ast.parse(source).body[0]) is stub
+
+
+def test_the_source_of_an_answer_is_its_definition_with_decorators_and_not_without_end():
+    source = "x = 1\n@cache\n@other(\n  3)\ndef f(x):\n    return x\n\ny = 2"
+    assert find(source).source == "@cache\n@other(\n  3)\ndef f(x):\n    return x"
+    long = find("def f(x):\n" + "    x = 'é'\n" * 5000)
+    assert len(long.source) == 20_000
+
+
+# What is executed
+
+EXECUTED = """
+import math, os.path
+from torch import Tensor as T
+def g(a=1, *, b=[]): return a
+async def h(): pass
+class C(dict):
+    x: int = 3
+RATE = 0.15
+NAME: str = "x"
+A, (B, *C) = 1, (2, 3)
+A = B = -3 ** 2
+S = {"a": [1, *range(3)], **{}}
+K = [i * j for i in range(3) for j in range(i) if i != j]
+L = lambda x: train(x)
+M = f"{RATE:.2f} {max(1, 2)}"
+P = 1 if RATE > 0.1 else len("abc")
+W = "a b c".split()
+V = " ".join(sorted(set(W))).upper()[::2]
+if RATE > 1:
+    D = 1
+elif True:
+    def d(): pass
+else:
+    pass
+try:
+    import nothing_here
+except ImportError:
+    print("you need nothing_here")
+    nothing_here = None
+finally:
+    E = 1
+""".strip()
+
+IMPORTED = """
+import math
+import numpy as np, torch
+import torch.nn.functional as F
+from torch import tensor as tt, Generator
+from functools import partial
+from collections import namedtuple
+from dataclasses import field
+import re
+""".strip()
+CALLS = """
+X = math.sqrt(2) * math.pi
+X = np.array([1, 2]) + np.zeros(2)
+X = torch.tensor([1.0, 2]) @ torch.eye(2)
+X = tt([1]).float().tolist()
+X = Generator().manual_seed(0)
+X = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+X = partial(max, 1)
+X = namedtuple("X", "a b")
+X = re.compile("a+")
+X = torch.float32
+""".strip()
+
+LEFT_OUT = """
+print("hello")
+train(model)
+RATE
+x = train()
+x = open("f")
+x = [train(i) for i in range(3)]
+x = f"{train()}"
+x = lambda a=train(): a
+x = np.load("f")
+x = F.softmax(y)
+x = torch.load("f")
+x = os.system("ls")
+x = __import__("os")
+x = eval("1")
+x = model.fit(3)
+x = (y := 3)
+x.y = 1
+x[0] = 1
+x += 1
+del x
+assert x
+for i in range(3): x = i
+while True: pass
+with open("f") as x: y = 1
+if train(): x = 1
+if True: train()
+try: train()
+except: pass
+try: x = 1
+except: train()
+raise ValueError
+x = await y
+match x:
+    case 1: y = 1
+""".strip()
+
+
+def split(text):
+    return ast.parse(text).body
+
+
+@pytest.mark.parametrize("statement", split(EXECUTED), ids=ast.unparse)
+def test_imports_definitions_and_constants_are_executed(statement):
+    assert is_executed(statement, {})
+
+
+@pytest.mark.parametrize("statement", split(CALLS), ids=ast.unparse)
+def test_calls_of_harmless_functions_are_constants_whatever_the_imports_call_them(statement):
+    imported = read(IMPORTED).imported
+    assert is_executed(statement, imported)
+    assert not run(IMPORTED + "\n" + ast.unparse(statement), "f = X")[1]
+
+
+@pytest.mark.parametrize("statement", split(LEFT_OUT), ids=ast.unparse)
+def test_nothing_else_is_executed(statement):
+    assert not is_executed(statement, read(IMPORTED).imported)
+
+
+def test_a_harmless_name_of_another_module_is_not_harmless():
+    imported = read("from shutil import rmtree as len\nimport evil as math, requests").imported
+    for text in ("x = len('a')", "x = math.sqrt(2)", "x = requests.get('a')"):
+        assert not is_executed(split(text)[0], imported)
+
+
+def test_helpers_and_constants_of_other_cells_are_there_before_and_after():
+    namespace, problems = run(
+        "K = 3", ("a.b", "def f(x):\n    return g(x) * K"), "def g(x):\n    return x + 1"
+    )
+    assert problems == [] and namespace["f"](1) == 6
+
+
+def test_a_scratch_redefinition_elsewhere_does_not_count_and_recursion_finds_the_answer():
+    answer = "def f(x):\n    return 1 if x == 0 else x * f(x - 1)"
+    namespace, _ = run("f = 3", ("a.b", answer), "f = None")
+    assert namespace["f"](4) == 24
+
+
+def test_the_object_is_what_the_name_means_at_the_end_of_its_cell():
+    namespace, _ = run(("a.b", WRITTEN + "\n\ng = f\ndef f(x):\n    return g(x) * 10"))
+    assert namespace["f"](1) == 20
+
+
+def test_in_its_own_cell_whatever_binds_the_answer_runs():
+    cell = "def twice(g): return lambda x: g(g(x))\ndef f(x): return x + 1\nf = twice(f)\nprint(1/0)"
+    namespace, problems = run(cell)
+    assert namespace["f"](1) == 3 and problems == []
+
+
+def test_an_answer_that_could_not_be_bound_is_not_there():
+    namespace, problems = run(STUB, ("a.b", "@decorate\ndef f(x):\n    return x"))
+    assert "f" not in namespace
+    assert problems == [{"cell": 20, "what": "NameError: name 'decorate' is not defined (line 1)"}]
+
+
+def test_for_a_value_its_whole_cell_runs_and_no_other():
+    cell = "xs = []\nfor i in make():\n    xs.append(i)\nf = 0\nf += sum(xs)\nplot(f)\nassert f == 0"
+    namespace, problems = run("def make(): return [1, 2]", ("a.b", cell), "y = make()", value=True)
+    assert namespace["f"] == 3 and problems == [] and "y" not in namespace
+    namespace, problems = run(("a.b", "f = nothing()"), value=True)
+    assert "f" not in namespace and "NameError" in problems[0]["what"]
+
+
+RAISING = [
+    ("import sys\ndef g(a=sys.exit(3)): pass", "SystemExit: 3 (line 2)"),
+    ("def g(a=1/0): pass", "ZeroDivisionError: division by zero (line 1)"),
+    ("import nothing_here", "ModuleNotFoundError: No module named 'nothing_here' (line 1)"),
+    ("class A:\n    raise KeyboardInterrupt", "KeyboardInterrupt (line 2)"),
+    ("X = [1][2]", "IndexError: list index out of range (line 1)"),
+    (
+        "def g(): return 1\n@g\ndef h(): pass",
+        "TypeError: g() takes 0 positional arguments but 1 was given (line 2)",
+    ),
+    ("def g(a, a): pass", "SyntaxError: duplicate argument 'a' in function definition (line 1)"),
+    (
+        "class E(Exception):\n    def __str__(self): raise SystemExit\nclass A:\n    raise E",
+        "an exception that cannot be shown",
+    ),
+    (
+        "class E(Exception):\n    def __str__(self): return 3\nclass A:\n    raise E",
+        "an exception that cannot be shown",
+    ),
+    ("class A:\n    raise ValueError('a\\nb\\ud800')", "ValueError: a b? (line 2)"),
+]
+
+
+@pytest.mark.parametrize("source, what", RAISING)
+def test_what_raises_is_a_problem_and_the_rest_goes_on(source, what):
+    namespace, problems = run(source + "\nREST = 7", WRITTEN)
+    assert problems == [{"cell": 10, "what": what}]
+    assert namespace["REST"] == 7 and namespace["f"](1) == 2
+
+
+def test_an_endless_message_is_cut():
+    _, problems = run("class A:\n    raise ValueError('x' * 10**6)", WRITTEN)
+    assert len(problems[0]["what"]) < 400
+
+
+def test_a_watchdog_is_heard():
+    with pytest.raises(TimeUp):
+        run("from lib.exercises.engine.limits import TimeUp\nclass A:\n    raise TimeUp", WRITTEN)
+    showing = "class E(Exception):\n    def __str__(self): raise TimeUp\nclass A:\n    raise E"
+    with pytest.raises(TimeUp):
+        run(f"from lib.exercises.engine.limits import TimeUp\n{showing}", WRITTEN)
+
+
+def test_each_cell_is_announced_and_the_skipped_are_left_out():
+    seen = []
+    namespace, problems = run("A = 1", "A = 2", "B = A", WRITTEN, before=seen.append, skip={20})
+    assert seen == [10, 30, 40] and namespace["A"] == 1
+    assert "B" not in namespace and problems == [], "it would be made of what is out of date"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = train()\ny = x + 1\nz = [y for _ in range(3)]",
+        "sizes = []\nfor i in range(3):\n    sizes.append(i)\nlargest = max(sizes)",
+        "d = {}\nd['a'] = train()\ny = d['a']",
+        "kinds = {}\ndef add(k): kinds[k] = 1\nadd(2)\ny = kinds[2]\nz = y + 1",
+        "t = load()\nt = t[0]\nu = t + 1",
+    ],
+)
+def test_a_constant_made_of_what_is_not_executed_is_no_fault(source):
+    assert run(source, WRITTEN)[1] == []
+
+
+def test_what_runs_through_a_comprehension_is_not_taken_for_what_was_left_out():
+    namespace, _ = run("for i in range(3): pass", "SQUARES = [i * i for i in range(3)]", WRITTEN)
+    assert namespace["SQUARES"] == [0, 1, 4]
+
+
+def test_future_imports_hold_for_the_cells_that_follow():
+    namespace, problems = run("from __future__ import annotations", "def f(x: Nothing) -> Nowhere: return x")
+    assert problems == [] and namespace["f"].__annotations__ == {"x": "Nothing", "return": "Nowhere"}
+    assert namespace["f"].__code__.co_flags & __future__.annotations.compiler_flag
+
+
+def test_a_cell_finds_what_a_notebook_has():
+    namespace, problems = run(
+        "def f(x):\n    display(x)\n    get_ipython().run_line_magic('time', '')\n    return __name__"
+    )
+    assert problems == [] and namespace["f"](1) == "__main__"
+
+
+def test_the_whole_traceback_can_be_printed():
+    namespace, _ = run("def f(x):\n    return g(x)", "def g(x):\n    return x.nothing")
+    with pytest.raises(AttributeError) as caught:
+        namespace["f"](1)
+    assert "return x.nothing" in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("path", all_notebooks(), ids=lambda path: path.stem)
+def test_in_the_lectures_every_answer_is_found_and_nothing_is_at_fault(path):
+    submission = read_submission(Found("ada", path.name, path), path.read_bytes())
+    reading = parse_cells(submission.cells)
+    asked = re.findall(r'"check\(\\"([\w.]+)\\", (\w+)\)', path.read_text(encoding="utf-8"))
+    assert asked
+    for id, name in asked:
+        answer = find_answer(reading, id, name)
+        assert (
+            answer.written
+            and next(c for c in submission.cells if c["number"] == answer.cell)["exercise"] == id
+        )
+    namespace = {}
+    value = get(id).asks_for_value
+    assert execute(reading, namespace, answer=answer, value=value, before=lambda number: None, skip=()) == []
+    assert all(name in namespace for _, name in asked)
+
+
+# Shapes
+
+
+def shape(source):
+    return shape_of(ast.parse(source).body[0], read("import math").imported)
+
+
+def test_names_comments_docstrings_and_annotations_do_not_change_a_shape():
+    one = shape(
+        'def f(a, b=1):\n    """Words."""\n    c: int = a + b  # sum\n    return helper(c, key=math.pi)'
+    )
+    two = shape("def g(x, y=1):\n    'Others.'\n    pass\n    z = x + y\n    return other(z, key=math.pi)")
+    assert one == two
+    assert "math" in one and "pi" in one and "key" in one and "1" in one
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(a): return a - 1",
+        "def f(a): return a + 2",
+        "def f(a): return 1 + a",
+        "def f(a, b): return a + 1",
+        "def f(a): return f + 1",
+        "def f(a): return len + 1",
+        "def f(a): return a.x + 1",
+        "async def f(a): return a + 1",
+    ],
+)
+def test_what_an_answer_does_changes_its_shape(source):
+    assert shape(source) != shape("def f(a): return a + 1")
+
+
+def test_shapes_are_short_strings_and_not_too_many():
+    long = shape("def f():\n" + "    x = 'ab' * 9\n" * 700)
+    assert len(long) == 4000 and all(type(token) is str and len(token) <= 60 for token in long)
+    deep = shape("f = " + "-" * 900 + "1")
+    assert deep.count("USub") == 900
+    odd = shape(
+        f"def f(): return 0x{'f' * 9000}, {'x' * 100!r}, b'{'y' * 100}', {'n' * 500}, q.{'m' * 500}, 1j, ..."
+    )
+    assert all(len(token) <= 60 for token in odd)

@@ -1,0 +1,165 @@
+"""Stored outputs: those of a fresh run, the same ones every time, and nothing else changed."""
+
+import copy
+import json
+
+import nbformat
+import pytest
+
+from lib.course import refresh
+from lib.lectures import notebooks
+from lib.course.cli import main
+from lib.lectures.execution import Outcome
+from lib.lectures.lint import lint_file
+from tests.lectures import sample
+from tests.lectures.sample import cell
+
+PICTURE = """from IPython.display import display
+import matplotlib.pyplot as plt
+figure, axes = plt.subplots(figsize=(1, 1))
+axes.plot([1, 2])
+plt.close(figure)
+display(figure, metadata={"image/png": {"alt": "a line that rises"}})"""
+
+
+def lecture():
+    """A stream, a picture, a result, a deliberate error that passes through a file, and stale metadata."""
+    made = sample.notebook(
+        ("steps = 3", "parameters"),
+        "import sys\nfor step in range(steps):\n    print(step)\n    sys.stdout.flush()",
+        PICTURE,
+        "steps ** 2",
+        ("import json\njson.loads('{')", "raises-exception"),
+    )
+    cell(made, "cell-1").metadata["execution"] = {"iopub.execute_input": "2026-01-01"}
+    made.metadata["papermill"] = {"duration": 3}
+    made.metadata["kernelspec"] = {"display_name": "mine", "language": "python", "name": "mine"}
+    return made
+
+
+@pytest.fixture(scope="module")
+def refreshed(tmp_path_factory):
+    """A lecture, refreshed for real: (path, before, exit code)."""
+    path = sample.save(tmp_path_factory.mktemp("refresh") / "nb.ipynb", lecture())
+    return path, lecture(), main(["refresh", str(path)])
+
+
+def test_outputs_are_stored(refreshed):
+    path, _, code = refreshed
+    made = nbformat.read(path, as_version=4)
+    assert code == 0
+    assert [each.execution_count for each in made.cells[1:]] == [1, 2, 3, 4, 5]
+    assert [output.text for output in cell(made, "cell-1").outputs] == ["0\n1\n2\n"]
+    assert cell(made, "cell-3").outputs[0].data == {"text/plain": "9"}
+    picture = cell(made, "cell-2").outputs[0]
+    assert picture.metadata["image/png"] == {"alt": "a line that rises"} and picture.data["image/png"]
+
+
+def test_ids_and_sources_stay_byte_for_byte(refreshed):
+    path, before, _ = refreshed
+    made = nbformat.read(path, as_version=4)
+    assert [(each.id, each.source) for each in made.cells] == [
+        (each.id, each.source) for each in before.cells
+    ]
+    assert cell(made, "cell-0").metadata == {"tags": ["parameters"]} and cell(made, "title").metadata == {}
+
+
+def test_only_advice_is_left_for_the_linter(refreshed):
+    assert {finding.rule for finding in lint_file(refreshed[0])} == {"cell-count"}
+
+
+def test_a_deliberate_error_keeps_its_own_frame_only(refreshed):
+    made = nbformat.read(refreshed[0], as_version=4)
+    traceback = "\n".join(cell(made, "cell-4").outputs[0].traceback)
+    assert "JSONDecodeError" in traceback and "decoder.py" not in traceback and "In[5]" in traceback
+
+
+def test_a_second_time_changes_nothing(refreshed):
+    path = refreshed[0]
+    before, written = path.read_bytes(), path.stat().st_mtime_ns
+    assert main(["refresh", str(path)]) == 0
+    assert path.read_bytes() == before and path.stat().st_mtime_ns == written
+
+
+def executing(monkeypatch, change=None, verdict="ok"):
+    """Stand in for the execution of a notebook: its outputs as they are, after `change`."""
+
+    def execute(job):
+        made = nbformat.from_dict(copy.deepcopy(job.notebook))
+        if change:
+            change(made)
+        return Outcome(
+            job.name, verdict, 1, seconds=1.0, peak_bytes=10**8, notebook=json.loads(json.dumps(made))
+        )
+
+    monkeypatch.setattr("lib.course.run.execute", execute)
+
+
+def test_a_notebook_that_fails_is_left_alone(tmp_path, monkeypatch, capsys):
+    path = sample.save(tmp_path / "nb.ipynb", sample.clean())
+    before = path.read_bytes()
+    executing(monkeypatch, lambda made: cell(made, "cell-1").update(outputs=[]), verdict="NameError")
+    assert main(["refresh", str(path)]) == 1
+    assert path.read_bytes() == before
+    assert "NameError" in capsys.readouterr().out
+
+
+def other_text(made):
+    cell(made, "cell-1").outputs[0].text = "4\n"
+
+
+def other_picture(made):
+    cell(made, "cell-2").outputs[0].data["image/png"] = "aGhp"
+
+
+def no_picture(made):
+    cell(made, "cell-2").outputs = []
+
+
+def streams_cut_elsewhere(made):
+    cell(made, "cell-1").outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("", "3", "\n")
+    ]
+
+
+@pytest.mark.parametrize(
+    "change, changed",
+    [
+        (None, []),
+        (other_text, ["cell-1"]),
+        (other_picture, []),
+        (no_picture, ["cell-2"]),
+        (streams_cut_elsewhere, []),
+    ],
+)
+def test_check_tells_what_would_change_and_writes_nothing(tmp_path, monkeypatch, capsys, change, changed):
+    path = sample.save(tmp_path / "nb.ipynb", sample.clean())
+    before = path.read_bytes()
+    executing(monkeypatch, change)
+    assert main(["refresh", "--check", str(path)]) == (1 if changed else 0)
+    told = [line.split(":")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("nb:")]
+    assert told == changed
+    assert path.read_bytes() == before
+
+
+def test_stdout_and_stderr_are_not_joined():
+    pieces = [("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d")]
+    streams = [{"output_type": "stream", "name": name, "text": text} for name, text in pieces]
+    joined = refresh.joined_streams(streams)
+    assert [(output["name"], output["text"]) for output in joined] == [
+        ("stdout", "ab"),
+        ("stderr", "c"),
+        ("stdout", "d"),
+    ]
+    assert streams[0]["text"] == "a"  # the caller's are as they were
+
+
+def test_a_corrupt_notebook_is_named(tmp_path, capsys):
+    (tmp_path / "nb.ipynb").write_text("{")
+    assert main(["refresh", str(tmp_path / "nb.ipynb")]) == 1
+    assert "nb.ipynb is not a notebook" in capsys.readouterr().err
+
+
+def test_text_is_what_jupyter_would_save(refreshed):
+    text = refreshed[0].read_text()
+    assert notebooks.text_of(notebooks.parse(text, "nb")) == text

@@ -1,0 +1,124 @@
+"""The three steps of RLHF, and what lecture 13 claims of them, for seeds that the lecture does not show."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from lib.evaluation import judge_probability, swap_test
+from lib.worlds.sentiment import opinion
+from lib.worlds.sentiment import sentiment
+from lib.models import ValueModel
+from lib.objectives import entropy, masked_reduce
+from lib.worlds.reviews import is_review
+from lib.training import FitSettings, fit
+from lib.training.policy import PolicySettings, ppo, reinforce
+from lib.training.preferences import batches_of, pair_accuracy, preference_loss
+from lib.worlds.review_world import compare_answers, review_world, small_decoder, train_reward_model, train_sft
+
+PPO_STEPS, REINFORCE_STEPS = 50, 75  # those of the lecture
+
+
+def settings(beta, iterations, rate, seed):
+    """The lecture's, but for what is varied."""
+    return PolicySettings(
+        iterations=iterations, prompts=8, samples=4, max_new_tokens=16, epochs=2, learning_rate=rate, beta=beta, seed=seed
+    )
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
+    generator = torch.Generator().manual_seed(seed)
+    world = review_world(2000, seed=seed)
+    sft = train_sft(world, steps=250, seed=seed, show_progress=False)
+    answers = world.answers(sft, 300, generator=generator)
+    human = world.score(opinion)
+    before = human(answers).mean()
+    assert sum(map(is_review, world.texts(answers, prompts=True))) > 0.7 * 300
+
+    pairs = compare_answers(world, sft, opinion, 300, generator=generator)
+    unseen = compare_answers(world, sft, opinion, 300, generator=generator)
+    model = train_reward_model(sft, pairs, seed=seed, show_progress=False)
+    by_judge = compare_answers(world, sft, sentiment, 300, generator=generator)
+    judged = train_reward_model(sft, by_judge, seed=seed, show_progress=False)
+    accuracy = pair_accuracy(model, unseen)
+    assert accuracy > 0.55 and pair_accuracy(judged, unseen) > max(0.52, accuracy - 0.1)
+    check_the_judge(world, world.answers(sft, 400, samples=2, generator=torch.Generator().manual_seed(seed)))
+
+    def proxy(batch):
+        return model(batch.input_ids, batch.attention_mask)
+
+    def ends(policy):
+        with torch.no_grad():
+            own = world.answers(policy, 300, generator=generator)
+            spread = entropy(policy(own.input_ids, own.attention_mask))[:, :-1]
+            return proxy(own).mean(), human(own).mean(), masked_reduce(spread, own.response_mask[:, 1:], "token_mean")
+
+    policy = deepcopy(sft)
+    ppo(policy, ValueModel(deepcopy(sft), generator=generator), sft, proxy, world.prompts,
+        settings(1.0, PPO_STEPS, 2e-3, seed), eos_id=world.eos_id, show_progress=False)  # fmt: skip
+    assert ends(policy)[1] > before + 0.1
+
+    policy = deepcopy(sft)
+    fit(policy, preference_loss(sft, beta=0.3), batches_of(pairs, 32),
+        FitSettings(steps=80, learning_rate=3e-4, seed=seed), show_progress=False)  # fmt: skip
+    assert ends(policy)[1] > before
+
+    paid_before = proxy(answers).mean()
+    held, free = deepcopy(sft), deepcopy(sft)
+    for policy, beta in ((held, 1.0), (free, 0.0)):
+        reinforce(policy, sft, proxy, world.prompts, settings(beta, REINFORCE_STEPS, 4e-3, seed),
+                  eos_id=world.eos_id, show_progress=False)  # fmt: skip
+    with_price, without = ends(held), ends(free)
+    assert with_price[1] > before + 0.1
+    assert without[0] > paid_before + 0.5 and without[1] < before - 0.3 and without[2] < with_price[2]
+
+
+def check_the_judge(world, drawn):
+    """A bias for the first place costs agreement with the human, and averaging both orders brings it back."""
+    texts, liked = world.texts(drawn), world.score(opinion)(drawn)
+    first, second, truth = texts[0::2], texts[1::2], liked[0::2] - liked[1::2]
+
+    def biased(one, other):
+        return judge_probability(sentiment(one), sentiment(other), position_bias=3.0, temperature=0.25)
+
+    def agrees(p):
+        return ((p > 0.5) == (truth > 0))[truth != 0].float().mean()
+
+    assert agrees(swap_test(biased, first, second).debiased) > agrees(biased(first, second)) + 0.1
+
+
+def test_comparisons_follow_the_taste():
+    world = review_world(64)
+    policy = small_decoder(world.tokenizer.vocab_size)
+
+    def number_of_letters(texts):
+        return torch.tensor([float(len(text)) for text in texts])
+
+    pairs = compare_answers(
+        world, policy, number_of_letters, 40, sharpness=100, generator=torch.Generator().manual_seed(0)
+    )
+    assert len(pairs) == 40
+    longer = world.score(number_of_letters)(pairs.chosen) >= world.score(number_of_letters)(pairs.rejected)
+    assert longer.all()
+    prompts = [side.input_ids[:, : world.prompts.shape[1]] for side in (pairs.chosen, pairs.rejected)]
+    assert torch.equal(*prompts)  # two answers to the same prompt
+
+
+def test_a_policy_that_always_says_the_same_cannot_be_compared(monkeypatch):
+    world = review_world(8)
+    policy = small_decoder(world.tokenizer.vocab_size)
+    with torch.no_grad():
+        policy.output_weight.zero_()
+    with pytest.raises(ValueError, match="the same answer"):
+        monkeypatch.setattr("lib.worlds.review_world.MOST_WORDS", 1)
+        monkeypatch.setattr("lib.worlds.review_world.same_answers", lambda one, _: torch.ones(len(one.input_ids)) > 0)
+        compare_answers(world, policy, opinion, 3)
+
+
+@pytest.mark.parametrize("change, message", [({"number": 0}, "number"), ({"sharpness": 0.0}, "sharpness")])
+def test_bad_comparisons(change, message):
+    world = review_world(8)
+    arguments = {"number": 2, "sharpness": 1.0} | change
+    with pytest.raises(ValueError, match=message):
+        compare_answers(world, small_decoder(world.tokenizer.vocab_size), opinion, **arguments)
