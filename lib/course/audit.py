@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lib.errors import CourseError
 from lib.files import atomic_write
-from lib.slides.claimed import Claim, audit, check_slide, show
+from lib.slides.claimed import Claim, as_text, audit
+from lib.slides.decks import check_slide
 from lib.slides.verdicts import VERDICTS
 
 COLUMNS = ("id", "slide", "printed", "value", "recomputed", "unit", "verdict", "remark")
@@ -28,7 +29,7 @@ The exit code is 1 if a computed verdict is not the one that data/slides/claims.
 
 
 @dataclass(frozen=True)
-class Row:
+class AuditRow:
     """One line of the report: a claim, and what became of its computation."""
 
     claim: Claim
@@ -80,19 +81,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def recomputed(claim: Claim) -> Row:
+def recomputed(claim: Claim) -> AuditRow:
     """Compute one claim; an error of the computation becomes a row, so that the others are still seen."""
     try:
         verdict = claim.verdict
     except Exception as error:  # noqa: BLE001  any error at all must not cost the other claims
-        return Row(claim, FAILED, "", f"{type(error).__name__}: {error}", agrees=False)
+        return AuditRow(claim, FAILED, "", f"{type(error).__name__}: {error}", agrees=False)
     remark = "; ".join(words for words in (claim.detail, claim.note) if words)
     if not claim.agrees:
         remark = f"expected {claim.expected}, computed {verdict}. {remark}".rstrip()
-    return Row(claim, verdict, show(claim.recomputed), remark, claim.agrees)
+    return AuditRow(claim, verdict, as_text(claim.recomputed), remark, claim.agrees)
 
 
-def summary(rows: list[Row]) -> str:
+def summary(rows: list[AuditRow]) -> str:
     """One line: how many of each verdict, and how many are not as expected.
 
     >>> summary([])
@@ -107,7 +108,7 @@ def summary(rows: list[Row]) -> str:
     return line + (f", {disagreeing} not as expected" if disagreeing else "")
 
 
-def as_table(rows: list[Row]) -> str:
+def as_table(rows: list[AuditRow]) -> str:
     """A table for the terminal, as wide as the terminal is."""
     from rich.console import Console
     from rich.table import Table
@@ -128,7 +129,7 @@ def as_table(rows: list[Row]) -> str:
     return console.file.getvalue()
 
 
-def as_csv(rows: list[Row]) -> str:
+def as_csv(rows: list[AuditRow]) -> str:
     """Comma-separated values with a header."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -137,7 +138,7 @@ def as_csv(rows: list[Row]) -> str:
     return file.getvalue()
 
 
-def as_markdown(rows: list[Row]) -> str:
+def as_markdown(rows: list[AuditRow]) -> str:
     """A Markdown table; a disagreement stands in bold."""
     lines = [COLUMNS, ("---",) * len(COLUMNS)]
     for row in rows:

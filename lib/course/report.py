@@ -25,7 +25,7 @@ The exit code is 1 if a right answer fails, or a misconception passes or is take
 
 
 @dataclass(frozen=True)
-class Row:
+class KillRow:
     """One exercise: how many of its right answers pass, and of its mistakes are told their own hint."""
 
     exercise: str
@@ -37,7 +37,7 @@ class Row:
     problems: str  # empty where all is well
 
 
-def kill_row(exercise: "Exercise") -> Row:
+def kill_row(exercise: "Exercise") -> KillRow:
     """Run everything that is known about one exercise: right answers and mistakes."""
     from lib.exercises import assess
 
@@ -51,15 +51,15 @@ def kill_row(exercise: "Exercise") -> Row:
             taken = found.misconception.name if found.misconception else "nothing known"
             problems.append(f"{mistake.name!r} is taken for {taken!r}")
     killed = sum(not found.passed and found.misconception is mistake for mistake, found in wrong)
-    return Row(
+    return KillRow(
         exercise.id, " ".join(exercise.slides), exercise.points, exercise.minutes,
         f"{sum(found.passed for found in right)}/{len(right)}", f"{killed}/{len(wrong)}", "; ".join(problems),
     )  # fmt: skip
 
 
-def table(rows: list[Row], form: str) -> str:
+def table(rows: list[KillRow], form: str) -> str:
     """The rows as text for a terminal ("text"), as CSV ("csv") or as a Markdown table ("md")."""
-    names = [field.name for field in fields(Row)]
+    names = [field.name for field in fields(KillRow)]
     cells = [[str(getattr(row, name)) for name in names] for row in rows]
     if form == "csv":
         file = io.StringIO()
@@ -73,7 +73,7 @@ def table(rows: list[Row], form: str) -> str:
     return "".join("  ".join(line).rstrip() + "\n" for line in padded)
 
 
-def kill_table(only: list[str]) -> list[Row]:
+def kill_table(only: list[str]) -> list[KillRow]:
     """The rows of all exercises, or of those whose id or module is in `only` (UsageError for an unknown
     one)."""
     from lib.exercises import Exercise, all_exercises

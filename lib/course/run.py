@@ -11,7 +11,7 @@ from lib import ROOT
 from lib.errors import CourseError, UsageError
 from lib.files import atomic_write
 from lib.lectures import notebooks
-from lib.lectures.execution import BUDGET_BYTES, BUDGET_SECONDS, Job, Outcome, execute, open_executor
+from lib.lectures.execution import BUDGET_BYTES, BUDGET_SECONDS, Job, Execution, execute, open_executor
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,14 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(not outcome.ok for outcome in outcomes) or (arguments.strict and over) else 0
 
 
-def _prepare(arguments: argparse.Namespace) -> tuple[list[Job], list[Outcome]]:
+def _prepare(arguments: argparse.Namespace) -> tuple[list[Job], list[Execution]]:
     """The jobs, and the notebooks that cannot even be read: those fail by name, the others go on."""
     jobs, unreadable = [], []
     for path in notebooks.select(arguments.notebooks):
         try:
             notebook = notebooks.load(path)
         except CourseError as error:
-            unreadable.append(Outcome(path.stem, "unreadable", 0, traceback=str(error)))
+            unreadable.append(Execution(path.stem, "unreadable", 0, traceback=str(error)))
             continue
         parameters = notebooks.given_parameters(arguments.parameters, notebook, path.stem)
         jobs.append(job_for(path, notebook, arguments.timeout, parameters))
@@ -94,7 +94,7 @@ def job_for(path: Path, notebook: dict, timeout: float, parameters: dict | None 
     return Job(path.stem, json.loads(json.dumps(notebook)), str(path.parent), parameters or {}, timeout)
 
 
-def show_progress(jobs: list[Job], executor: Executor, failed: list[Outcome] = ()) -> Iterator[Outcome]:
+def show_progress(jobs: list[Job], executor: Executor, failed: list[Execution] = ()) -> Iterator[Execution]:
     """Execute `jobs`; print the row of each as it comes (and the reason if it is bad), and yield it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -115,7 +115,7 @@ def show_progress(jobs: list[Job], executor: Executor, failed: list[Outcome] = (
             yield outcome
 
 
-def _print_outcome(console: "Console", outcome: Outcome, width: int) -> None:
+def _print_outcome(console: "Console", outcome: Execution, width: int) -> None:
     seconds = "–" if outcome.seconds is None else f"{outcome.seconds:.1f}"
     memory = "–" if outcome.peak_bytes is None else f"{outcome.peak_bytes / 1e6:.0f} MB"
     verdict = "ok, over budget" if outcome.ok and outcome.over_budget else outcome.verdict
@@ -128,7 +128,7 @@ def _print_outcome(console: "Console", outcome: Outcome, width: int) -> None:
         console.print("\n".join(f"    {line}" for line in outcome.traceback.splitlines()), markup=False)
 
 
-def _keep(outcome: Outcome, folder: Path) -> None:
+def _keep(outcome: Execution, folder: Path) -> None:
     """Lay the executed copy into `folder`, whole; where there is none, an older one must not pass for it."""
     import nbformat
 

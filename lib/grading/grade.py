@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib.errors import CourseError, UsageError
-from lib.grading.assignment.asked import Assignment, judged_by, of_lectures, of_release
+from lib.grading.assignment.asked import Assignment, grading_hash, of_lectures, of_release
 from lib.grading.batch import run_batch
 from lib.grading.intake.file_names import readable
 from lib.grading.intake.submission import read_bytes
@@ -168,15 +168,15 @@ def _folded(name: str) -> str:
 
 def _planned(found: "list[Found]", assignment: Assignment, key: bytes) -> Iterator[Submitted]:
     """Each submission with the hash of what its result depends on."""
-    judges, which = {}, fingerprint(key)
+    hashes, which = {}, fingerprint(key)
     for each in found:
         ids = assignment.notebooks[each.notebook]
-        if each.notebook not in judges:
-            judges[each.notebook] = judged_by([id for id in ids if id in assignment.definitions])
+        if each.notebook not in hashes:
+            hashes[each.notebook] = grading_hash([id for id in ids if id in assignment.definitions])
         opened, content = read_bytes(each)
         about = [opened.file, opened.problem, *opened.notes]
         sha256 = hashlib.sha256(content).hexdigest()
-        plan = plan_of(sha256, about, ids, judges[each.notebook], which)
+        plan = plan_of(sha256, about, ids, hashes[each.notebook], which)
         yield Submitted(each, Planned(each.student, each.notebook, plan))
 
 

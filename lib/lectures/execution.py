@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Execution:
     """What became of a job."""
 
     name: str
@@ -66,7 +66,7 @@ class Outcome:
         return (self.seconds or 0) > BUDGET_SECONDS or (self.peak_bytes or 0) > BUDGET_BYTES
 
 
-def execute(job: Job) -> Outcome:
+def execute(job: Job) -> Execution:
     """Execute one notebook in its own process; never raises for what the notebook does."""
     with tempfile.TemporaryDirectory(prefix="course-") as name:
         folder = Path(name)
@@ -76,12 +76,12 @@ def execute(job: Job) -> Outcome:
         timed_out = _run_worker(folder, job.timeout)
         result = _read_json(folder / "result.json")
         if result is not None:
-            return _judged(job, result)
+            return _execution(job, result)
         kind = f"over {job.timeout:g} s" if timed_out else "worker died"
         cell = (folder / "cell").read_text() if (folder / "cell").exists() else ""
         log = "" if timed_out else (folder / "log").read_text(errors="replace")[-2000:]
         partial = _read_json(folder / "partial.ipynb")
-        return Outcome(job.name, kind, _executed(partial), cell=cell, traceback=log, notebook=partial)
+        return Execution(job.name, kind, _executed(partial), cell=cell, traceback=log, notebook=partial)
 
 
 def _run_worker(folder: Path, timeout: float) -> bool:
@@ -127,9 +127,9 @@ def stop_all() -> None:
         _stop(worker)
 
 
-def _judged(job: Job, result: dict) -> Outcome:
+def _execution(job: Job, result: dict) -> Execution:
     failure = result["failure"] or {"kind": "ok", "cell": "", "traceback": ""}
-    return Outcome(
+    return Execution(
         job.name,
         failure["kind"],
         _executed(result["notebook"]),

@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
     try:
         job = json.loads((folder / "job.json").read_text())
         began = time.perf_counter()
-        notebook, failure = execute(job, folder)
+        notebook, failure = execute_here(job, folder)
         result = {
             "notebook": notebook,
             "failure": failure,
@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
         _leaving.acquire()  # a thread that tidies up would be cut short if we ended before it
 
 
-def execute(job: dict, folder: Path) -> tuple[dict, dict | None]:
+def execute_here(job: dict, folder: Path) -> tuple[dict, dict | None]:
     """The executed notebook, and where and why it failed (None where it did not).
 
     papermill's own `execute_notebook` would call an error in a cell tagged `raises-exception` a failure, and

@@ -17,10 +17,10 @@ from pathlib import Path
 from lib.names import nearest
 from lib.slides.registry import Measured, recomputations
 from lib.slides.tables import DIRECTORY, read_csv
-from lib.slides.verdicts import VERDICTS, judge, plain, read_number, read_printed
+from lib.slides.decks import check_slide
+from lib.slides.verdicts import VERDICTS, verdict, plain, read_number, read_printed
 
 HEADER = ["id", "slide", "printed", "value", "unit", "tolerance", "verdict", "note"]
-DECKS = {"C": 52, "T": 48, "N": 47, "W": 31}
 """The four decks and their numbers of slides."""
 
 
@@ -62,7 +62,7 @@ class Claim:
         """`exact`, `rounded` or `erratum`, out of the computation."""
         recomputed = self.recomputed
         try:
-            return judge(read_printed(self.text), recomputed, tolerance=self.tolerance)
+            return verdict(read_printed(self.text), recomputed, tolerance=self.tolerance)
         except (TypeError, ValueError) as error:
             raise type(error)(f"claim {self.id}: {error}") from error
 
@@ -82,7 +82,7 @@ class Claim:
         lines = [f"{self.id} (slide {', '.join(self.slides)}): {self.verdict}",
                  f"  printed     {self.printed}",
                  f"  value       {self.text} {self.unit}".rstrip(),
-                 f"  recomputed  {show(self.recomputed)} {self.unit}".rstrip()]
+                 f"  recomputed  {as_text(self.recomputed)} {self.unit}".rstrip()]
         remarks = {"measured": self.detail, "note": self.note}
         return "\n".join(lines + [f"  {name:10}  {words}" for name, words in remarks.items() if words])
 
@@ -144,23 +144,14 @@ def audit(*, slide: str | None = None, verdict: str | None = None) -> list[Claim
     return [row for row in rows if verdict is None or row.verdict == verdict]
 
 
-def check_slide(slide: str) -> str:
-    """The slide's name itself, if one of the decks has it; else raises ValueError."""
-    match = re.fullmatch(r"([CTNW])(\d\d)", slide)
-    if match is None or not 1 <= int(match[2]) <= DECKS[match[1]]:
-        decks = ", ".join(f"{deck}01-{deck}{count}" for deck, count in DECKS.items())
-        raise ValueError(f"slide must be one of {decks}, got {slide!r}")
-    return slide
-
-
-def show(value: object) -> str:
+def as_text(value: object) -> str:
     """A value for people: thousands separated, floats to six digits.
 
-    >>> show((109482240, 0.99662))
+    >>> as_text((109482240, 0.99662))
     '109,482,240; 0.99662'
     """
     if isinstance(value, tuple):
-        return "; ".join(show(item) for item in value)
+        return "; ".join(as_text(item) for item in value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):

@@ -86,14 +86,14 @@ def plain(printed: object) -> object:
     return as_number(printed.value) if isinstance(printed, PrintedNumber) else printed
 
 
-def judge(printed: object, recomputed: object, *, tolerance: Decimal | None = None) -> str:
+def verdict(printed: object, recomputed: object, *, tolerance: Decimal | None = None) -> str:
     """`exact`, `rounded` or `erratum`, by the rule at the head of this module.
 
     `printed` comes from `read_printed`; `tolerance`, for "about" and "roughly", is in the unit of the printed
     number. Raises TypeError where the two aren't of one kind, ValueError where their lengths differ or the
     recomputed number isn't finite: then the computation is wrong, not the slide.
 
-    >>> judge(read_printed("110M"), 109_482_240), judge(read_printed("330M"), 335_141_888)
+    >>> verdict(read_printed("110M"), 109_482_240), verdict(read_printed("330M"), 335_141_888)
     ('rounded', 'erratum')
     """
     if isinstance(printed, tuple):
@@ -101,7 +101,7 @@ def judge(printed: object, recomputed: object, *, tolerance: Decimal | None = No
             raise TypeError(f"recomputed must be a tuple, as printed, got {type(recomputed).__name__}")
         if len(printed) != len(recomputed):
             raise ValueError(f"recomputed must have {len(printed)} items, as printed, got {len(recomputed)}")
-        items = [judge(a, b, tolerance=tolerance) for a, b in zip(printed, recomputed)]
+        items = [verdict(a, b, tolerance=tolerance) for a, b in zip(printed, recomputed)]
         return max(items, key=VERDICTS.index)
     if isinstance(printed, PrintedNumber):
         return _number_verdict(printed, recomputed, tolerance)

@@ -148,7 +148,7 @@ def fixed_loss(loss_fn: Callable[[nn.Module, Any], Tensor], batches: Sequence[An
 
 
 @dataclass(frozen=True)
-class Task:
+class FitInputs:
     """A recipe with its text: everything that `fit` is given."""
 
     model: nn.Module
@@ -157,7 +157,7 @@ class Task:
     evaluate: Callable[[nn.Module], float]
 
 
-def build(recipe: Recipe, tokenizer: Tokenizer, train: Sequence[str], validation: Sequence[str]) -> Task:
+def build(recipe: Recipe, tokenizer: Tokenizer, train: Sequence[str], validation: Sequence[str]) -> FitInputs:
     """The model of `recipe`, freshly drawn from its seed, with its batches and a fixed validation set."""
     seed = torch.Generator().manual_seed(recipe.settings.seed)
     streams = [token_stream(tokenizer, texts) for texts in (train, validation)]
@@ -174,4 +174,4 @@ def build(recipe: Recipe, tokenizer: Tokenizer, train: Sequence[str], validation
         held_out = [mlm_sampler(streams[1], tokenizer, **size)(once) for _ in range(16)]
     else:
         raise ValueError(f"kind of a recipe must be 'bert' or 'gpt', got {recipe.kind!r}")
-    return Task(model, loss_fn, sample, fixed_loss(loss_fn, held_out))
+    return FitInputs(model, loss_fn, sample, fixed_loss(loss_fn, held_out))

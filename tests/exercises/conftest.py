@@ -63,7 +63,7 @@ def _share(given, output, expected):
 
 
 DRAW = Exercise(
-    id="demo.draw", slides=("T26",), points=2, minutes=5, reference=draw, judge=_share,
+    id="demo.draw", slides=("T26",), points=2, minutes=5, reference=draw, decide=_share,
     cases=lambda generator: [case("a tenth", 0.1, 10_000, generator), case("never", 0.0, 100, generator)],
     accepts=(lambda p, n, generator: torch.rand(n) > 1 - p,),
     misconceptions=(

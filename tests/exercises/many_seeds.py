@@ -35,7 +35,7 @@ def solutions() -> dict[str, Any]:
             reading, namespace = cells.parse_cells(given), {}
             answer = cells.find_answer(reading, id, name)
             value = all_exercises()[id].asks_for_value
-            cells.execute(reading, namespace, answer=answer, value=value, before=lambda cell: None, skip=[])
+            cells.run_cells(reading, namespace, answer=answer, value=value, before=lambda cell: None, skip=[])
             found[id] = namespace[name]
     return found
 

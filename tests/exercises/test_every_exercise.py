@@ -74,7 +74,7 @@ def lazy_answers(exercise, expected):
 def test_lazy_answers_fail(id):
     key = AnswerKey(EXERCISES[id])
     for answer in lazy_answers(key.exercise, key.expected):
-        verdicts = key.judge(run_all(key.exercise, answer, key.cases))
+        verdicts = key.verdicts(run_all(key.exercise, answer, key.cases))
         assert not all(verdict.right for verdict in verdicts)
 
 

@@ -169,7 +169,7 @@ def test_other_exercises_another_key_and_another_judge_grade_again(
         graded(handed_in, out, *options)
         assert here == ["ada", "bob", "cem"], options
     here.clear()
-    monkeypatch.setattr(grade, "judged_by", lambda ids: "other sources")
+    monkeypatch.setattr(grade, "grading_hash", lambda ids: "other sources")
     graded(handed_in, out, "--key", tmp_path / "other.key")
     assert here == ["ada", "bob", "cem"]
 

@@ -9,7 +9,7 @@ import pytest
 from lib.course import refresh
 from lib.lectures import notebooks
 from lib.course.cli import main
-from lib.lectures.execution import Outcome
+from lib.lectures.execution import Execution
 from lib.lectures.lint import lint_file
 from tests.lectures import sample
 from tests.lectures.sample import cell
@@ -88,7 +88,7 @@ def executing(monkeypatch, change=None, verdict="ok"):
         made = nbformat.from_dict(copy.deepcopy(job.notebook))
         if change:
             change(made)
-        return Outcome(
+        return Execution(
             job.name, verdict, 1, seconds=1.0, peak_bytes=10**8, notebook=json.loads(json.dumps(made))
         )
 

@@ -17,7 +17,7 @@ from lib.course import run
 from lib.lectures import execution
 from lib.course.cli import main
 from lib.errors import CourseError, UsageError
-from lib.lectures.execution import Job, Outcome
+from lib.lectures.execution import Job, Execution
 from tests.lectures import sample
 
 
@@ -216,7 +216,7 @@ def test_a_scheduler_that_does_not_answer_is_an_error(monkeypatch):
 
 
 def outcome(**changes):
-    return Outcome("nb", "ok", 3, seconds=10.0, peak_bytes=10**8) if not changes else Outcome("nb", **changes)
+    return Execution("nb", "ok", 3, seconds=10.0, peak_bytes=10**8) if not changes else Execution("nb", **changes)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from lib.slides import audit, claim, claims
 from lib.slides import claimed as module
-from lib.slides.claimed import HEADER, read_claims, show
+from lib.slides.claimed import HEADER, read_claims, as_text
 from lib.slides.registry import Measured, recompute, recomputations
 
 GOOD = {"id": "A48", "slide": "N09", "printed": "100 %", "value": "100; 50", "unit": "%", "tolerance": "",
@@ -167,4 +167,4 @@ def test_two_functions_for_one_claim_are_refused():
     (1_760_000_000_000, "1,760,000,000,000"),
 ])  # fmt: skip
 def test_values_are_shown_for_people(value, text):
-    assert show(value) == text
+    assert as_text(value) == text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lib.slides.verdicts import judge, read_number, read_printed
+from lib.slides.verdicts import verdict, read_number, read_printed
 
 
 @pytest.mark.parametrize("text, value, last_place", [
@@ -36,20 +36,20 @@ def test_value_and_last_place_of_printed_numbers(text, value, last_place):
     ("36; true", (36, True), "exact"),
 ])  # fmt: skip
 def test_verdicts_by_cases(printed, recomputed, expected):
-    assert judge(read_printed(printed), recomputed) == expected
+    assert verdict(read_printed(printed), recomputed) == expected
 
 
 def test_a_tolerance_takes_the_place_of_half_the_last_digit():
     roughly_six = read_printed("6")
-    assert judge(roughly_six, 6.9, tolerance=Decimal(1)) == "rounded"
-    assert judge(roughly_six, 7.1, tolerance=Decimal(1)) == "erratum"
-    assert judge(roughly_six, 6.4, tolerance=Decimal("0.1")) == "erratum"
-    assert judge(roughly_six, 6, tolerance=Decimal(1)) == "exact"
+    assert verdict(roughly_six, 6.9, tolerance=Decimal(1)) == "rounded"
+    assert verdict(roughly_six, 7.1, tolerance=Decimal(1)) == "erratum"
+    assert verdict(roughly_six, 6.4, tolerance=Decimal("0.1")) == "erratum"
+    assert verdict(roughly_six, 6, tolerance=Decimal(1)) == "exact"
 
 
 @given(st.floats(-1e9, 1e9), st.integers(0, 6))
 def test_a_number_printed_with_its_own_rounding_is_never_an_erratum(number, decimals):
-    assert judge(read_printed(f"{number:.{decimals}f}"), number) in ("exact", "rounded")
+    assert verdict(read_printed(f"{number:.{decimals}f}"), number) in ("exact", "rounded")
 
 
 @given(st.integers(10**9, 10**13), st.integers(2, 4), st.sampled_from([("M", 6), ("B", 9)]))
@@ -59,26 +59,26 @@ def test_a_count_abbreviated_to_two_digits_or_more_is_never_an_erratum(count, di
     place = max(len(str(count)) - digits, power - 2)  # at most two decimals before the suffix
     rounded = round(Fraction(count, 10**place)) * 10**place
     decimals = max(power - place, 0)
-    assert judge(read_printed(f"{Decimal(rounded).scaleb(-power):.{decimals}f}{letter}"), count) != "erratum"
+    assert verdict(read_printed(f"{Decimal(rounded).scaleb(-power):.{decimals}f}{letter}"), count) != "erratum"
 
 
 @given(st.decimals(-10**4, 10**4, places=3), st.fractions("0.5001", 50), st.sampled_from([-1, 1]))
 def test_more_than_half_the_last_place_off_is_always_an_erratum(printed, places_off, sign):
     number = read_printed(f"{printed:.3f}")
-    assert judge(number, Fraction(printed) + sign * places_off / 1000) == "erratum"
-    assert judge(number, float(Fraction(printed) + sign * places_off / 1000)) == "erratum"
+    assert verdict(number, Fraction(printed) + sign * places_off / 1000) == "erratum"
+    assert verdict(number, float(Fraction(printed) + sign * places_off / 1000)) == "erratum"
 
 
 @given(st.decimals(-10**6, 10**6, places=2), st.fractions(0, "0.5"), st.sampled_from([-1, 1]))
 def test_within_half_the_last_place_is_never_an_erratum_and_only_equality_is_exact(printed, places_off, sign):
-    verdict = judge(read_printed(f"{printed:.2f}"), Fraction(printed) + sign * places_off / 100)
+    verdict = verdict(read_printed(f"{printed:.2f}"), Fraction(printed) + sign * places_off / 100)
     assert verdict == ("exact" if places_off == 0 else "rounded")
 
 
 @given(st.integers(-10**15, 10**15))
 def test_a_whole_number_written_out_is_exact_only_for_itself(number):
-    assert judge(read_printed(str(number)), number) == "exact"
-    assert judge(read_printed(str(number)), number + 1) == "erratum"
+    assert verdict(read_printed(str(number)), number) == "exact"
+    assert verdict(read_printed(str(number)), number + 1) == "erratum"
 
 
 @pytest.mark.parametrize("text", ["", "about six", "6..1", "True", '"', "1;;2", "~6", "nan", "--3"])
@@ -100,4 +100,4 @@ def test_a_value_that_cannot_be_read_is_refused(text):
 ])  # fmt: skip
 def test_a_computation_of_another_kind_is_an_error_not_an_erratum(printed, recomputed, error, complaint):
     with pytest.raises(error, match=complaint):
-        judge(read_printed(printed), recomputed)
+        verdict(read_printed(printed), recomputed)

@@ -1,6 +1,6 @@
 """Checks that know the mistakes: run an answer, compare it with the reference, recognise the misconception.
 
-Three steps that know nothing of each other: `run_answer` says what an answer did, `judge` whether that is
+Three steps that know nothing of each other: `run_answer` says what an answer did, `verdict_on` whether that is
 right, `diagnose` which known mistake does the same. `check` is the three in a row, for a notebook.
 """
 
@@ -20,7 +20,7 @@ from lib.exercises.engine.values import describe, from_plain, shorten
 class Verdict:
     """Whether one outcome is right. `reason` is for the student; `kind` for tables.
 
-    kind: "right", "value", "shape", "dtype", "type", "nan", "judged", "raised", "time up", "mutated", "not
+    kind: "right", "value", "shape", "dtype", "type", "nan", "decided", "raised", "time up", "mutated", "not
     written".
     """
 
@@ -111,12 +111,12 @@ class AnswerKey:
     def _run(self, known: Any) -> tuple[Outcome, ...]:
         return run_all(self.exercise, known, self.cases, patience=_PATIENCE)
 
-    def judge(self, outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
+    def verdicts(self, outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
         """The verdict on each outcome; there may be fewer of them than cases."""
-        return tuple(judge(self.exercise, *row) for row in zip(self.cases, outcomes, self.expected))
+        return tuple(verdict_on(self.exercise, *row) for row in zip(self.cases, outcomes, self.expected))
 
 
-def judge(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict:
+def verdict_on(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict:
     """Whether `outcome` is right, given what the reference does on the same case."""
     if outcome.status == "not written":
         return Verdict("not written", "this is still to be written: replace the stub by your answer")
@@ -139,17 +139,17 @@ def judge(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -
 def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict | None:
     where = "answer" if exercise.asks_for_value else "result"
     found = difference(outcome.value, expected.value, exercise.tolerance, where)
-    if found and (exercise.judge is None or found.kind in ("type", "dtype")):
+    if found and (exercise.decide is None or found.kind in ("type", "dtype")):
         # A value exercise has one right answer: telling what was expected would give it away.
         return Verdict(found.kind, f"{found.where}: {found.what}" if exercise.asks_for_value else str(found))
-    if exercise.judge is None:
+    if exercise.decide is None:
         return None
     given = Case(case.what, copy_inputs(case.args), copy_inputs(case.kwargs))
     try:
-        complaint = exercise.judge(given, from_plain(outcome.value), from_plain(expected.value))
-    except Exception as error:  # the judge met a result of a shape that it cannot read
+        complaint = exercise.decide(given, from_plain(outcome.value), from_plain(expected.value))
+    except Exception as error:  # `decide` met a result of a shape that it cannot read
         complaint = f"the result cannot be judged ({shorten(f'{type(error).__name__}: {error}', 200)})"
-    return Verdict("judged", complaint) if complaint else None
+    return Verdict("decided", complaint) if complaint else None
 
 
 def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
@@ -160,7 +160,7 @@ def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
 
 def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
     """The second half of `assess`: no line of the answer runs here, its outcomes may come from elsewhere."""
-    verdicts = key.judge(outcomes)
+    verdicts = key.verdicts(outcomes)
     found = diagnose(key, outcomes, verdicts)
     return Assessment(key.exercise, key.cases, key.expected, tuple(outcomes), verdicts, found)
 
@@ -197,9 +197,9 @@ def _same(exercise: Exercise, case: Case, a: Outcome, b: Outcome, expected: Outc
         return a.message == b.message
     if difference(a.value, b.value, exercise.tolerance) is None:
         return True
-    if exercise.judge is None:
+    if exercise.decide is None:
         return False
-    return judge(exercise, case, a, expected) == judge(exercise, case, b, expected)
+    return verdict_on(exercise, case, a, expected) == verdict_on(exercise, case, b, expected)
 
 
 def check(id: str, answer: Any, *, points: int | float | None = None) -> int | float:
@@ -259,7 +259,7 @@ def explain(assessment: Assessment) -> str:
 
 
 def _expected_and_got(exercise: Exercise, outcome: Outcome, expected: Outcome) -> list[str]:
-    lines = [f"    expected  {describe(expected.value)}" + (" (for instance)" if exercise.judge else "")]
+    lines = [f"    expected  {describe(expected.value)}" + (" (for instance)" if exercise.decide else "")]
     if outcome.status == "returned":
         lines.append(f"    got       {describe(outcome.value)}")
     if outcome.printed.strip():

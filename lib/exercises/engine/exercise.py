@@ -9,9 +9,9 @@ import torch
 
 from lib import OPEN_ROOMS
 from lib.exercises.engine.compare import Tolerance
+from lib.slides.decks import check_slide
 
 _ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
-_LAST_SLIDE = {"C": 52, "T": 48, "N": 47, "W": 31}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Exercise:
     cases).
 
     `cases(generator)` gives the inputs, the edge cases always among them; the notebook's cases come from seed
-    0. `judge(case, output, expected)` replaces the comparison where an answer may be random: it returns None,
+    0. `decide(case, output, expected)` replaces the comparison where an answer may be random: it returns None,
     or a complaint. A misconception is recognised by the same output or the same complaint, so a complaint
     says *what* is wrong ("special tokens are masked") and holds no measured digits. Types have been checked
     before it is called.
@@ -82,7 +82,7 @@ class Exercise:
     hints: tuple[str, ...] = ()
     title: str = ""
     tolerance: Tolerance = Tolerance()
-    judge: Callable[[Case, Any, Any], str | None] | None = None
+    decide: Callable[[Case, Any, Any], str | None] | None = None
     seconds: float | int = 10  # wall time that one call may take
     withheld: tuple[str, ...] = ()  # besides what `reference` calls: "lib.room.function" that would answer it
 
@@ -95,17 +95,17 @@ class Exercise:
         self._check_slides()
         self._check_words()
         self._check_withheld()
-        if self.asks_for_value and (self.cases or self.judge):
-            raise ValueError(f"{self.id}: an exercise that asks for a value has neither cases nor a judge")
+        if self.asks_for_value and (self.cases or self.decide):
+            raise ValueError(f"{self.id}: an exercise that asks for a value has neither cases nor a `decide`")
         if not self.asks_for_value and self.cases is None:
             raise ValueError(f"{self.id}: an exercise that asks for a function needs cases")
 
     def _check_slides(self) -> None:
         for slide in self.slides:
-            deck, number = slide[:1], slide[1:]
-            known = deck in _LAST_SLIDE and re.fullmatch(r"\d\d", number)
-            if not known or not 1 <= int(number) <= _LAST_SLIDE[deck]:
-                raise ValueError(f"{self.id}: slides are named like 'C07' or 'W28', got {slide!r}")
+            try:
+                check_slide(slide)
+            except ValueError as error:
+                raise ValueError(f"{self.id}: {error}") from None
         if not self.slides:
             raise ValueError(f"{self.id}: at least one slide must be named")
 

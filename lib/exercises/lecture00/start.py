@@ -7,7 +7,7 @@ import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.slides import classify_era, era_ranges
-from lib.slides.claimed import DECKS
+from lib.slides.decks import DECKS
 
 # --- start.slide_count --------------------------------------------------------------------------------------
 SLIDES = sum(DECKS.values())

@@ -135,16 +135,16 @@ def _item(notebook: str, entry: Mapping[str, Any]) -> Item:
     return Item(notebook, entry["id"], entry["title"], tuple(entry["slides"]), entry["points"], manual)
 
 
-def judged_by(ids: Collection[str]) -> str:
-    """A hash of what judges these exercises: cases, judge, reference and misconceptions, with their helpers.
+def grading_hash(ids: Collection[str]) -> str:
+    """A hash of what decides on these exercises: cases, `decide`, reference and misconceptions, with their helpers.
 
-    Part of the plan of a result, so that one that an older judge has given is not kept.
+    Part of the plan of a result, so that one that older cases have given is not kept.
     """
     digest = hashlib.sha256()
     for id in ids:
         exercise = _exercise(id)
         mistakes = exercise.misconceptions
-        judging = [exercise.cases, exercise.judge, exercise.reference, *(each.answer for each in mistakes)]
+        judging = [exercise.cases, exercise.decide, exercise.reference, *(each.answer for each in mistakes)]
         words = [id, exercise.title, exercise.seconds, repr(exercise.tolerance), exercise.hints]
         words += [[each.name, each.hint] for each in mistakes]
         values = [repr(each) for each in judging if not callable(each)]

@@ -1,4 +1,4 @@
-"""What an exercise's cases and judge are made of: their sources, and those of the helpers that they reach."""
+"""What an exercise's cases and `decide` are made of: their sources, and those of the helpers that they reach."""
 
 import functools
 import inspect

@@ -196,13 +196,13 @@ def _make_gap(edition: "NotebookNode", name: str) -> None:
 
 
 def definition_hash(exercise: "Exercise") -> str:
-    """SHA-256 of what an exercise asks: its words, and the sources of its cases and judge and their helpers.
+    """SHA-256 of what an exercise asks: its words, and the sources of its cases and `decide` and their helpers.
 
-    The reference and the other right answers stay out, even where a judge calls them. So it changes when the
+    The reference and the other right answers stay out, even where `decide` calls them. So it changes when the
     question does, and tells nobody whether an answer is right.
     """
     asked = [exercise.id, exercise.title, exercise.slides, exercise.seconds, repr(exercise.tolerance)]
-    asking = [function for function in (exercise.cases, exercise.judge) if function]
+    asking = [function for function in (exercise.cases, exercise.decide) if function]
     parts = sources(asking, without=(exercise.reference, *exercise.accepts))
     return hashlib.sha256(json.dumps([*asked, *parts]).encode()).hexdigest()
 

@@ -15,7 +15,7 @@ from lib.grading.intake.file_names import (
     student_of,
     which_notebook,
 )
-from lib.grading.intake.notebook_json import Unreadable, exercise_of, parse_cells
+from lib.grading.intake.notebook_json import Unreadable, marked_exercise, read_cells
 
 DEPTH_LIMIT = 20  # folders in folders
 _PASSED_BY = ("__MACOSX",)  # beside those that are hidden
@@ -140,10 +140,10 @@ class _Walk:
         if entry.stat(follow_symlinks=False).st_size > _GUESS_LIMIT:
             return ""
         try:
-            cells = parse_cells(Path(entry.path).read_bytes())
+            cells = read_cells(Path(entry.path).read_bytes())
         except (OSError, Unreadable):
             return ""
-        there = {exercise_of(cell.get("metadata")) for cell in cells if isinstance(cell, dict)}
+        there = {marked_exercise(cell.get("metadata")) for cell in cells if isinstance(cell, dict)}
         shared = Counter({name: len(there & set(ids)) for name, ids in self.notebooks.items()}).most_common(2)
         best = [name for name, count in shared if count and count == shared[0][1]]
         return best[0] if len(best) == 1 else ""

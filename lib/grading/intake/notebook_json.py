@@ -22,12 +22,12 @@ class Unreadable(Exception):
     """Says why bytes are no notebook that can be read, in words for the student."""
 
 
-def parse_cells(content: bytes) -> list[Any]:
+def read_cells(content: bytes) -> list[Any]:
     """The list of cells as it stands in the file: each entry can be anything that JSON has.
 
     Raises Unreadable where there is none.
 
-    >>> parse_cells(b'{"nbformat": 4, "cells": [7]}')
+    >>> read_cells(b'{"nbformat": 4, "cells": [7]}')
     [7]
     """
     notebook = _parse_json(_decode(content))
@@ -104,7 +104,7 @@ class Cells:
             return
         metadata = _dict(cell.get("metadata"))
         marks = _dict(metadata.get("nbgrader"))
-        exercise = exercise_of(metadata)
+        exercise = marked_exercise(metadata)
         if marks.get("grade") is True and marks.get("solution") is True and exercise:
             self._keep_written(number, exercise, source)
         if kind == "code":
@@ -127,7 +127,7 @@ class Cells:
         self.written[exercise] = text[:WRITTEN_LIMIT]
 
 
-def exercise_of(metadata: Any) -> str:
+def marked_exercise(metadata: Any) -> str:
     """The exercise id in the metadata of a cell; "" where there is none that could be one."""
     id = _dict(_dict(metadata).get("course")).get("exercise")
     return id if isinstance(id, str) and _ID.fullmatch(id) else ""

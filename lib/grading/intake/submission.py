@@ -10,7 +10,7 @@ import stat
 from dataclasses import dataclass, field, replace
 
 from lib.grading.intake.folder import Found, find_submissions
-from lib.grading.intake.notebook_json import Cells, Unreadable, parse_cells
+from lib.grading.intake.notebook_json import Cells, Unreadable, read_cells
 
 __all__ = ["Found", "Submission", "find_submissions", "load_submission", "read_bytes", "read_submission"]
 
@@ -73,7 +73,7 @@ def read_submission(found: Found, content: bytes) -> Submission:
         large = f"the file is larger than {FILE_LIMIT // 10**6} MB: clear its outputs and save it again"
         return _refused(found, large, sha256)
     try:
-        cells = Cells(parse_cells(content))
+        cells = Cells(read_cells(content))
     except Unreadable as error:
         return _refused(found, str(error), sha256)
     notes = (*found.notes, *cells.notes)

@@ -57,7 +57,7 @@ _NOTHING = {"cell": None, "answer": "", "reason": "", "hint": "", "passed": 0, "
 
 
 @dataclass(frozen=True)
-class Row:
+class ExerciseRow:
     """One exercise on a student's page."""
 
     item: "Item"
@@ -82,7 +82,7 @@ class Part:
     result: dict | None
     points: int | float
     out_of: int | float
-    rows: tuple[Row, ...]
+    rows: tuple[ExerciseRow, ...]
     notes: tuple[str, ...]
 
 
@@ -118,11 +118,11 @@ def _parts(book: "Gradebook", student: str) -> Iterator[Part]:
         )
 
 
-def _row(book: "Gradebook", student: str, item: "Item") -> Row:
+def _row(book: "Gradebook", student: str, item: "Item") -> ExerciseRow:
     status = book.status(student, item)
     entry = _NOTHING | (book.entry(student, item) or {})
     given = "not yet" if book.awaits(student, item) else f"{book.points(student, item):g}"
-    return Row(
+    return ExerciseRow(
         item,
         "exercise-" + re.sub(r"[^a-z0-9_]", "-", item.exercise),
         status,

@@ -39,11 +39,11 @@ class Planned:
     plan: str
 
 
-def plan_of(sha256: str, about: Sequence[str], ids: Sequence[str], judge: str, key: str) -> str:
+def plan_of(sha256: str, about: Sequence[str], ids: Sequence[str], grading: str, key: str) -> str:
     """A hash of all that a result depends on: the hash of the submission's bytes, what else is known of the
     file, the exercises, a hash of what judges them, the fingerprint of the key, the version of the grader.
     """
-    everything = [FORMAT, __version__, sha256, list(about), list(ids), judge, key]
+    everything = [FORMAT, __version__, sha256, list(about), list(ids), grading, key]
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
 
 

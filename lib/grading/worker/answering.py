@@ -42,7 +42,7 @@ def _run(request: dict[str, Any], reading: Any, found: Any, tell: Any) -> None:
     """Execute the cells, then call the answer on each case."""
     value, name = request["value"], request["name"]
     namespace: dict[str, Any] = {}
-    left_out = cells.execute(
+    left_out = cells.run_cells(
         reading, namespace, answer=found, value=value, before=lambda cell: tell({"cell": cell}), skip=request["skip"]
     )
     tell({"left_out": left_out, "defined": name in namespace})

@@ -115,7 +115,7 @@ def _source_of(cell: Cell, binding: ast.stmt) -> str:
     return "\n".join(lines)[:_SOURCE_LIMIT].encode("utf-8", "replace").decode()
 
 
-def execute(
+def run_cells(
     reading: Reading,
     namespace: dict[str, Any],
     *,

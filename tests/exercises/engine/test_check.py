@@ -336,7 +336,7 @@ def test_judge_accepts_another_draw_and_survives_what_it_cannot_read(demos):
     assert check("demo.draw", demos.DRAW.accepts[0]) == 2
     assert "the share of True is not p" in wrong(lambda p, n, g: torch.ones(n, dtype=torch.bool), "demo.draw")
     assert "expected booleans" in wrong(lambda p, n, g: torch.rand(n), "demo.draw")
-    blind = replace(demos.DRAW, judge=lambda given, output, expected: output.nothing)
+    blind = replace(demos.DRAW, decide=lambda given, output, expected: output.nothing)
     reason = assess(blind, demos.draw).verdicts[0].reason
     assert "the result cannot be judged (AttributeError" in reason
 

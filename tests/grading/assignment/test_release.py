@@ -92,7 +92,7 @@ def test_the_definition_is_hashed_without_the_reference():
     exercise = get(IDS[1])
     assert definition_hash(replace(exercise, reference=len)) == definition_hash(exercise)
     assert definition_hash(replace(exercise, cases=get(IDS[2]).cases)) != definition_hash(exercise)
-    assert definition_hash(replace(exercise, judge=get(IDS[2]).cases)) != definition_hash(exercise)
+    assert definition_hash(replace(exercise, decide=get(IDS[2]).cases)) != definition_hash(exercise)
     changed = {"title": "Another", "id": "a.b", "slides": ("C09",), "seconds": 99}
     for name, value in [*changed.items(), ("tolerance", Tolerance(rtol=0.5))]:
         assert definition_hash(replace(exercise, **{name: value})) != definition_hash(exercise), name
@@ -111,7 +111,7 @@ def judge_by_secret(given, output, expected):
 
 
 def test_what_is_right_stays_out_though_the_judge_calls_it():
-    exercise = replace(get(IDS[1]), judge=judge_by_secret)
+    exercise = replace(get(IDS[1]), decide=judge_by_secret)
     as_reference = definition_hash(replace(exercise, reference=secret))
     assert as_reference == definition_hash(replace(exercise, accepts=(secret,)))
     assert as_reference != definition_hash(exercise)

@@ -14,7 +14,7 @@ from lib.errors import CourseError
 from lib.grading import work
 from lib.grading.assignment import asked as assignment
 from lib.grading.judging import grader as judging
-from lib.grading.assignment.asked import Assignment, judged_by
+from lib.grading.assignment.asked import Assignment, grading_hash
 from lib.grading.batch import run_batch
 from lib.grading.intake.folder import Found
 from lib.grading.assignment.item import Item
@@ -64,7 +64,7 @@ def test_no_student_writes_outside_the_folder(tmp_path):
 
 
 def test_every_part_of_a_plan_changes_it():
-    parts = {"sha256": "a", "about": ["b"], "ids": ["c"], "judge": "d", "key": "e"}
+    parts = {"sha256": "a", "about": ["b"], "ids": ["c"], "grading": "d", "key": "e"}
     plans = {plan_of(**parts)} | {
         plan_of(**parts | {name: "x" if isinstance(value, str) else ["x"]}) for name, value in parts.items()
     }
@@ -75,7 +75,7 @@ def test_every_part_of_a_plan_changes_it():
     "other",
     [
         dict(cases=lambda generator: []),
-        dict(judge=lambda case, output, expected: "no"),
+        dict(decide=lambda case, output, expected: "no"),
         dict(reference=lambda text: 0),
         dict(misconceptions=(Misconception("zero", lambda *given: 0, "Not zero."),)),
         dict(tolerance=Tolerance(rtol=0.5)),
@@ -84,11 +84,11 @@ def test_every_part_of_a_plan_changes_it():
 )
 @pytest.mark.parametrize("id", ["mlm.slot_probabilities", "ppo.gae"])  # of modules that others import
 def test_whatever_judges_an_exercise_is_part_of_the_plan(id, other, monkeypatch):
-    before = judged_by([id, IDS[0]])
-    assert judged_by([IDS[0], id]) != before and judged_by([id]) != before
+    before = grading_hash([id, IDS[0]])
+    assert grading_hash([IDS[0], id]) != before and grading_hash([id]) != before
     changed = replace(get(id), **other)
     monkeypatch.setattr(assignment, "_exercise", {id: changed, IDS[0]: get(IDS[0])}.__getitem__)
-    assert judged_by([id, IDS[0]]) != before
+    assert grading_hash([id, IDS[0]]) != before
 
 
 def test_an_assignment_that_no_grading_wrote_is_an_error(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.grading.worker.cells import execute, find_answer, parse_cells
+from lib.grading.worker.cells import find_answer, parse_cells, run_cells
 from lib.grading.worker.magics import plain_python
 from lib.grading.worker.shape import shape_of
 from lib.grading.worker.statements import is_executed, is_stub
@@ -45,7 +45,7 @@ def run(*cells, id="a.b", name="f", value=False, before=lambda number: None, ski
     """The namespace after execution, and the problems."""
     reading, namespace = read(*cells), {}
     answer = find_answer(reading, id, name)
-    problems = execute(reading, namespace, answer=answer, value=value, before=before, skip=skip)
+    problems = run_cells(reading, namespace, answer=answer, value=value, before=before, skip=skip)
     return namespace, problems
 
 
@@ -541,7 +541,7 @@ def test_in_the_lectures_every_answer_is_found_and_nothing_is_at_fault(path):
         )
     namespace = {}
     value = get(id).asks_for_value
-    assert execute(reading, namespace, answer=answer, value=value, before=lambda number: None, skip=()) == []
+    assert run_cells(reading, namespace, answer=answer, value=value, before=lambda number: None, skip=()) == []
     assert all(name in namespace for _, name in asked)
 
 

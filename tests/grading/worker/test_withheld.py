@@ -29,7 +29,7 @@ from lib.grading.worker.withheld import (
     withhold,
 )
 from lib.exercises import Case, all_exercises
-from lib.exercises.engine.checking import AnswerKey, judge
+from lib.exercises.engine.checking import AnswerKey, verdict_on
 from lib.exercises.engine.limits import TimeUp, call_limited
 from lib.exercises.engine.running import copy_inputs, run_answer
 
@@ -93,7 +93,7 @@ def written_answer(id):
     """The notebook's own solution, executed as the grader does, and what could not be."""
     reading, namespace, name = cells.parse_cells(notebook_cells(id)), {}, answer_names()[id]
     answer = cells.find_answer(reading, id, name)
-    left_out = cells.execute(reading, namespace, answer=answer, value=False, before=lambda number: None, skip=())
+    left_out = cells.run_cells(reading, namespace, answer=answer, value=False, before=lambda number: None, skip=())
     return namespace[name], [problem["what"] for problem in left_out]
 
 
@@ -122,7 +122,7 @@ def test_right_answers_do_without_what_is_withheld(id):
         if answer and functions_of_lib(answer):
             assert any(outcome.message.startswith("Withheld: grading: lib's ") for outcome in outcomes)
         else:
-            assert [v.reason for v in key.judge(outcomes) if not v.right] == []
+            assert [v.reason for v in key.verdicts(outcomes) if not v.right] == []
 
 
 def raises(function):
@@ -226,7 +226,7 @@ def is_right(function, key, case, expected):
     with suppress(Exception, SystemExit, TimeUp):
         call_limited(lambda: function(*copy_inputs(case.args), **copy_inputs(case.kwargs)), 0.1)
         outcome = run_answer(function, case, seconds=0.1)
-        return judge(key.exercise, case, outcome, expected).right
+        return verdict_on(key.exercise, case, outcome, expected).right
     return False
 
 
