@@ -71,8 +71,8 @@ def test_more_than_half_the_last_place_off_is_always_an_erratum(printed, places_
 
 @given(st.decimals(-10**6, 10**6, places=2), st.fractions(0, "0.5"), st.sampled_from([-1, 1]))
 def test_within_half_the_last_place_is_never_an_erratum_and_only_equality_is_exact(printed, places_off, sign):
-    verdict = verdict(read_printed(f"{printed:.2f}"), Fraction(printed) + sign * places_off / 100)
-    assert verdict == ("exact" if places_off == 0 else "rounded")
+    found = verdict(read_printed(f"{printed:.2f}"), Fraction(printed) + sign * places_off / 100)
+    assert found == ("exact" if places_off == 0 else "rounded")
 
 
 @given(st.integers(-10**15, 10**15))

@@ -20,7 +20,7 @@ def no_gradient_through_a_sample() -> Measured:
     generator = torch.Generator().manual_seed(0)
     policy, judge = _decoder(generator), RewardModel(_decoder(generator), generator=generator)
     answers = rollout(policy, torch.tensor([[1, 2]]), 3, samples=4, generator=generator)
-    verdict(answers.input_ids).sum().backward()
+    judge(answers.input_ids).sum().backward()
     reached = sum(parameter.grad is not None for parameter in policy.parameters())
     own = sum(parameter.grad is not None for parameter in judge.parameters())
     words = f"{reached} of the policy's tensors have one; {own} of the reward model's own"
