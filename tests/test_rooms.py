@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from lib import GROUND, ROOMS, ROOT
+from lib.grading import STATIONS
 
 MODULES = sorted(path for path in (ROOT / "lib").rglob("*.py") if path.parent != ROOT / "lib")
 
@@ -43,6 +44,14 @@ def test_a_room_imports_only_from_rooms_before_it(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / "lib")))
 def test_nothing_in_lib_imports_the_tests(path):
     assert not [name for name in imported_modules(path.read_text()) if name.split(".")[0] == "tests"]
+
+
+@pytest.mark.parametrize("station", STATIONS)
+def test_a_submission_goes_one_way(station):
+    """No station imports from one after it, nor from the modules that lead a submission through them."""
+    for path in (ROOT / "lib" / "grading" / station).rglob("*.py"):
+        parts = [name.split(".") for name in imported_modules(path.read_text()) if name.startswith("lib.grading.")]
+        assert {part[2] for part in parts} <= set(STATIONS[: STATIONS.index(station) + 1]), path
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from lib.errors import CourseError
 from lib.grading.assignment.asked import Assignment, of_release
 from lib.grading.assignment.graded import read_points
-from lib.grading.publish import publish
+from lib.grading.reports.publish import publish
 from lib.grading.results.store import Store
 
 EXAMPLES = """examples:

@@ -20,7 +20,7 @@ from lib.grading.batch import run_batch
 from lib.grading.intake.file_names import readable
 from lib.grading.intake.submission import read_bytes
 from lib.grading.judging.key import default_path, fingerprint, load_key
-from lib.grading.publish import publish
+from lib.grading.reports.publish import publish
 from lib.grading.results.manual import MANUAL, read_manual
 from lib.grading.results.store import Planned, Store, plan_of
 from lib.grading.work import Task, grade_file
