@@ -14,9 +14,10 @@ from decimal import Decimal
 from functools import cache, cached_property
 from pathlib import Path
 
+from lib.files import read_csv
 from lib.names import nearest
 from lib.slides.registry import Measured, recomputations
-from lib.slides.tables import DIRECTORY, read_csv
+from lib.slides.tables import DIRECTORY
 from lib.slides.verdicts import VERDICTS, judge, plain, read_number, read_printed
 
 HEADER = ["id", "slide", "printed", "value", "unit", "tolerance", "verdict", "note"]
