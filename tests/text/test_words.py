@@ -59,6 +59,8 @@ def test_the_words_of_glove_are_those_of_the_package():
         (load_analogies, ": family\nboy girl king\n", "line 2: expected .* four words, got 'boy girl king'"),
         (load_analogies, "boy girl king queen\n", "line 1: expected"),
         (load_analogies, ": family\n\n", "line 2: expected"),
+        (load_analogies, ": family\nboy girl  queen\n", "line 2: expected"),
+        (load_analogies, ": the family\nboy girl king queen\n", "line 1: expected"),
         (load_analogies, b"\xff\xfe", "damaged"),
         (load_analogies, "", "line 1: expected"),
         (load_glove_words, "the\nof\n", "damaged: expected 50,000 words"),

