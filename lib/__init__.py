@@ -27,4 +27,4 @@ DATA = ROOT / "data"
 NOTEBOOKS = ROOT / "notebooks"
 
 CACHE = Path(os.environ.get("COURSE_CACHE", ROOT / ".cache"))
-"""What can be made again: read corpora, converted weights. Set COURSE_CACHE to share one between clones."""
+"""What can be made again: converted weights and tokenizers. Set COURSE_CACHE to share one between clones."""

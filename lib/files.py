@@ -1,5 +1,6 @@
-"""Files that are whole or absent: written beside their place and renamed, never half there."""
+"""Files that are whole or absent: written beside their place and renamed; read with their form checked."""
 
+import csv
 import fcntl
 import hashlib
 import os
@@ -66,6 +67,31 @@ def sha256(path: Path | str) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_csv(path: Path, header: list[str]) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV file with their line numbers, once its header and every row's length are as they
+    should be.
+
+    Raises ValueError if the file is missing, isn't UTF-8, has another header, a ragged row, or no row at all.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            rows = [(reader.line_num, row) for row in reader]
+    except FileNotFoundError:
+        raise ValueError(f"{path.name} is missing; restore it from version control") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from None
+    found = rows[0][1] if rows else []
+    if found != header:
+        raise ValueError(f"{path.name} must begin with {','.join(header)}, got {','.join(found)}")
+    for line, row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"{path.name}, line {line}: expected {len(header)} cells, got {len(row)}")
+    if len(rows) == 1:
+        raise ValueError(f"{path.name} has a header and no rows")
+    return rows[1:]
 
 
 def _umask() -> int:

@@ -8,8 +8,8 @@ def add_parser(subparsers) -> None:
     """`course prepare`."""
     parser = subparsers.add_parser(
         "prepare",
-        help="make the caches: text, and the weights of the packaged model",
-        description="Read the corpora and convert the packaged model, once; later calls take seconds.",
+        help="make the cache: the weights of the packaged model",
+        description="Convert the packaged model, once; later calls take seconds.",
     )
     parser.set_defaults(func=prepare)
 
@@ -17,13 +17,8 @@ def add_parser(subparsers) -> None:
 def prepare(arguments: argparse.Namespace) -> int:
     """Make every cache that is not there yet, one line for each."""
     from lib.models.packaged import load_smollm2
-    from lib.text import load_corpus
 
-    steps = {
-        "Wikipedia articles": lambda: load_corpus("wikipedia"),
-        "Python documentation": lambda: load_corpus("python_docs"),
-        "weights of SmolLM2": load_smollm2,
-    }
+    steps = {"weights of SmolLM2": load_smollm2}
     for number, (name, make) in enumerate(steps.items(), start=1):
         began = time.monotonic()
         make()

@@ -14,14 +14,14 @@ from decimal import Decimal
 from functools import cache, cached_property
 from pathlib import Path
 
+from lib.files import read_csv
 from lib.names import nearest
-from lib.slides.registry import Measured, recomputations
-from lib.slides.tables import DIRECTORY, read_csv
 from lib.slides.decks import check_slide
-from lib.slides.verdicts import VERDICTS, verdict, plain, read_number, read_printed
+from lib.slides.registry import Measured, recomputations
+from lib.slides.tables import DIRECTORY
+from lib.slides.verdicts import VERDICTS, plain, read_number, read_printed, verdict
 
 HEADER = ["id", "slide", "printed", "value", "unit", "tolerance", "verdict", "note"]
-"""The four decks and their numbers of slides."""
 
 
 @dataclass(frozen=True, repr=False)

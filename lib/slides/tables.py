@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib import DATA
+from lib.files import read_csv
 from lib.names import nearest
 from lib.slides.schema import TABLES, Column
 from lib.slides.sizes import parse_range
@@ -41,31 +41,6 @@ def load_table(name: str, *, directory: Path = DIRECTORY) -> pandas.DataFrame:
         for line, row in read_csv(path, [column.name for column in columns])
     ]
     return pandas.DataFrame(rows, columns=[column.name for column in columns])
-
-
-def read_csv(path: Path, header: list[str]) -> list[tuple[int, list[str]]]:
-    """The rows of a CSV file with their line numbers, once its header and every row's length are as they
-    should be.
-
-    Raises ValueError if the file is missing, isn't UTF-8, has another header, a ragged row, or no row at all.
-    """
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise ValueError(f"{path.name} is missing; restore it from version control") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path.name} is damaged: {error}") from None
-    found = rows[0][1] if rows else []
-    if found != header:
-        raise ValueError(f"{path.name} must begin with {','.join(header)}, got {','.join(found)}")
-    for line, row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"{path.name}, line {line}: expected {len(header)} cells, got {len(row)}")
-    if len(rows) == 1:
-        raise ValueError(f"{path.name} has a header and no rows")
-    return rows[1:]
 
 
 def example(name: str, *, path: Path = EXAMPLES) -> dict:

@@ -1,4 +1,4 @@
-"""Text becomes ids, and ids become a batch to learn from: corpora, tokenizers, masking, packing."""
+"""Text becomes ids, and ids become a batch to learn from: corpora, word lists, tokenizers, masking, packing."""
 
 from .corpus import Corpus, Document, load_corpus
 from .masking import MaskedBatch, mask_tokens
@@ -6,6 +6,7 @@ from .packaged_tokenizers import bert_tokenizer, smollm2_tokenizer
 from .packing import pack_tokens, sample_windows
 from .tokenizer_training import train_bpe, train_wordpiece
 from .tokenizers import Tokenizer
+from .words import load_analogies, load_glove_words, load_wordsim
 
 __all__ = [
     "Corpus",
@@ -13,7 +14,10 @@ __all__ = [
     "MaskedBatch",
     "Tokenizer",
     "bert_tokenizer",
+    "load_analogies",
     "load_corpus",
+    "load_glove_words",
+    "load_wordsim",
     "mask_tokens",
     "pack_tokens",
     "sample_windows",

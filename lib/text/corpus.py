@@ -1,14 +1,11 @@
-"""Real English text out of ordinary packages: `load_corpus("wikipedia")`, `load_corpus("python_docs")`."""
+"""Real English text, nothing to download: `load_corpus("wikipedia")`, `load_corpus("python_docs")`."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from lib import CACHE
 from lib.names import nearest
 
-from .kept import made_once
 from .python_docs import python_topics
 from .wikipedia import wikipedia_articles
 
@@ -48,7 +45,6 @@ class Corpus:
 
 @dataclass(frozen=True)
 class _Source:
-    recipe: str  # raise the number when the cleaning changes, so that old caches are made again
     source: str
     licence: str
     read: Callable[[], list[tuple[str, str]]]
@@ -56,13 +52,11 @@ class _Source:
 
 _SOURCES = {
     "wikipedia": _Source(
-        recipe="wikipedia/1",
-        source="English Wikipedia, the excerpt in gensim's test data",
-        licence="CC BY-SA (the authors of each article)",
+        source="English Wikipedia, 96 articles of May 2016",
+        licence="CC BY-SA 3.0 (the authors of each article, named in data/text/ATTRIBUTION.md)",
         read=wikipedia_articles,
     ),
     "python_docs": _Source(
-        recipe="python_docs/1",
         source="The Python language reference, pydoc_data.topics of the standard library",
         licence="PSF License Agreement",
         read=python_topics,
@@ -83,11 +77,10 @@ def load_corpus(name: str) -> Corpus:
     ============  ===========  ===========  ===========
 
     The split of a document is fixed by its title (see `split_documents`), so no document is in two splits, on
-    any machine. The text is cleaned once and kept under the cache folder; a damaged copy is noticed and made
-    again.
+    any machine.
 
-    Raises ValueError for an unknown name, ModuleNotFoundError if the text is not cached and gensim is
-    missing.
+    Raises ValueError for an unknown name or a damaged file, FileNotFoundError if the file is missing,
+    ModuleNotFoundError for "python_docs" where Python was installed without its documentation.
 
     >>> corpus = load_corpus("python_docs")
     >>> corpus.splits["train"][0].title
@@ -96,8 +89,7 @@ def load_corpus(name: str) -> Corpus:
     if name not in _SOURCES:
         raise ValueError(f"corpus must be one of {', '.join(_SOURCES)}, got {name!r}; {nearest(name, _SOURCES)}")
     source = _SOURCES[name]
-    kept = made_once(CACHE / "corpora" / f"{name}.jsonl", source.recipe, lambda: _as_lines(source.read()))
-    documents = [Document(**json.loads(line)) for line in kept.splitlines()]
+    documents = [Document(title, text) for title, text in source.read()]
     return Corpus(name, source.source, source.licence, split_documents(name, documents))
 
 
@@ -121,9 +113,3 @@ def split_documents(name: str, documents: Sequence[Document]) -> dict[str, tuple
     for document in documents:
         splits[held_out.get(document.title, "train")].append(document)
     return {split: tuple(part) for split, part in splits.items()}
-
-
-def _as_lines(documents: list[tuple[str, str]]) -> str:
-    return "".join(json.dumps({"title": title, "text": text}) + "\n" for title, text in documents)
-
-

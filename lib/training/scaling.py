@@ -1,6 +1,6 @@
 """The scaling sweep: one small decoder for each size, amount of text and seed, each trained on every token once.
 
-Kaplan et al. (2020) and Hoffmann et al. (2022) at the size of a laptop. The text is the packaged Wikipedia with a
+Kaplan et al. (2020) and Hoffmann et al. (2022) at the size of a laptop. The text is Wikipedia's in `data/text`, with a
 vocabulary of 512 pieces, so that most parameters are in the blocks, as they are in large models. No run sees a window
 twice, so the tokens that it was trained on are also its amount of data (D), and every run's learning rate falls to
 zero at its own end: stopping a longer run early would not be the same (Hoffmann et al. 2022, section 3.1).

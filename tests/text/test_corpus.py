@@ -1,32 +1,18 @@
 """The corpora read well, are split without overlap, and fail with words that help."""
 
-import bz2
-import importlib.util
 import re
 import sys
+from hashlib import sha256
 
 import pytest
 
-from lib.text import Corpus, Document, load_corpus, wikipedia
-from lib.text import corpus as corpus_module
+from lib import DATA
+from lib.text import Corpus, Document, load_corpus
 from lib.text.corpus import split_documents
 from lib.text.packages import package_file, package_folder
 from lib.text.python_docs import python_topics, without_repeats
-from lib.text.wikipedia import prose, wikipedia_articles
-
-
-@pytest.fixture
-def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "CACHE", tmp_path)
-    return tmp_path / "corpora"
-
-
-@pytest.fixture
-def no_gensim(monkeypatch):
-    """As on a machine where gensim was never installed."""
-    real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gensim" else real(name))
-    monkeypatch.setitem(sys.modules, "gensim", None)
+from lib.text.wikipedia import FILE, wikipedia_articles
+from tests.text import wikipedia_dump
 
 
 def test_wikipedia_has_the_sizes_that_its_docstring_gives():
@@ -38,6 +24,33 @@ def test_wikipedia_has_the_sizes_that_its_docstring_gives():
     for documents, thousands in sizes.values():
         assert f"{documents} ({thousands:,})" in load_corpus.__doc__
     assert "Wikipedia" in corpus.source and "CC BY-SA" in corpus.licence
+
+
+def test_the_text_is_the_one_that_the_models_and_the_stored_outputs_were_made_with():
+    corpus = load_corpus("wikipedia")
+    found = {split: sha256(corpus.text(split).encode()).hexdigest() for split in corpus.splits}
+    assert found == {
+        "train": "831af89b8448b5523693800a8ba6343a815caa588a9e137685a6274d3ed98626",
+        "validation": "f6e3c39d64e202740445918ea82e27dfa3efdd04d344f9e7ccba9aebdebf2028",
+        "test": "3858b9e727e85ae9a912fa955348b17a9fdd265b4a02658a3653bafb9507f665",
+    }
+
+
+def test_the_files_of_wikipedia_can_be_made_again_byte_for_byte():
+    articles = wikipedia_dump.articles()
+    assert wikipedia_dump.text_file(articles) == FILE.read_bytes()
+    assert wikipedia_dump.credit_file(articles) == (DATA / "text" / "ATTRIBUTION.md").read_bytes()
+
+
+def test_every_article_is_attributed():
+    rows = re.findall(r"^\| (.*) \| \[(\d+)\].* \| \[history\]", (DATA / "text" / "ATTRIBUTION.md").read_text(), re.M)
+    assert [title for title, _ in rows] == [title for title, _ in wikipedia_articles()]
+    assert len({revision for _, revision in rows}) == len(rows)
+
+
+def test_wikipedia_needs_no_gensim(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gensim", None)
+    assert len(load_corpus("wikipedia").splits["test"]) == 10
 
 
 def test_python_docs_are_there_and_not_small():
@@ -83,47 +96,33 @@ def test_prose_keeps_sentences_and_drops_the_rest():
         "==Later==\n"
         "The section after the appendix is read again , as it should be.\n"
     )
-    assert prose(page).split("\n") == [
+    assert wikipedia_dump.prose(page).split("\n") == [
         "A (plural As) is the first letter of the alphabet that we all use.",
         "A list item that is a whole sentence is kept as one, without its star.",
         "The section after the appendix is read again, as it should be.",
     ]
 
 
-def test_the_cache_holds_what_is_read_anew(empty_cache):
-    first = load_corpus("python_docs")
-    assert (empty_cache / "python_docs.jsonl").is_file()
-    assert load_corpus("python_docs") == first
-    read = {document.title: document.text for part in first.splits.values() for document in part}
-    assert read == dict(python_topics())
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[:-100],
+        lambda whole: b"",
+        lambda whole: whole.replace(b"Anarchism", b"anarchism", 1),
+        lambda whole: whole.replace(b"\n", b"\r\n"),
+    ],
+    ids=["truncated", "empty", "changed", "other line ends"],
+)
+def test_a_damaged_file_of_wikipedia_says_what_to_do(tmp_path, damage):
+    copy = tmp_path / "wikipedia.jsonl"
+    copy.write_bytes(damage(FILE.read_bytes()))
+    with pytest.raises(ValueError, match="wikipedia.jsonl, is damaged .*: restore it from version control"):
+        wikipedia_articles(copy)
 
 
-def test_a_damaged_cache_is_made_again(empty_cache):
-    whole = load_corpus("python_docs")
-    kept = empty_cache / "python_docs.jsonl"
-    kept.write_bytes(kept.read_bytes()[:1000])
-    with pytest.warns(UserWarning, match="python_docs.jsonl is damaged"):
-        assert load_corpus("python_docs") == whole
-
-
-def test_without_gensim_the_error_says_what_to_install(empty_cache, no_gensim):
-    with pytest.raises(ModuleNotFoundError, match="pip install gensim"):
-        load_corpus("wikipedia")
-    assert not list(empty_cache.glob("*.jsonl"))
-
-
-def test_a_whole_cache_needs_no_gensim(no_gensim):
-    assert len(load_corpus("wikipedia").splits["test"]) == 10
-
-
-@pytest.mark.parametrize("damage", [lambda whole: whole[:-100], lambda whole: b"not bz2 at all"])
-def test_a_damaged_file_of_gensim_says_what_to_install(tmp_path, monkeypatch, damage):
-    dump = tmp_path / "pages.bz2"
-    page = "<page><title>A</title><ns>0</ns><revision><text>x</text></revision></page>" * 50
-    dump.write_bytes(damage(bz2.compress(f'<mediawiki xmlns="w">{page}</mediawiki>'.encode())))
-    monkeypatch.setattr(wikipedia, "package_file", lambda *_: dump)
-    with pytest.raises(OSError, match="pages.bz2 cannot be read .*pip install gensim"):
-        wikipedia_articles()
+def test_a_missing_file_of_wikipedia_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="wikipedia.jsonl, is missing: restore it from version control"):
+        wikipedia_articles(tmp_path / "wikipedia.jsonl")
 
 
 def test_a_python_without_its_documentation_is_said(monkeypatch):

@@ -55,7 +55,7 @@ def test_a_damaged_file_that_cannot_be_made_again_is_a_clear_error(path):
     path.write_bytes(b"half")
 
     def missing():
-        raise ModuleNotFoundError("the package 'gensim' is not installed: run `pip install gensim`")
+        raise ModuleNotFoundError("the package 'gguf' is not installed: run `pip install gguf`")
 
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(ModuleNotFoundError, match="pip install"):
         made_once(path, "r/1", missing)

@@ -1,0 +1,94 @@
+"""Lists to try word vectors on, of data/words: similarity ratings, analogy questions, GloVe's commonest words."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from lib import DATA
+from lib.files import read_csv
+
+FOLDER = DATA / "words"
+
+
+class RatedPair(NamedTuple):
+    """Two words, and how much they have to do with each other."""
+
+    first: str
+    second: str
+    rating: float  # mean of 13 or 16 people, from 0 (nothing) to 10 (the same)
+
+
+class Analogy(NamedTuple):
+    """`a` is to `b` as `c` is to `d`: the question is d."""
+
+    category: str  # such as "capital-common-countries" or "gram3-comparative"
+    a: str
+    b: str
+    c: str
+    d: str
+
+
+def load_wordsim(path: Path = FOLDER / "wordsim353.csv") -> list[RatedPair]:
+    """The 353 pairs of WordSim-353 (Finkelstein et al. 2002), as printed: "money, cash" twice, "tiger, tiger" too.
+
+    Raises ValueError if the file is missing or damaged (naming the line).
+
+    >>> load_wordsim()[1]
+    RatedPair(first='tiger', second='cat', rating=7.35)
+    """
+    pairs = []
+    for line, (first, second, printed) in read_csv(path, ["first", "second", "rating"]):
+        try:
+            rating = float(printed)
+        except ValueError:
+            rating = -1.0
+        if not (first and second and 0 <= rating <= 10):
+            raise ValueError(f"{path.name}, line {line}: expected two words and a rating from 0 to 10, "
+                             f"got {first!r}, {second!r}, {printed!r}")  # fmt: skip
+        pairs.append(RatedPair(first, second, rating))
+    return pairs
+
+
+def load_analogies(path: Path = FOLDER / "questions-words.txt") -> list[Analogy]:
+    """The 19,544 analogy questions of word2vec (Mikolov et al. 2013): five categories of meaning, nine of grammar.
+
+    Raises ValueError if the file is missing or damaged (naming the line).
+
+    >>> load_analogies()[0]
+    Analogy(category='capital-common-countries', a='Athens', b='Greece', c='Baghdad', d='Iraq')
+    """
+    questions, category = [], None
+    for number, line in enumerate(_lines(path), 1):
+        words = line.split(" ")
+        if len(words) == 2 and words[0] == ":":
+            category = words[1]
+        elif len(words) == 4 and all(words) and category:
+            questions.append(Analogy(category, *words))
+        else:
+            raise ValueError(f"{path.name}, line {number}: expected ': category' or four words, got {line!r}")
+    return questions
+
+
+def load_glove_words(path: Path = FOLDER / "glove_words.txt") -> list[str]:
+    """The words of the first 50,000 rows of GloVe 6B (Pennington et al. 2014), the commonest first: word n is row n.
+
+    Raises ValueError if the file is missing or damaged.
+
+    >>> load_glove_words()[:5]
+    ['the', ',', '.', 'of', 'to']
+    """
+    words = _lines(path)
+    if len(words) != 50_000 or len(set(words)) != len(words) or not all(words):
+        raise ValueError(f"{path.name} is damaged: expected 50,000 words, none of them twice; restore it from "
+                         "version control")  # fmt: skip
+    return words
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text, which end with a line feed and with nothing else that Unicode counts as such."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"{path.name} is missing; restore it from version control") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from None
+    return text.removesuffix("\n").split("\n")
