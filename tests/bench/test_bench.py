@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from lib.bench import suites
 from lib.course import bench
 from lib.bench.rows import BenchRow
 from lib.course.cli import main
@@ -36,15 +37,15 @@ def test_a_suite_runs_in_a_process_with_its_threads(monkeypatch):
         assert env["OMP_NUM_THREADS"] == "2" and command[-2:] == ["text", "2"]
         return type("Run", (), {"returncode": 0, "stdout": "noise\n" + json.dumps([FASTER]), "stderr": ""})
 
-    monkeypatch.setattr(bench.subprocess, "run", run)
-    assert bench.measure("text", 2) == [BenchRow(**FASTER)]
+    monkeypatch.setattr(suites.subprocess, "run", run)
+    assert suites.measure("text", 2) == [BenchRow(**FASTER)]
 
 
 def test_a_suite_that_fails_is_reported_with_its_words(monkeypatch):
     run = type("Run", (), {"returncode": 1, "stdout": "", "stderr": "MemoryError: too big"})
-    monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: run)
+    monkeypatch.setattr(suites.subprocess, "run", lambda *_, **__: run)
     with pytest.raises(CourseError, match="the suite text failed:\nMemoryError: too big"):
-        bench.measure("text", 1)
+        suites.measure("text", 1)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 from lib import NOTEBOOKS, ROOT
 from lib.course import cli, grade
+from lib.grading import grade as grading
 from lib.lectures import execution, notebooks
 from lib.grading.reports import class_report
 from tests.grading import fakes
@@ -63,7 +64,7 @@ def here(monkeypatch):
         graded.append(task.found.student)
         return fakes.work(task)
 
-    monkeypatch.setattr(grade, "_workers", lambda scheduler, jobs: ThreadPoolExecutor(1))
+    monkeypatch.setattr(grading, "_workers", lambda scheduler, jobs: ThreadPoolExecutor(1))
     monkeypatch.setattr(grade, "run", partial(grade.run, work=noted))
     return graded
 
@@ -169,7 +170,7 @@ def test_other_exercises_another_key_and_another_judge_grade_again(
         graded(handed_in, out, *options)
         assert here == ["ada", "bob", "cem"], options
     here.clear()
-    monkeypatch.setattr(grade, "grading_hash", lambda ids: "other sources")
+    monkeypatch.setattr(grading, "grading_hash", lambda ids: "other sources")
     graded(handed_in, out, "--key", tmp_path / "other.key")
     assert here == ["ada", "bob", "cem"]
 
@@ -236,7 +237,7 @@ def test_processes_a_cluster_and_a_thread_give_the_same_bytes(handed_in, release
     ) as cluster:
         scheduler = ["--scheduler", cluster.scheduler_address]
         assert graded(handed_in, tmp_path / "cluster", "--release", release, *scheduler) == 0
-    monkeypatch.setattr(grade, "_workers", lambda scheduler, jobs: ThreadPoolExecutor(1))
+    monkeypatch.setattr(grading, "_workers", lambda scheduler, jobs: ThreadPoolExecutor(1))
     assert graded(handed_in, tmp_path / "thread", "--release", release) == 0
     assert contents(tmp_path / "processes") == contents(tmp_path / "cluster") == contents(tmp_path / "thread")
     assert len(rows(tmp_path / "thread")) == 9
@@ -251,7 +252,7 @@ def test_a_worker_that_dies_costs_nobody_else_anything(handed_in, release, elsew
     assert [row[4] for row in rows(out)[::3]] == ["right", "wrong", "not written", "right", "crashed"]
     assert "no worker came back with it in 3 attempts: BrokenProcessPool" in capsys.readouterr().out
     # what was our fault is tried again
-    monkeypatch.setattr(grade, "_workers", lambda scheduler, jobs: ThreadPoolExecutor(1))
+    monkeypatch.setattr(grading, "_workers", lambda scheduler, jobs: ThreadPoolExecutor(1))
     elsewhere(fakes.work)
     assert graded(handed_in, out) == 0
     assert "4 results are there already" in capsys.readouterr().out

@@ -8,7 +8,9 @@ import time
 import pytest
 
 from lib import NOTEBOOKS
-from lib.course import cli, validate
+from lib.course import cli
+from lib.course import validate as command
+from lib.grading import validate
 from lib.lectures.edition import student_edition
 from lib.errors import CourseError
 from lib.grading.assignment.graded import prepare
@@ -284,7 +286,7 @@ def test_the_command_needs_a_file(capsys):
     with pytest.raises(SystemExit):
         cli.main(["validate"])
     parser = argparse.ArgumentParser()
-    validate.add_parser(parser.add_subparsers())
+    command.add_parser(parser.add_subparsers())
     assert "exit code 0" in validate.EXAMPLES.lower()
 
 

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from lib.course import refresh
+from lib.lectures.stored_outputs import joined_streams
 from lib.lectures import notebooks
 from lib.course.cli import main
 from lib.lectures.execution import Execution
@@ -145,7 +146,7 @@ def test_check_tells_what_would_change_and_writes_nothing(tmp_path, monkeypatch,
 def test_stdout_and_stderr_are_not_joined():
     pieces = [("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d")]
     streams = [{"output_type": "stream", "name": name, "text": text} for name, text in pieces]
-    joined = refresh.joined_streams(streams)
+    joined = joined_streams(streams)
     assert [(output["name"], output["text"]) for output in joined] == [
         ("stdout", "ab"),
         ("stderr", "c"),

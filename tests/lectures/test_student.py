@@ -13,6 +13,7 @@ from lib.course import student
 from lib.lectures.edition import STUB, is_check, student_edition
 from lib.errors import CourseError, UsageError
 from lib.lectures.notebooks import all_notebooks, load, text_of
+from lib.lectures import work_folder
 from lib.lectures.work_folder import MANIFEST, write_editions
 
 SET_UP = """
@@ -311,13 +312,13 @@ def test_saved_in_the_very_moment_is_kept(source, tmp_path, monkeypatch):
     write_editions([source], out)
     newer(source)
     mine = out / source.name
-    replace = student._replace
+    replace = work_folder._replace
 
     def saved_just_before(path, text, now):
         mine.write_text("saved from Jupyter")
         replace(path, text, now)
 
-    monkeypatch.setattr(student, "_replace", saved_just_before)
+    monkeypatch.setattr(work_folder, "_replace", saved_just_before)
     with pytest.raises(CourseError, match="it is kept: run this again"):
         write_editions([source], out)
     assert mine.read_text() == "saved from Jupyter" and not list(out.glob(".77*"))

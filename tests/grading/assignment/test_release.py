@@ -10,7 +10,8 @@ import pytest
 from nbformat.v4 import new_markdown_cell
 
 from lib import NOTEBOOKS
-from lib.course import cli, release
+from lib.course import cli
+from lib.grading.assignment import release
 from lib.lectures.edition import PROMPT
 from lib.errors import CourseError, UsageError
 from lib.grading.assignment.graded import SEED_NAME, definition_hash, read_points, with_points

@@ -169,7 +169,7 @@ def python(code):
 
 
 def test_limits_are_lowered_and_never_raised():
-    code = "import resource as r; from lib.grading import rlimits\n"
+    code = "import resource as r; from lib.grading.walls import rlimits\n"
     code += "r.setrlimit(r.RLIMIT_NOFILE, (40, 50)); r.setrlimit(r.RLIMIT_CPU, (9, 9))\n"
     code += "rlimits.lower(cpu_seconds=9, memory_bytes=2**30, open_files=64, file_bytes=2**20, processes=0)\n"
     code += "print(*r.getrlimit(r.RLIMIT_NOFILE), *r.getrlimit(r.RLIMIT_CPU), *r.getrlimit(r.RLIMIT_CORE))\n"
@@ -179,7 +179,7 @@ def test_limits_are_lowered_and_never_raised():
 
 @on_linux
 def test_an_answer_does_not_outlive_its_server():
-    code = "import os, time; from lib.grading import kernel\n"
+    code = "import os, time; from lib.grading.walls import kernel\n"
     code += "source, sink = os.pipe()\n"
     code += "if os.fork() == 0: kernel.die_with_parent(); os.write(sink, b'x'); time.sleep(60)\n"
     code += "else: os.read(source, 1); print('ended')"
