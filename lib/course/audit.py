@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +116,8 @@ def as_table(rows: list[AuditRow]) -> str:
     from rich.text import Text
 
     colours = sys.stdout.isatty()
-    console = Console(file=io.StringIO(), force_terminal=colours, width=None if colours else 120)
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=colours, width=None if colours else 120)
     table = Table(box=None, pad_edge=False, show_lines=False)
     widths = {"id": 4, "slide": 7, "printed": None, "recomputed": 24, "verdict": 9, "remark": None}
     for column, width in widths.items():
@@ -126,7 +128,7 @@ def as_table(rows: list[AuditRow]) -> str:
         words = (claim.id, claim.slide, claim.printed, row.recomputed + unit)
         table.add_row(*map(Text, words), verdict, Text(row.remark))  # Text: nothing in a claim is markup
     console.print(table)
-    return console.file.getvalue()
+    return text.getvalue()
 
 
 def as_csv(rows: list[AuditRow]) -> str:
@@ -140,7 +142,7 @@ def as_csv(rows: list[AuditRow]) -> str:
 
 def as_markdown(rows: list[AuditRow]) -> str:
     """A Markdown table; a disagreement stands in bold."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS)]
+    lines: list[Sequence[str]] = [COLUMNS, ("---",) * len(COLUMNS)]
     for row in rows:
         cells = [cell.replace("|", r"\|") for cell in row.cells()]
         lines.append(cells if row.agrees else [*cells[:-2], f"**{cells[-2]}**", cells[-1]])

@@ -36,7 +36,7 @@ def refresh(arguments: argparse.Namespace) -> int:
     good = True
     with open_executor(arguments.jobs, arguments.scheduler) as executor:
         for outcome in show_progress(jobs, executor):
-            if not outcome.ok:
+            if not outcome.ok or outcome.notebook is None:
                 good = False
             elif arguments.check:
                 good &= report_changes(outcome.name, stored[outcome.name], outcome.notebook)

@@ -39,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     if store.read_assignment() is None:
         raise CourseError(f"{arguments.out} holds no grading; `course grade SUBMISSIONS --out DIR` makes one")
     with store.held():
-        assignment, planned, walls = store.read_assignment()
+        graded = store.read_assignment()  # again: another grading may have ended since
+        assert graded is not None
+        assignment, planned, walls = graded
         if arguments.release:
             assignment = _as_released(assignment, of_release(arguments.release))
         assignment = assignment.with_points(points)

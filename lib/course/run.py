@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,13 +94,13 @@ def job_for(path: Path, notebook: dict, timeout: float, parameters: dict | None 
     return Job(path.stem, json.loads(json.dumps(notebook)), str(path.parent), parameters or {}, timeout)
 
 
-def show_progress(jobs: list[Job], executor: Executor, failed: list[Execution] = ()) -> Iterator[Execution]:
+def show_progress(jobs: list[Job], executor: Executor, failed: Sequence[Execution] = ()) -> Iterator[Execution]:
     """Execute `jobs`; print the row of each as it comes (and the reason if it is bad), and yield it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(highlight=False, soft_wrap=True)
-    width = max([len("notebook"), *(len(item.name) for item in [*jobs, *failed])])
+    width = max([len("notebook"), *(len(name) for name in [*(job.name for job in jobs), *(each.name for each in failed)])])
     console.print(f"{'notebook':{width}}  {'cells':>5}  {'seconds':>7}  {'memory':>7}  verdict", style="bold")
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

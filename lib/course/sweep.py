@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
             raise UsageError(f"--{name} must be at least 1, got {getattr(args, name)}")
     points = scaling_grid(args.profile)[: args.first][-args.last if args.last else None :]
     file = args.out or DATA / "sweeps" / f"{args.name}.csv"
-    jobs = args.jobs or (os.cpu_count() if args.profile == "cpu" else 1)
+    jobs = args.jobs or (os.cpu_count() or 1 if args.profile == "cpu" else 1)
     try:
         with processes(jobs) if args.scheduler is None else open_executor(scheduler=args.scheduler) as executor:
             rows = sweep(points, train_point, file, executor, description=f"sweep {args.name}")

@@ -15,7 +15,7 @@ cell the model answer stands between `<!-- BEGIN SOLUTION -->` and `<!-- END SOL
 import ast
 import copy
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib.errors import CourseError
 
@@ -108,10 +108,11 @@ def name_exercises(
     So it knows what is asked, even where a file has a new name or a cell of it is lost. `written` are the
     cells that a person grades; their hash tells whether anything has been written.
     """
-    asked = [{"exercise": id, "points": worth} for id, worth in points.items()]
-    for each in asked:
-        if cell := written.get(each["exercise"]):
-            each |= {"manual": True, "empty": hashlib.sha256(cell.source.encode()).hexdigest()}
+    asked: list[dict[str, Any]] = []
+    for id, worth in points.items():
+        asked.append({"exercise": id, "points": worth})
+        if cell := written.get(id):
+            asked[-1] |= {"manual": True, "empty": hashlib.sha256(cell.source.encode()).hexdigest()}
     edition.metadata["course"] = {"notebook": name, "asked": asked}
 
 

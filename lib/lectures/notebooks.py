@@ -103,7 +103,7 @@ def parameters(notebook: "NotebookNode") -> dict[str, object]:
         for statement in ast.parse(cell.source).body:
             if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                 defaults[statement.targets[0].id] = _literal(ast.unparse(statement.value))
-            elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
                 defaults[statement.target.id] = _literal(ast.unparse(statement.value))
     return defaults
 

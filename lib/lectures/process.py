@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 STOP = b"s"  # what a parent says that wants us to end and is alive to tidy up
 
@@ -93,7 +94,7 @@ def _reporting_engine(folder: Path) -> type:
     return ReportingEngine
 
 
-def _first_error(notebook: dict) -> dict | None:
+def _first_error(notebook: Any) -> dict | None:
     """The first error that is not deliberate, or a cell that was never reached."""
     for cell in notebook.cells:
         if cell.cell_type != "code":

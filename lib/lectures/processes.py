@@ -27,4 +27,5 @@ def processes(jobs: int) -> Iterator[Executor]:
 def _follow_parent() -> None:
     """End this worker with its parent: one that was killed cannot tell its workers."""
     parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: wait([parent.sentinel]) and os._exit(1), daemon=True).start()
+    assert parent is not None, "only a worker calls this"
+    threading.Thread(target=lambda sentinel=parent.sentinel: wait([sentinel]) and os._exit(1), daemon=True).start()

@@ -109,7 +109,7 @@ def split_documents(name: str, documents: Sequence[Document]) -> dict[str, tuple
     tenth = -(-len(documents) // 10)
     held_out = {document.title: "test" for document in ranked[:tenth]}
     held_out |= {document.title: "validation" for document in ranked[tenth : 2 * tenth]}
-    splits = {split: [] for split in SPLITS}
+    splits: dict[str, list[Document]] = {split: [] for split in SPLITS}
     for document in documents:
         splits[held_out.get(document.title, "train")].append(document)
     return {split: tuple(part) for split, part in splits.items()}

@@ -20,7 +20,7 @@ def pack_tokens(documents: Iterable[Sequence[int]], length: int, *, eos_id: int)
             [8, 0, 9, 0]])
     """
     _check_length(length)
-    pieces = []
+    pieces: list[Tensor] = []
     for document in documents:
         pieces += torch.as_tensor(document, dtype=torch.long), torch.tensor([eos_id])
     stream = torch.cat(pieces) if pieces else torch.empty(0, dtype=torch.long)

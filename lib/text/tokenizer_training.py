@@ -33,7 +33,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     vocabulary = _wordpiece_vocabulary(texts, vocab_size, (*WORDPIECE_SPECIALS, *inner))
     backend = _wordpiece(models.WordPiece(vocabulary, unk_token="[UNK]"))
     backend.add_special_tokens(list(WORDPIECE_SPECIALS))
-    cls, sep = backend.token_to_id("[CLS]"), backend.token_to_id("[SEP]")
+    cls, sep = (WORDPIECE_SPECIALS.index(name) for name in ("[CLS]", "[SEP]"))
     backend.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
     return Tokenizer(backend)
 

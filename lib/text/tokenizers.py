@@ -104,7 +104,10 @@ class Tokenizer:
         '[MASK]'
         """
         self._need_in_vocabulary(torch.tensor([token_id]))
-        return self.backend.id_to_token(token_id)
+        token = self.backend.id_to_token(token_id)
+        if token is None:
+            raise ValueError(f"token_id must be that of a token, got {token_id}: the vocabulary has a hole there")
+        return token
 
     @cached_property
     def special_ids(self) -> tuple[int, ...]:

@@ -25,7 +25,8 @@ def _is_local(host: object) -> bool:
     if host in (None, "", "localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified
+        address = ipaddress.ip_address(str(host))
+        return address.is_loopback or address.is_unspecified
     except ValueError:
         return False  # a name that would have to be looked up
 
