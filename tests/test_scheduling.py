@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,11 +17,31 @@ FINE = "def test_one(): pass\ndef test_two(): pass\n"
 CONFTEST = "from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler\n"
 
 
-def run(folder, files, *options):
+# The controller hears late that a worker has died: until then it writes into a pipe that nobody reads.
+LATE = CONFTEST + """
+import time
+from xdist.workermanage import Marker, WorkerController
+
+heard = WorkerController.process_from_remote
+
+def process_from_remote(self, message):
+    if message is Marker.END:
+        time.sleep(1)
+    heard(self, message)
+
+def pytest_runtest_logreport(report):
+    if hasattr(report, "node") and "test_before" in report.nodeid:
+        time.sleep(0.2)  # by now the worker is at its next test, and dead
+
+WorkerController.process_from_remote = process_from_remote
+"""
+
+
+def run(folder, files, *options, conftest=CONFTEST):
     """Run pytest with two workers on these files; what it prints."""
     for name, content in files.items():
         (folder / name).write_text(content)
-    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "conftest.py").write_text(conftest)
     (folder / "pytest.ini").write_text("[pytest]\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     kept |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -38,6 +59,52 @@ def test_a_crash_costs_one_test_and_all_others_run(tmp_path, first):
     printed = run(tmp_path, files)
     assert re.search(r"= 1 failed, 14 passed in", printed), printed
     assert "crashed while running" in printed and "::test_crash" in printed
+
+
+def test_a_pipe_that_breaks_under_the_controller_does_not_end_the_run(tmp_path):
+    files = {"test_a.py": CRASHING} | {f"test_{letter}.py": FINE for letter in "mnopqr"}
+    printed = run(tmp_path, files, conftest=LATE)
+    assert re.search(r"= 1 failed, 14 passed in", printed) and "INTERNALERROR" not in printed, printed
+    assert "crashed while running" in printed and "::test_crash" in printed
+
+
+class Node:
+    """A worker as the scheduler sees it; what is sent to it is kept, until its pipe breaks."""
+
+    shutting_down = False
+
+    def __init__(self):
+        self.received, self.broken, self.gateway = [], False, SimpleNamespace(id="gw")
+
+    def send_runtest_some(self, indices):
+        if self.broken:
+            raise BrokenPipeError
+        self.received += indices
+
+    def shutdown(self):
+        self.shutting_down = True
+
+
+def test_what_a_broken_pipe_did_not_take_goes_to_another_worker():
+    tests = [f"test_{file}.py::test_{number}" for file in "abcdef" for number in (1, 2)]
+    options = SimpleNamespace(loadscopereorder=False)
+    schedule = scheduling.FileScheduling(SimpleNamespace(getvalue=lambda name: ["2*popen"], option=options))
+    dying, living = Node(), Node()
+    for node in (dying, living):
+        schedule.add_node(node)
+        schedule.add_node_collection(node, tests)
+    schedule.schedule()
+    assert (dying.received, living.received) == ([0, 1, 4, 5], [2, 3, 6, 7])
+    dying.broken = True
+    for done in (0, 1, 4):  # it is sent more from the second on, in vain
+        schedule.mark_test_complete(dying, done)
+    for done in (2, 3):
+        schedule.mark_test_complete(living, done)
+    assert dying.received == [0, 1, 4, 5] and living.received == [2, 3, 6, 7, 8, 9], "the next in turn"
+    assert schedule.remove_node(dying) == tests[5], "the test at which it died, and none that it never got"
+    for done in (6, 7):
+        schedule.mark_test_complete(living, done)
+    assert living.received == [2, 3, 6, 7, 8, 9, 10, 11] and not schedule.workqueue
 
 
 def test_a_test_that_hangs_shows_where_and_fails(tmp_path):
