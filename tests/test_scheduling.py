@@ -1,21 +1,19 @@
 """pytest itself, run on small files: in which order, and what becomes of the others when a worker dies."""
 
-import os
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 
 from lib import ROOT
 from tests import scheduling
+from tests.small_run import small_run
 
 CRASHING = "import os\ndef test_before(): pass\ndef test_crash(): os._exit(3)\ndef test_after(): pass\n"
 HANGING = "import threading\ndef test_hang(): threading.Event().wait(60)\ndef test_after(): pass\n"
 FINE = "def test_one(): pass\ndef test_two(): pass\n"
+TWO = ("-v", "-n2", "--no-loadscope-reorder", "-p", "xdist")
 CONFTEST = "from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler\n"
-
 
 # The controller hears late that a worker has died: until then it writes into a pipe that nobody reads.
 LATE = CONFTEST + """
@@ -37,33 +35,17 @@ WorkerController.process_from_remote = process_from_remote
 """
 
 
-def run(folder, files, *options, conftest=CONFTEST):
-    """Run pytest with two workers on these files; what it prints."""
-    for name, content in files.items():
-        (folder / name).write_text(content)
-    (folder / "conftest.py").write_text(conftest)
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    kept |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    command = [sys.executable, "-m", "pytest", "-v", "-n2", "--no-loadscope-reorder", "-p", "xdist"]
-    done = subprocess.run(
-        [*command, *options, str(folder)], env=kept, cwd=folder,
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return done.stdout
-
-
 @pytest.mark.parametrize("first", ["test_a.py", "test_z.py"])
 def test_a_crash_costs_one_test_and_all_others_run(tmp_path, first):
     files = {first: CRASHING} | {f"test_{letter}.py": FINE for letter in "mnopqr"}
-    printed = run(tmp_path, files)
+    printed = small_run(tmp_path, files, *TWO, conftest=CONFTEST)
     assert re.search(r"= 1 failed, 14 passed in", printed), printed
     assert "crashed while running" in printed and "::test_crash" in printed
 
 
 def test_a_pipe_that_breaks_under_the_controller_does_not_end_the_run(tmp_path):
     files = {"test_a.py": CRASHING} | {f"test_{letter}.py": FINE for letter in "mnopqr"}
-    printed = run(tmp_path, files, conftest=LATE)
+    printed = small_run(tmp_path, files, *TWO, conftest=LATE)
     assert re.search(r"= 1 failed, 14 passed in", printed) and "INTERNALERROR" not in printed, printed
     assert "crashed while running" in printed and "::test_crash" in printed
 
@@ -108,8 +90,9 @@ def test_what_a_broken_pipe_did_not_take_goes_to_another_worker():
 
 
 def test_a_test_that_hangs_shows_where_and_fails(tmp_path):
-    limits = ["-o", "faulthandler_timeout=2", "-o", "faulthandler_exit_on_timeout=true"]
-    printed = run(tmp_path, {"test_a.py": HANGING, "test_b.py": FINE}, *limits)
+    files = {"test_a.py": HANGING, "test_b.py": FINE}
+    limits = ["-o", "faulthandler_timeout=5", "-o", "faulthandler_exit_on_timeout=true"]
+    printed = small_run(tmp_path, files, *TWO, *limits, conftest=CONFTEST)
     assert re.search(r"= 1 failed, 3 passed in", printed) and "::test_hang" in printed, printed
 
 
