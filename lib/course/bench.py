@@ -6,14 +6,12 @@ own: PyTorch reads OMP_NUM_THREADS once.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from dataclasses import asdict
 from importlib import import_module
 
-from lib.course.bench_rows import BenchRow
-from lib.course.errors import CourseError, UsageError
+from lib.course.bench_rows import BenchRow, in_a_process
+from lib.course.errors import UsageError
 from lib.names import nearest
 
 SUITES = {
@@ -52,16 +50,7 @@ def main(args: argparse.Namespace) -> int:
 
 def measure(suite: str, threads: int) -> list[BenchRow]:
     """Run one suite in a process with this many threads. Raises CourseError with what it printed when it fails."""
-    threads_only = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
-    run = subprocess.run(
-        [sys.executable, "-m", "lib.course.bench", suite, str(threads)],
-        env=os.environ | threads_only,
-        capture_output=True,
-        text=True,
-    )
-    if run.returncode:
-        raise CourseError(f"the suite {suite} failed:\n{run.stderr.strip()}")
-    return [BenchRow(**row) for row in json.loads(run.stdout.splitlines()[-1])]
+    return [BenchRow(**row) for row in in_a_process(__name__, suite, threads)]
 
 
 def _print(rows: list[BenchRow]) -> None:

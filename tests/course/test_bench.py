@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lib.course import bench
+from lib.course import bench, bench_rows
 from lib.course.bench_rows import BenchRow
 from lib.course.cli import main
 from lib.course.errors import CourseError
@@ -36,14 +36,14 @@ def test_a_suite_runs_in_a_process_with_its_threads(monkeypatch):
         assert env["OMP_NUM_THREADS"] == "2" and command[-2:] == ["text", "2"]
         return type("Run", (), {"returncode": 0, "stdout": "noise\n" + json.dumps([FASTER]), "stderr": ""})
 
-    monkeypatch.setattr(bench.subprocess, "run", run)
+    monkeypatch.setattr(bench_rows.subprocess, "run", run)
     assert bench.measure("text", 2) == [BenchRow(**FASTER)]
 
 
 def test_a_suite_that_fails_is_reported_with_its_words(monkeypatch):
     run = type("Run", (), {"returncode": 1, "stdout": "", "stderr": "MemoryError: too big"})
-    monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: run)
-    with pytest.raises(CourseError, match="the suite text failed:\nMemoryError: too big"):
+    monkeypatch.setattr(bench_rows.subprocess, "run", lambda *_, **__: run)
+    with pytest.raises(CourseError, match=r"the benchmark of 'text' failed \(exit 1\):\nMemoryError: too big"):
         bench.measure("text", 1)
 
 
