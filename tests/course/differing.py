@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -46,9 +47,22 @@ def with_what_they_need(cells: list[NotebookNode], edition: NotebookNode) -> lis
     return chosen[::-1]
 
 
+def import_what_it_imports(notebook: NotebookNode) -> None:
+    """Load the modules of a notebook here, so that processes forked from this one need not load them again."""
+    for node in (node for cell in code_cells(notebook) for node in ast.walk(ast.parse(plain_python(cell.source)))):
+        if isinstance(node, ast.ImportFrom):
+            import_module(node.module)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                import_module(alias.name)
+    import_module("torch._dynamo")  # which the first optimizer loads
+
+
 def failures(cells: Iterable[NotebookNode], folder: Path) -> dict[str, str]:
-    """Execute cells as a kernel does, on after an error, in a process forked from this one, which has torch
-    loaded already; the exceptions by cell id. (A kernel of its own needs four seconds before its first cell.)"""
+    """Execute cells as a kernel does, on after an error, in a process forked from this one; the exceptions by cell id.
+
+    A kernel of its own would need some five seconds to load torch and what else a lecture imports.
+    """
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
         return pool.submit(_failures, [(cell.id, cell.source) for cell in cells], str(folder)).result()
 

@@ -18,6 +18,7 @@ from tests.course.differing import (
     code_cells,
     differing,
     failures,
+    import_what_it_imports,
     names_changed,
     names_read,
     with_what_they_need,
@@ -267,6 +268,7 @@ def test_only_its_check_reads_an_answer(both):
 
 def test_what_an_edition_has_of_its_own_runs_and_only_checks_fail(both, tmp_path):
     lecture, edition = both
+    import_what_it_imports(lecture)
     chosen = with_what_they_need(differing(lecture, edition), edition)
     checks, may_fail = cells_that_may_fail(edition)
     failing = failures(chosen, tmp_path)
