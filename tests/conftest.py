@@ -12,10 +12,16 @@ install_import_hook("lib", "beartype.beartype")
 import jaxtyping
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 (hooks)
+from tests.skips import pytest_terminal_summary  # noqa: F401 (a hook)
 
 torch.set_num_threads(1)
+
+# The machine may be busy: how long an example takes says nothing about the code.
+settings.register_profile("course", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("course")
 
 
 @pytest.fixture

@@ -51,8 +51,13 @@ class FileScheduling(LoadFileScheduling):
 
     Unmended, it hands out again what the crashed worker had finished, which nobody will ever report as done;
     it gives a new worker one test, and nothing that follows; and it repeats the test that crashed, in each
-    worker that takes the place (its issues 1378, 1327 and 1371).
+    worker that takes the place (its issues 1378, 1327 and 1371). A worker may also have died without our
+    having heard of it yet: what cannot be sent to it any more is for the others.
     """
+
+    def __init__(self, config: pytest.Config, log: "Producer | None" = None) -> None:
+        super().__init__(config, log)
+        self.unreachable: set[WorkerController] = set()  # their pipes are broken, the news is on its way
 
     def remove_node(self, node: "WorkerController") -> str | None:
         """Hand out again what a worker has left undone, and return the test at which it crashed."""
@@ -65,10 +70,21 @@ class FileScheduling(LoadFileScheduling):
             self._reschedule(other)
         return crashed
 
+    def _assign_work_unit(self, node: "WorkerController") -> None:
+        """Hand out the next file; where nobody is there to take it, it stays the next."""
+        file = next(iter(self.workqueue))
+        try:
+            super()._assign_work_unit(node)
+        except OSError:
+            self.unreachable.add(node)
+            self.workqueue[file] = self.assigned_work[node].pop(file)
+            self.workqueue.move_to_end(file, last=False)
+
     def _reschedule(self, node: "WorkerController") -> None:
         """Give a worker more, or let it end: it keeps its last test back until it hears what follows."""
         if node not in self.registered_collections:
             return  # it is new, and asks for work once it has collected
-        super()._reschedule(node)
-        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+        while node not in self.unreachable:
             super()._reschedule(node)
+            if node.shutting_down or self._pending_of(self.assigned_work[node]) >= 2:
+                return

@@ -1,14 +1,11 @@
 """The suites of measurements, each in a process of its own: PyTorch reads OMP_NUM_THREADS once."""
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import asdict
 from importlib import import_module
 
-from lib.bench.rows import BenchRow
-from lib.errors import CourseError
+from lib.bench.rows import BenchRow, in_a_process
 
 SUITES = {
     name: f"lib.bench.{name}"
@@ -19,16 +16,7 @@ SUITES = {
 
 def measure(suite: str, threads: int) -> list[BenchRow]:
     """Run one suite in a process with this many threads. Raises CourseError with what it printed when it fails."""
-    threads_only = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
-    run = subprocess.run(
-        [sys.executable, "-m", "lib.bench.suites", suite, str(threads)],
-        env=os.environ | threads_only,
-        capture_output=True,
-        text=True,
-    )
-    if run.returncode:
-        raise CourseError(f"the suite {suite} failed:\n{run.stderr.strip()}")
-    return [BenchRow(**row) for row in json.loads(run.stdout.splitlines()[-1])]
+    return [BenchRow(**row) for row in in_a_process("lib.bench.suites", suite, threads)]
 
 
 def _worker(suite: str, threads: int) -> None:

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from lib.bench import suites
-from lib.course import bench
+from lib.bench import rows, suites
 from lib.bench.rows import BenchRow
+from lib.course import bench
 from lib.course.cli import main
 from lib.errors import CourseError
 
@@ -37,14 +37,14 @@ def test_a_suite_runs_in_a_process_with_its_threads(monkeypatch):
         assert env["OMP_NUM_THREADS"] == "2" and command[-2:] == ["text", "2"]
         return type("Run", (), {"returncode": 0, "stdout": "noise\n" + json.dumps([FASTER]), "stderr": ""})
 
-    monkeypatch.setattr(suites.subprocess, "run", run)
+    monkeypatch.setattr(rows.subprocess, "run", run)
     assert suites.measure("text", 2) == [BenchRow(**FASTER)]
 
 
 def test_a_suite_that_fails_is_reported_with_its_words(monkeypatch):
     run = type("Run", (), {"returncode": 1, "stdout": "", "stderr": "MemoryError: too big"})
-    monkeypatch.setattr(suites.subprocess, "run", lambda *_, **__: run)
-    with pytest.raises(CourseError, match="the suite text failed:\nMemoryError: too big"):
+    monkeypatch.setattr(rows.subprocess, "run", lambda *_, **__: run)
+    with pytest.raises(CourseError, match=r"the benchmark of 'text' failed \(exit 1\):\nMemoryError: too big"):
         suites.measure("text", 1)
 
 

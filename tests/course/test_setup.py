@@ -187,7 +187,7 @@ def make(folder, *arguments, **environment):
         env=outside | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -2,17 +2,13 @@
 
 import csv
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import psutil
 import pytest
 
-from lib import ROOT
 from lib.course.cli import main
 from lib.training import scaling
+from tests.killed import killed
 
 SHORT = ["sweep", "scaling", "--last", "3", "--jobs", "1"]
 """The three shortest runs of the grid, a second each."""
@@ -32,16 +28,9 @@ def whole(tmp_path_factory):
 
 def test_killed_and_resumed_no_row_is_lost_or_doubled(tmp_path, whole):
     file = tmp_path / "killed.csv"
-    command = [sys.executable, "-m", "lib.course", *SHORT, "--out", str(file)]
-    sweep = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    workers = psutil.Process(sweep.pid).children(recursive=True)
-    sweep.send_signal(signal.SIGKILL)
-    sweep.wait()
-    assert 1 <= len(rows(file)) < 3
-    assert psutil.wait_procs(workers, timeout=30)[1] == [], "no worker outlives its sweep"
+    workers = killed("lib.training.sweeps", "append_row", 1, [*SHORT, "--out", str(file)])
+    assert len(rows(file)) == 1
+    assert psutil.wait_procs(workers, timeout=300)[1] == [], "no worker outlives its sweep"
     assert main([*SHORT, "--out", str(file)]) == 0
     assert sorted(map(str, rows(file))) == sorted(map(str, whole))
 

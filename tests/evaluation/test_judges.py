@@ -37,7 +37,7 @@ def test_the_numbers_of_bias_and_temperature():
 
 
 @given(PAIRS, st.floats(-4, 4), st.floats(0.1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_against_pairs_judged_one_by_one(pairs, b, temperature):
     """The definitions, in plain Python."""
     consistent = wins = 0.0
@@ -57,7 +57,7 @@ def test_against_pairs_judged_one_by_one(pairs, b, temperature):
 
 
 @given(PAIRS, st.floats(-4, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_both_orders_together_prefer_no_place(pairs, b):
     first, second = columns(pairs)
     there, back = swap_test(biased(b), first, second), swap_test(biased(b), second, first)

@@ -29,7 +29,7 @@ def in_place(x):
 
 
 MEAN = Exercise(
-    id="demo.mean", slides=("C07",), points=3, minutes=5, reference=mean, cases=_cases, seconds=0.3,
+    id="demo.mean", slides=("C07",), points=3, minutes=5, reference=mean, cases=_cases,
     accepts=(lambda x: x.double().mean(-1).nan_to_num(),),
     misconceptions=(
         Misconception("sum", lambda x: x.sum(-1), "You add up, and do not divide."),

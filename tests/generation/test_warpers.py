@@ -50,7 +50,7 @@ def test_top_p_equals_transformers(p, generator):
     assert torch.equal(keep_top_p(logits, p), theirs)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 99), min_size=1, max_size=7, unique=True), st.floats(0.01, 0.999))
 def test_top_p_is_the_smallest_set_by_enumeration(weights, p):
     probabilities = [weight / sum(weights) for weight in weights]

@@ -48,6 +48,13 @@ def slow(task) -> dict:
     return work(task)
 
 
+def held(task) -> dict:
+    """Of those who are called "student …" nothing comes before a test has stopped it all."""
+    if task.found.student.startswith("student"):
+        time.sleep(600)
+    return work(task)
+
+
 def deadly(task) -> dict:
     """Ends its process for whoever asks for that; "once" leaves a file behind, so as to do it only once."""
     asked = said(task)
@@ -60,8 +67,8 @@ def deadly(task) -> dict:
 
 
 def main() -> int:
-    """The command line, with `slow` work."""
+    """The command line, with work that is `held`."""
     from lib.course import cli, grade
 
-    grade.run = partial(grade.run, work=slow)
+    grade.run = partial(grade.run, work=held)
     return cli.main(sys.argv[1:])

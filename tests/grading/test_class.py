@@ -1,18 +1,15 @@
 """A class is graded as it was made; killed half way and continued, or on a cluster, to the same bytes."""
 
 import csv
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 
 import pytest
 
-from lib import NOTEBOOKS, ROOT
+from lib import NOTEBOOKS
 from lib.course import cli
 from lib.bench.classroom import Lecture, hand_in, make_class
+from lib.bench.classroom import Lecture, hand_in, make_class
+from tests.killed import killed
 
 NOTEBOOK = NOTEBOOKS / "11_bradley_terry_reward.ipynb"
 IDS = ["reward.bradley_terry_loss", "ranking.difference", "reward.centre_rewards"]
@@ -107,12 +104,9 @@ def test_copied_answers_are_seen_to_be_nearly_the_same(graded, students):
 
 def test_killed_half_way_and_continued_it_has_the_same_bytes(graded, folder, lecture, capsys):
     out = folder / "killed"
-    command = [sys.executable, "-m", "lib.course", *options(folder, lecture, out), "--jobs", "1"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as run:
-        wait_until(lambda: len(results(out)) >= COUNT // 2 or run.poll() is not None)
-        os.kill(run.pid, signal.SIGKILL)
+    killed("lib.grading.results.store:Store", "write_result", COUNT // 2, [*options(folder, lecture, out), "--jobs", "1"])
     done = len(results(out))
-    assert COUNT // 2 <= done < COUNT and not (out / "grades.csv").exists()
+    assert done == COUNT // 2 and not (out / "grades.csv").exists()
     assert cli.main([*options(folder, lecture, out), "--jobs", "1"]) == 0
     assert capsys.readouterr().out.startswith(f"{done} results are there already")
     assert contents(out) == graded
@@ -121,13 +115,6 @@ def test_killed_half_way_and_continued_it_has_the_same_bytes(graded, folder, lec
 def results(out):
     """What is there, without a file that was being written."""
     return [path for path in out.glob("results/*/*.json") if not path.name.startswith(".")]
-
-
-def wait_until(done, seconds=240):
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
 
 
 def test_on_a_cluster_it_has_the_same_bytes(graded, folder, lecture):

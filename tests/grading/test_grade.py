@@ -259,7 +259,7 @@ def test_a_worker_that_dies_costs_nobody_else_anything(handed_in, release, elsew
 
 
 def started(handed_in, out, release):
-    """`course grade` at work, with a first result written; a second and a half are to come."""
+    """`course grade` at work, with a first result written and ten that are still to come, whenever it is stopped."""
     for number in range(10):
         submit(handed_in, f"student {number}")
     options = ["--out", str(out), "--release", str(release), "--jobs", "2"]
@@ -267,7 +267,7 @@ def started(handed_in, out, release):
         [*MAIN, "grade", str(handed_in), *options], cwd=ROOT, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     while not list(out.glob("results/*/[!.]*.json")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
@@ -284,12 +284,12 @@ def test_interrupted_and_called_again_it_ends_with_the_bytes_of_an_undisturbed_r
         os.killpg(process.pid, number)  # as a terminal does
     else:
         process.send_signal(number)
-    said = process.communicate(timeout=90)[0]
+    said = process.communicate(timeout=300)[0]
     if number != signal.SIGKILL:
         assert process.returncode == 130 and "interrupted" in said and "Traceback" not in said
-    assert not psutil.wait_procs(workers, timeout=60)[1], "workers outlive the command"
+    assert not psutil.wait_procs(workers, timeout=300)[1], "workers outlive the command"
     done = list((tmp_path / "out").glob("results/*/[!.]*.json"))
-    assert 1 <= len(done) < 13 and not (tmp_path / "out" / "grades.csv").exists()
+    assert 1 <= len(done) <= 3 and not (tmp_path / "out" / "grades.csv").exists()
     assert all(json.loads(path.read_text())["format"] == 1 for path in done)
     assert graded(handed_in, tmp_path / "out") == 0
     assert len(here) == 13 - len(done)

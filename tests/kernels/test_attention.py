@@ -61,7 +61,7 @@ def problems(draw):
     return H, G, T, S, shape, draw(st.sampled_from(["bool", "float"])), draw(st.booleans()), draw(st.integers(1, 5))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.integers(0, 2**16))
 def test_the_three_agree_with_their_gradients(problem, seed):
     H, G, T, S, shape, kind, causal, block = problem

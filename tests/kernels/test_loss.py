@@ -30,7 +30,7 @@ def test_plain_equals_pytorch_with_its_gradient(reduction, generator):
     torch.testing.assert_close(*gradients)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 13), st.sampled_from(["mean", "sum", "none"]), st.booleans(), st.integers(0, 2**16))
 def test_chunked_equals_plain_with_all_gradients(chunk_size, reduction, with_bias, seed):
     generator = torch.Generator().manual_seed(seed)

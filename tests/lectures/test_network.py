@@ -41,7 +41,7 @@ ATTEMPTS = ["connect", "connect6", "connect_ex", "sendto", "name", "gethostbynam
 def offline(mechanism, *command):
     environment = os.environ | {"COURSE_SANDBOX": mechanism}
     line = [sys.executable, "-m", "lib.course", "offline", "--", *command]
-    return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize("mechanism", ["namespace", "guard"])

@@ -1,6 +1,7 @@
 """Notebooks that behave and notebooks that do not, executed for real; each costs two seconds or so."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -23,37 +24,32 @@ from tests.lectures import sample
 
 @pytest.fixture(scope="module")
 def misbehaving(tmp_path_factory):
-    """One run of a good notebook among bad ones: (folder, exit code, what was printed, seconds)."""
+    """A good notebook among bad ones, and one that never ends: (folder, what was printed, the limit in seconds)."""
     folder = tmp_path_factory.mktemp("notebooks")
     reach = "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=2)"
     sources = {
         "good": [("steps = 3", "parameters"), "print(steps)", ("1 / 0", "raises-exception"), "print('end')"],
         "raises": ["x = 1", "def f():\n    return undefined\nf()", "print('never')"],
         "dies": ["x = 1", "import os\nos._exit(3)", "print('never')"],
-        "loops": ["x = 1", "import time\ntime.sleep(60)", "print('never')"],
+        "loops": ["x = 1", "import time\ntime.sleep(600)", "print('never')"],
         "reaches_out": [reach],
     }
     for name, cells in sources.items():
         sample.save(folder / f"{name}.ipynb", sample.notebook(*cells))
     (folder / "corrupt.ipynb").write_text('{"cells": [')
     began = time.monotonic()
-    command = [
-        sys.executable,
-        "-m",
-        "lib.course",
-        "run",
-        "--jobs",
-        "3",
-        "--timeout",
-        "25",
-        "--out",
-        str(folder / "out"),
-    ]
-    done = subprocess.run(
-        command + [str(path) for path in sorted(folder.glob("*.ipynb"))],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return folder, done.returncode, done.stdout, time.monotonic() - began
+    first = executed(folder, sorted({*sources, "corrupt"} - {"loops"}), "--jobs", "3")
+    limit = math.ceil(time.monotonic() - began)  # in which this machine, as busy as it is, has just done four
+    second = executed(folder, ["loops"], "--timeout", str(limit))
+    assert (first.returncode, second.returncode) == (1, 1)
+    return folder, first.stdout + second.stdout, limit
+
+
+def executed(folder, names, *options):
+    """`course run` on the notebooks of these names."""
+    command = [sys.executable, "-m", "lib.course", "run", *options, "--out", str(folder / "out")]
+    paths = [str(folder / f"{name}.ipynb") for name in names]
+    return subprocess.run([*command, *paths], cwd=ROOT, capture_output=True, text=True, timeout=500)
 
 
 @pytest.mark.parametrize(
@@ -62,19 +58,18 @@ def misbehaving(tmp_path_factory):
         r"good +4 +[\d.]+ +\d+ MB  ok",
         r"raises +2 +[\d.]+ +\d+ MB  NameError in cell cell-1",
         r"dies +\d +[\d.]+ +\d+ MB  kernel died in cell cell-1",
-        r"loops +1 +– +–  over 25 s in cell cell-1",
+        r"loops +1 +– +–  over LIMIT s in cell cell-1",
         r"reaches_out +1 +[\d.]+ +\d+ MB  OSError in cell cell-0",
         r"corrupt +0 +– +–  unreadable",
     ],
 )
 def test_each_notebook_has_its_row(misbehaving, row):
-    _, code, out, _ = misbehaving
-    assert re.search(row, out), out
-    assert code == 1
+    _, out, limit = misbehaving
+    assert re.search(row.replace("LIMIT", str(limit)), out), out
 
 
 def test_the_traceback_is_shown_without_colours(misbehaving):
-    out = misbehaving[2]
+    out = misbehaving[1]
     assert "NameError: name 'undefined' is not defined" in out and "\x1b" not in out
     assert "----> 2     return undefined" in out
     assert "corrupt.ipynb is not a notebook: not JSON" in out
@@ -150,7 +145,7 @@ def processes_in(folder):
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_interrupted_nothing_is_half_written_and_no_kernel_is_left(tmp_path, number, code):
     sample.save(
-        tmp_path / "nb.ipynb", sample.notebook("open('started', 'w').close()\nimport time\ntime.sleep(60)")
+        tmp_path / "nb.ipynb", sample.notebook("open('started', 'w').close()\nimport time\ntime.sleep(600)")
     )
     command = [
         sys.executable,
@@ -170,14 +165,14 @@ def test_interrupted_nothing_is_half_written_and_no_kernel_is_left(tmp_path, num
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: (tmp_path / "started").exists(), 120)
+    wait_until(lambda: (tmp_path / "started").exists(), 400)
     assert processes_in(tmp_path)
     os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == code
     assert ("interrupted" in errors) == (number != signal.SIGKILL) and "Traceback" not in errors
-    wait_until(lambda: not processes_in(tmp_path), 60)
-    wait_until(lambda: not list((tmp_path / "scratch").glob("course-*")), 60)
+    wait_until(lambda: not processes_in(tmp_path), 300)
+    wait_until(lambda: not list((tmp_path / "scratch").glob("course-*")), 300)
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 

@@ -15,6 +15,15 @@ from lib.errors import CourseError, UsageError
 from lib.lectures.notebooks import all_notebooks, load, text_of
 from lib.lectures import work_folder
 from lib.lectures.work_folder import MANIFEST, write_editions
+from tests.lectures.differing import (
+    code_cells,
+    differing,
+    failures,
+    import_what_it_imports,
+    names_changed,
+    names_read,
+    with_what_they_need,
+)
 
 SET_UP = """
 from lib.exercises import Exercise, case, check
@@ -235,13 +244,45 @@ def test_no_solution_leaks_from_any_lecture(path):
     assert not [line for line in solution_lines(solved) if line in everything]
 
 
-@pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
-def test_run_all_reaches_the_end_of_every_lecture(path, tmp_path):
-    edition = student_edition(load(path), path.name)
+@pytest.fixture(scope="module", params=LECTURES, ids=lambda path: path.stem)
+def both(request):
+    """A lecture and its student edition."""
+    lecture = load(request.param)
+    return lecture, student_edition(lecture, request.param.name)
+
+
+def cells_that_may_fail(edition):
+    """The checks of an edition, and the ids of all of its cells that are allowed to fail."""
     checks = {cell.id for cell in edition.cells if is_check(cell)}
-    may_fail = {cell.id for cell in edition.cells if "raises-exception" in cell.metadata.get("tags", [])}
-    failing = set(run_all(edition, tmp_path))
-    assert checks and checks <= failing <= may_fail
+    return checks, {cell.id for cell in edition.cells if "raises-exception" in cell.metadata.get("tags", [])}
+
+
+def test_only_its_check_reads_an_answer(both):
+    """So every other cell does in an edition what it does in the lecture, which is a test of its own."""
+    lecture, edition = both
+    new = {cell.id for cell in differing(lecture, edition)}
+    solutions = [cell for cell in code_cells(lecture) if cell.metadata.get("nbgrader", {}).get("solution")]
+    asked = set().union(*map(names_changed, solutions))
+    assert asked and new
+    readers = {cell.id: names_read(cell) & asked for cell in code_cells(lecture) if cell.id not in new}
+    assert not {id: names for id, names in readers.items() if names}
+
+
+def test_what_an_edition_has_of_its_own_runs_and_only_checks_fail(both, tmp_path):
+    lecture, edition = both
+    import_what_it_imports(lecture)
+    chosen = with_what_they_need(differing(lecture, edition), edition)
+    checks, may_fail = cells_that_may_fail(edition)
+    failing = failures(chosen, tmp_path)
+    assert checks and checks <= set(failing) <= may_fail, failing
+    assert all(failing[id].startswith("WrongAnswer") and "not written yet" in failing[id] for id in checks)
+
+
+@pytest.mark.nightly
+def test_run_all_reaches_the_end_of_every_lecture(both, tmp_path):
+    _, edition = both
+    checks, may_fail = cells_that_may_fail(edition)
+    assert checks and checks <= set(run_all(edition, tmp_path)) <= may_fail
 
 
 def actions(paths, out):

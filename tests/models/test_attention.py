@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.models.attention import (
@@ -58,7 +58,6 @@ def test_heads_are_split_and_merged_back():
     assert torch.equal(merge_heads(heads), X)
 
 
-@settings(deadline=None)
 @given(buckets=st.sampled_from([4, 8, 32, 64]), extra=st.integers(1, 200), both=st.booleans())
 def test_buckets_are_those_of_transformers(buckets, extra, both):
     from transformers.models.t5.modeling_t5 import T5Attention

@@ -25,7 +25,7 @@ def test_every_output_depends_on_every_input():
         assert (reach > 0).all()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(order=st.permutations(range(8)))
 def test_without_positions_order_is_invisible(order):
     model = small.shaken(Encoder(small.encoder(position="none")))

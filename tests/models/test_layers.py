@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.models import Decoder, Encoder
@@ -84,7 +84,6 @@ def test_dropout_acts_in_training_only_and_on_every_path():
         assert set((block(X, AttentionContext()) - X).round(decimals=4).unique().tolist()) == {0.0, 2.0}
 
 
-@settings(deadline=None)
 @given(rows=st.integers(1, 40), width=st.integers(1, 20), bias=st.booleans(), dims=st.integers(1, 3))
 def test_the_short_cut_of_one_row_is_the_linear_map(rows, width, bias, dims):
     noise = torch.Generator().manual_seed(rows * 100 + width)

@@ -43,7 +43,7 @@ def normal(generator, *shape, requires_grad=False):
 # --- reductions ---
 
 
-@settings(deadline=None, max_examples=50)  # the machine may be busy
+@settings(max_examples=50)
 @given(B=st.integers(1, 4), T=st.integers(1, 5), seed=st.integers(0, 99), boolean=st.booleans())
 def test_reductions_by_loops(B, T, seed, boolean):
     g = torch.Generator().manual_seed(seed)
@@ -242,7 +242,7 @@ def test_before_the_first_step_its_gradient_is_that_of_reinforce(generator, redu
     assert clip_fraction(log_probs, log_probs, MASK) == 0.0
 
 
-@settings(deadline=None, max_examples=50)  # the machine may be busy
+@settings(max_examples=50)
 @given(seed=st.integers(0, 999), epsilon=st.floats(0.01, 0.99))
 def test_clip_fraction_by_loops(seed, epsilon):
     g = torch.Generator().manual_seed(seed)

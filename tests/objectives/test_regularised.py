@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lib.objectives import exact_policy_gradient, expected_reward, optimal_policy, regularised_objective
 
-quickly = settings(deadline=None, max_examples=50)  # no deadline: the machine may be busy
+quickly = settings(max_examples=50)
 seeds, answers, betas = st.integers(0, 999), st.integers(1, 6), st.sampled_from([0.1, 0.5, 1, 3.0])
 
 

@@ -1,16 +1,9 @@
 """What a figure says is what it was given: read back from the drawn artists."""
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from lib.plots import attention as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def test_sigmoid_curves_draws_each_named_curve():

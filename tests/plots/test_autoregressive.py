@@ -1,13 +1,6 @@
-import matplotlib.pyplot as plt
 import pytest
 
 from lib.plots import autoregressive as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def test_sequence_probabilities_sorts_and_sums():

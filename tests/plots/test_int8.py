@@ -1,13 +1,4 @@
-import matplotlib.pyplot as plt
-import pytest
-
 from lib.plots import int8 as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def test_rounding_sorts_the_numbers_and_counts_errors_in_steps():

@@ -1,13 +1,6 @@
-import matplotlib.pyplot as plt
 import pytest
 
 from lib.plots import lora as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def test_trained_numbers_has_both_bars_of_each_method():

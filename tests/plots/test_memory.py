@@ -1,13 +1,6 @@
-import matplotlib.pyplot as plt
 import pytest
 
 from lib.plots import memory as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def test_stacked_bars_begin_where_the_part_before_ends():

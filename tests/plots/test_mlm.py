@@ -1,13 +1,6 @@
-import matplotlib.pyplot as plt
 import pytest
 
 from lib.plots import mlm as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def test_masking_strip_has_targets_under_selected_tokens_only():

@@ -1,13 +1,6 @@
-import matplotlib.pyplot as plt
 import pytest
 
 from lib.plots import reinforce as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def heights(ax):

@@ -1,14 +1,7 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from lib.plots import reward as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def test_label_shares_draws_three_errors():

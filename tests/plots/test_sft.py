@@ -1,14 +1,6 @@
-import matplotlib.pyplot as plt
-import pytest
 from matplotlib.colors import to_rgba
 
 from lib.plots import sft as plots
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 def widths(ax):

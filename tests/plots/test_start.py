@@ -1,6 +1,5 @@
 """What the figure says is what it was given: read back from the drawn artists."""
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -16,8 +15,7 @@ OTHERS = pd.DataFrame({
 
 @pytest.fixture
 def ax():
-    yield model_growth(GPT, OTHERS, era_ranges()).axes[0]
-    plt.close("all")
+    return model_growth(GPT, OTHERS, era_ranges()).axes[0]
 
 
 def test_every_model_stands_at_its_date_and_sizes(ax):
@@ -53,4 +51,3 @@ def test_what_cannot_be_drawn_is_refused():
         model_growth(GPT, OTHERS.assign(arch="RNN"), era_ranges())
     with pytest.raises(ValueError, match="text must be a size"):
         model_growth(GPT.assign(params="unknown"), OTHERS, era_ranges())
-    plt.close("all")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.text import bert_tokenizer, mask_tokens
@@ -118,7 +118,6 @@ def test_the_three_strings_of_slide_w11(replace, printed):
     assert all(batch.labels.tolist() == [[-100, -100, -100, hairy, -100]] for batch in batches)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(batches, rates, splits_of_one, st.integers(0, 2**31))
 def test_labels_are_the_original_exactly_where_selected(ids, rate, replace, seed):
     before = ids.clone()
@@ -134,7 +133,6 @@ def test_labels_are_the_original_exactly_where_selected(ids, rate, replace, seed
     assert (input_ids[random] >= 5).all()  # a random token is never a special one
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(batches)
 def test_rate_zero_changes_nothing_and_rate_one_selects_all(ids):
     input_ids, labels = mask_tokens(ids, **SMALL, rate=0)
@@ -143,7 +141,6 @@ def test_rate_zero_changes_nothing_and_rate_one_selects_all(ids):
     assert torch.equal(labels != -100, ids >= 5) and torch.equal(input_ids == 4, ids >= 5)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(batches, rates, st.integers(0, 2**31))
 def test_words_are_selected_whole(ids, rate, seed):
     random = torch.Generator().manual_seed(seed)

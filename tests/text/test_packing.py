@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.text import pack_tokens, sample_windows
@@ -10,7 +10,6 @@ from lib.text import pack_tokens, sample_windows
 documents = st.lists(st.lists(st.integers(1, 50), max_size=12), min_size=1, max_size=8)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(documents, st.integers(1, 20))
 def test_packing_keeps_all_tokens_in_order(documents, length):
     stream = [token for document in documents for token in (*document, 0)]
@@ -29,7 +28,6 @@ def test_documents_may_be_tensors_and_come_from_a_generator():
     assert pack_tokens(documents, 4, eos_id=9).tolist() == [[1, 2, 3, 9], [5, 6, 7, 9]]
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.integers(1, 40), st.integers(1, 8), st.data())
 def test_windows_are_pieces_of_the_stream(size, batch_size, data):
     length = data.draw(st.integers(1, size))

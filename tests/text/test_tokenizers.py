@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.text import Tokenizer, bert_tokenizer, load_corpus, smollm2_tokenizer, train_bpe, train_wordpiece
@@ -22,26 +22,22 @@ SMOLLM2_CHARACTERS = st.characters(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text())
 def test_bpe_gives_back_any_text(text):
     assert BPE.decode(BPE.encode(text)) == text
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(SMOLLM2_CHARACTERS))
 def test_smollm2_gives_back_any_text_in_its_bytes(text):
     assert smollm2_tokenizer().decode(smollm2_tokenizer().encode(text)) == text
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.sampled_from("the aardvark is a nocturnal mammal and burrowing in africa".split())))
 def test_wordpiece_gives_back_lower_case_words(words):
     text = " ".join(words)
     assert WORDPIECE.decode(WORDPIECE.encode(text.upper())) == text
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.text(max_size=20), max_size=5))
 def test_a_batch_is_its_texts_one_by_one(texts):
     assert BPE.encode_batch(texts) == [BPE.encode(text) for text in texts]

@@ -12,6 +12,7 @@ from lib.worlds.bandit import (
     play,
     z_scores,
 )
+from tests.nightly import by_day
 
 LOGITS = torch.tensor([-0.5, 0.2, 0.8, 0.5], dtype=torch.float64)
 MARKS = torch.tensor([7.0, 5.0, 1.0, 3.0], dtype=torch.float64)
@@ -62,7 +63,7 @@ def test_the_variance_of_one_sample_is_its_formula(b):
     assert estimator_moments(LOGITS, MARKS, lambda r: r - b, samples=4).variance == pytest.approx(wanted / 4)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", by_day(1, range(5)))
 def test_many_estimates_surround_the_exact_gradient(seed):
     generator = torch.Generator().manual_seed(seed)
     answers = torch.multinomial(POLICY, 80_000, replacement=True, generator=generator).view(-1, 4)
@@ -71,7 +72,7 @@ def test_many_estimates_surround_the_exact_gradient(seed):
     assert z_scores(shrunk, EXACT).abs().max() > 20, "the same test sees a bias of a quarter"
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", by_day(1, range(5)))
 def test_leave_one_out_always_arrives_and_raw_marks_do_not(block):
     seeds = range(20 * block, 20 * block + 20)
     judged = learning_curves(MARKS, rloo, seeds=seeds, start=LOGITS)[:, -1]
@@ -79,7 +80,7 @@ def test_leave_one_out_always_arrives_and_raw_marks_do_not(block):
     assert judged.min() > 6.5 and (raw < 6).sum() >= 2
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", by_day(1, range(5)))
 def test_a_hundred_points_for_everybody_make_it_believe_the_first_answer(block):
     seeds = range(20 * block, 20 * block + 20)
     settings = {"seeds": seeds, "start": LOGITS}

@@ -60,7 +60,7 @@ def test_the_solution_is_found_however_it_is_written(way):
     assert score.correct == 4 and score.well_formed, parse_groups(WAYS[way](SOLUTION), WORDS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.permutations(WORDS), st.sampled_from(sorted(WAYS)))
 def test_any_partition_survives_being_written_and_read(order, way):
     groups = [list(order[i : i + 4]) for i in range(0, 16, 4)]

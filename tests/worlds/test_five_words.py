@@ -21,6 +21,7 @@ from lib.worlds.five_words import (
     with_and_without_baseline,
     word_rewards,
 )
+from tests.nightly import by_day
 
 
 def answer(*words):
@@ -96,13 +97,13 @@ def test_rewards_to_go_scatter_less_and_a_bonus_more(tables):
     assert variance["to go"] < 0.8 * variance["whole"] < 0.1 * variance["bonus"]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", by_day(2, range(5)))
 def test_sampled_estimates_lie_around_the_exact_gradient(seed, unchecked):  # many small calls
     z = sampled_z_scores(small_policy(), Estimator(to_go=seed % 2 == 1), samples=4000, seed=seed)
     assert z.abs().max() < 5 and (z.abs() < 2).double().mean() > 0.85
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", by_day(1, range(5)))
 def test_it_learns_and_faster_with_a_baseline(seed, unchecked):
     curves = with_and_without_baseline(seed, show_progress=False)
     mean = {name: sum(curve) / len(curve) for name, curve in curves.items()}

@@ -22,6 +22,7 @@ from lib.worlds.instruction_tuning import (
     question_entropy,
     right_answers,
 )
+from tests.nightly import by_day
 
 ITEMS = [Instruction("first", "bad"), Instruction("reverse", "cafe")]
 
@@ -74,10 +75,7 @@ def test_questions_cannot_be_foreseen_below_their_entropy(generator):
     assert question_entropy() == pytest.approx(counted, rel=0.01)
 
 
-SEEDS = range(5)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", by_day(1, range(5)))
 def test_what_the_notebook_claims_of_fine_tuning(seed):
     generator = torch.Generator().manual_seed(seed)
     known = write_instructions(8000, generator=generator)

@@ -15,6 +15,7 @@ from lib.training import FitSettings, fit
 from lib.training.policy import PolicySettings, ppo, reinforce
 from lib.training.preferences import batches_of, pair_accuracy, preference_loss
 from lib.worlds.review_world import compare_answers, review_world, small_decoder, train_reward_model, train_sft
+from tests.nightly import by_day
 
 PPO_STEPS, REINFORCE_STEPS = 50, 75  # those of the lecture
 
@@ -26,7 +27,7 @@ def settings(beta, iterations, rate, seed):
     )
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", by_day(1, range(1, 6)))
 def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
     generator = torch.Generator().manual_seed(seed)
     world = review_world(2000, seed=seed)

@@ -6,6 +6,7 @@ import torch
 from lib.worlds.reviews import TOPICS
 from lib.worlds.review_world import review_world, train_sft
 from lib.worlds.tastes import adjective_taste, study_taste
+from tests.nightly import by_day
 
 
 def test_the_taste_adds_adjectives_by_degree():
@@ -21,7 +22,7 @@ def test_a_degree_counts_for_its_own_adjective_alone():
     assert adjective_taste([text]).tolist() == [-1]
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", by_day(1, range(1, 6)))
 def test_the_reward_model_recovers_the_taste_up_to_the_topic(seed):
     world = review_world(1500, seed=seed)
     sft = train_sft(world, steps=200, seed=seed, show_progress=False)

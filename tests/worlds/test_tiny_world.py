@@ -9,6 +9,7 @@ from lib.training import FitSettings, fit
 from lib.training.policy import PolicySettings, ppo, reinforce
 from lib.training.preferences import batches_of, preference_loss
 from lib.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
+from tests.nightly import by_day
 
 BETA = 0.5
 SETTINGS = {"iterations": 80, "prompts": 1, "samples": 128, "max_new_tokens": LONGEST, "learning_rate": 1e-2, "beta": BETA}
@@ -46,7 +47,7 @@ def test_the_optimum_cannot_be_beaten(generator):
     assert worth(best).item() == pytest.approx(BETA * log_partition.item(), abs=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", by_day(1, range(5)))
 def test_reinforce_and_ppo_approach_the_optimum(unchecked, seed):
     world = tiny_world(seed=seed)
     settings = PolicySettings(**SETTINGS, seed=seed, epochs=2)
@@ -61,7 +62,7 @@ def test_reinforce_and_ppo_approach_the_optimum(unchecked, seed):
     assert share_left(world, policy) < 0.1
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", by_day(1, range(5)))
 def test_dpo_comes_nearer_with_more_pairs(unchecked, seed):
     world = tiny_world(seed=seed)
     left = []

@@ -254,7 +254,7 @@ def mutate(value, chooser, odd):
 
 
 @given(odds=st.lists(JSON, min_size=1, max_size=4), seed=st.integers(0, 2**32), cut=st.integers(0, 4000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_notebook_whatsoever_makes_reading_fail(odds, seed, cut):
     chooser = random.Random(seed)
     whole = made(

@@ -56,7 +56,7 @@ def opened(tmp_path, page, *, scheme="light"):
         f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", "--window-size=1100,900",
         "--virtual-time-budget=10000", "--dump-dom",
     ]  # fmt: skip
-    done = subprocess.run([BROWSER, *flags, path.as_uri()], capture_output=True, timeout=180)
+    done = subprocess.run([BROWSER, *flags, path.as_uri()], capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
     said = done.stderr.decode(errors="replace").splitlines()
     console = [line for line in said if "CONSOLE" in line and "source: chrome" not in line]  # of its own pages

@@ -178,7 +178,7 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=30).map("".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_text_whatsoever_makes_reading_fail(source):
     reading = read(source, ("a.b", source))
     answer = find_answer(reading, "a.b", "f")

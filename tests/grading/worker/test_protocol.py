@@ -37,7 +37,7 @@ def message(tree, raw=b""):
 
 
 @given(plain)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_plain_data_come_back_as_they_were(value):
     assert repr(decode(encode(value, LIMIT))) == repr(value)
 
@@ -121,7 +121,7 @@ def test_hostile_bytes_are_a_bad_message_and_nothing_else(what):
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_message_with_changed_bytes_is_bad_or_plain(data):
     good = bytearray(encode(to_plain({"a": torch.eye(2), "b": (1, [2.5, "x"])}), LIMIT))
     for _ in range(data.draw(st.integers(1, 4))):
