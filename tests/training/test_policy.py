@@ -150,6 +150,24 @@ def test_a_batch_holds_answers_and_what_they_earned(world, generator):
     torch.testing.assert_close(batch.rewards.sum(dim=1), batch.score - 0.5 * batch.kl)
 
 
+@pytest.mark.parametrize("how", ["reinforce", "ppo"])
+def test_each_batch_draws_its_own_prompts(world, how):
+    asked = []
+
+    def score(answers):
+        asked.append(answers.input_ids[::2, 0].tolist())
+        return world.score(answers)
+
+    arguments = (world.reference, score, torch.arange(4)[:, None], replace(ONE, iterations=3, prompts=8, samples=2))
+    policy = world.start()
+    if how == "ppo":
+        ppo(policy, world.value_model(), *arguments, show_progress=False)
+    else:
+        reinforce(policy, *arguments, show_progress=False)
+    assert len({tuple(prompts) for prompts in asked}) == 3
+    assert set(sum(asked, [])) == {0, 1, 2, 3}
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_score_that_is_no_number(world, bad):
     with pytest.raises(ValueError, match=r"score must give finite rewards, got \[.*(nan|inf)"):
