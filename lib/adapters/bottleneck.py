@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lib.adapters.freezing import freeze, unfreeze
 from lib.adapters.targets import WHOLE, find_targets, linear_shape, select_targets
 from lib.models.layers import ACTIVATIONS
-from lib.models.linear import Linear
+from lib.models.linear import Linear, undrawn
 
 OURS = ("attention.output", "cross.output", "feed_forward.down")  # what ends a sublayer in our models
 NAME = "bottleneck"
@@ -35,7 +35,8 @@ class Bottleneck(nn.Module):
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
         self.activation = ACTIVATIONS[activation]
-        self.down, self.up = Linear(width, rank), Linear(rank, width)
+        with undrawn():
+            self.down, self.up = Linear(width, rank), Linear(rank, width)
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
         if not self.down.weight.is_meta:

@@ -1,10 +1,17 @@
 """One linear layer with low-rank changes: y = x Wᵀ + s (x Aᵀ) Bᵀ (slide W27; Hu et al. 2021, equation 3).
 
+That is all of LoRA, two lines for x (N, I), frozen W (O, I), and the trained A (R, I) and B (O, R):
+
+    low = x @ A.T                          # (N, R): the few numbers that A makes of each row
+    y = x @ W.T + bias + s * low @ B.T     # (N, O): the frozen layer, and beside it what B makes of them
+
+The rest of this module puts them into models that exist, and saves memory.
+
 A layer is changed where it stands: it keeps its place, its parameters and their names, and takes on a class
 that is both what it was and a `LoraLayer`. Taking the last adapter away gives it its old class back.
 
-The product has its own backward pass, since autograd's would hold two more tensors of the output's size: here
-the low-rank part is added into the output, and its gradient into that of the input.
+The product has its own backward pass, since autograd's, of the two lines above, would hold two more tensors of the
+output's size: here the low-rank part is added into the output, and its gradient into that of the input.
 """
 
 from collections.abc import Iterable, Sequence
@@ -96,7 +103,18 @@ class Adapter(nn.ModuleDict):
 
 
 class LoraLayer(nn.Module):
-    """What a linear layer becomes when adapters are put on it; one of them, or none, is at work."""
+    """What a linear layer becomes when adapters are put on it; one of them, or none, is at work.
+
+    >>> from lib.adapters import LoraSettings, inject_lora, lora_parameters
+    >>> model = nn.Sequential(nn.Linear(5, 6))
+    >>> _ = inject_lora(model, LoraSettings(rank=2, alpha=16, targets=("0",)))
+    >>> A, B = (factor.detach().normal_() for factor in lora_parameters(model).values())
+    >>> layer, x = model[0], torch.randn(3, 5)
+    >>> low = x @ A.T  # (N, R)
+    >>> y = x @ layer.weight.T + layer.bias + 16 / 2 * low @ B.T  # (N, O)
+    >>> torch.allclose(layer(x), y, atol=1e-4)
+    True
+    """
 
     def wear(self) -> None:
         """Set up what a layer needs that has just become a `LoraLayer`."""

@@ -16,6 +16,7 @@ from lib.models.heads import (
     first_real_token,
     last_real_token,
 )
+from lib.models.modes import eval_mode
 from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
 from lib.models.pretrained import config_from_transformers, load_transformers
@@ -43,6 +44,7 @@ __all__ = [
     "ValueModel",
     "config_from_transformers",
     "count_parameters",
+    "eval_mode",
     "first_real_token",
     "last_real_token",
     "load_minilm",

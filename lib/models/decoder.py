@@ -10,7 +10,7 @@ from lib.models.config import TransformerConfig
 from lib.models.encoder import require
 from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
-from lib.models.linear import Embedding, Linear, project
+from lib.models.linear import Embedding, Linear, project, undrawn
 
 
 class Decoder(nn.Module):
@@ -29,10 +29,11 @@ class Decoder(nn.Module):
         super().__init__()
         require(config, "decoder")
         self.config = config
-        self.tokens = Embedding(config.vocab_size, config.d_model)
-        self.inputs = InputLayer(config)
-        self.stack = Stack(config, config.num_layers, causal=True)
-        self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
+        with undrawn():
+            self.tokens = Embedding(config.vocab_size, config.d_model)
+            self.inputs = InputLayer(config)
+            self.stack = Stack(config, config.num_layers, causal=True)
+            self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         initialise(self, config, generator)
 
     def forward(

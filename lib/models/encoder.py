@@ -8,7 +8,7 @@ from lib.models.attention import AttentionContext
 from lib.models.config import TransformerConfig
 from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
-from lib.models.linear import Embedding, Linear
+from lib.models.linear import Embedding, Linear, undrawn
 
 
 class Encoder(nn.Module):
@@ -27,10 +27,11 @@ class Encoder(nn.Module):
         super().__init__()
         require(config, "encoder")
         self.config = config
-        self.tokens = Embedding(config.vocab_size, config.d_model)
-        self.inputs = InputLayer(config)
-        self.stack = Stack(config, config.num_layers, causal=False)
-        self.pooler = Linear(config.d_model, config.d_model) if config.pooler else None
+        with undrawn():
+            self.tokens = Embedding(config.vocab_size, config.d_model)
+            self.inputs = InputLayer(config)
+            self.stack = Stack(config, config.num_layers, causal=False)
+            self.pooler = Linear(config.d_model, config.d_model) if config.pooler else None
         initialise(self, config, generator)
 
     def forward(

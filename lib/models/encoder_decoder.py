@@ -14,7 +14,7 @@ from lib.models.decoder import remember_padding
 from lib.models.encoder import require
 from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
-from lib.models.linear import Embedding, Linear, project
+from lib.models.linear import Embedding, Linear, project, undrawn
 
 
 class EncoderDecoder(nn.Module):
@@ -34,11 +34,12 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         require(config, "encoder_decoder")
         self.config = config
-        self.tokens = Embedding(config.vocab_size, config.d_model)
-        self.encoder_inputs, self.decoder_inputs = InputLayer(config), InputLayer(config)
-        self.encoder = Stack(config, config.encoder_layers, causal=False)
-        self.decoder = Stack(config, config.num_layers, causal=True, cross=True)
-        self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
+        with undrawn():
+            self.tokens = Embedding(config.vocab_size, config.d_model)
+            self.encoder_inputs, self.decoder_inputs = InputLayer(config), InputLayer(config)
+            self.encoder = Stack(config, config.encoder_layers, causal=False)
+            self.decoder = Stack(config, config.num_layers, causal=True, cross=True)
+            self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         self.register_buffer("logits_bias", torch.zeros(config.vocab_size) if config.logits_bias else None)
         initialise(self, config, generator)
 

@@ -16,7 +16,7 @@ from lib.models.decoder import Decoder
 from lib.models.encoder import Encoder
 from lib.models.inputs import Mask
 from lib.models.layers import ACTIVATIONS, initialise, make_norm
-from lib.models.linear import Linear, project
+from lib.models.linear import Linear, project, undrawn
 
 MLM_HEADS = ("bert", "tied", "slide")
 
@@ -81,7 +81,8 @@ class MaskedLM(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config, generator=generator)
-        self.head = MLMHead(config, self.encoder.tokens, head)
+        with undrawn():
+            self.head = MLMHead(config, self.encoder.tokens, head)
         initialise(self.head, config, generator)
 
     def forward(
@@ -112,7 +113,7 @@ class OnBackbone(nn.Module):
             raise ValueError(f"num_labels must be an int of at least 1, got {outputs!r}")
         self.config = backbone.config
         self.backbone = backbone
-        with torch.device(backbone.tokens.weight.device):
+        with torch.device(backbone.tokens.weight.device), undrawn():
             self.output = Linear(self.config.d_model, outputs, bias=bias)
         initialise(self.output, self.config, generator)
 

@@ -6,6 +6,10 @@ product as a batch of row blocks comes close to it (GPT-2's matrices: 2 times as
 on two).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,17 +38,38 @@ def project(
     return (y if bias is None else y + bias).view(*x.shape[:-1], rows)
 
 
+_undrawn = ContextVar("_undrawn", default=False)
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Layers that are made inside hold no numbers yet: for a model that draws all of its own, in `initialise`.
+
+    PyTorch's layers draw theirs from the global generator, which a model that is given one must leave alone.
+    """
+    token = _undrawn.set(True)
+    try:
+        yield
+    finally:
+        _undrawn.reset(token)
+
+
 class Embedding(nn.Embedding):
     """`nn.Embedding` that draws nothing on the meta device, where PyTorch would load a compiler to do so."""
 
     def reset_parameters(self) -> None:
-        """Draw weights, unless they are only a shape."""
-        if not self.weight.is_meta:
+        """Draw weights, unless they are only a shape or `undrawn`."""
+        if not self.weight.is_meta and not _undrawn.get():
             super().reset_parameters()
 
 
 class Linear(nn.Linear):
     """`nn.Linear` by way of `project`."""
+
+    def reset_parameters(self) -> None:
+        """Draw weights, unless `undrawn`."""
+        if not _undrawn.get():
+            super().reset_parameters()
 
     def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
         """Apply the map to the last axis."""

@@ -8,19 +8,25 @@ from lib.objectives.reduction import Mask, counted, same_shape
 
 
 def rewards_to_go(
-    rewards: Float[Tensor, "B T"], response_mask: Mask, *, gamma: float | int = 1.0
+    rewards: Float[Tensor, "B T"], response_mask: Mask, *, gamma: float | int = 1.0, allow_gaps: bool = False
 ) -> Float[Tensor, "B T"]:
     r"""$G_t = \sum_{k \ge t} \gamma^{k-t} r_k$ within each answer: a token does not answer for what came before it.
 
-    0 outside the answers, whose tokens must stand side by side.
-    Raises ValueError when shapes do not fit, an answer is empty or has a gap, or `gamma` lies outside [0, 1].
+    0 outside the answers, whose tokens must stand side by side. With `allow_gaps` an answer may be interrupted by
+    tokens that the policy did not write, such as what a tool returned; a token's next step is then the next of its own.
+    Raises ValueError when shapes do not fit, an answer is empty or has a gap without `allow_gaps`, or `gamma` lies
+    outside [0, 1].
 
     >>> rewards_to_go(torch.tensor([[9.0, 1.0, 0.0, 2.0]]), torch.tensor([[0, 1, 1, 1]]))
     tensor([[0., 3., 2., 2.]])
     """
-    counts = _one_piece(response_mask, rewards)
+    counts = _counted_answers(response_mask, rewards, allow_gaps)
     _check_share("gamma", gamma)
-    return _discounted(rewards, counts, gamma)
+    total, sums = torch.zeros_like(rewards[:, 0]), torch.zeros_like(rewards)
+    for t in reversed(range(rewards.shape[1])):
+        total = torch.where(counts[:, t], rewards[:, t] + gamma * total, total)  # unchanged where a gap is stepped over
+        sums[:, t] = total
+    return sums.masked_fill(~counts, 0)
 
 
 def gae(
@@ -30,13 +36,14 @@ def gae(
     *,
     gamma: float | int = 1.0,
     lam: float | int = 0.95,
+    allow_gaps: bool = False,
 ) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:
     r"""Generalised advantage estimates and the returns that a value model should have predicted.
 
     $\delta_t = r_t + \gamma V_{t+1} - V_t$, $A_t = \sum_{l \ge 0} (\gamma\lambda)^l \delta_{t+l}$, $R_t = A_t + V_t$
     (Schulman et al. 2016, eq. 16). `values[b, t]` is the value before token t is chosen; after the last token of an
     answer it is 0. λ = 1 gives reward to go minus value, λ = 0 the one-step error. Both are 0 outside the answers, and
-    no gradient comes back.
+    no gradient comes back. `allow_gaps` as in `rewards_to_go`.
     Raises ValueError as `rewards_to_go` does, and for `lam` outside [0, 1].
 
     >>> reward, value = torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.0, 0.25, 0.5]])
@@ -45,19 +52,27 @@ def gae(
     ([[0.0, 0.75, 0.5]], [[0.0, 1.0, 1.0]])
     """
     same_shape(rewards=rewards, values=values)
-    counts = _one_piece(response_mask, rewards)
+    counts = _counted_answers(response_mask, rewards, allow_gaps)
     _check_share("gamma", gamma)
     _check_share("lam", lam)
-    known = values.detach().masked_fill(~counts, 0)
-    following = torch.cat((known[:, 1:], torch.zeros_like(known[:, :1])), dim=1)
-    errors = rewards.detach() + gamma * following - known
-    advantages = _discounted(errors, counts, gamma * lam)
-    return advantages, advantages + known
+    rewards, values = rewards.detach(), values.detach().masked_fill(~counts, 0)
+    following, advantage = torch.zeros_like(values[:, 0]), torch.zeros_like(values[:, 0])  # V_{t+1}, A_{t+1}
+    advantages = torch.zeros_like(values)
+    for t in reversed(range(values.shape[1])):
+        error = rewards[:, t] + gamma * following - values[:, t]  # δ_t
+        advantage = torch.where(counts[:, t], error + gamma * lam * advantage, advantage)
+        following = torch.where(counts[:, t], values[:, t], following)
+        advantages[:, t] = advantage
+    advantages = advantages.masked_fill(~counts, 0)
+    return advantages, advantages + values
 
 
-def whiten(values: Float[Tensor, "B T"], mask: Mask, *, eps: float = 1e-8) -> Float[Tensor, "B T"]:
+def whiten(
+    values: Float[Tensor, "B T"], mask: Mask, *, unbiased: bool = False, eps: float = 1e-8
+) -> Float[Tensor, "B T"]:
     """Shift and scale the counted values to mean 0 and variance 1 over the batch; 0 elsewhere, and where all are equal.
 
+    The variance of N values divides by N, or by N − 1 if `unbiased`, as trl and verl have it.
     Raises ValueError when the mask has another shape or leaves a row empty.
 
     >>> whiten(torch.tensor([[1.0, 3.0, 99.0]]), torch.tensor([[1, 1, 0]]))
@@ -65,9 +80,10 @@ def whiten(values: Float[Tensor, "B T"], mask: Mask, *, eps: float = 1e-8) -> Fl
     """
     counts = counted(mask, values)
     kept = values[counts]
-    scaled = (values - kept.mean()) / (kept.var(correction=0) + eps).sqrt()
-    flat = kept.max() == kept.min()  # rounding would leave something to divide
-    return scaled.masked_fill(~counts | flat, 0)
+    if (kept == kept[0]).all():  # rounding would leave something to divide
+        return torch.zeros_like(values)
+    scaled = (values - kept.mean()) / (kept.var(correction=int(unbiased)) + eps).sqrt()
+    return scaled.masked_fill(~counts, 0)
 
 
 def rloo(rewards: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
@@ -103,21 +119,12 @@ def grpo_advantages(rewards: Float[Tensor, "P N"], *, scale: bool = True, eps: f
     return centred.masked_fill(equal, 0)  # rounding of the mean would be blown up by 1 / eps
 
 
-def _discounted(values: Tensor, counts: Tensor, factor: float | int) -> Tensor:
-    """Sums of what is still to come, discounted, from the last token of each answer to its first."""
-    total, sums = torch.zeros_like(values[:, 0]), torch.zeros_like(values)
-    for t in reversed(range(values.shape[1])):
-        total = (values[:, t] + factor * total).masked_fill(~counts[:, t], 0)
-        sums[:, t] = total
-    return sums
-
-
-def _one_piece(response_mask: Mask, values: Tensor) -> Tensor:
+def _counted_answers(response_mask: Mask, values: Tensor, allow_gaps: bool) -> Tensor:
     counts = counted(response_mask, values, "response_mask")
     gaps = (counts[:, 1:] & ~counts[:, :-1]).sum(dim=1) + counts[:, 0] != 1
-    if gaps.any():
+    if gaps.any() and not allow_gaps:
         raise ValueError(f"response_mask of row {int(gaps.nonzero()[0])} has a gap: the tokens of an answer "
-                         "stand side by side")
+                         "stand side by side, unless allow_gaps=True")
     return counts
 
 

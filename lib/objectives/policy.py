@@ -44,7 +44,9 @@ def ppo_clip_loss(
     advantages: Float[Tensor, "B T"],
     response_mask: Mask,
     *,
-    epsilon: float = 0.2,
+    epsilon: float | int = 0.2,
+    epsilon_high: float | int | None = None,
+    dual_clip: float | int | None = None,
     reduction: Reduction = "token_mean",
 ) -> Float[Tensor, ""]:
     r"""$-\mathbb{E}_t \min(\rho_t A_t, \mathrm{clip}(\rho_t, 1-\epsilon, 1+\epsilon) A_t)$ with
@@ -52,18 +54,27 @@ def ppo_clip_loss(
 
     `old_log_probs` are those of the policy that wrote the answers; no gradient reaches them. A ratio above e^20 counts
     as e^20, without a gradient.
-    Raises ValueError when shapes do not fit, an answer is empty, or `epsilon` lies outside (0, 1).
+    epsilon: with 1 or more nothing is clipped below, since no ratio is negative.
+    epsilon_high: of the upper end alone, None for `epsilon`. 0.28 beside 0.2 lets rare tokens rise ("clip-higher", Yu
+        et al. 2025).
+    dual_clip: c > 1, usually 3: where A < 0 the objective is at least c·A, so that one ratio of a thousand does not
+        rule the batch (Ye et al. 2020). None for no limit.
+    Raises ValueError when shapes do not fit, an answer is empty, an epsilon is not above 0, or `dual_clip` not above 1.
 
     >>> old, new = torch.zeros(1, 2), torch.tensor([[0.0, 1.0]])  # a ratio of e counts as 1.2
     >>> round(ppo_clip_loss(new, old, torch.ones(1, 2), torch.tensor([[0, 1]])).item(), 4)
     -1.2
     """
     same_shape(log_probs=log_probs, old_log_probs=old_log_probs, advantages=advantages)
-    _check_epsilon(epsilon)
+    low, high = _clip_range(epsilon, epsilon_high)
     counts = counted(response_mask, log_probs, "response_mask")
     ratio = _ratio(log_probs, old_log_probs)
     gain = advantages.detach()
-    pessimistic = torch.minimum(ratio * gain, ratio.clamp(1 - epsilon, 1 + epsilon) * gain)
+    pessimistic = torch.minimum(ratio * gain, ratio.clamp(low, high) * gain)
+    if dual_clip is not None:
+        if not dual_clip > 1:
+            raise ValueError(f"dual_clip must be above 1, or None for no limit, got {dual_clip}")
+        pessimistic = torch.where(gain < 0, pessimistic.maximum(dual_clip * gain), pessimistic)
     return -masked_reduce(pessimistic, counts, reduction)
 
 
@@ -72,20 +83,22 @@ def clip_fraction(
     old_log_probs: Float[Tensor, "B T"],
     response_mask: Mask,
     *,
-    epsilon: float = 0.2,
+    epsilon: float | int = 0.2,
+    epsilon_high: float | int | None = None,
 ) -> float:
     """The share of the answers' tokens whose ratio has left [1 − ε, 1 + ε]: how far the policy has moved from its data.
 
-    Raises ValueError as `ppo_clip_loss` does.
+    `epsilon_high` and errors as in `ppo_clip_loss`.
 
     >>> old, new = torch.zeros(1, 3), torch.tensor([[0.0, 1.0, 0.1]])
     >>> clip_fraction(new, old, torch.tensor([[0, 1, 1]]))
     0.5
     """
     same_shape(log_probs=log_probs, old_log_probs=old_log_probs)
-    _check_epsilon(epsilon)
+    low, high = _clip_range(epsilon, epsilon_high)
     counts = counted(response_mask, log_probs, "response_mask")
-    moved = (_ratio(log_probs, old_log_probs) - 1).abs() > epsilon
+    ratio = _ratio(log_probs, old_log_probs)
+    moved = (ratio < low) | (ratio > high)
     return (moved & counts).sum().item() / counts.sum().item()
 
 
@@ -122,6 +135,10 @@ def _ratio(log_probs: Tensor, old_log_probs: Tensor) -> Tensor:
     return (log_probs - old_log_probs.detach()).clamp(max=LARGEST_LOG_RATIO).exp()
 
 
-def _check_epsilon(epsilon: float) -> None:
-    if not 0 < epsilon < 1:
-        raise ValueError(f"epsilon must lie between 0 and 1, got {epsilon}")
+def _clip_range(epsilon: float | int, epsilon_high: float | int | None) -> tuple[float, float]:
+    """The lowest and the highest ratio that is not clipped."""
+    above = epsilon if epsilon_high is None else epsilon_high
+    for name, value in (("epsilon", epsilon), ("epsilon_high", above)):
+        if not value > 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+    return 1.0 - epsilon, 1.0 + above

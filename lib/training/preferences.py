@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 
 from lib.generation import Rollout
 from lib.kernels import selective_log_softmax
-from lib.models import Decoder, RewardModel
+from lib.models import Decoder, RewardModel, eval_mode
 from lib.objectives import (
     bradley_terry_loss,
     dpo_loss,
@@ -137,8 +137,8 @@ def reward_model_loss(model: RewardModel, pairs: PreferencePairs) -> Float[Tenso
 
 
 def pair_accuracy(model: RewardModel, pairs: PreferencePairs) -> float:
-    """The share of pairs in which the model rates the chosen answer higher; a tie counts as half."""
-    with torch.no_grad():
+    """The share of pairs in which the model, in eval mode, rates the chosen answer higher; a tie counts as half."""
+    with torch.no_grad(), eval_mode(model):
         chosen, rejected = (model(side.input_ids, side.attention_mask) for side in (pairs.chosen, pairs.rejected))
     return share_right(chosen, rejected)
 
@@ -155,7 +155,7 @@ def share_right(chosen: Float[Tensor, "N"], rejected: Float[Tensor, "N"]) -> flo
 def preference_loss(reference: Decoder, *, beta: float | int) -> Callable[[Decoder, PreferencePairs], Tensor]:
     """Steps 2 and 3 in one: a `loss_fn` for `fit` that is `dpo_loss` against a frozen `reference` (slide T16).
 
-    Raises ValueError, when called, as `dpo_loss` does.
+    The reference is used in eval mode. Raises ValueError, when called, as `dpo_loss` does.
     """
 
     def loss(policy: Decoder, pairs: PreferencePairs) -> Float[Tensor, ""]:
@@ -163,7 +163,7 @@ def preference_loss(reference: Decoder, *, beta: float | int) -> Callable[[Decod
             return [response_log_prob(log_probs_of(model, side), side.response_mask)
                     for side in (pairs.chosen, pairs.rejected)]
 
-        with torch.no_grad():
+        with torch.no_grad(), eval_mode(reference):
             reference_log_probs = answers_of(reference)
         return dpo_loss(*answers_of(policy), *reference_log_probs, beta=beta)
 

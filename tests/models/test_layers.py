@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lib.models import Decoder, Encoder
 from lib.models.attention import AttentionContext
 from lib.models.layers import Block, FeedForward, InputLayer, make_norm
-from lib.models.linear import BLOCKS, Linear, project
+from lib.models.linear import BLOCKS, Embedding, Linear, project, undrawn
 from tests.models import small
 
 X = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(3))
@@ -137,3 +137,15 @@ def test_fresh_weights_follow_the_generator_or_the_global_seed():
     four = Encoder(small.encoder())
     assert all(torch.equal(a, b) for a, b in zip(three.parameters(), four.parameters(), strict=True))
     assert not torch.equal(one.tokens.weight, three.tokens.weight)
+
+
+def test_layers_draw_their_own_numbers_unless_a_model_will():
+    before = torch.get_rng_state()
+    with pytest.raises(KeyError), undrawn():
+        Linear(8, 8), Embedding(8, 8)
+        raise KeyError
+    assert torch.equal(torch.get_rng_state(), before)
+    for layer in (Linear, Embedding):
+        before = torch.get_rng_state()
+        assert layer(8, 8).weight.std() > 0.05
+        assert not torch.equal(torch.get_rng_state(), before)

@@ -122,6 +122,38 @@ def test_bad_lambda_and_values(unchecked):
         gae(x, torch.zeros(1, 4), mask)
 
 
+# --- answers with gaps: what a tool returned stands between the policy's own tokens ---
+
+
+@quickly
+@given(seed=st.integers(0, 999), gamma=st.sampled_from([0, 0.5, 1.0]), lam=st.sampled_from([0, 0.3, 1]))
+def test_a_gap_is_stepped_over(seed, gamma, lam):
+    """The same numbers as without the tool's tokens, which are cut out here by hand."""
+    g = torch.Generator().manual_seed(seed)
+    rewards, values = normal(g, 3, 7), normal(g, 3, 7)
+    mask = torch.rand(3, 7, generator=g) < 0.5
+    mask[torch.arange(3), torch.randint(0, 7, (3,), generator=g)] = True  # no row is empty
+    found = gae(rewards, values, mask, gamma=gamma, lam=lam, allow_gaps=True)
+    to_go = rewards_to_go(rewards, mask, gamma=gamma, allow_gaps=True)
+    for b in range(3):
+        own = mask[b]
+        r, v, ones = rewards[b, own][None], values[b, own][None], torch.ones(1, int(own.sum())).bool()
+        for ours, cut in zip(found, gae(r, v, ones, gamma=gamma, lam=lam)):
+            torch.testing.assert_close(ours[b, own], cut[0])
+            assert (ours[b, ~own] == 0).all()
+        torch.testing.assert_close(to_go[b, own], rewards_to_go(r, ones, gamma=gamma)[0])
+        assert (to_go[b, ~own] == 0).all()
+
+
+def test_what_stands_in_a_gap_may_be_anything(generator):
+    mask = torch.tensor([[0, 1, 1, 0, 0, 1]]).bool()
+    rewards, values = normal(generator, 1, 6), normal(generator, 1, 6)
+    strange = [x.masked_fill(~mask, math.nan) for x in (rewards, values)]
+    torch.testing.assert_close(gae(*strange, mask, allow_gaps=True), gae(rewards, values, mask, allow_gaps=True))
+    wanted = rewards_to_go(rewards, mask, allow_gaps=True)
+    torch.testing.assert_close(rewards_to_go(strange[0], mask, allow_gaps=True), wanted)
+
+
 # --- whitening ---
 
 
@@ -144,6 +176,22 @@ def test_equal_values_whiten_to_zeros(value, mask):
     """The mean of seven equal values is not always that value: rounding over a tiny variance is not nothing."""
     mask = torch.tensor(mask)
     assert (whiten(torch.full(mask.shape, value), mask) == 0).all()
+
+
+@quickly
+@given(seed=st.integers(0, 999))
+def test_unbiased_whitening_divides_by_one_less(seed):
+    values = normal(torch.Generator().manual_seed(seed), 4, 6)
+    kept = values[MASK].tolist()
+    mean = sum(kept) / len(kept)
+    deviation = math.sqrt(sum((x - mean) ** 2 for x in kept) / (len(kept) - 1))
+    found = whiten(values, MASK, unbiased=True)
+    assert found[MASK].tolist() == pytest.approx([(x - mean) / deviation for x in kept], rel=1e-6)
+    assert (found[~MASK] == 0).all()
+
+
+def test_a_lone_value_whitens_to_zero_although_its_variance_is_none():
+    assert whiten(torch.tensor([[0.0, 5.0]]), torch.tensor([[0, 1]]), unbiased=True).tolist() == [[0.0, 0.0]]
 
 
 def test_bad_input_to_whiten(unchecked):

@@ -19,7 +19,7 @@ from lib.objectives import (
 )
 
 quickly = settings(max_examples=50)
-MASK = torch.tensor([[0, 1, 1, 1, 0], [0, 0, 0, 1, 0]])
+MASK = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 1, 0]])  # the first answer has called a tool
 ESTIMATORS = ["k1", "k2", "k3"]
 
 

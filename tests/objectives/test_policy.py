@@ -20,7 +20,7 @@ from lib.objectives import (
 )
 
 REDUCTIONS = ["token_mean", "sequence_mean", "sequence_sum"]
-MASK = torch.tensor([[0, 1, 1, 1, 0], [0, 0, 1, 0, 0], [0, 1, 1, 1, 1]])
+MASK = torch.tensor([[0, 1, 1, 1, 0], [0, 0, 1, 0, 0], [0, 1, 0, 1, 1]])  # the last answer has called a tool
 GAINS = [-1.0, 0.0, 0.3]  # advantages of three answers
 
 
@@ -86,6 +86,7 @@ def losses(reduction):
     return {
         "reinforce": lambda new, old, gain, mask: reinforce_loss(new, gain, mask, reduction=reduction),
         "ppo": partial(ppo_clip_loss, reduction=reduction),
+        "dual-clip ppo": partial(ppo_clip_loss, epsilon_high=0.28, dual_clip=3, reduction=reduction),
         "value": partial(value_loss, reduction=reduction),
         "clipped value": partial(value_loss, epsilon=0.4, reduction=reduction),
     }
@@ -205,17 +206,23 @@ def test_bad_advantages(unchecked):
 # --- PPO ---
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("epsilon", [0.05, 0.2, 0.6])
-def test_ppo_by_loops(generator, reduction, epsilon):
+@pytest.mark.parametrize("epsilon", [0.05, 0.2, 0.6, 1, 10, math.inf])
+@pytest.mark.parametrize("epsilon_high", [None, 0.28, 3])
+@pytest.mark.parametrize("dual_clip", [None, 1.5, 3])
+def test_ppo_by_loops(generator, epsilon, epsilon_high, dual_clip):
     new, old, gain = (normal(generator, 3, 5) for _ in range(3))
+    high = epsilon if epsilon_high is None else epsilon_high
     table = torch.zeros(3, 5, dtype=torch.float64)
     for b, t in itertools.product(range(3), range(5)):
         ratio = math.exp(new[b, t] - old[b, t])
-        kept = max(1 - epsilon, min(1 + epsilon, ratio))
+        kept = max(1 - epsilon, min(1 + high, ratio))
         table[b, t] = -min(ratio * gain[b, t].item(), kept * gain[b, t].item())
-    found = ppo_clip_loss(new, old, gain, MASK, epsilon=epsilon, reduction=reduction).item()
-    assert found == pytest.approx(reduce_by_loops(table, MASK, reduction), rel=1e-12)
+        if dual_clip and gain[b, t] < 0:
+            table[b, t] = min(table[b, t].item(), -dual_clip * gain[b, t].item())
+    options = {"epsilon": epsilon, "epsilon_high": epsilon_high, "dual_clip": dual_clip}
+    for reduction in REDUCTIONS:
+        found = ppo_clip_loss(new, old, gain, MASK, **options, reduction=reduction).item()
+        assert found == pytest.approx(reduce_by_loops(table, MASK, reduction), rel=1e-12)
 
 
 def test_ppo_counts_each_token_the_same_and_clips_at_a_fifth_unless_told_otherwise(generator):
@@ -228,9 +235,24 @@ def test_ppo_counts_each_token_the_same_and_clips_at_a_fifth_unless_told_otherwi
     (1.5, 1.0, False), (1.5, -1.0, True), (0.5, 1.0, True), (0.5, -1.0, False), (1.1, 1.0, True), (0.9, -1.0, True),
 ])
 def test_only_what_would_go_further_in_the_wanted_direction_is_stopped(ratio, gain, moves):
+    assert slope(ratio, gain) == pytest.approx(-ratio * gain if moves else 0)
+
+
+@pytest.mark.parametrize(("ratio", "gain", "moves"), [
+    (1.5, 1.0, True), (1.9, 1.0, False), (0.85, -1.0, True), (0.7, -1.0, False),  # the upper end has moved, the lower not
+    (2.9, -1.0, True), (3.1, -1.0, False), (3.1, 1.0, False),  # beyond c a mistake counts as c, without a pull
+])
+def test_ends_of_the_clip_that_are_set_apart(ratio, gain, moves):
+    found = slope(ratio, gain, epsilon=0.2, epsilon_high=0.8, dual_clip=3)
+    assert found == pytest.approx(-ratio * gain if moves else 0)
+
+
+def slope(ratio, gain, **options):
+    """How the loss of one token falls with its log-probability."""
     new = torch.tensor([[0.0, math.log(ratio)]], dtype=torch.float64, requires_grad=True)
-    ppo_clip_loss(new, torch.zeros_like(new), torch.full_like(new, gain), torch.tensor([[0, 1]])).backward()
-    assert new.grad[0, 1].item() == pytest.approx(-ratio * gain if moves else 0)
+    old = torch.zeros_like(new)
+    ppo_clip_loss(new, old, torch.full_like(new, gain), torch.tensor([[0, 1]]), **options).backward()
+    return new.grad[0, 1].item()
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -243,13 +265,15 @@ def test_before_the_first_step_its_gradient_is_that_of_reinforce(generator, redu
 
 
 @settings(max_examples=50)
-@given(seed=st.integers(0, 999), epsilon=st.floats(0.01, 0.99))
-def test_clip_fraction_by_loops(seed, epsilon):
+@given(seed=st.integers(0, 999), epsilon=st.floats(0.01, 3), epsilon_high=st.none() | st.floats(0.01, 3))
+def test_clip_fraction_by_loops(seed, epsilon, epsilon_high):
     g = torch.Generator().manual_seed(seed)
     new, old = normal(g, 3, 5), normal(g, 3, 5)
     ratios = [math.exp(new[b, t] - old[b, t]) for b, t in MASK.nonzero().tolist()]
-    outside = sum(not 1 - epsilon <= ratio <= 1 + epsilon for ratio in ratios)
-    assert clip_fraction(new, old, MASK, epsilon=epsilon) == pytest.approx(outside / len(ratios), rel=1e-12)
+    high = epsilon if epsilon_high is None else epsilon_high
+    outside = sum(not 1 - epsilon <= ratio <= 1 + high for ratio in ratios)
+    found = clip_fraction(new, old, MASK, epsilon=epsilon, epsilon_high=epsilon_high)
+    assert found == pytest.approx(outside / len(ratios), rel=1e-12)
 
 
 def test_clip_fraction_does_not_see_prompts_and_padding():
@@ -257,13 +281,21 @@ def test_clip_fraction_does_not_see_prompts_and_padding():
     assert clip_fraction(new, torch.zeros(2, 4), torch.tensor([[0, 1, 1, 0], [0, 1, 0, 0]])) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("epsilon", [0.0, 1.0, -0.2, 1.5, math.nan])
-def test_bad_epsilon(epsilon, unchecked):
+@pytest.mark.parametrize("name", ["epsilon", "epsilon_high"])
+@pytest.mark.parametrize("value", [0.0, -0.2, math.nan])
+def test_bad_epsilon(name, value, unchecked):
     x, mask = torch.zeros(1, 2), torch.tensor([[0, 1]])
-    with pytest.raises(ValueError, match=f"epsilon must lie between 0 and 1, got {epsilon}"):
-        ppo_clip_loss(x, x, x, mask, epsilon=epsilon)
-    with pytest.raises(ValueError, match=f"epsilon must lie between 0 and 1, got {epsilon}"):
-        clip_fraction(x, x, mask, epsilon=epsilon)
+    with pytest.raises(ValueError, match=f"^{name} must be above 0, got {value}"):
+        ppo_clip_loss(x, x, x, mask, **{name: value})
+    with pytest.raises(ValueError, match=f"^{name} must be above 0, got {value}"):
+        clip_fraction(x, x, mask, **{name: value})
+
+
+@pytest.mark.parametrize("value", [1, 0.5, -3.0, math.nan])
+def test_bad_dual_clip(value, unchecked):
+    x, mask = torch.zeros(1, 2), torch.tensor([[0, 1]])
+    with pytest.raises(ValueError, match=f"dual_clip must be above 1, or None for no limit, got {value}"):
+        ppo_clip_loss(x, x, x, mask, dual_clip=value)
 
 
 def test_bad_shapes(unchecked):

@@ -110,11 +110,11 @@ def test_the_loss_of_its_dpo_trainer(tmp_path, tokenizer, kind, smoothing):
 
 
 @pytest.mark.parametrize(("kind", "reduction"), [("grpo", "sequence_mean"), ("bnpo", "token_mean")])
-@pytest.mark.parametrize("beta", [0.0, 0.2])
-def test_the_loss_of_its_grpo_trainer(tmp_path, tokenizer, generator, kind, reduction, beta):
-    """PPO's clip, and with a β the k3 estimate of the KL, under two reductions."""
+@pytest.mark.parametrize(("beta", "clip"), [(0.0, {}), (0.2, {}), (0.0, {"epsilon_high": 0.28, "delta": 1.5})])
+def test_the_loss_of_its_grpo_trainer(tmp_path, tokenizer, generator, kind, reduction, beta, clip):
+    """PPO's clip, and with a β the k3 estimate of the KL, under two reductions. Its delta is our dual clip."""
     policy, = policies(1)
-    args = GRPOConfig(**options(tmp_path), beta=0.0, epsilon=0.2, loss_type=kind, num_generations=2,
+    args = GRPOConfig(**options(tmp_path), beta=0.0, epsilon=0.2, **clip, loss_type=kind, num_generations=2,
                       use_bias_correction_kl=False)  # which multiplies k3 by the ratio
     trainer = GRPOTrainer(policy, reward_funcs=lambda completions, **_: [0.0] * len(completions), args=args,
                           train_dataset=Dataset.from_list([{"prompt": "a"}] * 2), processing_class=tokenizer)
@@ -130,7 +130,8 @@ def test_the_loss_of_its_grpo_trainer(tmp_path, tokenizer, generator, kind, redu
         "completion_mask": mask.long(), "advantages": gain, "old_per_token_logps": old, "ref_per_token_logps": reference,
     })
     assert 0 < clip_fraction(log_probs, old, mask) < 1
-    ours = ppo_clip_loss(log_probs, old, gain[:, None].expand(2, 4), mask, epsilon=0.2, reduction=reduction)
+    ours = ppo_clip_loss(log_probs, old, gain[:, None].expand(2, 4), mask, epsilon=0.2, reduction=reduction,
+                         epsilon_high=clip.get("epsilon_high"), dual_clip=clip.get("delta"))
     if beta:
         ours = ours + beta * masked_reduce(kl_estimate(log_probs, reference, "k3"), mask, reduction)
     torch.testing.assert_close(ours, theirs)

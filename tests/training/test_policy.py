@@ -1,14 +1,15 @@
-"""The loops of REINFORCE and PPO, one batch at a time; what they reach is held against the optimum in test_tiny_world."""
+"""The loops of REINFORCE and PPO, one batch at a time. An iteration is held against a hand-written one in
+test_policy_by_hand, what they reach against the optimum in test_tiny_world."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
 
-from lib.objectives import kl_penalised_reward, reinforce_loss, rloo
-from lib.training.policy import PolicySettings, ppo, reinforce
-from lib.training.preferences import log_probs_of
-from lib.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
+from lib.models import Decoder, ValueModel
+from lib.training.policy import PolicySettings, ppo, reinforce, sample_batch
+from lib.worlds.tiny_world import CONFIG, EOS_ID, LONGEST, tiny_world
 
 ONE = PolicySettings(iterations=1, prompts=1, samples=6, max_new_tokens=LONGEST, learning_rate=1e-3, beta=0.5, epochs=1)
 
@@ -54,25 +55,6 @@ def test_what_is_written_down(world, how):
     assert all(len(answers.input_ids) == 6 for answers in seen)
 
 
-def test_one_step_of_reinforce_follows_its_gradient(world, monkeypatch):
-    """The first update of Adam has the sign of the gradient of the loss, rebuilt here from its parts."""
-    kept = {}
-
-    def score(answers):
-        kept["answers"] = answers
-        return world.score(answers)
-
-    policy, _ = train(world, ONE, score=score)
-    answers, start = kept["answers"], world.start()
-    log_probs = log_probs_of(start, answers)
-    whole = (log_probs * answers.response_mask).sum(1).detach()
-    rewards = kl_penalised_reward(world.score(answers), whole, whole, beta=0.5)
-    reinforce_loss(log_probs, rloo(rewards[None])[0], answers.response_mask).backward()
-    for before, after in zip(start.parameters(), policy.parameters()):
-        clear = before.grad.abs() > 1e-5
-        assert torch.equal((after - before.detach())[clear].sign(), -before.grad[clear].sign())
-
-
 def test_a_price_keeps_the_policy_near(world):
     settings = replace(ONE, iterations=40, samples=64, learning_rate=1e-2)
     far, near = (world.policy(train(world, replace(settings, beta=beta))[0]) for beta in (0.0, 5.0))
@@ -93,14 +75,146 @@ def test_ppo_with_one_epoch_has_a_ratio_of_one(world):
 @pytest.mark.parametrize(
     "change",
     [{"iterations": 0}, {"prompts": 0}, {"samples": 0}, {"max_new_tokens": 0}, {"epochs": 0}, {"learning_rate": 0.0},
-     {"beta": -0.1}, {"beta": float("inf")}, {"epsilon": 1.0}, {"max_grad_norm": 0.0}, {"value_weight": 0.0},
-     {"lam": 1.5}],
+     {"beta": -0.1}, {"beta": float("inf")}, {"epsilon": 0.0}, {"epsilon": float("nan")}, {"epsilon_high": 0.0}, {"dual_clip": 1},
+     {"max_grad_norm": 0.0}, {"value_weight": 0.0}, {"lam": 1.5}],
 )  # fmt: skip
 def test_bad_settings(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         PolicySettings(**change)
 
 
+def test_wide_clips_are_allowed():
+    assert PolicySettings(epsilon=10).epsilon == 10  # nothing is clipped below 0
+
+
 def test_a_lone_answer_has_no_baseline(world):
     with pytest.raises(ValueError, match="at least 2 answers"):
         train(world, replace(ONE, samples=1))
+
+
+# --- dropout ---
+
+
+@pytest.fixture
+def forgetful():
+    """A policy that drops half of its units in train mode, and its own copy as the reference."""
+    policy = Decoder(replace(CONFIG, dropout=0.5), generator=torch.Generator().manual_seed(0)).train()
+    return policy, deepcopy(policy)
+
+
+@pytest.mark.parametrize("how", ["reinforce", "ppo"])
+def test_with_dropout_a_policy_is_no_distance_from_its_own_copy(world, forgetful, how):
+    """In train mode it would be several nats: two of its selves with other units dropped."""
+    policy, reference = forgetful
+    value = ValueModel(deepcopy(policy)).train()
+    value.backbone.eval()  # each module keeps its own mode
+    modes = [m.training for model in (policy, reference, value) for m in model.modules()]
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    arguments = (reference, world.score, world.prompts, replace(ONE, learning_rate=1e-12, iterations=2))
+    if how == "ppo":
+        history = ppo(policy, value, *arguments, eos_id=EOS_ID, show_progress=False)
+        assert history.clipped == [0, 0]
+    else:
+        history = reinforce(policy, *arguments, eos_id=EOS_ID, show_progress=False)
+    assert history.kl == pytest.approx([0, 0], abs=1e-6)
+    assert modes == [m.training for model in (policy, reference, value) for m in model.modules()]
+    assert torch.equal(state, torch.get_rng_state())  # no unit was drawn
+
+
+def test_every_model_is_as_it_was_after_an_error(world, forgetful):
+    def score(answers):
+        raise KeyError("no score today")
+
+    policy, reference = forgetful
+    with pytest.raises(KeyError, match="no score today"):
+        reinforce(policy, reference, score, world.prompts, ONE, show_progress=False)
+    assert policy.training and reference.training
+
+
+# --- one batch ---
+
+
+def test_a_batch_holds_answers_and_what_they_earned(world, generator):
+    prompts = torch.tensor([[0], [1], [2]])
+    settings = replace(ONE, prompts=4, samples=3)
+    batch = sample_batch(world.start(), tiny_world(seed=9).reference, world.score, prompts, settings,
+                         eos_id=EOS_ID, generator=generator)  # fmt: skip
+    asked = batch.answers.input_ids[:, 0].view(4, 3)
+    assert (asked == asked[:, :1]).all() and len(asked[:, 0].unique()) > 1  # those to one prompt side by side
+    assert torch.equal(batch.score, world.score(batch.answers))
+    assert torch.equal(batch.mask, batch.answers.response_mask)
+    for name in ("log_probs", "reference_log_probs", "rewards"):
+        assert (getattr(batch, name)[~batch.mask] == 0).all()
+    assert batch.kl.abs().min() > 0
+    torch.testing.assert_close(batch.rewards.sum(dim=1), batch.score - 0.5 * batch.kl)
+
+
+@pytest.mark.parametrize("how", ["reinforce", "ppo"])
+def test_each_batch_draws_its_own_prompts(world, how):
+    asked = []
+
+    def score(answers):
+        asked.append(answers.input_ids[::2, 0].tolist())
+        return world.score(answers)
+
+    arguments = (world.reference, score, torch.arange(4)[:, None], replace(ONE, iterations=3, prompts=8, samples=2))
+    policy = world.start()
+    if how == "ppo":
+        ppo(policy, world.value_model(), *arguments, show_progress=False)
+    else:
+        reinforce(policy, *arguments, show_progress=False)
+    assert len({tuple(prompts) for prompts in asked}) == 3
+    assert set(sum(asked, [])) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number(world, bad):
+    with pytest.raises(ValueError, match=r"score must give finite rewards, got \[.*(nan|inf)"):
+        train(world, ONE, score=lambda answers: world.score(answers).index_fill(0, torch.tensor([1]), bad))
+
+
+def test_bad_prompts_and_scores(world, unchecked):
+    with pytest.raises(ValueError, match=r"prompts must be \(P, T\), at least one token, got shape \(0, 3\)"):
+        reinforce(world.start(), world.reference, world.score, torch.zeros(0, 3).long(), ONE, show_progress=False)
+    with pytest.raises(ValueError, match=r"reward must have the shape .*\(6,\), got \(6, 1\)"):
+        train(world, ONE, score=lambda answers: world.score(answers)[:, None])
+
+
+# --- what is trained ---
+
+
+@pytest.mark.parametrize("how", ["reinforce", "ppo"])
+def test_a_reference_that_would_be_trained_too(world, how):
+    policy = world.start()
+    arguments = (policy, world.score, world.prompts, ONE)
+    with pytest.raises(ValueError, match="reference must be a frozen copy"):
+        ppo(policy, world.value_model(), *arguments) if how == "ppo" else reinforce(policy, *arguments)
+
+
+def test_nothing_to_train(world):
+    policy, value = world.start(), world.value_model()
+    arguments = (world.reference, world.score, world.prompts, ONE)
+    with pytest.raises(ValueError, match="value has no parameter that requires a gradient"):
+        ppo(policy, value.requires_grad_(False), *arguments)
+    with pytest.raises(ValueError, match="policy has no parameter that requires a gradient"):
+        reinforce(policy.requires_grad_(False), *arguments)
+
+
+@pytest.mark.filterwarnings("error")  # torch warns of a parameter that is listed twice
+def test_a_value_model_may_stand_on_the_policys_own_layers(world):
+    policy = world.start()
+    value = ValueModel(policy)
+    ppo(policy, value, world.reference, world.score, world.prompts, ONE, show_progress=False)
+    assert not torch.equal(policy.output_weight, world.reference.output_weight)
+
+
+@pytest.mark.parametrize("how", ["reinforce", "ppo"])
+def test_a_gradient_that_is_not_finite_leaves_the_policy_alone(world, how):
+    """Scores of 3e38 are finite in float32, what is made of them is not."""
+    policy, value = world.start(), world.value_model()
+    arguments = (world.reference, lambda a: 3e38 * world.score(a).sign(), world.prompts, ONE)
+    with pytest.raises(FloatingPointError, match="the gradient's norm is .* were not updated with it"):
+        ppo(policy, value, *arguments) if how == "ppo" else reinforce(policy, *arguments)
+    for after, before in ((policy, world.reference), (value, world.value_model())):
+        assert all(torch.equal(a, b) for a, b in zip(after.parameters(), before.parameters()))

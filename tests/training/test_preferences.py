@@ -1,5 +1,6 @@
 """Batches of prompts with answers, pairs of them, and the losses that `fit` is given."""
 
+import math
 from copy import deepcopy
 
 import pytest
@@ -91,6 +92,27 @@ def test_batches_are_drawn_from_the_data(pairs, generator):
 def test_log_probs_of_a_batch(model, pairs):
     values = log_probs_of(model, pairs.rejected)
     assert torch.allclose((values * pairs.rejected.response_mask).sum(1)[0], log_prob(model, [5, 6], [2, 3]))
+
+
+def test_log_probs_of_an_answer_with_a_gap(model, pairs):
+    """A tool's tokens are read, but they are no choice of the policy."""
+    whole = join_answers([[5]], [[8, 1, 2, 7]], pad_id=0)
+    gap = torch.tensor([[False, True, False, False, True]])
+    found, every = log_probs_of(model, whole._replace(response_mask=gap)), log_probs_of(model, whole)
+    torch.testing.assert_close(found, every * gap)
+    assert (every[:, 1:] != 0).all()
+
+
+def test_the_reference_and_an_accuracy_are_measured_without_dropout(pairs):
+    config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=8, num_layers=1, num_heads=2, d_ff=16,
+                               max_positions=8, init_std=0.5, dropout=0.5)  # fmt: skip
+    reference = Decoder(config, generator=torch.Generator().manual_seed(2)).train()
+    policy = deepcopy(reference).eval()
+    assert preference_loss(reference, beta=3.0)(policy, pairs).item() == pytest.approx(math.log(2))  # no margin yet
+    judge = RewardModel(deepcopy(reference), generator=torch.Generator().manual_seed(2)).train()
+    many = pairs.take(torch.tensor([0, 1] * 200))
+    assert pair_accuracy(judge, many) == pair_accuracy(deepcopy(judge).eval(), many)
+    assert reference.training and judge.training
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,12 @@ def lora_forward(
     B: Float[Tensor, "O R"],
     alpha: float | int,
 ) -> Float[Tensor, "N O"]:
-    """y = x W0ᵀ + α/r (x Aᵀ) Bᵀ (slide W27; Hu et al. 2021, equation 3)."""
-    return x @ weight.T + alpha / A.shape[0] * (x @ A.T) @ B.T
+    """LoRA in two lines: y = x W0ᵀ + α/r (x Aᵀ) Bᵀ (slide W27; Hu et al. 2021, equation 3).
+
+    `lib.adapters.lora_layer` computes the same in the order that saves memory.
+    """
+    low = x @ A.T  # (N, R): the few numbers that A makes of each row
+    return x @ weight.T + alpha / A.shape[0] * low @ B.T  # (N, O): the frozen layer, and beside it what B makes of them
 
 
 def _layers(generator):

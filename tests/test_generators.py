@@ -1,0 +1,231 @@
+"""All public functions of `lib` that take a `generator`: their randomness is its randomness, and nothing else's.
+
+They are found by reading the sources, methods and the samplers that a function returns included. Each needs a line in
+CALLS below; a new function without one fails here.
+"""
+
+import ast
+import importlib
+import random
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lib import ROOT
+from lib.adapters import LoraSettings
+from lib.adapters.targets import select_targets
+from lib.models import Decoder, Encoder
+from lib.text import bert_tokenizer
+from lib.worlds.review_world import review_world, small_decoder
+from lib.worlds.tiny_world import tiny_world
+from tests.models import small
+
+SETTINGS = LoraSettings(rank=2, targets=("0",))
+IDS = torch.arange(5, 29).view(2, 12)
+STREAM = torch.arange(5, 305)
+ZEROS = torch.zeros(40)
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def decoder(**changes) -> Decoder:
+    return Decoder(small.decoder(**changes), generator=seeded()).eval()
+
+
+def encoder() -> Encoder:
+    return Encoder(small.encoder(), generator=seeded()).eval()
+
+
+def net() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, 6))
+
+
+def changed(model: nn.Module, change) -> nn.Module:
+    """The model, for functions that change one in place."""
+    change(model)
+    return model
+
+
+def compare(f, g):
+    world = review_world(8)
+    return f(world, small_decoder(world.tokenizer.vocab_size), lambda texts: torch.zeros(len(texts)), 9, generator=g)
+
+
+def review_answers(f, g):
+    world = review_world(8)
+    return f(world, small_decoder(world.tokenizer.vocab_size), 9, generator=g)
+
+
+def sampled_batch(f, g):
+    world = tiny_world()
+    settings = importlib.import_module(f.__module__).PolicySettings(prompts=4, samples=3, max_new_tokens=3)
+    return f(world.start(), world.reference, world.score, torch.arange(3)[:, None], settings, generator=g)
+
+
+def masked(f, g):
+    """Token by token, and word by word."""
+    options = {"mask_id": 1, "vocab_size": 40, "special_ids": (0,), "rate": 0.5, "generator": g}
+    return [f(IDS, **options, replace=(0.3, 0.4, 0.3)), f(IDS, **options, word_ids=torch.arange(24).view(2, 12) // 2)]
+
+
+CALLS = {  # "module.function" -> its result for a generator; what is changed in place is the result, too
+    "bottleneck.Bottleneck": lambda f, g: f(6, 2, generator=g),
+    "bottleneck.inject_bottleneck": lambda f, g: changed(decoder(), lambda m: f(m, 2, generator=g)),
+    "bradley_terry.recovery_error": lambda f, g: f(torch.arange(3.0), 50, repeats=2, generator=g),
+    "bradley_terry.simulate_comparisons": lambda f, g: f(torch.arange(3.0), 30, generator=g),
+    "decoder.Decoder": lambda f, g: f(small.decoder(), generator=g),
+    "decoding.generate": lambda f, g: f(decoder(), IDS[:, :4], 6, temperature=1.0, generator=g),
+    "encoder.Encoder": lambda f, g: f(small.encoder(), generator=g),
+    "encoder_decoder.EncoderDecoder": lambda f, g: f(small.seq2seq(), generator=g),
+    "heads.MaskedLM": lambda f, g: f(small.encoder(), generator=g),
+    "heads.OnBackbone": lambda f, g: f(encoder(), 2, generator=g),
+    "heads.SequenceClassifier": lambda f, g: f(encoder(), 3, generator=g),
+    "heads.SpanExtractor": lambda f, g: f(encoder(), generator=g),
+    "heads.TokenClassifier": lambda f, g: f(encoder(), 3, generator=g),
+    "instructions.write_instructions": lambda f, g: f(20, generator=g),
+    "layers.initialise": lambda f, g: changed(decoder(), lambda m: f(m, small.decoder(), g)),
+    "lora.attach": lambda f, g: changed(net(), lambda m: f(m, "x", SETTINGS, select_targets(m, ("0",)), g)),
+    "lora.inject_lora": lambda f, g: changed(net(), lambda m: f(m, SETTINGS, generator=g)),
+    "lora_layer.Adapter": lambda f, g: f(SETTINGS, select_targets(net(), ("0",)), g),
+    "lora_layer.LowRank": lambda f, g: f(select_targets(net(), ("0",))[0], 2, g),
+    "mask_answers.fixed_number": lambda f, g: f(IDS, 1, 40, [0], 0.5, g),
+    "mask_answers.loss_cases": lambda f, g: f(g),
+    "mask_answers.mask_tokens": lambda f, g: f(IDS, 1, 40, [0], 0.5, g),
+    "mask_answers.split_of_all": lambda f, g: f(IDS, 1, 40, [0], 0.5, g),
+    "mask_answers.wrong_masking": lambda f, g: f((0.3, 0.4), rest=True)(IDS, 1, 40, [0], 0.5, g),
+    "masking.mask_tokens": masked,
+    "packing.sample_windows": lambda f, g: f(STREAM, 5, 3, generator=g),
+    "policy.sample_batch": sampled_batch,
+    "preference.simulate_preferences": lambda f, g: f(ZEROS, ZEROS, generator=g),
+    "preferences.batches_of": lambda f, g: f(tiny_world().pairs(20, generator=seeded()), 8)(g),
+    "prefix.PrefixTuning": lambda f, g: f(decoder(), 3, generator=g),
+    "prefix.PromptTuning": lambda f, g: f(decoder(), 3, generator=g),
+    "recipes.mlm_sampler": lambda f, g: f(STREAM, bert_tokenizer(), batch_size=5, length=9)(g),
+    "reviews.write_reviews": lambda f, g: f(20, generator=g),
+    "reward.RewardModel": lambda f, g: f(decoder(), generator=g),
+    "reward.ValueModel": lambda f, g: f(decoder(), generator=g),
+    "rlhf.ReviewWorld.answers": review_answers,
+    "rlhf.compare_answers": compare,
+    "rollout.rollout": lambda f, g: f(decoder(), IDS[:, :4], 6, samples=2, generator=g),
+    "scaling.one_pass": lambda f, g: f(STREAM[:, None], 9)(g),
+    "tiny_world.TinyWorld.pairs": lambda f, g: f(tiny_world(), 20, generator=g),
+}
+
+
+# --- what is found ---
+
+
+def takes_generator(node: ast.AST) -> bool:
+    arguments = node.args
+    return "generator" in {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+
+
+def returns_sampler(function: ast.FunctionDef) -> bool:
+    """Whether it returns a function of a generator, written as a lambda or as a function within it."""
+    inner = {n.name for n in function.body if isinstance(n, ast.FunctionDef) and takes_generator(n)}
+    returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+    return any(isinstance(value, ast.Lambda) and takes_generator(value) for value in returned) or any(
+        isinstance(value, ast.Name) and value.id in inner for value in returned
+    )
+
+
+def public_names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
+    """Functions, methods and classes whose own parameters, or whose sampler's, include a generator."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_names(node.body, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.FunctionDef) and (takes_generator(node) or returns_sampler(node)):
+            if node.name == "__init__":
+                yield prefix.rstrip(".")
+            elif not node.name.startswith("_"):
+                yield prefix + node.name
+
+
+def found() -> dict[str, tuple[str, str]]:
+    """"module.name" -> where to import it from."""
+    places = {}
+    for path in sorted((ROOT / "lib").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for name in public_names(ast.parse(path.read_text(encoding="utf-8")).body):
+            key = f"{path.stem}.{name}"
+            assert key not in places, f"two functions of the name {key}"
+            places[key] = module, name
+    return places
+
+
+FOUND = found()
+
+
+def test_every_function_with_a_generator_is_called_here():
+    assert sorted(FOUND.keys() - CALLS.keys()) == [], "these need a line in CALLS"
+    assert sorted(CALLS.keys() - FOUND.keys()) == [], "these are no more"
+
+
+# --- what is promised ---
+
+
+@pytest.mark.parametrize("key", sorted(CALLS.keys() & FOUND.keys()))
+def test_randomness_comes_from_the_generator_alone(key):
+    module, name = FOUND[key]
+    function = importlib.import_module(module)
+    for part in name.split("."):
+        function = getattr(function, part)
+    call = CALLS[key]
+    call(function, seeded())  # what is loaded once may draw once
+    before = global_states()
+    first = plain(call(function, seeded(5)))
+    untouched = global_states() == before
+    assert untouched, f"{key} draws from a global generator"
+    random.random(), np.random.rand(), torch.rand(1)  # another global state must not matter
+    again, other = plain(call(function, seeded(5))) == first, plain(call(function, seeded(6))) == first
+    assert again, f"{key} differs for the same state"
+    assert not other, f"{key} is the same for every state"
+
+
+def global_states() -> list:
+    """Of torch and NumPy. Python's is drawn from by beartype, which checks types here; its user differs from call to call."""
+    _, numbers, *rest = np.random.get_state()
+    return [numbers.tobytes(), rest, torch.get_rng_state().numpy().tobytes()]
+
+
+def plain(result):
+    """A result as something that == compares bit by bit."""
+    if isinstance(result, nn.Module):
+        return plain(result.state_dict())
+    if isinstance(result, torch.Generator):
+        return result.get_state().tolist()
+    if isinstance(result, torch.Tensor):
+        return str(result.dtype), result.shape, result.detach().numpy().tobytes()
+    if is_dataclass(result) and not isinstance(result, type):
+        return [plain(getattr(result, field.name)) for field in fields(result)]
+    if isinstance(result, dict):
+        return {key: plain(value) for key, value in result.items()}
+    if isinstance(result, (tuple, list)):
+        return [plain(value) for value in result]
+    assert isinstance(result, (str, int, float, bool, type(None))), f"compare a {type(result).__name__} here"
+    return result
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("def draw(n, generator): ...", ["draw"]),
+        ("def draw(n, *, generator=None): ...", ["draw"]),
+        ("def _draw(generator): ...", []),
+        ("def draw(n): return lambda generator: n", ["draw"]),
+        ("def draw(n):\n  def sample(generator): ...\n  return sample", ["draw"]),
+        ("def train(n):\n  def sample(generator): ...\n  fit(sample, lambda generator: n)", []),
+        ("class A:\n  def __init__(self, generator): ...\n  def draw(self, generator): ...", ["A", "A.draw"]),
+        ("class _A:\n  def draw(self, generator): ...", []),
+    ],
+)
+def test_what_counts_as_public(source, names):
+    assert list(public_names(ast.parse(source).body)) == names
