@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,7 +144,7 @@ def refusal(said: str) -> Exception:
     return ValueError(said or lines[0])
 
 
-def index_alone(environ: dict[str, str]) -> dict[str, str]:
+def index_alone(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without uv's settings, which might name other indexes or folders of wheels."""
     kept = ("UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "UV_HTTP_TIMEOUT")
     return {name: value for name, value in environ.items() if not name.startswith("UV_") or name in kept}

@@ -37,7 +37,7 @@ def constraints():
 
 def bounds():
     """The first Python that is new enough and the first that is too new, of `requires-python`."""
-    oldest, too_new = (tuple(map(int, part[2:].split("."))) for part in PROJECT["requires-python"].split(","))
+    oldest, too_new = (tuple(map(int, re.findall(r"\d+", part))) for part in PROJECT["requires-python"].split(","))
     assert PROJECT["requires-python"].startswith(">=") and ",<" in PROJECT["requires-python"]
     return oldest, too_new
 
