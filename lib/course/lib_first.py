@@ -1,7 +1,8 @@
 """The course's `lib` comes first, in whatever folder a Python of .venv is started.
 
-The set-up lays a copy of this file into .venv, and a line that calls `install` when Python starts. Otherwise a student's
-own folder called `lib` would hide ours: from the kernel of a notebook beside it, and from `python -m lib.course` there.
+The set-up lays a copy of this file into .venv, and a line that calls `install` when Python starts. Otherwise a
+student's own folder called `lib` would hide ours: from the kernel of a notebook beside it, and from
+`python -m lib.course` there.
 In another clone of the course its own `lib` counts.
 """
 

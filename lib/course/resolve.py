@@ -27,8 +27,8 @@ GLIBC = 28  # the minor version that torch's wheels ask for: Debian 10, Ubuntu 2
 MACOS = (14, 0)
 HEADER = """\
 # The exact versions that were tested together: all that `pip install -e .[test,cluster]` brings, on Linux (x86-64 and
-# arm64) and macOS (Apple silicon), with Python 3.11 to 3.13, and nothing else. A machine takes those that are for it: CUDA
-# goes with the index's torch for Linux, which asks for this triton and no other.
+# arm64) and macOS (Apple silicon), with Python 3.11 to 3.13, and nothing else. A machine takes those that are for it:
+# CUDA goes with the index's torch for Linux, which asks for this triton and no other.
 # `python -m lib.course.resolve` holds this file against the index; with --write it writes it.
 """
 
@@ -187,7 +187,7 @@ def _hashes(data: list[dict]) -> Iterator[str]:
     offered = {wheel["hashes"]["sha256"] for package in data for wheel in package["wheels"]}
     for wheel in packaged():
         if wheel.sha256 not in offered:
-            yield f"packaged.txt: the index has another {wheel.file} than the one with the SHA-256 {wheel.sha256[:12]}…"
+            yield f"packaged.txt: the index has another {wheel.file} than that of SHA-256 {wheel.sha256[:12]}…"
 
 
 if __name__ == "__main__":

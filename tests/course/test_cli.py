@@ -102,7 +102,7 @@ def test_what_the_system_refuses_is_one_line(command, capsys, error, told):
     assert said.startswith(f"course: {told}") and said.count("\n") == 1
 
 
-@pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap on this machine (Debian: apt-get install bubblewrap)")
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap here (Debian: apt-get install bubblewrap)")
 @pytest.mark.parametrize(
     "disk, arguments, where",
     [

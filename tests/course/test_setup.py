@@ -114,7 +114,7 @@ def test_everything_imported_is_declared():
     # what comes with a declared package by its nature, and is used only beside it
     base |= {"ipython", "jupyter-client", "packaging"}
     bench = base | {canonical(Requirement(line).name) for line in [*EXTRAS["test"], *EXTRAS["cluster"]]}
-    bench |= {"pyyaml", "dask", "datasets"}
+    bench |= {"pyyaml", "dask", "datasets", "websocket-client"}
     owners = packages_distributions()
     for where, source in sources():
         names = {"tests": bench, "lib": base | OPTIONAL}.get(Path(where).parts[0], base)

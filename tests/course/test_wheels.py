@@ -27,7 +27,7 @@ def test_every_package_has_its_row_in_the_data_readme():
         assert re.search(rf"(?m)^\| `{wheel.name}` {re.escape(wheel.version)} \|", readme), wheel.name
 
 
-@pytest.mark.parametrize("line", ["lm-eval", "lm-eval==0.4", "lm-eval==0.4 --hash=md5:00", "lm-eval==0.4 --hash=sha256:0"])
+@pytest.mark.parametrize("line", ["lm-eval", "lm-eval==1", "lm-eval==1 --hash=md5:00", "lm-eval==1 --hash=sha256:0"])
 def test_a_line_without_a_hash_is_refused(tmp_path, line):
     (tmp_path / "packaged.txt").write_text(f"# first\n{line}\n")
     with pytest.raises(ValueError, match="packaged.txt: expected 'name==version --hash"):
@@ -38,13 +38,17 @@ def make_wheel(folder, name, body=b""):
     """A real, tiny wheel in `folder`: its line of packaged.txt."""
     wheel = wheels.Wheel(name, "1.0", "")
     module, info = f"{name.replace('-', '_')}.py", f"{name.replace('-', '_')}-1.0.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: nowhere-to-be-had\n"
     files = {
         module: body,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: nowhere-to-be-had\n".encode(),
+        f"{info}/METADATA": metadata.encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    digest = {name: base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode() for name, text in files.items()}
-    files[f"{info}/RECORD"] = "".join(f"{name},sha256={digest[name]},{len(files[name])}\n" for name in digest).encode()
+    record = ""
+    for file, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode()
+        record += f"{file},sha256={digest},{len(text)}\n"
+    files[f"{info}/RECORD"] = record.encode()
     with zipfile.ZipFile(folder / wheel.file, "w") as archive:
         for file, text in files.items():
             archive.writestr(file, text)
