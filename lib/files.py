@@ -33,8 +33,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         yield beside
         beside.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(path)  # a full disk does not say which file it was that had no room
         raise
 
 

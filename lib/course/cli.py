@@ -6,6 +6,7 @@ once.
 """
 
 import argparse
+import errno
 import signal
 import sys
 from importlib import import_module
@@ -31,6 +32,17 @@ COMMANDS = {
     "offline": "sandbox",
 }
 """Each command, in the order of the help, and the module here whose `add_parser(subparsers)` adds it."""
+
+_ELSEWHERE = "; --out writes elsewhere, COURSE_CACHE keeps caches elsewhere, TMPDIR temporary files"
+
+ADVICE = {
+    errno.ENOSPC: "; free some space" + _ELSEWHERE,
+    errno.EDQUOT: "; free some space" + _ELSEWHERE,
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+}
+"""What the user may do about a refusal of the system."""
 
 EXAMPLES = """examples:
   course run                              execute every notebook, network blocked, into build/
@@ -65,7 +77,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one subcommand and return the exit code; a `CourseError` becomes one line on stderr."""
+    """Run one subcommand and return the exit code; a `CourseError` or an `OSError` becomes one line on stderr."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = build_parser(only=argv[0] if argv and argv[0] in COMMANDS else None).parse_args(argv)
     # A plain `kill` must tidy up like Ctrl-C does: children stopped, nothing half-written. Ctrl-C itself is set
@@ -83,3 +95,13 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `course lint | head`
         sys.stderr.close()
         return 1
+    except OSError as error:  # wherever it was: what a full disk or a read-only checkout does is no defect of ours
+        print(f"course: {_told(error)}", file=sys.stderr)
+        return 1
+
+
+def _told(error: OSError) -> str:
+    """What the system refused, where, and what can be done, in one line."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    what = error.strerror or str(error)
+    return where + what + ADVICE.get(error.errno, "")

@@ -1,7 +1,9 @@
 """The command line itself: help, exit codes, errors of one line."""
 
 import argparse
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +79,52 @@ def test_an_error_for_the_user_is_one_line(command, capsys, error, code):
     command(fail)
     assert cli.main([]) == code
     assert capsys.readouterr().err == "course: no corpus\n"
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "/a/b: No space left on device; free some space"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; free some space"),
+        (OSError(errno.EROFS, "Read-only file system", "/a/b"), "/a/b: Read-only file system; --out writes elsewhere"),
+        (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b: Permission denied; --out writes elsewhere"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a/b"), "/a/b: No such file or directory\n"),
+        (OSError("cannot write into /a/b"), "cannot write into /a/b\n"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(command, capsys, error, told):
+    def fail():
+        raise error
+
+    command(fail)
+    assert cli.main([]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"course: {told}") and said.count("\n") == 1
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="no bubblewrap here (Debian: apt-get install bubblewrap)")
+@pytest.mark.parametrize(
+    "disk, arguments, where",
+    [
+        ("read-only", ["student"], f"{ROOT}/work"),
+        ("read-only", ["run", "00"], f"{ROOT}/build"),
+        ("read-only", ["release", "03", "--out", "assignment"], "assignment"),
+        ("full", ["student", "--out", "{full}"], "{full}/"),
+        ("full", ["release", "03", "--out", "{full}/a"], "{full}/a"),
+    ],
+)
+def test_a_read_only_checkout_and_a_full_disk_are_told(tmp_path, disk, arguments, where):
+    size, folder = (10**9, ["--ro-bind", ROOT, ROOT]) if disk == "read-only" else (4096, [])
+    walls = ["bwrap", "--bind", "/", "/", "--dev", "/dev", *folder, "--size", size, "--tmpfs", tmp_path]
+    arguments = [argument.format(full=tmp_path) for argument in arguments]
+    done = subprocess.run(
+        [*map(str, walls), "--", sys.executable, "-m", "lib.course", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    reason = "Read-only file system" if disk == "read-only" else "No space left on device"
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"course: {where.format(full=tmp_path)}") and reason in last, last
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

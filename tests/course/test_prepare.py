@@ -2,8 +2,23 @@
 
 import re
 
+import lib.course.prepare
 import lib.models.packaged
 from lib.course.cli import main
+
+
+def test_own_copies_are_installed_first(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(lib.course.prepare, "install_packaged", made.append)
+    monkeypatch.setattr("lib.text.load_corpus", lambda name: None)
+    monkeypatch.setattr(lib.models.packaged, "load_smollm2", lambda: made.append("smollm2"))
+    assert main(["prepare", "--from", str(tmp_path)]) == 0
+    assert made == [tmp_path, "smollm2"]
+
+
+def test_a_folder_that_is_not_there_is_told(capsys, tmp_path):
+    assert main(["prepare", "--from", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere is no folder" in capsys.readouterr().err
 
 
 def test_every_cache_is_made_once_and_told(monkeypatch, capsys):

@@ -8,7 +8,6 @@ import pytest
 from lib import NOTEBOOKS
 from lib.course import cli
 from lib.bench.classroom import Lecture, hand_in, make_class
-from lib.bench.classroom import Lecture, hand_in, make_class
 from tests.killed import killed
 
 NOTEBOOK = NOTEBOOKS / "11_bradley_terry_reward.ipynb"

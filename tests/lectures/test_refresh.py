@@ -6,7 +6,6 @@ import json
 import nbformat
 import pytest
 
-from lib.course import refresh
 from lib.lectures.stored_outputs import joined_streams
 from lib.lectures import notebooks
 from lib.course.cli import main
