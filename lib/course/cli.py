@@ -29,7 +29,7 @@ COMMANDS = {
     "sweep": "sweep",
     "audit": "audit",
     "report": "report",
-    "offline": "sandbox",
+    "offline": "offline",
 }
 """Each command, in the order of the help, and the module here whose `add_parser(subparsers)` adds it."""
 

@@ -6,7 +6,6 @@ Jupyter needs (a kernel talks to its client over 127.0.0.1). Elsewhere, a guard 
 namespaces.
 """
 
-import argparse
 import ctypes
 import fcntl
 import os
@@ -91,25 +90,3 @@ def _bring_loopback_up() -> None:
         )  # struct ifreq: a name and a union whose first short is flags
         flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
-
-
-def add_parser(subparsers) -> None:
-    """`course offline`: any command without network."""
-    parser = subparsers.add_parser(
-        "offline",
-        help="run any command with the network blocked",
-        description="Run a command with the network blocked: only this machine's loopback answers.",
-        epilog="example:\n  course offline -- pytest tests",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("argv", nargs="+", metavar="CMD", help="the command and its arguments, after --")
-    parser.set_defaults(func=run_offline)
-
-
-def run_offline(arguments: argparse.Namespace) -> int:
-    """Become the command, without network; does not return unless the command cannot be started."""
-    block_network()
-    try:
-        os.execvp(arguments.argv[0], arguments.argv)
-    except OSError as error:
-        raise UsageError(f"cannot run {arguments.argv[0]!r}: {error.strerror}") from None

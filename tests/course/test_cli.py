@@ -108,9 +108,9 @@ def test_what_the_system_refuses_is_one_line(command, capsys, error, told):
     [
         ("read-only", ["student"], f"{ROOT}/work"),
         ("read-only", ["run", "00"], f"{ROOT}/build"),
-        ("read-only", ["release", "03", "--out", "assignment"], "assignment"),
+        ("read-only", ["release", "04", "--out", "assignment"], "assignment"),
         ("full", ["student", "--out", "{full}"], "{full}/"),
-        ("full", ["release", "03", "--out", "{full}/a"], "{full}/a"),
+        ("full", ["release", "04", "--out", "{full}/a"], "{full}/a"),
     ],
 )
 def test_a_read_only_checkout_and_a_full_disk_are_told(tmp_path, disk, arguments, where):

@@ -352,7 +352,7 @@ def test_another_python_than_ours_is_refused(monkeypatch, capsys, tmp_path, vers
 
 
 def test_set_up_needs_the_standard_library_only():
-    ours = ("course/setup.py", "course/wheels.py", "course/errors.py", "course/lib_first.py", "files.py")
+    ours = ("course/setup.py", "course/wheels.py", "errors.py", "course/lib_first.py", "files.py")
     for module in (*ours, "__init__.py", "course/__init__.py"):
         assert set(imported((ROOT / "lib" / module).read_text())) <= set(sys.stdlib_module_names) | {"lib"}
 

@@ -287,7 +287,7 @@ def test_the_command_needs_a_file(capsys):
         cli.main(["validate"])
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
-    assert "exit code 0" in validate.EXAMPLES.lower()
+    assert "exit code 0" in command.EXAMPLES.lower()
 
 
 def test_the_cell_prints_what_the_command_prints(tmp_path, grader, monkeypatch, capsys):

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from lib import ROOT
-from lib.lectures import network as sandbox
+from lib.course import offline as command
 from lib.course.cli import main
 from lib.errors import UsageError
+from lib.lectures import network
 
 # 192.0.2.0/24 and .invalid are reserved for documentation: nobody is there, and nothing is asked of anybody.
 PROBE = """
@@ -77,11 +78,11 @@ def test_without_the_guard_the_same_python_is_free():
 
 
 def test_a_refused_namespace_falls_back_to_the_guard(monkeypatch):
-    monkeypatch.setattr(sandbox, "_possible_in_a_child", lambda: False)
+    monkeypatch.setattr(network, "_possible_in_a_child", lambda: False)
     monkeypatch.setenv("PYTHONPATH", "mine")
     monkeypatch.setenv("COURSE_NETWORK", "")
-    assert sandbox.block_network() == "guard"
-    assert os.environ["PYTHONPATH"].split(os.pathsep) == [str(sandbox.GUARD), "mine"]
+    assert network.block_network() == "guard"
+    assert os.environ["PYTHONPATH"].split(os.pathsep) == [str(network.GUARD), "mine"]
     assert os.environ["COURSE_NETWORK"] == "guarded"
 
 
@@ -89,8 +90,8 @@ def test_a_child_that_fails_halfway_is_not_a_second_caller(monkeypatch):
     def fail():
         raise OSError("no loopback")
 
-    monkeypatch.setattr(sandbox, "_enter_empty_network", fail)
-    assert sandbox._possible_in_a_child() is False
+    monkeypatch.setattr(network, "_enter_empty_network", fail)
+    assert network._possible_in_a_child() is False
 
 
 def test_the_exit_code_of_the_command_is_passed_on():
@@ -98,7 +99,7 @@ def test_the_exit_code_of_the_command_is_passed_on():
 
 
 def test_a_command_that_is_not_there_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(sandbox, "block_network", lambda: "namespace")
+    monkeypatch.setattr(command, "block_network", lambda: "namespace")
     assert main(["offline", "--", "no-such-command"]) == 2
     assert "cannot run 'no-such-command'" in capsys.readouterr().err
 
@@ -106,4 +107,4 @@ def test_a_command_that_is_not_there_is_named(monkeypatch, capsys):
 def test_an_unknown_mechanism_is_refused(monkeypatch):
     monkeypatch.setenv("COURSE_SANDBOX", "prayer")
     with pytest.raises(UsageError, match="COURSE_SANDBOX must be"):
-        sandbox.block_network()
+        network.block_network()
