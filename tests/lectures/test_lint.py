@@ -4,8 +4,8 @@ import pytest
 from nbformat import from_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from lib.course import lint
 from lib.course.cli import main
+from lib.lectures import lint
 from tests.lectures import sample
 from tests.lectures.sample import cell
 
