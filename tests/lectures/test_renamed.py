@@ -1,6 +1,7 @@
 """Lectures were renumbered: nobody's file is touched, and its owner is told which lecture it is now."""
 
 import re
+from importlib.util import find_spec
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_a_folder_of_a_former_name_is_no_notebook(tmp_path):
     assert list(left_alone(tmp_path)) == [] == list(left_alone(tmp_path / "none"))
 
 
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_changelog_tells_where_each_module_is_now():
+    rows = re.findall(r"^\| `(lib\.[\w.]+)` \| `(lib\.[\w.]+)` \|$", CHANGELOG, re.MULTILINE)
+    assert len(rows) > 10 and all(find_spec(new) and not find_spec(old) for old, new in rows)
+
+
 def test_the_changelog_tells_each_new_name():
-    rows = re.findall(r"^\| `(\d\d_\w+)` \| `(\d\d_\w+)` \|$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(\d\d_\w+)` \| `(\d\d_\w+)` \|$", CHANGELOG, re.MULTILINE)
     assert dict(rows) == RENAMED and all((NOTEBOOKS / f"{new}.ipynb").is_file() for _, new in rows)

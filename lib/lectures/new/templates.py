@@ -120,7 +120,7 @@ from lib.exercises import check, hint
 generator = torch.Generator().manual_seed(seed)"""),
     ("mechanism-idea", "markdown", """## FILL IN: the first mechanism, as a question
 
-FILL IN: a drawing of the machine, `![what is to be seen](figures/NAME.svg)`, and what to look at in it."""),
+FILL IN: a drawing of the machine (CONTRIBUTING.md says how), and what to look at in it."""),
     ("mechanism-paper", "markdown", """### On paper
 
 FILL IN: an example small enough for pencil and paper."""),
