@@ -21,6 +21,7 @@ COMMANDS = {
     "release": "release",
     "grade": "grade",
     "regrade-points": "regrade",
+    "new": "new",
     "lint": "lint",
     "refresh": "refresh",
     "prepare": "prepare",
@@ -53,6 +54,7 @@ EXAMPLES = """examples:
   course validate work/04_mlm*.ipynb      what the grader will find in your notebook
   course release 04 --out assignment1     write an assignment: exercises, points, seeds
   course grade handed_in --out grades     grade what strangers handed in; none of it is trusted
+  course new exercise words.count --lecture 04   begin an exercise; or: course new lecture 05_name
   course lint                             hold the notebooks against the rules of the house
   course refresh 04                       execute again and store the outputs
   course audit                            recompute what the slides print

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lib import ROOT
 from lib.lectures.notebooks import select
+from lib.lectures.renamed import left_alone
 from lib.lectures.work_folder import write_editions
 
 EXAMPLES = """examples:
@@ -12,7 +13,7 @@ EXAMPLES = """examples:
   course student 04 06          two of them
   course student --out ~/llm    somewhere else
 
-A notebook that you changed (or ran and saved) is never overwritten."""
+A notebook that you changed (or ran and saved) is never overwritten, nor is one under a lecture's former name."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -31,6 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out `course student` and return its exit code."""
-    for written in write_editions(select(arguments.notebooks), arguments.out.expanduser()):
+    out = arguments.out.expanduser()
+    for written in write_editions(select(arguments.notebooks), out):
         print(written)
+    for line in left_alone(out):
+        print(line)
     return 0

@@ -26,6 +26,7 @@ PUBLIC = "These are the cases of the checks in the notebook; the grader has othe
 NO_POINTS = "its points in this file are no number that counts: ask your teacher for the notebook anew"
 MOST_POINTS = 10**6  # of one exercise
 UNKNOWN = "this version of the course does not have it: update the course, or ask your teacher"
+RETIRED = "the course has retired it: ask your teacher for the notebook anew"
 WIDTH = 100
 
 
@@ -105,12 +106,14 @@ def _is_known(asked: Asked, submission: "Submission") -> bool:
 
 def _entry(asked: Asked, found: dict[str, Any] | None, submission: "Submission") -> dict[str, Any]:
     """The grader's entry; what it does not know, or cannot tell of a written answer, is said here."""
+    from lib.exercises.engine import registry
+
     if asked.fault:
         return {"status": "unknown", "reason": asked.fault}
     if not found and asked.manual:
         return {"status": "missing", "reason": "no cell of the file is marked as this answer"}
     if not found:
-        return {"status": "unknown", "reason": UNKNOWN}
+        return {"status": "unknown", "reason": RETIRED if asked.exercise in registry.RETIRED else UNKNOWN}
     if asked.manual:
         text = submission.written[asked.exercise]
         if not text.strip() or hashlib.sha256(text.encode(errors="replace")).hexdigest() == asked.empty:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lib import NOTEBOOKS
 from lib.errors import CourseError, UsageError
+from lib.lectures.renamed import RENAMED
 from lib.names import nearest
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def all_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
 def select(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
     """The notebooks that were asked for: all when `names` is empty.
 
-    A name is a number (`03`, or `3`), a stem (`04_mlm_masking`) or the path of any notebook file.
-    Raises UsageError for a name that fits none, with the nearest that exists.
+    A name is a number (`04`, or `4`), a stem (`04_mlm_masking`) or the path of any notebook file.
+    Raises UsageError for a name that fits none, with its present name or the nearest that exists.
     """
     known = {path.stem: path for path in all_notebooks(folder)}
     if not names and not known:
@@ -41,6 +42,8 @@ def _find(name: str, known: dict[str, Path]) -> Path:
     numbered = [path for key, path in known.items() if stem.isdigit() and key.startswith(f"{int(stem):02d}_")]
     if len(numbered) == 1:
         return numbered[0]
+    if RENAMED.get(stem) in known:
+        raise UsageError(f"notebook {stem!r} is called {RENAMED[stem]} now")
     raise UsageError(f"unknown notebook {name!r}: {nearest(stem, list(known))}")
 
 

@@ -14,7 +14,7 @@ from lib.names import nearest
 
 # The families: what all sizes of one paper have in common.
 
-# Devlin et al. 2018, section 3, and the released vocabulary of 30,522 pieces (slide W08; W10 says 30,000).
+# Devlin et al. 2019, section 3, and the released vocabulary of 30,522 pieces (slide W08; W10 says 30,000).
 _BERT = TransformerConfig(
     architecture="encoder", vocab_size=30_522, d_model=768, num_layers=12, num_heads=12, d_ff=3072,
     max_positions=512, norm_position="post", norm_eps=1e-12, embedding_norm=True, final_norm=False,
@@ -78,7 +78,7 @@ def _t5(width: int, layers: int, heads: int, d_ff: int, head_dim: int = 64) -> T
 
 
 PRESETS: dict[str, TransformerConfig] = {
-    "bert-base": _BERT,  # Devlin et al. 2018, section 3; slide W08
+    "bert-base": _BERT,  # Devlin et al. 2019, section 3; slide W08
     "bert-large": _sized(_BERT, 1024, 24, 16, 4096),
     "roberta-base": _ROBERTA,  # Liu et al. 2019; slides C05, T43
     "roberta-large": _sized(_ROBERTA, 1024, 24, 16, 4096),

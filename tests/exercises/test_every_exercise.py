@@ -9,6 +9,7 @@ import pytest
 from lib.exercises import all_exercises
 from lib.exercises.engine.checking import AnswerKey, conclude, run_all
 from lib.exercises.engine.values import from_plain
+from lib.lectures.lint.exercises import MISCONCEPTIONS
 from tests.exercises import many_seeds
 
 EXERCISES = all_exercises()
@@ -29,7 +30,7 @@ def assessed(id, answer, seed):
 @pytest.mark.parametrize("id", EXERCISES)
 def test_has_what_an_exercise_needs(id):
     exercise = EXERCISES[id]
-    assert len(exercise.misconceptions) >= 5 and exercise.hints and exercise.title
+    assert len(exercise.misconceptions) >= MISCONCEPTIONS and exercise.hints and exercise.title
     assert 1 <= exercise.points <= 10 and 1 <= exercise.minutes <= 40
     if not exercise.asks_for_value:
         assert len(exercise.build_cases()) >= 2, "one case and its edge case at least"

@@ -13,6 +13,7 @@ from lib.course import validate as command
 from lib.grading import validate
 from lib.lectures.edition import student_edition
 from lib.errors import CourseError
+from lib.exercises.engine import registry
 from lib.grading.assignment.graded import prepare
 from lib.grading.judging import grader as judging
 from lib.lectures.notebooks import load, parse, text_of
@@ -151,13 +152,23 @@ def test_without_the_metadata_the_lecture_of_that_name_tells(asked, tmp_path):
         validate.examine(written(tmp_path, change=forget), grader)
 
 
-def test_an_exercise_that_this_course_does_not_have(tmp_path):
+def test_an_exercise_that_this_course_does_not_have(tmp_path, monkeypatch):
     def newer(plain):
         plain["metadata"]["course"]["asked"].append({"exercise": "future.exam", "points": 2})
 
     grader = FakeGrader()
     report = validate.examine(written(tmp_path, change=newer), grader)
     assert grader.asked == IDS and not report.ready and "update the course" in str(report)
+    monkeypatch.setattr(registry, "RETIRED", ("future.exam",))
+    assert "the course has retired it" in str(validate.examine(written(tmp_path, change=newer), grader))
+
+
+def test_a_file_under_a_former_name_is_still_its_lecture(tmp_path, grader):
+    edition = student_edition(load(NOTEBOOKS / "04_mlm_masking.ipynb"), "04_mlm_masking.ipynb")
+    edition.metadata.pop("course")  # what tells the exercises where it is still there, whatever the file is called
+    (tmp_path / "03_mlm_masking.ipynb").write_text(text_of(edition))
+    assert validate.examine(tmp_path / "03_mlm_masking.ipynb", grader).ready
+    assert len(grader.asked) == 5 and {id.split(".")[0] for id in grader.asked} == {"masking", "mlm"}
 
 
 @pytest.mark.parametrize("points", [10**400, float("inf"), float("nan"), -1, 10**6 + 1, "2", None, True])

@@ -4,8 +4,11 @@ import pytest
 from nbformat import from_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from lib.lectures import lint
 from lib.course.cli import main
+from lib.exercises import Exercise, Misconception, case
+from lib.exercises.engine import registry
+from lib.lectures import lint
+from lib.lectures.lint import exercises as rules
 from tests.lectures import sample
 from tests.lectures.sample import cell
 
@@ -56,6 +59,35 @@ def move_check_away(made):
     made.cells.append(check)
     for count, code in enumerate((each for each in made.cells if each.cell_type == "code"), start=1):
         code.execution_count = count
+
+
+def rename_exercise(id):
+    """Answer and check are of another exercise, in all that names it."""
+
+    def change(made):
+        for name, end in (("cell-4", ""), ("cell-5", "-check")):
+            found = cell(made, name)
+            found.metadata["course"] = {"exercise": id}
+            found.metadata["nbgrader"]["grade_id"] = id.replace(".", "-") + end
+            found.source = found.source.replace("sample.double", id)
+
+    return change
+
+
+def exercise(id, known, **changes):
+    """An exercise that knows so many misconceptions."""
+    mistakes = tuple(Misconception(f"{n}", lambda x, n=n: x + n, f"Hint {n}.") for n in range(known))
+    settings = {"misconceptions": mistakes, "hints": ("Add.",), "title": "Twice"} | changes
+    return Exercise(id, ("C01",), 2, 5, lambda x: 2 * x, lambda g: [case("one", 1)], **settings)
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    """What lib knows of the exercises of the sample."""
+    found = {"double": exercise("sample.double", 5), "few": exercise("sample.few", 4)}
+    found |= {"untitled": exercise("sample.untitled", 5, title=""), "unhinted": exercise("sample.unhinted", 5, hints=())}
+    monkeypatch.setattr(registry, "modules", lambda: {"sample": "tests.lectures.sample"})
+    monkeypatch.setattr(registry, "exercises_of", lambda module: {each.id: each for each in found.values()})
 
 
 BREAKS = {
@@ -148,6 +180,11 @@ BREAKS = {
         "exercise",
         lambda made: append(made, "check('a.b', f)", nbgrader=sample.nbgrader("a-b-check", grade=True)),
     ),
+    "four misconceptions": ("misconceptions", rename_exercise("sample.few")),
+    "no title": ("misconceptions", rename_exercise("sample.untitled")),
+    "no hint": ("misconceptions", rename_exercise("sample.unhinted")),
+    "no exercise of lib": ("misconceptions", rename_exercise("sample.none")),
+    "left to fill in": ("placeholder", replace_source("part", "### P\nFILL IN: what to notice")),
 }  # fmt: skip
 
 
@@ -161,6 +198,33 @@ def test_a_broken_rule_is_found_and_no_other(breakage):
     made = sample.clean()
     break_it(made)
     assert {finding.rule for finding in lint.lint(made, "sample")} == {rule}
+
+
+def test_what_is_missing_is_told_in_words():
+    for id, words in {
+        "sample.few": "sample.few knows 4 misconceptions, at least 5 are asked",
+        "sample.untitled": "sample.untitled has no title",
+        "sample.unhinted": "sample.unhinted has no hints",
+        "sample.dubble": "there is no exercise 'sample.dubble'; did you mean sample.double",
+    }.items():
+        made = sample.clean()
+        rename_exercise(id)(made)
+        assert str(lint.lint(made, "x")[0]).startswith(f"x:cell-4: misconceptions: {words}")
+
+
+def test_a_module_that_cannot_be_imported_is_one_finding(monkeypatch):
+    monkeypatch.setattr(registry, "exercises_of", lambda module: 1 / 0)
+    (finding,) = lint.lint(sample.clean(), "x")
+    assert finding.message == "sample.double: ZeroDivisionError: division by zero"
+
+
+def test_what_is_left_to_fill_in_in_the_module_is_named_with_its_line(tmp_path, monkeypatch):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "words.py").write_text("x = 1\n    title='FILL IN: a title',\n")
+    monkeypatch.setattr(rules, "ROOT", tmp_path)
+    monkeypatch.setattr(registry, "modules", lambda: {"sample": "lib.words"})
+    (finding,) = lint.lint(sample.clean(), "x")
+    assert str(finding) == "x:cell-4: placeholder: lib/words.py:2: title='FILL IN: a title',"
 
 
 def test_every_rule_has_a_notebook_that_breaks_it():

@@ -28,7 +28,7 @@ def test_all_are_the_numbered_ones_in_order(folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["03", "3", "04_mlm_masking", "04_mlm_masking.ipynb", "notebooks/04_mlm_masking.ipynb"]
+    "name", ["04", "4", "04_mlm_masking", "04_mlm_masking.ipynb", "notebooks/04_mlm_masking.ipynb"]
 )
 def test_one_is_chosen_by_number_or_name(folder, name):
     assert [path.stem for path in notebooks.select([name], folder)] == ["04_mlm_masking"]
@@ -40,7 +40,7 @@ def test_a_file_anywhere_is_chosen_by_its_path(folder):
 
 
 def test_asked_for_twice_is_chosen_once(folder):
-    assert len(notebooks.select(["03", "04_mlm_masking"], folder)) == 1
+    assert len(notebooks.select(["04", "04_mlm_masking"], folder)) == 1
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,13 @@ def test_an_unknown_name_is_answered_with_the_nearest(folder, name, hint):
     with pytest.raises(UsageError, match="unknown notebook") as error:
         notebooks.select([name], folder)
     assert hint in str(error.value)
+
+
+def test_a_former_name_is_answered_with_the_present_one(folder):
+    with pytest.raises(UsageError, match="notebook '03_mlm_masking' is called 04_mlm_masking now"):
+        notebooks.select(["work/03_mlm_masking.ipynb"], folder)
+    with pytest.raises(UsageError, match="unknown notebook '08_scaling_laws'"):
+        notebooks.select(["08_scaling_laws"], folder)  # this folder has it under no name
 
 
 def test_a_folder_without_notebooks_is_an_error(tmp_path):

@@ -11,7 +11,7 @@ from lib import OPEN_ROOMS
 from lib.exercises.engine.compare import Tolerance
 from lib.slides.decks import check_slide
 
-_ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Exercise:
     withheld: tuple[str, ...] = ()  # besides what `reference` calls: "lib.room.function" that would answer it
 
     def __post_init__(self) -> None:
-        if not _ID.fullmatch(self.id):
+        if not ID.fullmatch(self.id):
             raise ValueError(f"id must look like 'module.name' in small letters, got {self.id!r}")
         for name in ("points", "minutes", "seconds"):
             if not getattr(self, name) > 0:

@@ -9,6 +9,10 @@ import lib.exercises
 from lib.exercises.engine.exercise import Exercise
 from lib.names import nearest
 
+RETIRED: tuple[str, ...] = ()
+"""Ids of exercises that the course once had. An id never changes and is never given again; CHANGELOG.md says when one
+goes, and why."""
+
 
 @cache
 def modules() -> dict[str, str]:
@@ -52,7 +56,7 @@ def all_exercises() -> dict[str, Exercise]:
 def get(id: str) -> Exercise:
     """The exercise with this id; only its own module is imported.
 
-    Raises TypeError unless `id` is a string, KeyError (with the nearest id) where there is none.
+    Raises TypeError unless `id` is a string, KeyError where there is none (with the nearest id, or that it is retired).
     """
     if not isinstance(id, str):
         raise TypeError(f"id must be the exercise's id, like 'mlm.mask_tokens', got a {type(id).__name__}")
@@ -63,11 +67,13 @@ def get(id: str) -> Exercise:
 
 
 class UnknownExercise(KeyError):
-    """There is no exercise with this id; the message names the nearest ones."""
+    """There is no exercise with this id; the message names the nearest ones, or says that it is retired."""
 
     def __init__(self, id: str, known: list[str]) -> None:
         super().__init__(id)
         self.message = f"there is no exercise {id!r}; {nearest(id, known, most=3)}"
+        if id in RETIRED:
+            self.message = f"the exercise {id!r} is retired: CHANGELOG.md says when, and why"
 
     def __str__(self) -> str:  # KeyError would print the message in quotes
         return self.message

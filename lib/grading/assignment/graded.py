@@ -108,7 +108,10 @@ def choose(
 
 def _why_not(id: str, known: list[str]) -> str:
     from lib.exercises import all_exercises
+    from lib.exercises.engine import registry
 
+    if id in registry.RETIRED:
+        return registry.UnknownExercise(id, known).message
     if id in all_exercises():
         theirs = ", ".join(known) or "none"
         return f"the exercise {id} is in none of the chosen notebooks; theirs are {theirs}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from lib.errors import CourseError
 from lib.grading.assignment.roster import folder_name
+from lib.lectures.renamed import all_names
 
 _COPY = re.compile(r"(\s*\(\d{1,4}\)|[\s_-]*copy\s*\d{0,4}(\s*\(\d{1,4}\))?|-\d{1,3})$", re.IGNORECASE)
 _PARTING = " \t_-.+"
@@ -24,15 +25,24 @@ def readable(name: str) -> str:
 
 
 def which_notebook(name: str, notebooks: Iterable[str]) -> str:
-    """The released notebook whose name is contained in a file's name, the longest; "" if none or several.
+    """The released notebook whose name, present or former, is contained in a file's name, the longest; "" if none or
+    several.
 
     >>> which_notebook("ada_12345_04_mlm_masking (1).ipynb", ["04_mlm_masking.ipynb", "05_loss.ipynb"])
     '04_mlm_masking.ipynb'
+    >>> which_notebook("ada_03_mlm_masking.ipynb", ["04_mlm_masking.ipynb", "05_loss.ipynb"])
+    '04_mlm_masking.ipynb'
     """
     text = composed(name).casefold()
-    found = [notebook for notebook in notebooks if _stem(notebook).casefold() in text]
-    longest = max(found, key=len, default="")
-    return longest if all(_stem(other).casefold() in longest.casefold() for other in found) else ""
+    found = {notebook: stem for notebook in notebooks if (stem := _longest_in(text, notebook))}
+    longest = max(found, key=lambda notebook: len(found[notebook]), default="")
+    return longest if all(stem in found[longest] for stem in found.values()) else ""
+
+
+def _longest_in(text: str, notebook: str) -> str:
+    """The longest of a notebook's names, casefolded, that `text` contains; "" if none."""
+    stems = (stem.casefold() for stem in all_names(_stem(notebook)))
+    return max((stem for stem in stems if stem in text), key=len, default="")
 
 
 def is_exact(name: str, notebook: str) -> bool:
@@ -47,10 +57,11 @@ def student_of(name: str, notebook: str) -> str:
     'ada_12345'
     """
     stem = _stem(name)
-    at = stem.casefold().find(_stem(notebook).casefold()) if notebook else -1
-    if at < 0:
+    named = _longest_in(stem.casefold(), notebook) if notebook else ""
+    at = re.search(re.escape(named), stem, re.IGNORECASE) if named else None
+    if not at:
         return _without_copy(stem) or stem
-    before, after = stem[:at], stem[at + len(_stem(notebook)) :]
+    before, after = stem[: at.start()], stem[at.end() :]
     parts = [before.strip(_PARTING), _without_copy(after).strip(_PARTING)]
     return "_".join(part for part in parts if part) or stem
 

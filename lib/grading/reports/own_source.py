@@ -131,8 +131,10 @@ def _in_notebook(item: "Item") -> Iterator[tuple[str, ...]]:
     from lib.grading.worker.cells import find_answer, parse_cells
     from lib.grading.judging.grader import answer_names
     from lib.lectures.notebooks import load
+    from lib.lectures.renamed import present_name
 
-    path = NOTEBOOKS / item.notebook
+    name = item.notebook.removesuffix(".ipynb")
+    path = NOTEBOOKS / f"{present_name(name)}.ipynb"
     if path.parent == NOTEBOOKS and path.is_file():
         code = [cell.source for cell in load(path).cells if cell.cell_type == "code"]
         cells = [{"number": i, "source": source, "exercise": ""} for i, source in enumerate(code)]

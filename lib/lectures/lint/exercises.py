@@ -3,9 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib import ROOT
 from lib.lectures.edition import BEGIN, END, TEXT_BEGIN, TEXT_END, exercise_of, is_check, is_written
+from lib.lectures.new import PLACEHOLDER
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 Findings = Iterator[tuple[str, str]]
 
 _FLAGS = ("grade", "solution", "locked", "task")
+MISCONCEPTIONS = 5
+"""How many mistakes an exercise knows at least."""
+
 _KEYS = {*_FLAGS, "schema_version", "grade_id", "points", "cell_type", "checksum"}
 
 
@@ -103,4 +109,59 @@ def _pair_problems(answer: "NotebookNode", check: "NotebookNode | None") -> Iter
         yield f"the check cell {check.id} does not call check({name!r}, …)"
 
 
-RULES = {"nbgrader": nbgrader, "solution": solution, "exercise": exercise}
+def misconceptions(notebook: "NotebookNode") -> Findings:
+    """Every exercise is one of lib's, with a title, a hint and at least five misconceptions."""
+    for cell, id in _answers(notebook):
+        for problem in _missing(id):
+            yield cell.id, problem
+
+
+def _missing(id: str) -> Iterator[str]:
+    from lib.exercises.engine import registry
+
+    try:
+        exercise = registry.get(id)
+    except Exception as error:  # there is none, or its module cannot be imported
+        yield str(error) if isinstance(error, KeyError) else f"{id}: {type(error).__name__}: {error}"
+        return
+    if len(exercise.misconceptions) < MISCONCEPTIONS:
+        yield f"{id} knows {len(exercise.misconceptions)} misconceptions, at least {MISCONCEPTIONS} are asked"
+    for name in ("title", "hints"):
+        if not getattr(exercise, name):
+            yield f"{id} has no {name}"
+
+
+def placeholder(notebook: "NotebookNode") -> Findings:
+    """Nothing that `course new` wrote is left to fill in, neither in a cell nor in the module of an exercise."""
+    for cell in notebook.cells:
+        for line in cell.source.splitlines():
+            if PLACEHOLDER in line:
+                yield cell.id, line.strip()
+    homes = {_module_file(id): cell.id for cell, id in _answers(notebook)}
+    for home, cell in homes.items():
+        for number, line in enumerate(home.read_text(encoding="utf-8").splitlines() if home else (), start=1):
+            if PLACEHOLDER in line:
+                yield cell, f"{home.relative_to(ROOT)}:{number}: {line.strip()}"
+
+
+def _answers(notebook: "NotebookNode") -> Iterator[tuple["NotebookNode", str]]:
+    """The solution cells that a program grades, each with its exercise."""
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution") and not is_written(cell) and exercise_of(cell):
+            yield cell, exercise_of(cell)
+
+
+def _module_file(id: str) -> Path | None:
+    from lib.exercises.engine import registry
+
+    module = registry.modules().get(id.split(".")[0])
+    return ROOT / f"{module.replace('.', '/')}.py" if module else None
+
+
+RULES = {
+    "nbgrader": nbgrader,
+    "solution": solution,
+    "exercise": exercise,
+    "misconceptions": misconceptions,
+    "placeholder": placeholder,
+}

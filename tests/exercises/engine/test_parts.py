@@ -332,6 +332,19 @@ def test_registry_holds_ids_to_their_module(monkeypatch):
     registry.exercises_of.cache_clear()
 
 
+def test_an_exercise_that_went_is_retired_by_name(demos, monkeypatch):
+    monkeypatch.setattr(registry, "RETIRED", ("demo.mode",))
+    with pytest.raises(KeyError, match="the exercise 'demo.mode' is retired: CHANGELOG.md says when"):
+        registry.get("demo.mode")
+    with pytest.raises(KeyError, match="did you mean demo.mean"):
+        registry.get("demo.meen")
+
+
+def test_no_exercise_has_a_retired_id():
+    assert not set(registry.RETIRED) & set(registry.all_exercises())
+    assert len(set(registry.RETIRED)) == len(registry.RETIRED)
+
+
 def test_registry_sees_no_engine_module():
     homes = registry.modules().values()
     assert homes and all(re.fullmatch(r"lib\.exercises\.lecture\d\d\.\w+", home) for home in homes)

@@ -16,6 +16,7 @@ from lib.grading.worker import protocol
 from lib.grading.intake.file_names import safe_students, student_of, which_notebook
 from lib.grading.intake.submission import Found, find_submissions, load_submission, read_submission
 from lib.lectures.notebooks import all_notebooks
+from lib.lectures.renamed import RENAMED, all_names
 from lib.grading.assignment.roster import folder_name
 
 MASKING, LOSS = "04_mlm_masking.ipynb", "06_autoregressive_objective.ipynb"
@@ -325,6 +326,8 @@ def test_files_are_found_in_a_stable_order_wherever_they_lie(tmp_path):
         ("Ada Lovelace - 04_mlm_masking.ipynb", "Ada Lovelace"),
         ("Zoë_04_mlm_masking.ipynb", "Zoë"),
         (unicodedata.normalize("NFD", "Zoë_04_mlm_masking.ipynb"), "Zoë"),
+        ("Weiß_04_mlm_masking.ipynb", "Weiß"),
+        ("ada_03_mlm_masking (1).ipynb", "ada"),  # the name that the lecture had
     ],
 )
 def test_a_file_in_no_folder_names_its_student(name, student, tmp_path):
@@ -365,6 +368,30 @@ def test_the_longest_name_counts_and_two_different_ones_do_not():
     names = ["04_mlm.ipynb", "04_mlm_masking.ipynb", "05_loss.ipynb"]
     assert which_notebook("ada_04_mlm_masking.ipynb", names) == "04_mlm_masking.ipynb"
     assert which_notebook("ada_04_mlm_05_loss.ipynb", names) == ""
+
+
+def test_former_names_count_too_whichever_of_them_was_released():
+    for old, new in RENAMED.items():
+        for released in (old, new):
+            notebooks = [f"{released}.ipynb", "07_unlike.ipynb"]
+            for handed_in in (old, new):
+                assert which_notebook(f"ada_{handed_in}.ipynb", notebooks) == f"{released}.ipynb"
+                assert student_of(f"ada_{handed_in}.ipynb", f"{released}.ipynb") == "ada"
+
+
+def test_every_lecture_is_found_among_all_by_each_of_its_names():
+    lectures = [path.name for path in all_notebooks()]
+    for lecture in lectures:
+        for stem in all_names(lecture.removesuffix(".ipynb")):
+            assert which_notebook(f"ada_{stem}.ipynb", lectures) == lecture
+
+
+def test_the_file_with_the_present_name_comes_before_one_with_the_former(tmp_path):
+    write(tmp_path / "ada" / "03_mlm_masking.ipynb")
+    assert rows(tmp_path) == [("ada", MASKING, "ada/03_mlm_masking.ipynb")]
+    write(tmp_path / "ada" / MASKING)
+    (one,) = find_submissions(tmp_path, BOTH)
+    assert (one.file, len(one.notes)) == (f"ada/{MASKING}", 1) and "ada/03_mlm_masking.ipynb" in one.notes[0]
 
 
 def test_of_several_files_the_exactly_named_one_is_graded_and_the_others_noted(tmp_path):

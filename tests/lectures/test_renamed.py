@@ -1,0 +1,57 @@
+"""Lectures were renumbered: nobody's file is touched, and its owner is told which lecture it is now."""
+
+import re
+from importlib.util import find_spec
+
+import pytest
+
+from lib import NOTEBOOKS, ROOT
+from lib.course.cli import main
+from lib.lectures.notebooks import all_notebooks
+from lib.lectures.renamed import RENAMED, all_names, left_alone, present_name
+
+
+def test_every_present_name_is_a_lecture_and_no_former_one_is():
+    now = {path.stem for path in all_notebooks()}
+    assert set(RENAMED.values()) <= now and not set(RENAMED) & now
+
+
+@pytest.mark.parametrize("old, new", RENAMED.items())
+def test_names_in_both_directions(old, new):
+    assert present_name(old) == present_name(new) == new
+    assert all_names(old) == all_names(new) == (new, old)
+
+
+def test_a_lecture_that_never_moved_has_one_name():
+    assert all_names("00_start_here") == ("00_start_here",)
+
+
+def test_work_under_former_names_is_left_alone_and_that_is_said(tmp_path, capsys):
+    for name in ("03_mlm_masking.ipynb", "15_int8_and_kernels.ipynb", "00_start_here.ipynb"):
+        (tmp_path / name).write_text(f"mine: {name}")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
+    assert main(["student", "04", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"created   {tmp_path / '04_mlm_masking.ipynb'}",
+        "03_mlm_masking.ipynb: now 04_mlm_masking; yours is left as it is",
+        "15_int8_and_kernels.ipynb: now 16_int8; yours is left as it is",
+    ]
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+
+
+def test_a_folder_of_a_former_name_is_no_notebook(tmp_path):
+    (tmp_path / "03_mlm_masking.ipynb").mkdir()
+    assert list(left_alone(tmp_path)) == [] == list(left_alone(tmp_path / "none"))
+
+
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_changelog_tells_where_each_module_is_now():
+    rows = re.findall(r"^\| `(lib\.[\w.]+)` \| `(lib\.[\w.]+)` \|$", CHANGELOG, re.MULTILINE)
+    assert len(rows) > 10 and all(find_spec(new) and not find_spec(old) for old, new in rows)
+
+
+def test_the_changelog_tells_each_new_name():
+    rows = re.findall(r"^\| `(\d\d_\w+)` \| `(\d\d_\w+)` \|$", CHANGELOG, re.MULTILINE)
+    assert dict(rows) == RENAMED and all((NOTEBOOKS / f"{new}.ipynb").is_file() for _, new in rows)
