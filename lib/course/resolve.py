@@ -1,7 +1,8 @@
 """Does the set-up resolve on machines that are not this one? Asked of the package index alone, from metadata.
 
     python -m lib.course.resolve            hold constraints.txt and packaged.txt against the index
-    python -m lib.course.resolve --write    write constraints.txt anew, with the newest versions that go together
+    python -m lib.course.resolve --write    add pins of new dependencies to constraints.txt, drop those of old ones
+    python -m lib.course.resolve --newest   write constraints.txt anew, with the newest versions that go together
 
 uv resolves once for all of them; then every package must have a wheel for each Python on each platform that takes it.
 Nothing is installed. Where the index cannot be reached, one line says so, and that is no failure.
@@ -29,7 +30,7 @@ HEADER = """\
 # The exact versions that were tested together: all that `pip install -e .[test,cluster]` brings, on Linux (x86-64 and
 # arm64) and macOS (Apple silicon), with Python 3.11 to 3.13, and nothing else. A machine takes those that are for it:
 # CUDA goes with the index's torch for Linux, which asks for this triton and no other.
-# `python -m lib.course.resolve` holds this file against the index; with --write it writes it.
+# `python -m lib.course.resolve` holds this file against the index; with --write or --newest it writes it.
 """
 
 
@@ -90,12 +91,14 @@ TARGETS = tuple(Target(python, *platform) for python in PYTHONS for platform in 
 def main(argv: list[str] | None = None) -> int:
     """Print what is wrong, a line each; 0 if nothing is, or if the index cannot be reached."""
     parser = argparse.ArgumentParser(prog="python -m lib.course.resolve", description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="write constraints.txt anew")
-    write = parser.parse_args(argv).write
+    parser.add_argument("--write", action="store_true", help="write constraints.txt, keeping versions")
+    parser.add_argument("--newest", action="store_true", help="write constraints.txt with the newest versions")
+    arguments = parser.parse_args(argv)
+    write = arguments.write or arguments.newest
     began = time.monotonic()
     try:
-        packages = resolve(_project(() if write else ("-c", "constraints.txt")))
-        found = [] if write else findings(packages, resolve(["--no-deps", "packaged.txt"]))
+        packages = resolve(_project([] if arguments.newest else ["-c", "constraints.txt"]))
+        found = findings(packages, resolve(["--no-deps", "packaged.txt"])) if not write else without_wheel(packages)
     except Unreachable as error:
         print(f"resolve: SKIPPED, the package index cannot be reached: {error}")
         return 0
@@ -111,10 +114,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def findings(packages: list[dict], data: list[dict]) -> list[str]:
     """What is wrong with the project's resolved `packages` and with packaged.txt's `data`, both as in a pylock.toml."""
-    return [*_without_wheel(packages), *_constraints(packages), *_hashes(data)]
+    return [*without_wheel(packages), *_constraints(packages), *_hashes(data)]
 
 
-def _project(constraints: tuple[str, ...]) -> list[str]:
+def _project(constraints: list[str]) -> list[str]:
     """What to resolve: the project with its test bench."""
     return ["pyproject.toml", *(option for extra in EXTRAS for option in ("--extra", extra)), *constraints]
 
@@ -159,13 +162,15 @@ def taken(packages: list[dict]) -> set[str]:
     }
 
 
-def _without_wheel(packages: list[dict]) -> Iterator[str]:
+def without_wheel(packages: list[dict]) -> list[str]:
     """Packages that some machine takes and that have no wheel for it."""
-    for target in TARGETS:
-        tags = target.tags()
-        for package in packages:
-            if target.takes(package.get("marker", "")) and not any(_tags(wheel) & tags for wheel in package["wheels"]):
-                yield f"{package['name']}=={package['version']} has no wheel for {target}"
+    return [
+        f"{package['name']}=={package['version']} has no wheel for {target}"
+        for target in TARGETS
+        for tags in [target.tags()]
+        for package in packages
+        if target.takes(package.get("marker", "")) and not any(_tags(wheel) & tags for wheel in package["wheels"])
+    ]
 
 
 def _tags(wheel: dict) -> frozenset:

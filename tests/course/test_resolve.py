@@ -60,7 +60,7 @@ def test_a_marker_is_read_for_the_other_machine(marker, taken):
 )
 def test_a_wheel_fits_some_machines(tag, fits):
     """Held against what the tags mean (PEPs 425, 600, 656), written out by hand."""
-    missing = list(resolve._without_wheel([package("tiny", tag)]))
+    missing = resolve.without_wheel([package("tiny", tag)])
     assert tuple(f"tiny==1.0 has no wheel for {target}" not in missing for target in (LINUX, ARM, MAC)) == fits
 
 
@@ -79,7 +79,7 @@ def test_the_tags_are_those_of_pip_for_this_very_machine():
 
 def test_what_no_machine_of_ours_takes_needs_no_wheel():
     windows = package("colorama", "cp312-cp312-win_amd64", marker="sys_platform == 'win32'")
-    assert not list(resolve._without_wheel([windows])) and resolve.taken([windows]) == set()
+    assert not resolve.without_wheel([windows]) and resolve.taken([windows]) == set()
 
 
 @pytest.fixture
@@ -138,10 +138,24 @@ def test_an_index_that_does_not_answer_is_told_and_does_not_fail(course, monkeyp
     assert "SKIPPED, the package index cannot be reached: Connection refused" in capsys.readouterr().out
 
 
-def test_constraints_are_written_anew(course, monkeypatch):
+@pytest.mark.parametrize("option", ["--write", "--newest"])
+def test_constraints_are_written(course, monkeypatch, option):
     answer(monkeypatch, [package("one", version="9.0"), package("win", marker="sys_platform == 'win32'")])
-    assert resolve.main(["--write"]) == 0
+    assert resolve.main([option]) == 0
     assert (course / "constraints.txt").read_text() == resolve.HEADER + "one==9.0\n"
+
+
+def test_only_the_newest_versions_are_sought_without_the_pins(course, monkeypatch):
+    asked = []
+    monkeypatch.setattr(resolve, "resolve", lambda arguments: asked.append(arguments) or GOOD)
+    assert resolve.main(["--write"]) == resolve.main(["--newest"]) == 0
+    assert ["constraints.txt" in arguments for arguments in asked] == [True, False]
+
+
+def test_what_some_machine_cannot_install_is_not_written(course, monkeypatch):
+    answer(monkeypatch, [package("one", "cp312-cp312-win32")])
+    assert resolve.main(["--newest"]) == 1
+    assert (course / "constraints.txt").read_text().startswith("# pins")
 
 
 def test_the_header_is_that_of_the_file():
