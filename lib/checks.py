@@ -22,8 +22,8 @@ Number = SupportsFloat  # and what `number` reads: these, a float, NumPy's float
 LISTED = 8  # an error names so many options; of more it names only those that resemble what came
 
 
-def whole(name: str, value: Any, at_least: float | int = 1, at_most: int | None = None) -> int:
-    """`value` as an int, which must lie from `at_least` to `at_most` (None: no upper end).
+def whole(name: str, value: Any, at_least: int | None = 1, at_most: int | None = None) -> int:
+    """`value` as an int, which must lie from `at_least` to `at_most` (None: no bound on that side).
 
     Raises TypeError for anything but a whole number (also for 2.0), ValueError outside the bounds.
 
@@ -37,10 +37,10 @@ def whole(name: str, value: Any, at_least: float | int = 1, at_most: int | None 
         found = operator.index(None if _is_truth_value(value) else value)
     except TypeError:
         raise TypeError(f"{name} must be a whole number, got {_shown(value)}") from None
-    if at_most is not None and not at_least <= found <= at_most:
-        raise ValueError(f"{name} must lie in [{at_least}, {at_most}], got {found}")
-    if found < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, got {found}")
+    low, high = -math.inf if at_least is None else at_least, math.inf if at_most is None else at_most
+    if not low <= found <= high:
+        expected = f"be at least {low}" if at_most is None else f"lie in [{low}, {high}]"
+        raise ValueError(f"{name} must {expected}, got {found}")
     return found
 
 
@@ -229,7 +229,7 @@ def dimension(name: str, value: Any, **tensor: Any) -> int:
     ValueError: dim must be a dimension of z, which has shape (3, 4), got 2
     """
     ((other, x),) = tensor.items()
-    found = whole(name, value, at_least=-math.inf)
+    found = whole(name, value, at_least=None)
     if not -x.dim() <= found < x.dim():
         raise ValueError(f"{name} must be a dimension of {other}, which has shape {tuple(x.shape)}, got {found}")
     return found

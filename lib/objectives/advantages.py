@@ -4,29 +4,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.objectives.reduction import Mask, counted, same_shape
+from lib import checks
+from lib.objectives.reduction import TokenMask, counted
 
 
 def rewards_to_go(
-    rewards: Float[Tensor, "B T"], response_mask: Mask, *, gamma: float | int = 1.0
+    rewards: Float[Tensor, "B T"], response_mask: TokenMask, *, gamma: float | int = 1.0
 ) -> Float[Tensor, "B T"]:
     r"""$G_t = \sum_{k \ge t} \gamma^{k-t} r_k$ within each answer: a token does not answer for what came before it.
 
-    0 outside the answers, whose tokens must stand side by side.
+    0 outside the answers, whose tokens must be neighbours.
     Raises ValueError when shapes do not fit, an answer is empty or has a gap, or `gamma` lies outside [0, 1].
 
     >>> rewards_to_go(torch.tensor([[9.0, 1.0, 0.0, 2.0]]), torch.tensor([[0, 1, 1, 1]]))
     tensor([[0., 3., 2., 2.]])
     """
-    counts = _one_piece(response_mask, rewards)
-    _check_share("gamma", gamma)
-    return _discounted(rewards, counts, gamma)
+    checks.share("gamma", gamma)
+    return _discounted(rewards, _one_piece(response_mask, rewards=rewards), gamma)
 
 
 def gae(
     rewards: Float[Tensor, "B T"],
     values: Float[Tensor, "B T"],
-    response_mask: Mask,
+    response_mask: TokenMask,
     *,
     gamma: float | int = 1.0,
     lam: float | int = 0.95,
@@ -44,18 +44,16 @@ def gae(
     >>> advantages.tolist(), returns.tolist()
     ([[0.0, 0.75, 0.5]], [[0.0, 1.0, 1.0]])
     """
-    same_shape(rewards=rewards, values=values)
-    counts = _one_piece(response_mask, rewards)
-    _check_share("gamma", gamma)
-    _check_share("lam", lam)
+    counts = _one_piece(response_mask, rewards=rewards, values=values)
+    decay = checks.share("gamma", gamma) * checks.share("lam", lam)
     known = values.detach().masked_fill(~counts, 0)
     following = torch.cat((known[:, 1:], torch.zeros_like(known[:, :1])), dim=1)
     errors = rewards.detach() + gamma * following - known
-    advantages = _discounted(errors, counts, gamma * lam)
+    advantages = _discounted(errors, counts, decay)
     return advantages, advantages + known
 
 
-def whiten(values: Float[Tensor, "B T"], mask: Mask, *, eps: float = 1e-8) -> Float[Tensor, "B T"]:
+def whiten(values: Float[Tensor, "B T"], mask: TokenMask, *, eps: float = 1e-8) -> Float[Tensor, "B T"]:
     """Shift and scale the counted values to mean 0 and variance 1 over the batch; 0 elsewhere, and where all are equal.
 
     Raises ValueError when the mask has another shape or leaves a row empty.
@@ -63,7 +61,7 @@ def whiten(values: Float[Tensor, "B T"], mask: Mask, *, eps: float = 1e-8) -> Fl
     >>> whiten(torch.tensor([[1.0, 3.0, 99.0]]), torch.tensor([[1, 1, 0]]))
     tensor([[-1.,  1.,  0.]])
     """
-    counts = counted(mask, values)
+    counts = counted(mask, named="mask", values=values)
     kept = values[counts]
     scaled = (values - kept.mean()) / (kept.var(correction=0) + eps).sqrt()
     flat = kept.max() == kept.min()  # rounding would leave something to divide
@@ -73,7 +71,7 @@ def whiten(values: Float[Tensor, "B T"], mask: Mask, *, eps: float = 1e-8) -> Fl
 def rloo(rewards: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
     r"""$r_i - \frac{1}{N-1} \sum_{j \ne i} r_j$: each answer against the mean of the others to its prompt.
 
-    P prompts with N answers each. A baseline that does not look at its own answer leaves the gradient's mean alone
+    P prompts with N answers each. A baseline that does not depend on its own answer leaves the gradient's mean as it is
     (Kool et al. 2019; Ahmadian et al. 2024).
     Raises ValueError for fewer than 2 answers a prompt.
 
@@ -88,7 +86,7 @@ def rloo(rewards: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
 def grpo_advantages(rewards: Float[Tensor, "P N"], *, scale: bool = True, eps: float = 1e-4) -> Float[Tensor, "P N"]:
     r"""$(r_i - \mathrm{mean}(r)) / (\mathrm{std}(r) + \epsilon)$ within each prompt's N answers (Shao et al. 2024).
 
-    Without `scale` the mean alone is taken off (Liu et al. 2025). A group of equal rewards teaches nothing: zeros.
+    Without `scale` only the mean is subtracted (Liu et al. 2025). A group of equal rewards teaches nothing: zeros.
     Raises ValueError for fewer than 2 answers a prompt.
 
     >>> grpo_advantages(torch.tensor([[0.0, 2.0], [5.0, 5.0]]), scale=False)
@@ -100,11 +98,11 @@ def grpo_advantages(rewards: Float[Tensor, "P N"], *, scale: bool = True, eps: f
     if scale:
         centred = centred / (rewards.std(dim=1, keepdim=True) + eps)
     equal = rewards.amax(dim=1, keepdim=True) == rewards.amin(dim=1, keepdim=True)
-    return centred.masked_fill(equal, 0)  # rounding of the mean would be blown up by 1 / eps
+    return centred.masked_fill(equal, 0)  # 1 / eps would blow up the rounding error of the mean
 
 
 def _discounted(values: Tensor, counts: Tensor, factor: float | int) -> Tensor:
-    """Sums of what is still to come, discounted, from the last token of each answer to its first."""
+    """Discounted sums of what is still to come, computed from the last token of each answer to its first."""
     total, sums = torch.zeros_like(values[:, 0]), torch.zeros_like(values)
     for t in reversed(range(values.shape[1])):
         total = (values[:, t] + factor * total).masked_fill(~counts[:, t], 0)
@@ -112,21 +110,16 @@ def _discounted(values: Tensor, counts: Tensor, factor: float | int) -> Tensor:
     return sums
 
 
-def _one_piece(response_mask: Mask, values: Tensor) -> Tensor:
-    counts = counted(response_mask, values, "response_mask")
+def _one_piece(response_mask: TokenMask, **tensors: Tensor) -> Tensor:
+    counts = counted(response_mask, **tensors)
     gaps = (counts[:, 1:] & ~counts[:, :-1]).sum(dim=1) + counts[:, 0] != 1
     if gaps.any():
         raise ValueError(f"response_mask of row {int(gaps.nonzero()[0])} has a gap: the tokens of an answer "
-                         "stand side by side")
+                         "must be neighbours")
     return counts
 
 
-def _check_share(name: str, value: float | int) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value}")
-
-
 def _check_group(rewards: Tensor) -> None:
-    if rewards.dim() != 2 or rewards.shape[1] < 2:
-        raise ValueError("rewards must be (prompts, answers) with at least 2 answers to compare, "
-                         f"got shape {tuple(rewards.shape)}")
+    checks.shape("rewards", rewards, "P", "N")
+    if rewards.shape[1] < 2:
+        raise ValueError(f"rewards must hold at least 2 answers to each prompt to compare, got {rewards.shape[1]}")
