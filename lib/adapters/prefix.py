@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lib.adapters.freezing import freeze
 from lib.models import Decoder, Encoder, KVCache
-from lib.models.inputs import Mask, check_ids, read_mask
+from lib.models.inputs import AttentionMask, check_ids, read_mask
 
 
 class PromptTuning(nn.Module):
@@ -48,14 +48,14 @@ class PromptTuning(nn.Module):
         self.prompt = nn.Parameter(start)  # (P, D)
 
     def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> Float[Tensor, "B T _"]:
         """What the model returns for the text behind the prompt: logits, or an encoder's hidden states."""
         hidden = self.hidden(input_ids, attention_mask)
         return self.model.logits(hidden) if isinstance(self.model, Decoder) else hidden
 
     def hidden(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> Float[Tensor, "B T D"]:
         """The last hidden states of the text.
 
@@ -108,7 +108,7 @@ class PrefixTuning(nn.Module):
         self.prefix = nn.Parameter(start)
 
     def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None, cache: KVCache | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None, cache: KVCache | None = None
     ) -> Float[Tensor, "B T V"]:
         """Logits for the text behind the prefix.
 
@@ -118,7 +118,7 @@ class PrefixTuning(nn.Module):
         return self.model.logits(self.hidden(input_ids, attention_mask, cache))
 
     def hidden(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None, cache: KVCache | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None, cache: KVCache | None = None
     ) -> Float[Tensor, "B T D"]:
         """The last hidden states of the text.
 
@@ -185,7 +185,7 @@ def _check_context(input_ids: Tensor, context: int | None, taken: int) -> None:
                          f"in front leave of the context of {context}")
 
 
-def _extended(mask: Mask | None, ids: Tensor, length: int, past: int = 0) -> Tensor | None:
+def _extended(mask: AttentionMask | None, ids: Tensor, length: int, past: int = 0) -> Tensor | None:
     """The mask of trained vectors and text together; the vectors are always seen."""
     real = read_mask(mask, len(ids), past + ids.shape[1])
     return None if real is None else F.pad(real, (length, 0), value=True)

@@ -8,7 +8,7 @@ from lib.models.attention import AttentionContext
 from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
 from lib.models.encoder import require
-from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
+from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
 from lib.models.linear import Embedding, Linear, project
 
@@ -38,7 +38,7 @@ class Decoder(nn.Module):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         *,
         position_ids: Int[Tensor, "B T"] | None = None,
@@ -55,7 +55,7 @@ class Decoder(nn.Module):
     def hidden(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         *,
         position_ids: Int[Tensor, "B T"] | None = None,
@@ -76,7 +76,7 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def attention_maps(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> list[Float[Tensor, "B H T T"]]:
         """Each layer's attention weights, rows summing to 1 and nothing above the diagonal."""
         context = AttentionContext(maps=[])

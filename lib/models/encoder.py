@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from lib.models.attention import AttentionContext
 from lib.models.config import TransformerConfig
-from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
+from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
 from lib.models.linear import Embedding, Linear
 
@@ -36,7 +36,7 @@ class Encoder(nn.Module):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
         *,
         position_ids: Int[Tensor, "B T"] | None = None,
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def attention_maps(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None,
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> list[Float[Tensor, "B H T T"]]:
         """Each layer's attention weights, rows summing to 1: who looks at whom."""

@@ -12,7 +12,7 @@ from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
 from lib.models.decoder import remember_padding
 from lib.models.encoder import require
-from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
+from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, Stack, initialise
 from lib.models.linear import Embedding, Linear, project
 
@@ -46,8 +46,8 @@ class EncoderDecoder(nn.Module):
         self,
         input_ids: Int[Tensor, "B S"],
         decoder_input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
-        decoder_attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
+        decoder_attention_mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         *,
         position_ids: Int[Tensor, "B S"] | None = None,
@@ -69,8 +69,8 @@ class EncoderDecoder(nn.Module):
         self,
         input_ids: Int[Tensor, "B S"],
         decoder_input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
-        decoder_attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
+        decoder_attention_mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         *,
         position_ids: Int[Tensor, "B S"] | None = None,
@@ -88,7 +88,7 @@ class EncoderDecoder(nn.Module):
         return hidden
 
     def encode(
-        self, input_ids: Int[Tensor, "B S"], attention_mask: Mask | None = None, *,
+        self, input_ids: Int[Tensor, "B S"], attention_mask: AttentionMask | None = None, *,
         position_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B S D"]:
         """The encoder's output: one vector per source token, not one per source (slide W21, note F26)."""
@@ -111,7 +111,7 @@ class EncoderDecoder(nn.Module):
     @torch.no_grad()
     def attention_maps(
         self, input_ids: Int[Tensor, "B S"], decoder_input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None, decoder_attention_mask: Mask | None = None, *,
+        attention_mask: AttentionMask | None = None, decoder_attention_mask: AttentionMask | None = None, *,
         which: str = "cross",
     ) -> list[Float[Tensor, "B H _ _"]]:
         """Each layer's weights of one kind: "encoder" (S by S), "decoder" (T by T) or "cross" (T by S).

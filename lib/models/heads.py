@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from lib.models.config import TransformerConfig
 from lib.models.decoder import Decoder
 from lib.models.encoder import Encoder
-from lib.models.inputs import Mask
+from lib.models.inputs import AttentionMask
 from lib.models.layers import ACTIVATIONS, initialise, make_norm
 from lib.models.linear import Linear, project
 
@@ -87,7 +87,7 @@ class MaskedLM(nn.Module):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Logits of the token at each position. Raises ValueError as `Encoder` does."""
@@ -119,7 +119,7 @@ class OnBackbone(nn.Module):
     def hidden(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None,
+        attention_mask: AttentionMask | None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """The backbone's last hidden states."""
@@ -168,7 +168,7 @@ class SequenceClassifier(OnBackbone):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B C"]:
         """Logits of the classes."""
@@ -201,7 +201,7 @@ class TokenClassifier(OnBackbone):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T C"]:
         """Logits of the classes of each token; those of padding mean nothing."""
@@ -233,7 +233,7 @@ class SpanExtractor(OnBackbone):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Span:
         """Logits over the positions."""
@@ -247,7 +247,7 @@ def pick(hidden: Float[Tensor, "B T D"], index: Int[Tensor, " B"]) -> Float[Tens
     return hidden[torch.arange(len(hidden), device=hidden.device), index]
 
 
-def first_real_token(input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None) -> Int[Tensor, " B"]:
+def first_real_token(input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None) -> Int[Tensor, " B"]:
     """The index of each row's first token that is no padding.
 
     >>> first_real_token(torch.zeros(1, 3, dtype=torch.long), torch.tensor([[0, 1, 1]])).tolist()
@@ -258,7 +258,7 @@ def first_real_token(input_ids: Int[Tensor, "B T"], attention_mask: Mask | None 
     return attention_mask.int().argmax(dim=1)  # the first of equal maxima
 
 
-def last_real_token(input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None) -> Int[Tensor, " B"]:
+def last_real_token(input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None) -> Int[Tensor, " B"]:
     """The index of each row's last token that is no padding, whichever side the padding is on (slide C22).
 
     >>> last_real_token(torch.zeros(1, 3, dtype=torch.long), torch.tensor([[1, 1, 0]])).tolist()

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-Mask = Bool[Tensor, "B _"] | Int[Tensor, "B _"]
+AttentionMask = Bool[Tensor, "B _"] | Int[Tensor, "B _"]
 """An attention mask as tokenizers give it: 1 or True for a real token, 0 or False for padding."""
 
 
@@ -51,7 +51,7 @@ def check_length(length: int, max_positions: int | None, *, past: int = 0, name:
 
 
 def read_mask(
-    mask: Mask | None, batch: int, length: int, *, name: str = "attention_mask"
+    mask: AttentionMask | None, batch: int, length: int, *, name: str = "attention_mask"
 ) -> Bool[Tensor, "B S"] | None:
     """The mask as booleans, or None if nothing is padded (attention is faster without a mask).
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lib.models.decoder import Decoder
 from lib.models.heads import OnBackbone, last_real_token, pick
-from lib.models.inputs import Mask
+from lib.models.inputs import AttentionMask
 
 
 class RewardModel(OnBackbone):
@@ -28,7 +28,7 @@ class RewardModel(OnBackbone):
         super().__init__(decoder, 1, bias=False, generator=generator)
 
     def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> Float[Tensor, " B"]:
         """The reward of each sequence, in no unit: only differences between answers to one prompt mean
         something."""
@@ -54,7 +54,7 @@ class ValueModel(OnBackbone):
         super().__init__(decoder, 1, generator=generator)
 
     def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> Float[Tensor, "B T"]:
         """The value before each token, aligned with `input_ids` as log-probabilities are: entry t has read the tokens
         before t, and entry 0, which has read none, is 0."""
