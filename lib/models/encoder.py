@@ -4,10 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lib import checks
 from lib.models.attention import AttentionContext
 from lib.models.config import TransformerConfig
 from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
-from lib.models.layers import InputLayer, Stack, initialise
+from lib.models.layers import InputLayer, TransformerStack, initialise
 from lib.models.linear import Embedding, Linear
 
 
@@ -29,7 +30,7 @@ class Encoder(nn.Module):
         self.config = config
         self.tokens = Embedding(config.vocab_size, config.d_model)
         self.inputs = InputLayer(config)
-        self.stack = Stack(config, config.num_layers, causal=False)
+        self.stack = TransformerStack(config, config.num_layers, causal=False)
         self.pooler = Linear(config.d_model, config.d_model) if config.pooler else None
         initialise(self, config, generator)
 
@@ -81,9 +82,8 @@ class Encoder(nn.Module):
             return
         if not self.config.type_vocab_size:
             raise ValueError("token_type_ids given, but this encoder has no segments (type_vocab_size=0)")
-        check_ids(types, self.config.type_vocab_size, name="token_type_ids", what="segments")
-        if types.shape != shape:
-            raise ValueError(f"token_type_ids must have shape {tuple(shape)}, got {tuple(types.shape)}")
+        check_ids(types, self.config.type_vocab_size, name="token_type_ids")
+        checks.shape("token_type_ids", types, *shape)
 
 
 def require(config: TransformerConfig, architecture: str) -> None:

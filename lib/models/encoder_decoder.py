@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lib import checks
 from lib.kernels import padding_mask
 from lib.models.attention import AttentionContext
 from lib.models.cache import KVCache
@@ -13,7 +14,7 @@ from lib.models.config import TransformerConfig
 from lib.models.decoder import remember_padding
 from lib.models.encoder import require
 from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
-from lib.models.layers import InputLayer, Stack, initialise
+from lib.models.layers import InputLayer, TransformerStack, initialise
 from lib.models.linear import Embedding, Linear, project
 
 
@@ -36,8 +37,8 @@ class EncoderDecoder(nn.Module):
         self.config = config
         self.tokens = Embedding(config.vocab_size, config.d_model)
         self.encoder_inputs, self.decoder_inputs = InputLayer(config), InputLayer(config)
-        self.encoder = Stack(config, config.encoder_layers, causal=False)
-        self.decoder = Stack(config, config.num_layers, causal=True, cross=True)
+        self.encoder = TransformerStack(config, config.encoder_layers, causal=False)
+        self.decoder = TransformerStack(config, config.num_layers, causal=True, cross=True)
         self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         self.register_buffer("logits_bias", torch.zeros(config.vocab_size) if config.logits_bias else None)
         initialise(self, config, generator)
@@ -76,12 +77,10 @@ class EncoderDecoder(nn.Module):
         position_ids: Int[Tensor, "B S"] | None = None,
         decoder_position_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """The decoder's vectors behind the logits, after its final norm."""
+        """The decoder's vectors from which the logits are computed, after its final norm."""
         context = AttentionContext(cache=cache)
         self._read(input_ids, attention_mask, position_ids, context)
-        if len(input_ids) != len(decoder_input_ids):
-            raise ValueError(f"decoder_input_ids must have the batch of input_ids, {len(input_ids)}, "
-                             f"got {len(decoder_input_ids)}")
+        checks.shape("decoder_input_ids", decoder_input_ids, len(input_ids), "T")
         hidden = self._write(decoder_input_ids, decoder_attention_mask, decoder_position_ids, context)
         if cache is not None:
             cache.source = (input_ids, context.memory_mask)  # last: a pass that failed half-way keeps nothing
@@ -118,8 +117,7 @@ class EncoderDecoder(nn.Module):
 
         Raises ValueError for any other `which`.
         """
-        if which not in ("encoder", "decoder", "cross"):
-            raise ValueError(f"which must be encoder, decoder or cross, got {which!r}")
+        checks.one_of("which", which, ("encoder", "decoder", "cross"))
         reading = AttentionContext(maps=[])
         self._read(input_ids, attention_mask, None, reading)
         writing = replace(reading, maps=[], cross_maps=[])

@@ -1,4 +1,4 @@
-"""What is put on top of a Transformer: words, classes, tags, spans, a reward (slides C14, C22, W11, T26).
+"""What is put on top of a Transformer to predict words, classes, tags, spans or a reward (slides C14, C22, W11, T26).
 
 A head is small and new, the backbone below it large and pre-trained; each class here takes the backbone as it
 is and adds its own few parameters.
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib import checks
 from lib.models.config import TransformerConfig
 from lib.models.decoder import Decoder
 from lib.models.encoder import Encoder
@@ -40,9 +41,7 @@ class MLMHead(nn.Module):
 
     def __init__(self, config: TransformerConfig, tokens: nn.Embedding, kind: str = "bert") -> None:
         super().__init__()
-        if kind not in MLM_HEADS:
-            raise ValueError(f"head must be one of {', '.join(MLM_HEADS)}, got {kind!r}")
-        self.kind = kind
+        self.kind = checks.one_of("head", kind, MLM_HEADS)
         # In a tuple, so that the encoder's embedding is used but not registered a second time: it is counted,
         # moved and saved once.
         self._tied = (tokens,)
@@ -106,10 +105,8 @@ class OnBackbone(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(backbone, (Encoder, Decoder)):
-            raise TypeError(f"backbone must be an Encoder or a Decoder, got {type(backbone).__name__}")
-        if not isinstance(outputs, int) or isinstance(outputs, bool) or outputs < 1:
-            raise ValueError(f"num_labels must be an int of at least 1, got {outputs!r}")
+        checks.instance("backbone", backbone, Encoder, Decoder)
+        checks.whole("num_labels", outputs)
         self.config = backbone.config
         self.backbone = backbone
         with torch.device(backbone.tokens.weight.device):
@@ -139,7 +136,7 @@ class SequenceClassifier(OnBackbone):
 
     * `pool="first"` is BERT's: the first real token, [CLS], through the encoder's pooler if there is one,
       then W h + b.
-    * `pool="last"` is GPT's: the last real token, the only one that a decoder lets see everything, then
+    * `pool="last"` is GPT's: the last real token, the only one that sees the whole text in a decoder, then
       h W_y, without bias (C22).
 
     One label makes it a regression (STS-B). `generator` draws the new weights.
@@ -160,8 +157,7 @@ class SequenceClassifier(OnBackbone):
         *,
         generator: torch.Generator | None = None,
     ) -> None:
-        if pool not in ("first", "last"):
-            raise ValueError(f"pool must be 'first' or 'last', got {pool!r}")
+        checks.one_of("pool", pool, ("first", "last"))
         super().__init__(backbone, num_labels, bias=pool == "first", generator=generator)
         self.pool = pool
 
@@ -216,7 +212,7 @@ class Span(NamedTuple):
 
 
 class SpanExtractor(OnBackbone):
-    """Where in the text an answer stands: P(start = i) = softmax_i(S · h_i), and the same for its end.
+    """Where in the text an answer is: P(start = i) = softmax_i(S · h_i), and the same for its end.
 
     Slide C14 c, SQuAD; Devlin et al. 2019, section 4.2. Raises TypeError for another backbone.
 

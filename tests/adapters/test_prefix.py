@@ -165,7 +165,7 @@ def test_bad_input(unchecked, kind):
     own = tuned(kind, length=5)
     with pytest.raises(ValueError, match="input_ids has 8 tokens, more than the 7 that the 5 before them leave"):
         own(IDS)
-    with pytest.raises(ValueError, match="input_ids contains 99"):
+    with pytest.raises(ValueError, match="input_ids must be ids from 0 to 39, got 99"):
         own(IDS[:, :3] * 0 + 99)
     with pytest.raises(ValueError, match=r"attention_mask must cover every token.*\(2, 3\), got \(2, 5\)"):
         own(IDS[:, :3], torch.ones(2, 5, dtype=torch.long))
@@ -177,7 +177,7 @@ def test_other_models(unchecked):
         PromptTuning(adapted.seq2seq(), 2)
     with pytest.raises(TypeError, match="model must be a Decoder, got Encoder"):
         PrefixTuning(adapted.encoder(), 2)
-    with pytest.raises(ValueError, match="init_ids contains 40"):
+    with pytest.raises(ValueError, match="init_ids must be ids from 0 to 39, got 40"):
         PromptTuning(adapted.llama(), 2, init_ids=torch.tensor([40]))
 
 

@@ -142,7 +142,7 @@ def test_bad_input(unchecked):
         generate(model, IDS, 2, attention_mask=LEFT[:, 1:])
     with pytest.raises(ValueError, match="pad prompts on the left"):
         generate(model, IDS, 2, attention_mask=LEFT.flip(1))
-    with pytest.raises(ValueError, match="outside the vocabulary"):
+    with pytest.raises(ValueError, match="input_ids must be ids from 0 to 39"):
         generate(model, IDS + VOCABULARY, 2)
     for name, wrong in (("temperature", -1), ("top_p", 0.0), ("top_p", 1.5), ("top_k", 0)):
         with pytest.raises(ValueError, match=name):
