@@ -17,7 +17,7 @@ ROOMS = (
 OPEN_ROOMS = ROOMS[: ROOMS.index("exercises")]
 """What notebooks and answers may use. The rooms after it know the answers, or what becomes of them."""
 
-GROUND = ("names", "files", "progress", "errors")
+GROUND = ("names", "files", "progress", "errors", "checks")
 """Modules beside the rooms, for all of them."""
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,11 +14,21 @@ def nearest(name: object, known: Iterable[str], most: int = 1) -> str:
     >>> nearest("zzz", ["a", "b"])
     'known are a, b'
     """
-    folded = {_folded(other): other for other in known}
-    close = get_close_matches(_folded(name), folded, n=most, cutoff=0.5)
+    known = list(known)
+    close = closest(name, known, most)
     if close:
-        return f"did you mean {' or '.join(folded[near] for near in close)}?"
-    return "known are " + (", ".join(folded.values()) or "none yet")
+        return f"did you mean {' or '.join(close)}?"
+    return "known are " + (", ".join(known) or "none yet")
+
+
+def closest(name: object, known: Iterable[str], most: int = 1) -> list[str]:
+    """The names that are nearest to a mistyped one, at most `most`; none where nothing resembles it.
+
+    >>> closest("adam-fp23", ["sgd-fp32", "adam-fp32"])
+    ['adam-fp32']
+    """
+    folded = {_folded(other): other for other in known}
+    return [folded[near] for near in get_close_matches(_folded(name), folded, n=most, cutoff=0.5)]
 
 
 def _folded(name: object) -> str:

@@ -1,11 +1,11 @@
 """What the forward pass keeps for the backward pass, term by term for the models of this library.
 
-The formula is that of our blocks with fused attention (Korthikanti et al. 2022 have Megatron's);
-`saved_bytes` measures the same with autograd's own hooks, which is what the formula is held against.
+The formula is that of our blocks with fused attention (Korthikanti et al. 2022 have Megatron's); the tests
+compare it with `saved_bytes`, which measures the same with autograd's own hooks.
 """
 
+from lib import checks
 from lib.accounting.parameters import need_config
-from lib.accounting.units import whole
 from lib.models import TransformerConfig
 
 INDEX_BYTES = 8  # token ids and targets are int64
@@ -13,10 +13,10 @@ INDEX_BYTES = 8  # token ids and targets are int64
 
 def activation_bytes(
     config: TransformerConfig,
-    batch_size: int,
-    length: int,
+    batch_size: checks.Whole,
+    length: checks.Whole,
     *,
-    bytes_per_value: int = 4,
+    bytes_per_value: checks.Whole = 4,
     recompute: bool = False,
 ) -> dict[str, int]:
     """Bytes saved by one step's forward pass over N = B · T tokens: {"input", "blocks", "output", "logits"}.
@@ -30,9 +30,9 @@ def activation_bytes(
       whose bias has a gradient that the fused kernel does not give;
     * before and after the activation, 2 F (ReLU: F; gated: 4 F).
 
-    "logits" is N · V, saved by the loss of a decoder. With `recompute`, each block keeps its input alone
-    and is run again when its turn comes: D per layer, and the whole of one block. Dropout is taken to be
-    off, and no text to be padded.
+    "logits" is N · V, saved by the loss of a decoder. With `recompute` (activation checkpointing), each block
+    keeps only its input and is run again when its turn comes: D per layer, and the whole of one block. Dropout
+    is assumed to be off, and nothing to be padded.
 
     Raises TypeError for anything but a TransformerConfig; ValueError for an encoder-decoder, another kernel
     than the fused one, or sizes below 1.
@@ -45,7 +45,8 @@ def activation_bytes(
     need_config(config, one_sided=True)
     if config.attention != "fused":
         raise ValueError(f"config.attention must be 'fused', which this counts, got {config.attention!r}")
-    n = whole("batch_size", batch_size) * whole("length", length)
+    batch_size, length = checks.whole("batch_size", batch_size), checks.whole("length", length)
+    bytes_per_value, n = checks.whole("bytes_per_value", bytes_per_value), batch_size * length
     block = n * _block_numbers(config) + _score_numbers(config, batch_size, length)
     layers = config.num_layers
     blocks = layers * n * config.d_model + block if recompute else layers * block
@@ -56,7 +57,7 @@ def activation_bytes(
         "output": n * (norm * config.final_norm + config.d_model * is_decoder),
         "logits": n * (config.vocab_size + 1) * is_decoder,
     }
-    parts = {name: count * whole("bytes_per_value", bytes_per_value) for name, count in numbers.items()}
+    parts = {name: count * bytes_per_value for name, count in numbers.items()}
     parts["input"] += n * INDEX_BYTES + _position_bytes(config, length, bytes_per_value)
     parts["logits"] += n * INDEX_BYTES * is_decoder
     return parts

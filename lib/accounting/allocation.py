@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from lib.accounting.arrays import Numbers, Values, columns, distinct, positive
+from lib import checks
+from lib.accounting.arrays import Numbers, Values, columns, distinct, positives
 from lib.accounting.fitting import PowerLawFit, fit_power_law
 from lib.accounting.scaling import PF_DAY, ChinchillaLaw, KaplanLaw
 from lib.accounting.surface import SurfaceFit
@@ -86,7 +87,7 @@ def compute_optimal(fit: SurfaceFit | ChinchillaLaw | KaplanLaw, flops: Numbers)
     '7.22e+10 1.33e+12'
     """
     A, alpha, B, beta = _law(fit).terms
-    per = positive("flops", flops) / FLOPS_PER_TOKEN
+    per = positives("flops", flops) / FLOPS_PER_TOKEN
     a, b = allocation_exponents(fit)
     G = np.exp((np.log(alpha) + np.log(A) - np.log(beta) - np.log(B)) / (alpha + beta))
     return Allocation(G * per**a, per**b / G)
@@ -114,7 +115,7 @@ def kaplan_optimal(flops: Numbers) -> Allocation:
     >>> round(float(kaplan_optimal(3.15e23).tokens_per_parameter), 2)  # GPT-3's budget
     0.35
     """
-    days = positive("flops", flops) / PF_DAY
+    days = positives("flops", flops) / PF_DAY
     return Allocation(1.3e9 * days**0.73, 2e10 * days**0.27)
 
 
@@ -151,9 +152,9 @@ def envelope_fit(
 
     N has one entry per run; `tokens[i]` and `loss[i]` are run i's curve, tokens rising. Curves are
     interpolated in ln C, C = 6ND. The winner is a staircase in C: each size is fitted at the middle (in ln C)
-    of the budgets it wins, and the smallest and largest sizes, whose stairs are cut off, are left out. Curves
+    of the budgets it wins, and the smallest and largest sizes, whose steps are cut off, are left out. Curves
     of runs whose learning rate falls with a longer schedule lie too high before its end, and the envelope is
-    then too low in N (Hoffmann et al. 2022, section 3.1): use curves of runs that ended, or of a constant
+    then too low in N (Hoffmann et al. 2022, section 3.1): use curves of completed runs, or of a constant
     rate.
 
     Raises ValueError for bad columns, curves whose tokens do not rise, or fewer than four sizes that win
@@ -165,9 +166,8 @@ def envelope_fit(
     >>> round(fit.exponents[0], 2)
     0.45
     """
-    if budgets < 2:
-        raise ValueError(f"budgets must be at least 2, got {budgets}")
-    N = positive("N", N)
+    checks.whole("budgets", budgets, 2)
+    N = positives("N", N)
     curves = _curves(N, tokens, loss)
     low, high = min(log_C[0] for log_C, _ in curves), max(log_C[-1] for log_C, _ in curves)
     grid = np.linspace(low, high, budgets)

@@ -1,24 +1,26 @@
-"""What the scaling laws and fits accept: anything of positive numbers; they compute in double precision."""
+"""What the scaling laws and fits accept: positive numbers in any form; they compute in double precision."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lib import checks
+
 Numbers = ArrayLike | float | int | Sequence
-"""A number, nested sequences of them, or what has an array of them (numpy, pandas, torch on the CPU)."""
+"""A number, nested sequences of numbers, or an array of them (numpy, pandas, torch on the CPU)."""
 
 Values = NDArray[np.float64] | np.float64
 """An array, or a numpy number where every argument was a number."""
 
 
-def positive(name: str, value: Numbers, *, infinite: bool = False) -> NDArray[np.float64]:
-    """`value` in double precision.
+def positives(name: str, value: Numbers, *, infinite: bool = False) -> NDArray[np.float64]:
+    """`value` in double precision: `checks.positive` for whole arrays.
 
     Raises TypeError where it does not hold numbers and ValueError where one of them is zero, negative, NaN or
     (unless `infinite`) infinite.
 
-    >>> positive("N", [10**25, 1])  # Python's integers do not overflow on the way
+    >>> positives("N", [10**25, 1])  # Python's integers do not overflow on the way
     array([1.e+25, 1.e+00])
     """
     try:
@@ -27,8 +29,8 @@ def positive(name: str, value: Numbers, *, infinite: bool = False) -> NDArray[np
         raise TypeError(f"{name} must be a number or an array of numbers, got {value!r:.80}") from error
     wrong = ~(array > 0) if infinite else ~((array > 0) & np.isfinite(array))
     if wrong.any():
-        kind = "positive" if infinite else "positive and finite"
-        raise ValueError(f"{name} must be {kind}, got {array[wrong].flat[0]:g}")
+        kind = "numbers" if infinite else "finite numbers"
+        raise ValueError(f"{name} must hold {kind} above 0, got {array[wrong].flat[0]:g}")
     return array
 
 
@@ -40,13 +42,10 @@ def columns(**named: Numbers) -> list[NDArray[np.float64]]:
     >>> [column.tolist() for column in columns(N=[1, 2], loss=[3, 4])]
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    arrays = {name: positive(name, value) for name, value in named.items()}
+    arrays = {name: positives(name, value) for name, value in named.items()}
     for name, array in arrays.items():
-        if array.ndim != 1:
-            raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}")
-    lengths = {name: len(array) for name, array in arrays.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"{', '.join(lengths)} must be equally long, got {lengths}")
+        checks.shape(name, array, "R")
+    checks.same_length(**arrays)
     return list(arrays.values())
 
 
@@ -77,14 +76,3 @@ def distinct(name: str, array: NDArray[np.float64], least: int, unknown: str) ->
             f"{name} must take at least {least} different values, "
             f"or {unknown} is not identifiable; got {found}"
         )
-
-
-def share(name: str, value: float) -> float:
-    """`value`, which must lie strictly between 0 and 1.
-
-    >>> share("confidence", 0.95)
-    0.95
-    """
-    if not 0 < value < 1:
-        raise ValueError(f"{name} must lie between 0 and 1, got {value}")
-    return value

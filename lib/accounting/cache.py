@@ -1,17 +1,17 @@
-"""The bytes of the keys and values that decoding keeps; grouped queries make them fewer (slide C28)."""
+"""The bytes of the keys and values that decoding keeps; grouped-query attention needs fewer (slide C28)."""
 
+from lib import checks
 from lib.accounting.parameters import need_config
-from lib.accounting.units import whole
 from lib.models import TransformerConfig
 
 
 def kv_cache_bytes(
     config: TransformerConfig,
-    batch_size: int,
-    length: int,
+    batch_size: checks.Whole,
+    length: checks.Whole,
     *,
-    bytes_per_value: int = 2,
-    window: int | None = None,
+    bytes_per_value: checks.Whole = 2,
+    window: checks.Whole | None = None,
 ) -> int:
     """2 · L · B · G · K · tokens · bytes: key and value of every layer, key head and token.
 
@@ -26,8 +26,9 @@ def kv_cache_bytes(
     need_config(config)
     if config.architecture == "encoder":
         raise ValueError("config must be a decoder's: an encoder reads everything at once and keeps no cache")
-    tokens = whole("length", length)
+    tokens = checks.whole("length", length)
     if window is not None:
-        tokens = min(tokens, whole("window", window))
+        tokens = min(tokens, checks.whole("window", window))
     per_token = 2 * config.num_layers * config.kv_heads * config.head_width
-    return per_token * tokens * whole("batch_size", batch_size) * whole("bytes_per_value", bytes_per_value)
+    per_token *= checks.whole("bytes_per_value", bytes_per_value)
+    return per_token * tokens * checks.whole("batch_size", batch_size)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import stdtrit
 
-from lib.accounting.arrays import Numbers, Values, columns, distinct, enough, positive, share
+from lib import checks
+from lib.accounting.arrays import Numbers, Values, columns, distinct, enough, positives
 
 Interval = tuple[float, float]
 
@@ -35,7 +36,7 @@ class PowerLawFit:
         >>> fit_power_law([1, 10, 100], [4, 2, 1]).predict(1000).round(6)
         np.float64(0.5)
         """
-        return self.floor + self.coefficient * positive("x", x) ** self.exponent
+        return self.floor + self.coefficient * positives("x", x) ** self.exponent
 
     @property
     def alpha(self) -> float:
@@ -101,8 +102,8 @@ def fit_power_law_with_floor(
 ) -> PowerLawFit:
     """y = L∞ + c x^s with L∞ ≥ 0, by least squares on ln y from several starts.
 
-    L∞ is the loss that remains however large x becomes (the entropy of text, or whatever is scarce instead).
-    Where the points do not bend, L∞ is badly determined and its interval says so.
+    L∞ is the loss that remains however large x becomes (the entropy of text, or what another scarce resource costs).
+    Where the points lie on a straight line, L∞ is badly determined and its interval shows it.
 
     Raises ValueError as `fit_power_law`, and for fewer than three points or three different x.
 
@@ -163,7 +164,7 @@ def _checked(
     x: Numbers, y: Numbers, weights: Numbers | None, confidence: float
 ) -> tuple[NDArray, NDArray, NDArray]:
     """The columns in double precision, weights of mean one."""
-    share("confidence", confidence)
+    checks.share("confidence", confidence, "(0, 1)")
     if weights is None:
         x, y = columns(x=x, y=y)
         return x, y, np.ones_like(x)

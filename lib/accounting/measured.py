@@ -1,9 +1,11 @@
-"""Bytes that are really there: of tensors, of an optimizer's state, of what autograd saves."""
+"""Bytes as measured: of tensors, of an optimizer's state, of what autograd saves."""
 
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+
+from lib import checks
 
 
 def tensor_bytes(tensors: nn.Module | Tensor | Iterable[Tensor]) -> int:
@@ -18,8 +20,7 @@ def tensor_bytes(tensors: nn.Module | Tensor | Iterable[Tensor]) -> int:
         tensors = [tensors]
     storages = {}
     for tensor in tensors:
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"tensors must be a module or tensors, got a {type(tensor).__name__} among them")
+        checks.instance("each of tensors", tensor, Tensor)
         storage = tensor.untyped_storage()
         storages[storage.data_ptr() or id(tensor)] = storage.nbytes()  # on the meta device every address is 0
     return sum(storages.values())
@@ -42,8 +43,7 @@ def optimizer_state_bytes(optimizer: torch.optim.Optimizer) -> int:
     >>> before, optimizer_state_bytes(adam)
     (0, 804)
     """
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got a {type(optimizer).__name__}")
+    checks.instance("optimizer", optimizer, torch.optim.Optimizer)
     values = (value for state in optimizer.state.values() for value in state.values())
     return tensor_bytes(value for value in values if isinstance(value, Tensor))
 
@@ -58,7 +58,7 @@ def saved_bytes(forward: Callable[[], object], *, parameters: Iterable[Tensor] =
     4000
     """
     known = {parameter.untyped_storage().data_ptr() for parameter in parameters}
-    kept: dict[int, Tensor] = {}  # the tensors too: a storage that is freed may leave its address to another
+    kept: dict[int, Tensor] = {}  # the tensors too: the address of a freed storage may be used again
 
     def pack(tensor: Tensor) -> Tensor:
         address = tensor.untyped_storage().data_ptr()

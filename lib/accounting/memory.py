@@ -7,10 +7,9 @@ caches depend on the batch, and are counted in `activations` and `cache`.
 
 from dataclasses import dataclass
 
+from lib import checks
 from lib.accounting.parameters import parameter_breakdown
-from lib.accounting.units import amount, whole
 from lib.models import TransformerConfig
-from lib.names import nearest
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class MemoryRecipe:
 
     def __post_init__(self) -> None:
         for share in ("weights", "gradients", "optimizer", "master"):
-            amount(share, getattr(self, share))
+            checks.number(share, getattr(self, share), "[0, inf)")
 
     @property
     def per_parameter(self) -> float:
@@ -86,24 +85,21 @@ def recipe_named(recipe: str | MemoryRecipe) -> MemoryRecipe:
     """
     if isinstance(recipe, MemoryRecipe):
         return recipe
-    if recipe not in MEMORY_RECIPES:
-        advice = nearest(recipe, MEMORY_RECIPES)
-        raise ValueError(f"recipe must be one of MEMORY_RECIPES, got {recipe!r}; {advice}")
-    return MEMORY_RECIPES[recipe]
+    return MEMORY_RECIPES[checks.one_of("recipe", recipe, MEMORY_RECIPES)]
 
 
 def training_memory(
-    parameters: int,
+    parameters: checks.Whole,
     recipe: str | MemoryRecipe,
     *,
-    trainable: int | None = None,
-    activations: int = 0,
-    kv_cache: int = 0,
+    trainable: checks.Whole | None = None,
+    activations: checks.Whole = 0,
+    kv_cache: checks.Whole = 0,
 ) -> MemoryBudget:
     """The bytes of training `parameters` parameters, of which `trainable` (None: all) have gradients.
 
-    With fewer trainable ones, as in LoRA, all weights are held, and gradients, moments and master copies of
-    the trainable ones alone (slides T46, W28). Adapters count among the parameters.
+    With fewer trainable ones, as in LoRA, all weights are held, but gradients, moments and master copies only
+    of the trainable ones (slides T46, W28). Adapters count among the parameters.
 
     Raises ValueError for sizes below 1 (activations and cache: below 0), an unknown recipe, or more trainable
     parameters than there are.
@@ -113,20 +109,19 @@ def training_memory(
     >>> training_memory(175_000_000_000, "adam-mixed", trainable=18_874_368).total
     350264241152
     """
-    recipe = recipe_named(recipe)
-    whole("parameters", parameters)
-    trained = parameters if trainable is None else whole("trainable", trainable)
+    recipe, parameters = recipe_named(recipe), checks.whole("parameters", parameters)
+    trained = parameters if trainable is None else checks.whole("trainable", trainable)
     if trained > parameters:
         raise ValueError(f"trainable must be at most parameters = {parameters:,}, got {trained:,}")
     return MemoryBudget(
         _times(parameters, recipe.weights),
         *(_times(trained, share) for share in (recipe.gradients, recipe.optimizer, recipe.master)),
-        activations=whole("activations", activations, least=0),
-        kv_cache=whole("kv_cache", kv_cache, least=0),
+        activations=checks.whole("activations", activations, 0),
+        kv_cache=checks.whole("kv_cache", kv_cache, 0),
     )
 
 
-def explain_bytes_per_parameter(value: float | int, tolerance: float | int = 0.05) -> list[MemoryRecipe]:
+def explain_bytes_per_parameter(value: checks.Number, tolerance: checks.Number = 0.05) -> list[MemoryRecipe]:
     """The recipes that take `value` bytes per parameter, within `tolerance` bytes; none is an answer too.
 
     >>> [recipe.name for recipe in explain_bytes_per_parameter(12)]
@@ -134,13 +129,13 @@ def explain_bytes_per_parameter(value: float | int, tolerance: float | int = 0.0
     >>> explain_bytes_per_parameter(1.2e12 / 175e9)  # slide W28: 1.2 TB for GPT-3
     []
     """
-    amount("value", value)
-    amount("tolerance", tolerance)
+    value, tolerance = checks.number("value", value, "[0, inf)"), checks.number("tolerance", tolerance, "[0, inf)")
     return [recipe for recipe in MEMORY_RECIPES.values() if abs(recipe.per_parameter - value) <= tolerance]
 
 
 def quantized_bytes(
-    parameters: int | TransformerConfig, bits: int, *, group_size: int | None = None, scale_bytes: int = 2
+    parameters: checks.Whole | TransformerConfig, bits: checks.Whole, *,
+    group_size: checks.Whole | None = None, scale_bytes: checks.Whole = 2,
 ) -> int:
     """Bytes of weights of `bits` bits, with one scale for each group (None: no scales counted; slide T47).
 
@@ -152,11 +147,9 @@ def quantized_bytes(
     """
     if isinstance(parameters, TransformerConfig):
         parameters = sum(parameter_breakdown(parameters).values())
-    whole("parameters", parameters)
-    if whole("bits", bits) > 32:
-        raise ValueError(f"bits must be at most 32, got {bits}")
-    scales = 0 if group_size is None else -(-parameters // whole("group_size", group_size))
-    return -(-parameters * bits // 8) + scales * whole("scale_bytes", scale_bytes, least=0)
+    parameters, bits = checks.whole("parameters", parameters), checks.whole("bits", bits, 1, 32)
+    scales = 0 if group_size is None else -(-parameters // checks.whole("group_size", group_size))
+    return -(-parameters * bits // 8) + scales * checks.whole("scale_bytes", scale_bytes, 0)
 
 
 def _times(parameters: int, per_parameter: float) -> int:

@@ -1,5 +1,6 @@
 """How many numbers a model has, part by part, by arithmetic on its configuration: no module is built."""
 
+from lib import checks
 from lib.models import TransformerConfig
 
 EMBEDDINGS = ("token_embedding", "position_embedding", "segment_embedding")
@@ -85,8 +86,7 @@ def non_embedding_parameters(config: TransformerConfig) -> int:
 
 
 def need_config(config: TransformerConfig, *, one_sided: bool = False) -> None:
-    """Raise TypeError for anything but a configuration; ValueError for two sides, where one is asked for."""
-    if not isinstance(config, TransformerConfig):
-        raise TypeError(f"config must be a TransformerConfig, got {type(config).__name__}")
+    """Raise TypeError for anything but a configuration; ValueError for an encoder-decoder, if `one_sided`."""
+    checks.instance("config", config, TransformerConfig)
     if one_sided and config.architecture == "encoder_decoder":
         raise ValueError("config must be an encoder's or a decoder's: the sides of both differ in length")

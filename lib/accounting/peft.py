@@ -1,7 +1,6 @@
 """How many parameters each method of slide W28 trains, by formula (Hu et al. 2021, sections 5.1 and D)."""
 
-from lib.accounting.units import whole
-from lib.names import nearest
+from lib import checks
 
 METHODS = ("lora", "bitfit", "prefix_embed", "prefix_layer", "bottleneck")
 
@@ -9,12 +8,12 @@ METHODS = ("lora", "bitfit", "prefix_embed", "prefix_layer", "bottleneck")
 def adapter_parameters(
     method: str,
     *,
-    num_layers: int,
-    d_model: int,
-    rank: int = 1,
-    matrices: int = 2,
-    tokens: int = 264,
-    vectors: int = 11,
+    num_layers: checks.Whole,
+    d_model: checks.Whole,
+    rank: checks.Whole = 1,
+    matrices: checks.Whole = 2,
+    tokens: checks.Whole = 264,
+    vectors: checks.Whole = 11,
 ) -> int:
     """The trained parameters of a method on a Transformer of `num_layers` blocks of width `d_model`.
 
@@ -32,24 +31,21 @@ def adapter_parameters(
     >>> adapter_parameters("lora", rank=1, **gpt3), adapter_parameters("lora", rank=8, **gpt3)
     (4718592, 37748736)
     """
-    if method not in METHODS:
-        advice = nearest(method, METHODS)
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}; {advice}")
+    checks.one_of("method", method, METHODS)
     sizes = {"num_layers": num_layers, "d_model": d_model, "rank": rank, "matrices": matrices,
              "tokens": tokens, "vectors": vectors}  # fmt: skip
-    for name, size in sizes.items():
-        whole(name, size)
-    factors = low_rank_parameters(d_model, d_model, rank) if method == "lora" else 0
+    L, D, r, matrices, tokens, vectors = (checks.whole(name, size) for name, size in sizes.items())
+    factors = low_rank_parameters(D, D, r) if method == "lora" else 0
     return {
-        "lora": num_layers * matrices * factors,
-        "bitfit": num_layers * vectors * d_model,
-        "prefix_embed": tokens * d_model,
-        "prefix_layer": num_layers * tokens * d_model,
-        "bottleneck": num_layers * 2 * (2 * rank * d_model + rank + d_model),
+        "lora": L * matrices * factors,
+        "bitfit": L * vectors * D,
+        "prefix_embed": tokens * D,
+        "prefix_layer": L * tokens * D,
+        "bottleneck": L * 2 * (2 * r * D + r + D),
     }[method]
 
 
-def low_rank_parameters(d: int, k: int, rank: int) -> int:
+def low_rank_parameters(d: checks.Whole, k: checks.Whole, rank: checks.Whole) -> int:
     """r (d + k): the factors B, d × r, and A, r × k, of one d × k matrix (slide W27).
 
     Raises ValueError for a rank above min(d, k), where the factors are no longer a restriction.
@@ -57,15 +53,15 @@ def low_rank_parameters(d: int, k: int, rank: int) -> int:
     >>> low_rank_parameters(12_288, 12_288, 4)
     98304
     """
-    if whole("rank", rank) > min(whole("d", d), whole("k", k)):
-        raise ValueError(f"rank must be at most min(d, k) = {min(d, k)}, got {rank}")
-    return rank * (d + k)
+    d, k = checks.whole("d", d), checks.whole("k", k)
+    return checks.whole("rank", rank, 1, min(d, k)) * (d + k)
 
 
-def break_even_rank(d: int, k: int) -> float:
+def break_even_rank(d: checks.Whole, k: checks.Whole) -> float:
     """d k / (d + k): from this rank on, the factors have as many numbers as the matrix.
 
     >>> break_even_rank(12_288, 12_288)
     6144.0
     """
-    return whole("d", d) * whole("k", k) / (d + k)
+    d, k = checks.whole("d", d), checks.whole("k", k)
+    return d * k / (d + k)

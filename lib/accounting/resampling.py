@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lib.accounting.arrays import Numbers, share
+from lib import checks
+from lib.accounting.arrays import Numbers
 from lib.progress import progress as bar
 
 FAILURES = 0.1  # share of resamples that may be unfit before the intervals would say nothing
@@ -30,8 +31,7 @@ class Bootstrap:
         [True]
         """
         values = np.atleast_1d(np.asarray(values, dtype=np.float64))
-        if values.shape != self.estimate.shape:
-            raise ValueError(f"values must have shape {self.estimate.shape}, got {values.shape}")
+        checks.shape("values", values, *self.estimate.shape)
         return ((self.low <= values) & (values <= self.high)).tolist()
 
 
@@ -54,9 +54,8 @@ def bootstrap(
     >>> float(drawn.estimate[0]), bool(40 < drawn.low[0] < 49.5 < drawn.high[0] < 60)
     (49.5, True)
     """
-    share("confidence", confidence)
-    if samples < 2:
-        raise ValueError(f"samples must be at least 2, got {samples}")
+    checks.share("confidence", confidence, "(0, 1)")
+    checks.whole("samples", samples, 2)
     arrays = _table(data)
     estimate = _numbers(fit_function(*arrays))
     generator, draws, failures = np.random.default_rng(seed), [], 0
@@ -91,7 +90,7 @@ def _resampled(
 
 
 def _numbers(estimate: Numbers) -> Float[np.ndarray, "P"]:
-    """Raises ValueError where one of the numbers is none, or no finite one."""
+    """The estimate as an array. Raises ValueError where it is no row of finite numbers."""
     row = np.atleast_1d(np.asarray(estimate, dtype=np.float64))
     if row.ndim != 1 or not np.isfinite(row).all():
         raise ValueError(f"fit_function must return a row of finite numbers, got {row}")

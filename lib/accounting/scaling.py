@@ -6,12 +6,12 @@ computed in double precision, elementwise and broadcast.
 """
 
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.accounting.arrays import Numbers, Values, positive
+from lib import checks
+from lib.accounting.arrays import Numbers, Values, positives
 
 PF_DAY = 1e15 * 24 * 3600
 """FLOPs of a petaflop/s-day, Kaplan's unit of compute: 8.64e19."""
@@ -20,8 +20,7 @@ PF_DAY = 1e15 * 24 * 3600
 def _all_positive(law: object, may_be_zero: tuple[str, ...] = ()) -> None:
     """Raises ValueError naming the first constant of `law` that is not positive and finite."""
     for name, value in vars(law).items():
-        if not (isfinite(value) and (value > 0 or (value == 0 and name in may_be_zero))):
-            raise ValueError(f"{name} must be positive and finite, got {value}")
+        checks.number(name, value, "[0, inf)" if name in may_be_zero else "(0, inf)")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class PowerLaw:
         _all_positive(self)
 
     def __call__(self, x: Numbers) -> Values:
-        return (self.scale / positive("x", x, infinite=True)) ** self.exponent
+        return (self.scale / positives("x", x, infinite=True)) ** self.exponent
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class KaplanLaw:
         _all_positive(self)
 
     def __call__(self, N: Numbers, D: Numbers) -> Values:
-        N, D = positive("N", N, infinite=True), positive("D", D, infinite=True)
+        N, D = positives("N", N, infinite=True), positives("D", D, infinite=True)
         return ((self.N_c / N) ** self.data_exponent + self.D_c / D) ** self.alpha_D
 
     @property
@@ -91,7 +90,7 @@ class ChinchillaLaw:
         _all_positive(self, may_be_zero=("E",))
 
     def __call__(self, N: Numbers, D: Numbers) -> Values:
-        N, D = positive("N", N, infinite=True), positive("D", D, infinite=True)
+        N, D = positives("N", N, infinite=True), positives("D", D, infinite=True)
         return self.E + self.A / N**self.alpha + self.B / D**self.beta
 
     @property
@@ -122,7 +121,7 @@ def kaplan_loss_n(N: Numbers) -> Values:
     >>> round(float(kaplan_loss_n(1e10) / kaplan_loss_n(1e9)), 3)  # ten times the parameters
     0.839
     """
-    return KAPLAN_N(positive("N", N, infinite=True))
+    return KAPLAN_N(positives("N", N, infinite=True))
 
 
 def kaplan_loss_d(D: Numbers) -> Values:
@@ -133,7 +132,7 @@ def kaplan_loss_d(D: Numbers) -> Values:
     >>> round(float(kaplan_loss_d(22e9)), 2)  # all of WebText2
     2.1
     """
-    return KAPLAN_D(positive("D", D, infinite=True))
+    return KAPLAN_D(positives("D", D, infinite=True))
 
 
 def kaplan_loss_c(C: Numbers) -> Values:
@@ -144,7 +143,7 @@ def kaplan_loss_c(C: Numbers) -> Values:
     >>> round(float(kaplan_loss_c(3.15e23 / PF_DAY)), 2)  # GPT-3's compute
     1.76
     """
-    return KAPLAN_C(positive("C", C, infinite=True))
+    return KAPLAN_C(positives("C", C, infinite=True))
 
 
 def kaplan_loss(N: Numbers, D: Numbers, law: KaplanLaw = KAPLAN) -> Values:
@@ -171,11 +170,11 @@ def chinchilla_loss(N: Numbers, D: Numbers, law: ChinchillaLaw = HOFFMANN) -> Va
 
 
 def data_multiplier(
-    model_multiplier: Numbers, law: float | int | PowerLaw | KaplanLaw | ChinchillaLaw = 0.74
+    model_multiplier: Numbers, law: checks.Number | PowerLaw | KaplanLaw | ChinchillaLaw = 0.74
 ) -> Values:
     """How many times the data go with `model_multiplier` times the parameters: model_multiplier^exponent.
 
-    Then the penalty for too little data stays as it was (slide T09's "8x should match 5x"; Kaplan et al. 2020
+    Then the loss from too little data stays as it was (slide T09's "8x should match 5x"; Kaplan et al. 2020
     give the exponent 0.74, which is α_N/α_D). `law` is that exponent, or a law that has one. A single
     `PowerLaw` in D stands for its own exponent beside `KAPLAN_N`'s: 0.076/0.095 = 0.8.
 
@@ -188,11 +187,11 @@ def data_multiplier(
         exponent = KAPLAN_N.exponent / law.exponent
     else:
         exponent = law.data_exponent if isinstance(law, KaplanLaw | ChinchillaLaw) else law
-    return positive("model_multiplier", model_multiplier) ** float(positive("law", exponent))
+    return positives("model_multiplier", model_multiplier) ** checks.positive("law", exponent)
 
 
 def mixture_epochs(
-    tokens: Numbers, weights: Numbers, total: float | int, *, normalise: bool = False
+    tokens: Numbers, weights: Numbers, total: checks.Number, *, normalise: bool = False
 ) -> NDArray[np.float64]:
     """How often training on `total` tokens reads each part of a mixture: weight × total / tokens (slide C27).
 
@@ -205,15 +204,15 @@ def mixture_epochs(
     >>> mixture_epochs(*gpt3, 300e9).round(2)  # Common Crawl, WebText2, Books1, Books2, Wikipedia
     array([0.44, 3.47, 2.  , 0.44, 3.  ])
     """
-    sizes, shares = positive("tokens", tokens), np.asarray(weights, dtype=np.float64)
-    if sizes.ndim != 1 or sizes.shape != shares.shape:
-        raise ValueError(f"tokens and weights must be equally long, got {sizes.shape} and {shares.shape}")
+    sizes, shares = positives("tokens", tokens), np.asarray(weights, dtype=np.float64)
+    checks.shape("tokens", sizes, "P")
+    checks.same_shape(tokens=sizes, weights=shares)
     if not (shares >= 0).all():
-        raise ValueError(f"weights must not be negative, got {shares.tolist()}")
+        raise ValueError(f"weights must be at least 0, got {shares.tolist()}")
     if not 0.95 <= shares.sum() <= 1.05:
         raise ValueError(
             f"weights must be shares that sum to about 1 (60 % is 0.6), got a sum of {shares.sum():g}"
         )
     if normalise:
         shares = shares / shares.sum()
-    return shares * positive("total", total) / sizes
+    return shares * checks.positive("total", total) / sizes

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import qmc
 
+from lib import checks
 from lib.accounting.arrays import Numbers, Values, columns, distinct, enough
 from lib.accounting.scaling import ChinchillaLaw, KaplanLaw
-from lib.names import nearest
 
 FORMS = {"chinchilla": 5, "kaplan": 4}
 """The forms of surface and how many parameters each has."""
@@ -231,12 +231,9 @@ class _Surface:
 def _checked(
     N: Numbers, D: Numbers, loss: Numbers, form: str, delta: float, starts: int
 ) -> list[NDArray[np.float64]]:
-    if form not in FORMS:
-        raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}; {nearest(form, FORMS)}")
-    if not delta > 0:
-        raise ValueError(f"delta must be positive, got {delta}")
-    if starts < 1:
-        raise ValueError(f"starts must be at least 1, got {starts}")
+    checks.one_of("form", form, FORMS)
+    checks.positive("delta", delta, infinite=True)
+    checks.whole("starts", starts)
     N, D, loss = columns(N=N, D=D, loss=loss)
     enough(f"the {form} surface", len(loss), FORMS[form])
     least = 3 if form == "chinchilla" else 2  # with two, any exponent fits beside a floor

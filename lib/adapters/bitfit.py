@@ -2,14 +2,15 @@
 
 from torch import nn
 
+from lib import checks
 from lib.adapters.freezing import freeze
 
 
 def inject_bitfit(model: nn.Module) -> list[str]:
-    """Freeze everything but the biases, norms' included, and return their names; `unfreeze` takes it back.
+    """Freeze everything but the biases, norms' included, and return their names; `unfreeze` undoes it.
 
-    No parameter is added: what is stored for a task are 9d numbers of the linear layers and 2d of the norms
-    in each of GPT's layers, and d of the last norm.
+    No parameter is added: a task needs 9d numbers of the linear layers and 2d of the norms in each of GPT's
+    layers, and d of the last norm.
     Raises TypeError if `model` is no module, ValueError for a model without biases (Llama, T5).
 
     >>> from lib.models import Decoder, preset
@@ -19,8 +20,7 @@ def inject_bitfit(model: nn.Module) -> list[str]:
     >>> inject_bitfit(gpt2)[:2]
     ['stack.blocks.0.attention.qkv.bias', 'stack.blocks.0.attention.output.bias']
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
+    checks.instance("model", model, nn.Module)
     biases = {name: p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"}
     if not biases:
         raise ValueError(f"this {type(model).__name__} has no biases, so BitFit has nothing to train "

@@ -1,4 +1,4 @@
-"""Bottleneck adapters: two small matrices with a bend between, behind a sublayer (slide W28, Adapter^H)."""
+"""Bottleneck adapters: two small matrices with a nonlinearity between them, after a sublayer (slide W28, Adapter^H)."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lib import checks
 from lib.adapters.freezing import freeze, unfreeze
 from lib.adapters.targets import WHOLE, find_targets, linear_shape, select_targets
 from lib.models.layers import ACTIVATIONS
@@ -18,7 +19,7 @@ NAME = "bottleneck"
 class Bottleneck(nn.Module):
     """y + up(act(down(y))): down ∈ R^{r×d}, up ∈ R^{d×r}; 2dr + r + d numbers (Houlsby et al. 2019, §2.1).
 
-    `up` begins at zero, so that the start is the identity; `down` is drawn with a standard deviation of 0.01.
+    `up` begins at zero, so that the layer begins as the identity; `down` is drawn with a standard deviation of 0.01.
     Raises ValueError if `rank` is not between 1 and `width`, or `activation` is unknown.
 
     >>> y = torch.randn(3, 8)
@@ -30,11 +31,8 @@ class Bottleneck(nn.Module):
         self, width: int, rank: int, *, activation: str = "gelu", generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= width:
-            raise ValueError(f"rank must be an int between 1 and the width {width}, got {rank!r}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-        self.activation = ACTIVATIONS[activation]
+        checks.whole("rank", rank, 1, width)
+        self.activation = ACTIVATIONS[checks.one_of("activation", activation, ACTIVATIONS)]
         with undrawn():
             self.down, self.up = Linear(width, rank), Linear(rank, width)
         for parameter in self.parameters():
@@ -51,11 +49,11 @@ def inject_bottleneck(
     model: nn.Module, rank: int, *, targets: Iterable[str] | None = None, activation: str = "gelu",
     generator: torch.Generator | None = None,
 ) -> list[str]:
-    """Put a `Bottleneck` behind each linear layer that ends a sublayer, in place, and train these alone.
+    """Put a `Bottleneck` after each linear layer that ends a sublayer, in place, and train only these.
 
-    `targets` None are attention's and the feed-forward layer's last matrices in our models, two a layer as
-    in Houlsby et al.: 2L (2dr + r + d) numbers. For others name them: ("o_proj", "down_proj").
-    Returns the layers' names; `remove_bottleneck` takes all back.
+    `targets` None means the last matrices of attention and of the feed-forward layer in our models, two per
+    layer as in Houlsby et al.: 2L (2dr + r + d) numbers. For others name them: ("o_proj", "down_proj").
+    Returns the layers' names; `remove_bottleneck` undoes it.
     Raises ValueError, and changes nothing, for a bad `rank` or `activation`, a target that names no layer, or
     a layer that has a bottleneck already.
 
@@ -66,9 +64,8 @@ def inject_bottleneck(
     >>> len(inject_bottleneck(gpt3, rank=1)), count_trainable(gpt3)
     (192, 7078080)
     """
-    if isinstance(targets, str):
-        raise TypeError(f"targets must be a tuple of patterns such as ('o_proj',), got {targets!r}")
-    chosen = select_targets(model, _ours(model) if targets is None else targets)
+    chosen = select_targets(model, _ours(model) if targets is None else checks.strings("targets", targets))
+    checks.not_empty(targets=chosen)
     made = []
     for target in chosen:
         if target.part != WHOLE:
@@ -79,8 +76,6 @@ def inject_bottleneck(
         with torch.device("meta" if weight.is_meta else "cpu"):
             bottleneck = Bottleneck(width, rank, activation=activation, generator=generator)
         made.append((target.module, bottleneck.to(weight)))
-    if not made:
-        raise ValueError("targets names no layer")
     freeze(model)
     for module, bottleneck in made:
         bottleneck.train(module.training).requires_grad_(True)
@@ -90,7 +85,7 @@ def inject_bottleneck(
 
 
 def remove_bottleneck(model: nn.Module) -> None:
-    """Take every `Bottleneck` away: the model is bit for bit what it was, and trained as before.
+    """Remove every `Bottleneck`: the model is bit for bit what it was, and trained as before.
 
     Raises ValueError if there is none.
     """
@@ -113,6 +108,6 @@ def _ours(model: nn.Module) -> list[str]:
     names = tuple(find_targets(model))
     present = [pattern for pattern in OURS if any(f".{name}".endswith(f".{pattern}") for name in names)]
     if not present:
-        raise ValueError(f"targets is needed for a {type(model).__name__}: "
-                         f"name the layers behind which the bottlenecks go")
+        raise ValueError(f"targets must be given for a {type(model).__name__}: "
+                         f"name the layers after which the bottlenecks go")
     return present

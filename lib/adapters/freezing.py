@@ -1,6 +1,8 @@
-"""What is trained and what is left alone: the base of every method of slides W25 and W28."""
+"""What is trained and what stays as it is: the base of every method of slides W25 and W28."""
 
 from torch import nn
+
+from lib import checks
 
 REMEMBERED = "_trainable_before_adapters"
 
@@ -26,7 +28,7 @@ def count_trainable(model: nn.Module) -> int:
 
 
 def freeze(model: nn.Module) -> None:
-    """Let nothing in a model be trained. What was trained before is remembered, for `unfreeze`.
+    """Train nothing in a model. What was trained before is remembered, for `unfreeze`.
 
     >>> layer = nn.Linear(3, 2)
     >>> freeze(layer)
@@ -57,12 +59,12 @@ def unfreeze(model: nn.Module) -> None:
 
 
 def freeze_layers(model: nn.Module, layers: int) -> list[str]:
-    """Freeze the embeddings and the first `layers` layers (slide W25); what lies behind is trained on.
+    """Freeze the embeddings and the first `layers` layers (slide W25); the layers after them are still trained.
 
     Layers are the members of the outermost `nn.ModuleList`s (of an encoder, then of a decoder), in ours and
-    in transformers' models alike. Everything in front of the first layer left is frozen, so a tied output
-    layer is too. Returns the names of the frozen parameters. `unfreeze` takes it back.
-    Raises TypeError if `layers` is no int, and ValueError if it is negative or more than there are.
+    in transformers' models alike. Everything before the first trained layer is frozen, and so is a tied output
+    layer. Returns the names of the frozen parameters. `unfreeze` undoes it.
+    Raises TypeError if `layers` is no whole number, and ValueError if it is negative or more than there are.
 
     >>> from lib.models import Decoder, TransformerConfig
     >>> config = TransformerConfig(architecture="decoder", vocab_size=10, d_model=8, num_layers=3,
@@ -72,11 +74,8 @@ def freeze_layers(model: nn.Module, layers: int) -> list[str]:
     >>> {name.split(".")[2] for name, p in model.named_parameters() if p.requires_grad and "blocks" in name}
     {'2'}
     """
-    if isinstance(layers, bool) or not isinstance(layers, int):
-        raise TypeError(f"layers must be an int, got {layers!r}")
     prefixes = _layer_prefixes(model)
-    if not 0 <= layers <= len(prefixes):
-        raise ValueError(f"layers must lie between 0 and the model's {len(prefixes)}, got {layers}")
+    checks.whole("layers", layers, 0, len(prefixes))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     names = [name for name, _ in model.named_parameters()]
     frozen = names[: _end_of_layers(names, prefixes, layers)]

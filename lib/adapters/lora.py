@@ -1,4 +1,4 @@
-"""LoRA on a whole model: put adapters on and change between them (slides W26 to W28).
+"""LoRA on a whole model: add adapters and switch between them (slides W26 to W28).
 
     inject_lora(model, LoraSettings(rank=8, targets=("q", "v")))      # ours
     inject_lora(model, LoraSettings(targets=("q_proj", "v_proj")))    # transformers' Llama
@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lib import checks
 from lib.adapters.freezing import freeze
 from lib.adapters.lora_layer import Adapter, LoraLayer, LoraSettings, lora_class
 from lib.adapters.targets import Target, select_targets
@@ -29,7 +30,7 @@ def inject_lora(
     """Add s BA to the matrices that `settings.targets` name, in place: W₀ + ΔW = W₀ + s BA (slide W27).
 
     A is drawn from `generator` (None: the global one), B is zero: the model's outputs do not change. From
-    then on A and B are all that is trained, and this adapter is the one at work; others stay in memory.
+    then on only A and B are trained, and this adapter is the active one; others stay in memory.
     Returns the names of the adapted matrices.
     Raises ValueError, and changes nothing, if a target names no layer, `rank` is above min(d, k), `name` is
     no identifier or taken, or an adapter is merged.
@@ -47,7 +48,7 @@ def inject_lora(
         most = min(target.outputs, target.inputs)
         if settings.rank > most:
             raise ValueError(f"rank {settings.rank} is above min(d, k) = {most} of {target.name}: "
-                             f"{target.outputs} by {target.inputs} has no more ranks to give")
+                             f"a matrix of {target.outputs} by {target.inputs} has no higher rank")
     attach(model, name, settings, chosen, generator)
     return [target.name for target in chosen]
 
@@ -56,7 +57,7 @@ def attach(
     model: nn.Module, name: str, settings: LoraSettings, targets: Sequence[Target],
     generator: torch.Generator | None = None,
 ) -> dict[str, nn.Parameter]:
-    """Put a checked adapter on, at work and trained; its factors by "target.A" and "target.B"."""
+    """Add a checked adapter, active and trained; returns its factors as "target.A" and "target.B"."""
     groups: dict[nn.Module, list[Target]] = {}
     for target in targets:
         groups.setdefault(target.module, []).append(target)
@@ -65,7 +66,7 @@ def attach(
     for module, adapter in adapters.items():
         if not isinstance(module, LoraLayer):
             module.__class__ = lora_class(type(module))
-            module.wear()
+            module.attach()
         adapter.train(module.training)
         module.adapters[name] = adapter
     set_adapter(model, name)
@@ -77,7 +78,7 @@ def attach(
 
 
 def adapter_names(model: nn.Module) -> list[str]:
-    """The adapters that a model has in memory, in the order in which they came.
+    """The adapters that a model has in memory, in the order in which they were added.
 
     >>> model = nn.Sequential(nn.Linear(4, 4))
     >>> _ = inject_lora(model, LoraSettings(rank=1, targets=("0",)), name="poems")
@@ -122,7 +123,7 @@ def weight_changes(model: nn.Module, name: str = "default") -> dict[str, Float[T
 
 
 def set_adapter(model: nn.Module, name: str | None) -> None:
-    """Let another adapter work and be trained, or (None) the base alone.
+    """Activate and train another adapter, or (None) use the base alone.
 
     Raises ValueError if there is no such adapter, or one is merged.
 
@@ -171,13 +172,12 @@ def lora_layers(model: nn.Module) -> list[tuple[str, LoraLayer]]:
 
     Raises TypeError if `model` is no module.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
+    checks.instance("model", model, nn.Module)
     return [(name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)]
 
 
 def require_free(model: nn.Module, name: str) -> None:
-    """Raise ValueError unless an adapter of this name can be put on the model."""
+    """Raise ValueError unless an adapter of this name can be added to the model."""
     # A module's own attributes (train, items, ...) cannot be keys of a ModuleDict.
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(name)) or hasattr(nn.ModuleDict(), name):
         raise ValueError(f"name must be letters, digits, _ and -, and no method of a module, got {name!r}")

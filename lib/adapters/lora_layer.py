@@ -7,17 +7,17 @@ That is all of LoRA, two lines for x (N, I), frozen W (O, I), and the trained A 
 
 The rest of this module puts them into models that exist, and saves memory.
 
-A layer is changed where it stands: it keeps its place, its parameters and their names, and takes on a class
-that is both what it was and a `LoraLayer`. Taking the last adapter away gives it its old class back.
+A layer is changed in place: it keeps its parameters and their names, and gets a class that is both its old one
+and a `LoraLayer`. When the last adapter is removed it gets its old class back.
 
 The product has its own backward pass, since autograd's, of the two lines above, would hold two more tensors of the
 output's size: here the low-rank part is added into the output, and its gradient into that of the input.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from lib import checks
 from lib.adapters.targets import Target, is_conv1d, linear_shape
 
 
@@ -41,24 +42,17 @@ class LoraSettings:
     """
 
     rank: int = 8  # r: columns of B, rows of A
-    alpha: float | int = 16.0  # ΔW = α/r · BA, so that a change of r asks for no other learning rate
+    alpha: float | int = 16.0  # ΔW = α/r · BA, so that the learning rate need not change with r
     targets: tuple[str, ...] = ("q", "v")  # names or patterns, see `select_targets`
     rslora: bool = False  # α/√r instead (Kalajdzievski 2023): keeps the size of the change at high ranks
     dropout: float = 0.0  # share of the inputs of A that is dropped in train()
 
     def __post_init__(self) -> None:
-        if isinstance(self.rank, bool) or not isinstance(self.rank, int):
-            raise TypeError(f"rank must be an int, got {self.rank!r}")
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1, got {self.rank}")
-        if not (self.alpha > 0 and isfinite(self.alpha)):
-            raise ValueError(f"alpha must be positive and finite, got {self.alpha}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
-        if isinstance(self.targets, str) or not isinstance(self.targets, Iterable):
-            raise TypeError(f"targets must be a tuple of patterns such as ('q', 'v'), got {self.targets!r}")
-        object.__setattr__(self, "targets", tuple(self.targets))
-        if not self.targets or not all(isinstance(target, str) and target for target in self.targets):
+        object.__setattr__(self, "rank", checks.whole("rank", self.rank))
+        object.__setattr__(self, "targets", tuple(checks.strings("targets", self.targets)))
+        checks.positive("alpha", self.alpha)
+        checks.share("dropout", self.dropout, "[0, 1)")
+        if not self.targets or not all(self.targets):
             raise ValueError(f"targets must hold at least one pattern and no empty one, got {self.targets!r}")
 
     @property
@@ -103,7 +97,7 @@ class Adapter(nn.ModuleDict):
 
 
 class LoraLayer(nn.Module):
-    """What a linear layer becomes when adapters are put on it; one of them, or none, is at work.
+    """What a linear layer becomes when adapters are added to it; one of them, or none, is active.
 
     >>> from lib.adapters import LoraSettings, inject_lora, lora_parameters
     >>> model = nn.Sequential(nn.Linear(5, 6))
@@ -116,20 +110,20 @@ class LoraLayer(nn.Module):
     True
     """
 
-    def wear(self) -> None:
+    def attach(self) -> None:
         """Set up what a layer needs that has just become a `LoraLayer`."""
         self.adapters = nn.ModuleDict()  # by name
-        self.active: str | None = None  # the adapter at work
+        self.active: str | None = None  # the adapter in use
         self.merged: str | None = None  # the adapter that `weight` holds already
         self.kept: tuple[nn.Parameter, ...] = ()  # the weight as it was before merging, if it is to come back
 
-    def shed(self) -> None:
-        """Become again what the layer was."""
+    def detach(self) -> None:
+        """Make the layer what it was before `attach`."""
         del self.adapters, self.active, self.merged, self.kept
         self.__class__ = self.base_class
 
     def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
-        """x Wᵀ + b, and s (x Aᵀ) Bᵀ of the adapter at work."""
+        """x Wᵀ + b, and s (x Aᵀ) Bᵀ of the active adapter."""
         if self.merged is not None or self.active is None:
             return super().forward(x)
         adapter = self.adapters[self.active]
@@ -152,7 +146,7 @@ class LoraLayer(nn.Module):
 
     @torch.no_grad()
     def change(self, name: str) -> Float[Tensor, "O I"]:
-        """ΔW = s BA of an adapter, zero in the rows that it leaves alone."""
+        """ΔW = s BA of an adapter, zero in the rows that it does not change."""
         adapter = self.adapters[name]
         change = self.weight.new_zeros(linear_shape(self))
         for part in adapter.values():

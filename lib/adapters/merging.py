@@ -1,4 +1,4 @@
-"""Folding an adapter into the weights and out of them again, and taking adapters off."""
+"""Merging an adapter into the weights and unmerging it, and removing adapters."""
 
 from torch import Tensor, nn
 
@@ -36,7 +36,7 @@ def base_state_dict(model: nn.Module) -> dict[str, Tensor]:
 def merge(model: nn.Module, name: str | None = None, *, keep_base: bool = True) -> None:
     """W ← W₀ + s BA: the model computes as fast as without an adapter (slide T47: no overhead).
 
-    `name` None takes the adapter at work. W₀ is kept beside, so that `unmerge` brings it back bit for bit;
+    `name` None takes the active adapter. W₀ is kept as well, so that `unmerge` restores it bit for bit;
     `keep_base=False` saves that memory, and then there is no way back.
     Raises ValueError if there is nothing to merge or an adapter is merged already.
 
@@ -53,7 +53,7 @@ def merge(model: nn.Module, name: str | None = None, *, keep_base: bool = True) 
     if name is None:
         name = next((layer.active for _, layer in layers if layer.active is not None), None)
         if name is None:
-            raise ValueError("no adapter is at work: name the one to merge")
+            raise ValueError("no adapter is active: name the one to merge")
     require_name(model, name)
     for _, layer in layers:
         if name in layer.adapters:
@@ -62,7 +62,7 @@ def merge(model: nn.Module, name: str | None = None, *, keep_base: bool = True) 
 
 
 def unmerge(model: nn.Module) -> None:
-    """Undo `merge`: the base weights are the very ones from before, the adapter works beside them again.
+    """Undo `merge`: the base weights are the same objects as before, and the adapter is separate again.
 
     Raises ValueError if nothing is merged, or the base was not kept.
 
@@ -85,7 +85,7 @@ def unmerge(model: nn.Module) -> None:
 
 
 def remove_lora(model: nn.Module, name: str | None = None) -> None:
-    """Take one adapter away, or (None) all of them; without any the model is bit for bit what it was.
+    """Remove one adapter, or (None) all of them; without any the model is bit for bit what it was.
 
     What was trained before is trained again. A merged adapter is unmerged first; one that was merged for good
     (`keep_base=False`) stays in the weights, and only its factors go.
@@ -110,7 +110,7 @@ def remove_lora(model: nn.Module, name: str | None = None) -> None:
             del layer.adapters[gone]
             layer.active = None if layer.active == gone else layer.active
         if not layer.adapters:
-            layer.shed()
+            layer.detach()
     if not lora_layers(model):
         unfreeze(model)
 

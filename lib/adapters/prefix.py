@@ -1,6 +1,6 @@
 """Trained vectors in front of the text: token embeddings (prompt), or each layer's keys and values (prefix).
 
-They are PreEmbed and PreLayer of slide W28. The model itself does not change, and its weights stay frozen.
+They are PreEmbed and PreLayer of slide W28. The model itself does not change, and its weights are frozen.
 """
 
 import torch
@@ -8,17 +8,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib import checks
 from lib.adapters.freezing import freeze
 from lib.models import Decoder, Encoder, KVCache
-from lib.models.inputs import Mask, check_ids, read_mask
+from lib.models.inputs import AttentionMask, check_ids, read_mask
 
 
 class PromptTuning(nn.Module):
     """P trained vectors before the embeddings of the text, P·D numbers (slide W25; Lester et al. 2021).
 
-    `PromptTuning(model, length)` freezes the `Encoder` or `Decoder` and is called like it; what it returns
-    are the positions of the text alone. The prompt begins as the embeddings of `init_ids` (repeated to
-    `length`), or is drawn as wide as the model's embeddings are. The prompt takes `length` of the context.
+    `PromptTuning(model, length)` freezes the `Encoder` or `Decoder` and is called like it; it returns only the
+    positions of the text. The prompt begins as the embeddings of `init_ids` (repeated to `length`), or is drawn
+    with the standard deviation of the model's embeddings. It takes `length` tokens of the context.
     Raises TypeError for another model, ValueError if `length` is not positive or fills the context.
 
     >>> from lib.models import preset
@@ -33,8 +34,7 @@ class PromptTuning(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(model, (Encoder, Decoder)):
-            raise TypeError(f"model must be an Encoder or Decoder, got {type(model).__name__}")
+        checks.instance("model", model, Encoder, Decoder)
         _check_room(length, model.config.max_positions)
         embedding = model.tokens.weight
         if init_ids is not None:
@@ -48,14 +48,14 @@ class PromptTuning(nn.Module):
         self.prompt = nn.Parameter(start)  # (P, D)
 
     def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> Float[Tensor, "B T _"]:
         """What the model returns for the text behind the prompt: logits, or an encoder's hidden states."""
         hidden = self.hidden(input_ids, attention_mask)
         return self.model.logits(hidden) if isinstance(self.model, Decoder) else hidden
 
     def hidden(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> Float[Tensor, "B T D"]:
         """The last hidden states of the text.
 
@@ -96,8 +96,7 @@ class PrefixTuning(nn.Module):
 
     def __init__(self, model: Decoder, length: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if not isinstance(model, Decoder):
-            raise TypeError(f"model must be a Decoder, got {type(model).__name__}")
+        checks.instance("model", model, Decoder)
         config = model.config
         _check_room(length, config.max_positions)
         shape = (config.num_layers, 2, config.kv_heads, length, config.head_width)  # (L, 2, G, P, K)
@@ -108,7 +107,7 @@ class PrefixTuning(nn.Module):
         self.prefix = nn.Parameter(start)
 
     def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None, cache: KVCache | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None, cache: KVCache | None = None
     ) -> Float[Tensor, "B T V"]:
         """Logits for the text behind the prefix.
 
@@ -118,7 +117,7 @@ class PrefixTuning(nn.Module):
         return self.model.logits(self.hidden(input_ids, attention_mask, cache))
 
     def hidden(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None, cache: KVCache | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None, cache: KVCache | None = None
     ) -> Float[Tensor, "B T D"]:
         """The last hidden states of the text.
 
@@ -136,8 +135,7 @@ class PrefixTuning(nn.Module):
 
     def cache(self, batch_size: int = 1) -> KVCache:
         """A cache that holds the prefix as it is now. Raises ValueError if `batch_size` is not positive."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        checks.whole("batch_size", batch_size)
         cache = KVCache()
         for layer, (k, v) in enumerate(self.prefix):
             cache.update(layer, k.expand(batch_size, -1, -1, -1), v.expand(batch_size, -1, -1, -1))
@@ -172,8 +170,7 @@ def _drawn(
 
 
 def _check_room(length: int, context: int | None) -> None:
-    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        raise ValueError(f"length must be an int of at least 1, got {length!r}")
+    checks.whole("length", length)
     if context is not None and length >= context:
         raise ValueError(f"length must leave room in the context of {context} tokens, got {length}")
 
@@ -182,10 +179,10 @@ def _check_context(input_ids: Tensor, context: int | None, taken: int) -> None:
     length = input_ids.shape[1]
     if context is not None and taken + length > context:
         raise ValueError(f"input_ids has {length} tokens, more than the {context - taken} that the {taken} "
-                         f"in front leave of the context of {context}")
+                         f"before them leave of the context of {context}")
 
 
-def _extended(mask: Mask | None, ids: Tensor, length: int, past: int = 0) -> Tensor | None:
+def _extended(mask: AttentionMask | None, ids: Tensor, length: int, past: int = 0) -> Tensor | None:
     """The mask of trained vectors and text together; the vectors are always seen."""
     real = read_mask(mask, len(ids), past + ids.shape[1])
     return None if real is None else F.pad(real, (length, 0), value=True)

@@ -74,7 +74,7 @@ def save_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
 
 
 def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") -> list[str]:
-    """Put an adapter on a model that `save_adapter` or `peft` wrote, and let it work; as `inject_lora` does.
+    """Add an adapter that `save_adapter` or `peft` wrote to a model and make it active, as `inject_lora` does.
 
     Returns the names of the adapted matrices.
     Raises FileNotFoundError if a file is missing; ValueError, and changes nothing, if one is damaged, if the

@@ -25,7 +25,7 @@ WHOLE = "whole"  # the part of a matrix that is not cut
 class Target:
     """One matrix, or some rows of a fused one, that an adapter can be put on."""
 
-    name: str  # as patterns see it: the module's name, and behind it the part's unless it is whole
+    name: str  # as patterns see it: the module's name, followed by the part's unless it is whole
     module: nn.Module
     part: str  # WHOLE, or q, k, v, gate, up
     start: int  # first output that it makes
@@ -39,10 +39,10 @@ class Target:
 
 
 def find_targets(model: nn.Module) -> dict[str, Target]:
-    """Every linear layer of a model by name, and behind each fused one its parts.
+    """Every linear layer of a model by name, and after each fused one its parts.
 
-    Linear are `nn.Linear`, ours and transformers' `Conv1D`. Left out are output layers of ours whose matrix
-    is used without the layer being called: nothing put on the layer would be seen.
+    Linear layers are `nn.Linear`, ours and transformers' `Conv1D`. Output layers of ours whose matrix is used
+    without calling the layer are left out: an adapter on the layer would have no effect.
 
     >>> from lib.models import preset
     >>> import torch

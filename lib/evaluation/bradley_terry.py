@@ -1,7 +1,7 @@
-r"""A reward for each answer out of comparisons alone, with the doubt that is left (slide T28; Bradley and Terry 1952).
+r"""A reward for each answer from comparisons alone, and how uncertain it is (slide T28; Bradley and Terry 1952).
 
-The items are the answers to *one* prompt: answers to different prompts are never compared, so that no data says how
-their rewards compare. Newton's method in float64; Ford's condition (1957) decides beforehand whether there is a maximum.
+The items are the answers to *one* prompt: answers to different prompts are never compared, so no data tell how their
+rewards differ. Newton's method in float64; Ford's condition (1957) decides beforehand whether there is a maximum.
 """
 
 import math
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lib import checks
 from lib.objectives import simulate_preferences
 
 
@@ -27,9 +28,8 @@ def simulate_comparisons(
     (tensor([0, 0, 0]), tensor([1, 1, 1]))
     """
     if len(rewards) < 2:
-        raise ValueError(f"rewards must be of at least 2 answers to compare, got {len(rewards)}")
-    if number < 1:
-        raise ValueError(f"number must be at least 1, got {number}")
+        raise ValueError(f"rewards must hold at least 2 answers to compare, got {len(rewards)}")
+    checks.whole("number", number)
     first = torch.randint(len(rewards), (number,), generator=generator)
     second = (first + torch.randint(1, len(rewards), (number,), generator=generator)) % len(rewards)
     wins = simulate_preferences(rewards[first], rewards[second], generator=generator)
@@ -49,10 +49,8 @@ class BradleyTerryFit:
 
         Raises ValueError when an item does not exist or both are the same.
         """
-        items = len(self.rewards)
-        for name, item in (("first", first), ("second", second)):
-            if not 0 <= item < items:
-                raise ValueError(f"{name} must be an item from 0 to {items - 1}, got {item}")
+        checks.whole("first", first, 0, len(self.rewards) - 1)
+        checks.whole("second", second, 0, len(self.rewards) - 1)
         if first == second:
             raise ValueError(f"first and second must be two different items, got {first} twice")
         spread = self.covariance[first, first] + self.covariance[second, second] - 2 * self.covariance[first, second]
@@ -120,8 +118,7 @@ def recovery_error(
     >>> recovery_error(torch.tensor([0.5, -0.5]), 100_000, generator=torch.Generator().manual_seed(0)) < 0.01
     True
     """
-    if repeats < 1:
-        raise ValueError(f"repeats must be at least 1, got {repeats}")
+    checks.whole("repeats", repeats)
     truth = (rewards - rewards.mean()).double()
     squares = [
         (fit_bradley_terry(*simulate_comparisons(rewards, number, generator=generator), len(rewards)).rewards - truth)
@@ -133,16 +130,10 @@ def recovery_error(
 
 def _count(winners: Tensor, losers: Tensor, num_items: int) -> Float[Tensor, "M M"]:
     """Entry (i, j): how often i won against j."""
-    if num_items < 2:
-        raise ValueError(f"num_items must be at least 2, got {num_items}")
-    if winners.shape != losers.shape:
-        raise ValueError(f"winners and losers must be equally many, got {len(winners)} and {len(losers)}")
-    if not len(winners):
-        raise ValueError("winners must name at least one winner: there is no comparison to fit")
-    for name, items in (("winners", winners), ("losers", losers)):
-        unknown = (items < 0) | (items >= num_items)
-        if unknown.any():
-            raise ValueError(f"{name} must be items from 0 to {num_items - 1}, got {items[unknown][0].item()}")
+    checks.whole("num_items", num_items, 2)
+    checks.same_shape(winners=winners, losers=losers)
+    checks.not_empty(winners=winners)
+    checks.ids_below(num_items, winners=winners, losers=losers)
     same = winners == losers
     if same.any():
         row = int(same.nonzero()[0])
@@ -151,12 +142,12 @@ def _count(winners: Tensor, losers: Tensor, num_items: int) -> Float[Tensor, "M 
 
 
 def _require_maximum(wins: Float[Tensor, "M M"]) -> None:
-    """Ford's condition: along wins one can get from every item to every other."""
+    """Ford's condition: from every item a chain of wins leads to every other."""
     met = _reachable(wins + wins.T)
     if not met.all():
         alone = (~met[0]).nonzero()[:, 0].tolist()
         raise ValueError(f"items {alone} were never compared with the others, not even through a third: "
-                         "nothing says how their rewards differ")
+                         "no data tell how their rewards differ")
     above = _reachable(wins)  # [i, j]: a chain of wins leads down from i to j
     if not above.all():
         unbeaten = (above | ~above.T).all(dim=1).nonzero()[:, 0].tolist()
@@ -184,7 +175,7 @@ def _log_likelihood(wins: Tensor, rewards: Tensor) -> Float[Tensor, ""]:
 
 
 def _climb(wins: Tensor, rewards: Tensor, step: Tensor) -> Float[Tensor, "M"]:
-    """A Newton step, halved until it leads up: far from the maximum a full one may overshoot."""
+    """A Newton step, halved until the likelihood rises: far from the maximum a full step may overshoot."""
     before = _log_likelihood(wins, rewards)
     enough = before - 1e-12 * before.abs()  # at the top, steps are lost in rounding
     for _ in range(60):
@@ -195,6 +186,5 @@ def _climb(wins: Tensor, rewards: Tensor, step: Tensor) -> Float[Tensor, "M"]:
 
 
 def _quantile(level: float) -> float:
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+    checks.share("level", level, "(0, 1)")
     return torch.special.ndtri(torch.tensor((1 + level) / 2, dtype=torch.float64)).item()

@@ -1,10 +1,9 @@
-r"""A judge in a human's place (RLAIF, slide T33), and the test that shows whether it looks at the answers.
+r"""A judge in place of a human (RLAIF, slide T33), and the test that shows whether it looks at the answers.
 
-A language model that compares two answers tends to favour one of the two *places*, whatever stands there (Wang et al.
-2023; Zheng et al. 2023). Here the judge is a rule, so that the size of this fault is known.
+A language model that compares two answers tends to favour one of the two *positions*, whatever is there (Wang et al.
+2023; Zheng et al. 2023). Here the judge is a rule, so that the size of this bias is known.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checks
 from lib.kernels import sigmoid
 
 
@@ -33,8 +33,8 @@ def judge_probability(
 ) -> Float[Tensor, "N"]:
     r"""The probability that the answer shown *first* wins: $\sigma((s_1 - s_2) / \tau + b)$.
 
-    With b = 0 this is Bradley–Terry (slide T28). `position_bias` b is in nats: b > 0 favours the first place, and among
-    equal answers the first wins with probability σ(b). `temperature` τ is in units of the scores: a larger one makes
+    With b = 0 this is Bradley–Terry (slide T28). `position_bias` b is in nats: b > 0 favours the first position, and of
+    two equal answers the first wins with probability σ(b). `temperature` τ is in units of the scores: a larger one makes
     the judge less sure. Slide T33; Lee et al. 2023 read the same probability from a language model's two logits.
     Raises ValueError when the shapes differ, a score is not finite, `position_bias` is not finite, or `temperature` is
     not above 0.
@@ -44,16 +44,10 @@ def judge_probability(
     >>> judge_probability(good, bad, position_bias=2), judge_probability(bad, good, position_bias=2)
     (tensor([0.9526]), tensor([0.7311]))
     """
-    if score_first.shape != score_second.shape:
-        raise ValueError("score_first and score_second must have one shape, "
-                         f"got {tuple(score_first.shape)} and {tuple(score_second.shape)}")
-    for name, scores in (("score_first", score_first), ("score_second", score_second)):
-        if not scores.isfinite().all():
-            raise ValueError(f"{name} must hold finite scores, got {scores[~scores.isfinite()][0].item()}")
-    if not math.isfinite(position_bias):
-        raise ValueError(f"position_bias must be finite, got {position_bias}")
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be a finite number above 0, got {temperature}")
+    checks.same_shape(score_first=score_first, score_second=score_second)
+    checks.finite(score_first=score_first, score_second=score_second)
+    checks.number("position_bias", position_bias)
+    checks.positive("temperature", temperature)
     return sigmoid((score_first - score_second) / temperature + position_bias)
 
 
@@ -62,8 +56,8 @@ def swap_test(judge: Callable[[Any, Any], Float[Tensor, "N"]], first: Any, secon
 
     `judge(x, y)` gives for N pairs the probabilities that x, shown first, wins; `first` and `second` hold the N answers
     a and b in any form that it reads. Slide T33; Lee et al. 2023 average both orders in this way, and report 1 −
-    `consistent` as the judge's position bias. The mean no longer prefers a place, but it lies closer to one half than
-    the verdict of a judge without bias would.
+    `consistent` as the judge's position bias. The mean no longer prefers a position, but it lies closer to one half
+    than the verdict of an unbiased judge would.
     Raises ValueError where the judge gives no probabilities, none at all, or not equally many for both orders.
 
     >>> import torch
@@ -74,7 +68,7 @@ def swap_test(judge: Callable[[Any, Any], Float[Tensor, "N"]], first: Any, secon
     """
     shown, swapped = _verdicts(judge, first, second), _verdicts(judge, second, first)
     if shown.shape != swapped.shape:
-        raise ValueError("judge must give one probability a pair in both orders, "
+        raise ValueError("judge must give one probability per pair in both orders, "
                          f"got {len(shown)} and, swapped, {len(swapped)}")
     verdict, verdict_swapped = (shown - 0.5).sign(), (swapped - 0.5).sign()  # of the first-shown: +1 wins, 0 a tie
     return SwapTest(

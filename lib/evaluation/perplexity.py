@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib import checks
 from lib.objectives import sequence_log_prob, shift_labels
 
 
@@ -19,7 +20,7 @@ def perplexity(
 ) -> float:
     r"""$\exp\left(-\frac1M \sum_t \ln P(x_t \mid x_{<t})\right)$ over the M predicted tokens of all rows together.
 
-    Every row is predicted from its second token on, and tokens weigh alike however rows are batched. In bits:
+    Every row is predicted from its second token on, and all tokens have equal weight however rows are batched. In bits:
     $2^{H}$ with slide T17's $H(C; M)$, the same number. Compare perplexities only between models with the same
     tokenizer: a token of one is not a token of the other (use `bits_per_byte` there).
 
@@ -54,8 +55,7 @@ def bits_per_byte(
     >>> round(bits_per_byte(uniform, torch.tensor([[1, 2, 3]]), num_bytes=2), 4)  # a byte model that knows nothing
     8.0
     """
-    if num_bytes < 1:
-        raise ValueError(f"num_bytes must be at least 1, got {num_bytes}")
+    checks.whole("num_bytes", num_bytes)
     nats, _ = _total(model, input_ids, attention_mask, batch_size)
     return nats / math.log(2) / num_bytes
 
@@ -65,10 +65,8 @@ def _total(
     model: Callable[..., Tensor], input_ids: Tensor, attention_mask: Tensor | None, batch_size: int
 ) -> tuple[float, int]:
     """The summed negative log-likelihood in nats (in double precision) and how many tokens it is of."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    if len(input_ids) == 0:
-        raise ValueError("input_ids must have at least one row, got an empty batch")
+    checks.whole("batch_size", batch_size)
+    checks.not_empty(input_ids=input_ids)
     nats, tokens = 0.0, 0
     for start in range(0, len(input_ids), batch_size):
         ids = input_ids[start : start + batch_size]

@@ -6,14 +6,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lib import checks
+
 
 def receptive_field(
     f: Callable[[Float[Tensor, "T D"]], Float[Tensor, "T E"]], x: Float[Tensor, "T D"]
 ) -> Bool[Tensor, "T T"]:
     r"""True at [i, j] where output i of `f` depends on input j: $\partial f(x)_i / \partial x_j \neq 0$.
 
-    Every entry of the (E, D) block counts, not their sum: derivatives may cancel. What is found holds at `x`; a
-    unit that happens to be switched off there (ReLU) hides what lies behind it.
+    Every entry of the (E, D) block counts, not their sum: derivatives may cancel. The result holds at `x`; a unit
+    that happens to be switched off there (ReLU) hides the inputs that it depends on.
 
     Raises ValueError unless `x` and `f(x)` have one row per position.
 
@@ -22,8 +24,8 @@ def receptive_field(
             [1, 1, 0],
             [1, 1, 1]], dtype=torch.int32)
     """
-    if x.dim() != 2 or not len(x):
-        raise ValueError(f"x must have shape (T, D) with T >= 1, got {tuple(x.shape)}")
+    checks.shape("x", x, "T", "D")
+    checks.not_empty(x=x)
     with torch.enable_grad():
         jacobian = torch.autograd.functional.jacobian(f, x)
     if jacobian.dim() != 4 or jacobian.shape[0] != len(x):

@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lib.generation.warpers import keep_top_k, keep_top_p, scale_temperature, warp
+from lib import checks
+from lib.generation.warpers import warp
 from lib.models import Decoder, KVCache
-from lib.models.inputs import Mask
+from lib.models.inputs import AttentionMask
 
 
 @torch.no_grad()
@@ -15,7 +16,7 @@ def generate(
     input_ids: Int[Tensor, "B T"],
     max_new_tokens: int,
     *,
-    attention_mask: Mask | None = None,
+    attention_mask: AttentionMask | None = None,
     temperature: float = 0.0,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -24,12 +25,12 @@ def generate(
 ) -> Int[Tensor, "B T_and_new"]:
     """Continue each row by x_t ~ P(x_t | x_<t), or by argmax P where `temperature` is 0 (slides C20, T39).
 
-    Returns the prompts with their continuations. A row that wrote `eos_id` is filled with the padding token
-    (with `eos_id` if the model has none), and writing ends when every row is done. Prompts of different
-    lengths are padded on the left, with an `attention_mask`. The model is used as it is: call `eval()` first
-    if it has dropout.
+    Returns the prompts with their continuations. A row that has written `eos_id` is filled up with the padding
+    token (with `eos_id` if the model has none), and generation ends when every row is done. Prompts of
+    different lengths are padded on the left, with an `attention_mask`. The model is used in its current mode:
+    call `eval()` first if it has dropout.
     Raises ValueError for an empty batch, right padding, more tokens than the context, `temperature` < 0,
-    `top_k` < 1, `top_p` outside (0, 1], or logits that are not finite; TypeError for no `Decoder`.
+    `top_k` < 1, `top_p` outside (0, 1], or logits that are not finite; TypeError if `model` is no `Decoder`.
 
     >>> from lib.models import TransformerConfig
     >>> config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=8, num_layers=1,
@@ -38,7 +39,7 @@ def generate(
     torch.Size([1, 7])
     """
     _check(model, input_ids, max_new_tokens, attention_mask, eos_id)
-    _check_warpers(temperature, top_k, top_p)
+    warp(torch.zeros(1), temperature=temperature, top_k=top_k, top_p=top_p)  # a bad setting is refused before the first step
     batch, length = input_ids.shape
     ids = input_ids.new_empty(batch, length + max_new_tokens)
     ids[:, :length] = input_ids
@@ -78,8 +79,8 @@ def _choose(
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
 
 
-def _extended(attention_mask: Mask | None, ids: Int[Tensor, "B S"]) -> Tensor | None:
-    """The mask of prompts and continuations together; None if nothing is padded."""
+def _extended(attention_mask: AttentionMask | None, ids: Int[Tensor, "B S"]) -> Tensor | None:
+    """One mask for prompts and continuations; None if nothing is padded."""
     if attention_mask is None or bool(attention_mask.bool().all()):
         return None
     whole = torch.ones_like(ids, dtype=torch.bool)
@@ -90,33 +91,17 @@ def _extended(attention_mask: Mask | None, ids: Int[Tensor, "B S"]) -> Tensor | 
 def _check(
     model: Decoder, input_ids: Tensor, max_new_tokens: int, attention_mask: Tensor | None, eos_id: int | None
 ) -> None:
-    if not isinstance(model, Decoder):
-        raise TypeError(f"model must be a Decoder, got {type(model).__name__}")
-    if input_ids.ndim != 2 or input_ids.numel() == 0:
-        raise ValueError(f"input_ids must be (B, T), at least one token, got shape {tuple(input_ids.shape)}")
-    if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens must be an int, 0 or above, got {max_new_tokens!r}")
-    context, wanted = model.config.max_positions, input_ids.shape[1] + max_new_tokens
+    checks.instance("model", model, Decoder)
+    checks.shape("input_ids", input_ids, "B", "T")
+    checks.not_empty(input_ids=input_ids)
+    context, wanted = model.config.max_positions, input_ids.shape[1] + checks.whole("max_new_tokens", max_new_tokens, 0)
     if context is not None and wanted > context:
         raise ValueError(f"{input_ids.shape[1]} tokens of input_ids and max_new_tokens={max_new_tokens} make "
                          f"{wanted}, more than the context of {context}")
-    if eos_id is not None and not 0 <= eos_id < model.config.vocab_size:
-        raise ValueError(f"eos_id must be an id below vocab_size={model.config.vocab_size}, got {eos_id}")
-    if attention_mask is None:
-        return
-    if attention_mask.shape != input_ids.shape:
-        raise ValueError(f"attention_mask must have the shape of input_ids, {tuple(input_ids.shape)}, "
-                         f"got {tuple(attention_mask.shape)}")
-    if not attention_mask[:, -1].bool().all():
-        raise ValueError("attention_mask ends with padding: pad prompts on the left, "
-                         "so that all rows continue at once")
-
-
-def _check_warpers(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Refuse bad knobs before the first step, also those that greedy decoding would never turn."""
-    probe = torch.zeros(1)
-    scale_temperature(probe, temperature)
-    if top_k is not None:
-        keep_top_k(probe, top_k)
-    if top_p is not None:
-        keep_top_p(probe, top_p)
+    if eos_id is not None:
+        checks.whole("eos_id", eos_id, 0, model.config.vocab_size - 1)
+    if attention_mask is not None:
+        checks.same_shape(input_ids=input_ids, attention_mask=attention_mask)
+        if not attention_mask[:, -1].bool().all():
+            raise ValueError("attention_mask ends with padding: pad prompts on the left, "
+                             "so that all rows continue at once")

@@ -7,16 +7,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib import checks
 from lib.generation.decoding import generate
 from lib.models import Decoder
-from lib.models.inputs import Mask
+from lib.models.inputs import AttentionMask
 from lib.objectives import response_log_prob, token_log_probs
 
 MOST_ANSWERS = 100_000  # enumeration is for tiny worlds; beyond this one forward pass would not fit
 
 
 class Rollout(NamedTuple):
-    """Prompts with their answers, as the losses want them: S tokens a row, prompt and answer together."""
+    """Prompts with their answers, as the losses want them: each row of S tokens holds prompt and answer."""
 
     input_ids: Int[Tensor, "B S"]
     attention_mask: Bool[Tensor, "B S"]  # true on prompt and answer
@@ -37,15 +38,15 @@ def rollout(
     prompts: Int[Tensor, "B T"],
     max_new_tokens: int,
     *,
-    attention_mask: Mask | None = None,
+    attention_mask: AttentionMask | None = None,
     samples: int = 1,
     temperature: float = 1.0,
     eos_id: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Rollout:
-    """Sample `samples` answers to each prompt; those to one prompt stand side by side, so (B · samples) rows.
+    """Sample `samples` answers to each prompt; those to one prompt are neighbours among the B · samples rows.
 
-    An answer ends with its `eos_id`, which counts as written, or after `max_new_tokens`. Prompts of different lengths are
+    An answer ends with its `eos_id`, which counts as part of it, or after `max_new_tokens`. Prompts of different lengths are
     padded on the left. Only at `temperature` 1, the default, are the answers samples of the policy itself, as the losses
     take them to be.
     Raises ValueError as `generate` does, and when `max_new_tokens` or `samples` is less than 1.
@@ -57,11 +58,8 @@ def rollout(
     >>> answers.input_ids.shape, answers.response_mask.sum(dim=1)
     (torch.Size([2, 7]), tensor([4, 4]))
     """
-    for name, value in (("max_new_tokens", max_new_tokens), ("samples", samples)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be an int of at least 1, got {value!r}")
-    if prompts.dim() != 2 or not prompts.numel():
-        raise ValueError(f"prompts must be (B, T), at least one token, got shape {tuple(prompts.shape)}")
+    _check(max_new_tokens, "B", "T", prompts=prompts)
+    checks.whole("samples", samples)
     real = torch.ones_like(prompts, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
     prompts = prompts.repeat_interleave(samples, dim=0)
     ids = generate(
@@ -83,9 +81,9 @@ def enumerate_responses(
 ) -> Enumerated:
     r"""Every answer that `model` can write to `prompt`, with $\log \pi(y \mid x)$, through which gradients flow.
 
-    Answers that end with `eos_id`, of every length up to `max_new_tokens`, and those that are cut off there; without
-    `eos_id`, V to the power of `max_new_tokens`. From them follow the exact expected reward, policy gradient, KL and
-    partition function that sampled estimates are held against.
+    These are the answers that end with `eos_id`, of every length up to `max_new_tokens`, and those that are cut off there;
+    without `eos_id` there are V to the power of `max_new_tokens`. They give the exact expected reward, policy gradient, KL
+    divergence and partition function with which sampled estimates are compared.
     Raises ValueError when there are more than 100,000 answers, and as `Decoder` does.
 
     >>> from lib.models import TransformerConfig
@@ -97,10 +95,7 @@ def enumerate_responses(
     >>> round(world.log_probs.exp().sum().item(), 4)
     1.0
     """
-    if prompt.dim() != 1 or not prompt.numel():
-        raise ValueError(f"prompt must be one row of at least one token, got shape {tuple(prompt.shape)}")
-    if not isinstance(max_new_tokens, int) or max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens must be an int of at least 1, got {max_new_tokens!r}")
+    _check(max_new_tokens, "T", prompt=prompt)
     answers = torch.tensor(_answers(model.config.vocab_size, max_new_tokens, eos_id), device=prompt.device)
     written = _until_end(answers, eos_id)
     given = prompt.expand(len(answers), -1)
@@ -109,6 +104,13 @@ def enumerate_responses(
     counts = torch.cat((torch.zeros_like(given, dtype=torch.bool), written), dim=1)
     log_probs = response_log_prob(token_log_probs(model(ids, real), ids), counts)
     return Enumerated(ids, real, counts, log_probs)
+
+
+def _check(max_new_tokens: int, *sizes: str, **prompts: Tensor) -> None:
+    for name, ids in prompts.items():
+        checks.shape(name, ids, *sizes)
+    checks.not_empty(**prompts)
+    checks.whole("max_new_tokens", max_new_tokens)
 
 
 def _until_end(answers: Tensor, eos_id: int | None) -> Bool[Tensor, "B N"]:

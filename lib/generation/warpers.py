@@ -1,28 +1,28 @@
 """Logits in, logits out: what temperature, top-k and top-p do to the next token's distribution (slide T39).
 
 Each is a pure function over the last axis; a token that may not be chosen gets −∞, so its probability is
-exactly 0. The three are different knobs: temperature reshapes the whole distribution, top-k keeps a number of
-tokens, top-p an amount of probability.
+exactly 0. Temperature reshapes the whole distribution, top-k keeps a number of tokens, top-p an amount of
+probability.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checks
+
 ROUNDING = 5e-7  # mass within this of `p` counts as reached: float32 cannot tell .5 + .3 from .8
 
 
 def scale_temperature(logits: Float[Tensor, "*B V"], temperature: float) -> Float[Tensor, "*B V"]:
-    """z / T: T < 1 sharpens, T > 1 flattens; T = 0, the limit, keeps the best token alone (the first, if
-    tied).
+    """z / T: T < 1 sharpens, T > 1 flattens; T = 0, the limit, keeps only the best token (the first, if tied).
 
     Raises ValueError if `temperature` is negative or no finite number.
 
     >>> scale_temperature(torch.tensor([1.0, 2.0, 8.0]), 0.05).softmax(-1)
     tensor([0., 0., 1.])
     """
-    if not 0 <= temperature < float("inf"):
-        raise ValueError(f"temperature must be a finite number, 0 (greedy) or above, got {temperature}")
+    checks.number("temperature", temperature, "[0, inf)")
     if temperature == 0:
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.full_like(logits, -torch.inf).scatter(-1, best, 0.0)
@@ -32,15 +32,12 @@ def scale_temperature(logits: Float[Tensor, "*B V"], temperature: float) -> Floa
 def keep_top_k(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]:
     """Keep the k most likely tokens, all of them if k > V; what ties with the k-th is kept too.
 
-    Raises TypeError if `k` is not an int, ValueError if it is below 1.
+    Raises TypeError if `k` is not a whole number, ValueError if it is below 1.
 
     >>> keep_top_k(torch.tensor([0.1, 0.7, 0.2]), 2)
     tensor([  -inf, 0.7000, 0.2000])
     """
-    if not isinstance(k, int) or isinstance(k, bool):
-        raise TypeError(f"top_k must be an int, got {k!r} of type {type(k).__name__}")
-    if k < 1:
-        raise ValueError(f"top_k must keep at least 1 token, got {k}")
+    checks.whole("top_k", k)
     last_kept = logits.topk(min(k, logits.shape[-1]), dim=-1).values[..., -1:]
     return logits.masked_fill(logits < last_kept, -torch.inf)
 
@@ -55,8 +52,7 @@ def keep_top_p(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]
     >>> keep_top_p(torch.tensor([0.5, 0.3, 0.15, 0.05]).log(), 0.8).softmax(-1)
     tensor([0.6250, 0.3750, 0.0000, 0.0000])
     """
-    if not 0 < p <= 1:
-        raise ValueError(f"top_p must be a probability above 0 and at most 1, got {p}")
+    checks.share("top_p", p, "(0, 1]")
     if p == 1:
         return logits
     falling, order = logits.sort(dim=-1, descending=True, stable=True)
@@ -73,8 +69,7 @@ def warp(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Float[Tensor, "*B V"]:
-    """Temperature, then top-k, then top-p, in the order of `transformers`; softmax of this is what is
-    sampled.
+    """Temperature, then top-k, then top-p, in the order of `transformers`; its softmax is what is sampled from.
 
     Raises as the three do.
 

@@ -1,4 +1,4 @@
-"""Attention as on the blackboard, and over PyTorch's fused kernel; `tiled.py` has the third way, with one signature.
+"""Attention as on the blackboard, and by PyTorch's fused kernel; `tiled.py` has a third way, with the same signature.
 
 softmax(Q K^T / sqrt(K) + M) V, Vaswani et al. 2017, equation 1; slides N34 and C20. A mask is boolean (True: may attend) or a
 float that is added to the scores. A query that may attend to nothing gets zeros and passes no gradient, where the formula
@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from lib import checks
 from lib.kernels.masks import causal_mask
 
-Mask = Bool[Tensor, "..."] | Float[Tensor, "..."]
+ScoreMask = Bool[Tensor, "..."] | Float[Tensor, "..."]
 """True (or a finite number) where a query may attend; broadcastable to (B, H, T, S)."""
 
 
@@ -22,14 +23,14 @@ def attention_weights(
     q: Float[Tensor, "B H T K"],
     k: Float[Tensor, "B G S K"],
     *,
-    mask: Mask | None = None,
+    mask: ScoreMask | None = None,
     causal: bool = False,
     scale: float | None = None,
 ) -> Float[Tensor, "B H T S"]:
     """Return the weights softmax(q k^T * scale + mask); each row sums to 1, or is zero where nothing may be attended to.
 
-    `scale` is 1/sqrt(K) unless given. With `causal` the last query stands at the last key, so that new queries may follow a
-    cache of S - T keys. G key heads serve H query heads, H a multiple of G (grouped-query attention, slide C28).
+    `scale` is 1/sqrt(K) unless given. With `causal` the last query is aligned with the last key, so that new queries may
+    follow a cache of S - T keys. G key heads serve H query heads, H a multiple of G (grouped-query attention, slide C28).
     Raises ValueError if shapes do not fit, TypeError for a mask of integers.
 
     >>> q = k = torch.zeros(1, 1, 2, 4)
@@ -38,7 +39,7 @@ def attention_weights(
             [0.5000, 0.5000]])
     """
     check_attention(q, k, k, mask, causal)
-    scores = q @ spread_heads(k, q.shape[1]).mT * default_scale(q, scale)  # (B, H, T, S)
+    scores = q @ repeat_kv(k, q.shape[1]).mT * default_scale(q, scale)  # (B, H, T, S)
     if causal:
         scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2], device=q.device), -math.inf)
     if mask is None:  # every query sees a key
@@ -53,7 +54,7 @@ def attention_reference(
     k: Float[Tensor, "B G S K"],
     v: Float[Tensor, "B G S E"],
     *,
-    mask: Mask | None = None,
+    mask: ScoreMask | None = None,
     causal: bool = False,
     scale: float | None = None,
 ) -> Float[Tensor, "B H T E"]:
@@ -66,7 +67,7 @@ def attention_reference(
     """
     check_attention(q, k, v, mask, causal)
     weights = attention_weights(q, k, mask=mask, causal=causal, scale=scale)
-    return weights @ spread_heads(v, q.shape[1])
+    return weights @ repeat_kv(v, q.shape[1])
 
 
 def attention_fused(
@@ -74,7 +75,7 @@ def attention_fused(
     k: Float[Tensor, "B G S K"],
     v: Float[Tensor, "B G S E"],
     *,
-    mask: Mask | None = None,
+    mask: ScoreMask | None = None,
     causal: bool = False,
     scale: float | None = None,
 ) -> Float[Tensor, "B H T E"]:
@@ -101,7 +102,7 @@ def attention_fused(
 def _merged(mask: Tensor | None, lower: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
     """One mask of four dimensions from the given and the causal one, and which rows it leaves empty (None: no row).
 
-    PyTorch's kernels differ in what they make of an empty row, so here it sees everything and is zeroed afterwards.
+    PyTorch's kernels disagree about an empty row, so here it sees everything and is set to zero afterwards.
     """
     if mask is None:
         return lower[None, None], None
@@ -119,25 +120,22 @@ def _merged(mask: Tensor | None, lower: Tensor | None, dtype: torch.dtype) -> tu
 
 
 def default_scale(q: Tensor, scale: float | None) -> float:
-    """1/sqrt(K) unless `scale` is given: dot products of K terms spread as sqrt(K)."""
+    """1/sqrt(K) unless `scale` is given: the standard deviation of a dot product of K terms grows as sqrt(K)."""
     return q.shape[-1] ** -0.5 if scale is None else scale
 
 
-def spread_heads(x: Float[Tensor, "B G S K"], H: int) -> Float[Tensor, "B H S K"]:
-    """Repeat each key head for the H / G query heads that it serves."""
+def repeat_kv(x: Float[Tensor, "B G S K"], H: int) -> Float[Tensor, "B H S K"]:
+    """Repeat each key or value head for the H / G query heads that it serves."""
     return x if x.shape[1] == H else x.repeat_interleave(H // x.shape[1], dim=1)
 
 
 def check_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> None:
     """Refuse what no attention can be computed from, naming the argument."""
-    for name, x in (("q", q), ("k", k), ("v", v)):
-        if x.dim() != 4:
-            raise ValueError(f"{name} must have four dimensions (batch, heads, tokens, width), got {tuple(x.shape)}")
-    (B, H, T, K), (G, S) = q.shape, k.shape[1:3]
-    if k.shape[0] != B or k.shape[3] != K:
-        raise ValueError(f"k must have the batch {B} and the width {K} of q, got {tuple(k.shape)}")
-    if v.shape[:3] != k.shape[:3]:
-        raise ValueError(f"v must have the batch, heads and tokens {tuple(k.shape[:3])} of k, got {tuple(v.shape)}")
+    checks.shape("q", q, "B", "H", "T", "K")
+    B, H, T, K = q.shape
+    checks.shape("k", k, B, "G", "S", K)
+    G, S = k.shape[1:3]
+    checks.shape("v", v, B, G, S, "E")
     if G == 0 or H % G:
         raise ValueError(f"q must have a multiple of k's {G} heads, got {H}")
     if causal and T > S:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.kernels.int8 import absmax_round, check_bits, check_numbers, widened
+from lib import checks
+from lib.kernels.int8 import absmax_round, check_numbers, widened
 
 
 class QuantizedGroups(NamedTuple):
@@ -39,11 +40,7 @@ def quantize_groups(
     >>> q.packed.tolist(), [round(s, 3) for s in q.scale.flatten().tolist()]
     ([[95, 143]], [1.0, 0.1])
     """
-    check_numbers("weight", weight)
-    check_bits(bits, 4)
-    if weight.dim() != 2:
-        raise ValueError(f"weight must be a matrix (M, K), got shape {tuple(weight.shape)}")
-    check_group_size(group_size, weight.shape[1])
+    _check_groups(weight, bits, group_size)
     groups = widened(weight).unflatten(1, (-1, group_size))  # (M, K/group_size, group_size)
     scale, values = absmax_round(groups, groups.abs().amax(-1, keepdim=True), bits)
     nibbles = (values.flatten(1) + 8).to(torch.uint8)  # 1 to 15
@@ -58,8 +55,7 @@ def dequantize_groups(quantized: QuantizedGroups) -> Float[Tensor, "M K"]:
     >>> dequantize_groups(quantize_groups(torch.tensor([[7.0, -3.2, 0.0, 0.0]]), group_size=2))
     tensor([[ 7., -3.,  0.,  0.]])
     """
-    if not isinstance(quantized, QuantizedGroups):
-        raise TypeError(f"quantized must be QuantizedGroups, got {type(quantized).__name__}")
+    checks.instance("quantized", quantized, QuantizedGroups)
     packed, scale = quantized
     values = torch.stack((packed & 15, packed >> 4), dim=-1).flatten(1).to(scale.dtype) - 8
     return (values.unflatten(1, (scale.shape[1], -1)) * scale.unsqueeze(-1)).flatten(1)
@@ -67,7 +63,12 @@ def dequantize_groups(quantized: QuantizedGroups) -> Float[Tensor, "M K"]:
 
 def check_group_size(group_size: int, columns: int) -> None:
     """Refuse groups that do not fill a row, or whose nibbles do not fill bytes."""
-    if isinstance(group_size, bool) or not isinstance(group_size, int):
-        raise TypeError(f"group_size must be an int, got {group_size!r}")
-    if group_size < 2 or group_size % 2 or columns % group_size:
+    if checks.whole("group_size", group_size, 2) % 2 or columns % group_size:
         raise ValueError(f"group_size must be even and divide the {columns} columns, got {group_size}")
+
+
+def _check_groups(weight: Tensor, bits: int, group_size: int) -> None:
+    check_numbers(weight=weight)
+    checks.shape("weight", weight, "M", "K")
+    checks.whole("bits", bits, 2, 4)
+    check_group_size(group_size, weight.shape[1])

@@ -1,9 +1,9 @@
-"""Eight-bit integers in the place of floats, and the matrix product of such integers (LLM.int8(), slide T03).
+"""Eight-bit integers in place of floats, and the matrix product of such integers (LLM.int8(), slide T03).
 
 x ≈ scale · q with q from -127 to 127: one float, the scale, is shared by a whole tensor, a row or a column.
 The products of a matrix multiplication are then integers, summed exactly in 32 bits, and the scales are
-multiplied on at the end. One large number makes the scale of all that share it coarse; LLM.int8() (Dettmers
-et al. 2022) therefore takes the few columns that hold such numbers out and multiplies them as floats.
+multiplied on at the end. One large number makes the scale coarse for all that share it; LLM.int8() (Dettmers
+et al. 2022) therefore takes out the few columns that hold such numbers and multiplies them as floats.
 """
 
 from functools import cache
@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int8, Int32
 from torch import Tensor
 from torch.nn import functional as F
+
+from lib import checks
 
 MAX_INNER = (2**31 - 1) // 128**2
 """The longest sum of products of two 8-bit numbers, 131,071, that cannot leave 32 bits."""
@@ -56,8 +58,8 @@ def quantize_absmax(x: Float[Tensor, "..."], *, axis: int | None = None, bits: i
     >>> q.values.tolist(), [round(s, 4) for s in q.scale.flatten().tolist()]
     ([[64, -127], [0, 127]], [0.0157, 0.0039])
     """
-    check_numbers("x", x)
-    check_bits(bits, 8)
+    check_numbers(x=x)
+    checks.whole("bits", bits, 2, 8)
     x = widened(x)
     scale, values = absmax_round(x, largest(x.abs(), axis), bits)
     return Quantized(values, scale)
@@ -74,7 +76,7 @@ def quantize_zero_point(x: Float[Tensor, "..."], *, axis: int | None = None) -> 
     >>> q.values.tolist(), int(q.zero_point)
     ([-128, -28, 127], -128)
     """
-    check_numbers("x", x)
+    check_numbers(x=x)
     x = widened(x)
     high, low = largest(x, axis).clamp_min(0), -largest(-x, axis).clamp_min(0)
     scale = high / 255 - low / 255  # divided first: the difference of two large numbers may be infinite
@@ -96,8 +98,7 @@ def dequantize(quantized: Quantized | ZeroPointQuantized) -> Float[Tensor, "..."
     if isinstance(quantized, ZeroPointQuantized):
         shifted = quantized.values.to(quantized.scale.dtype) - quantized.zero_point
         return shifted * quantized.scale
-    if not isinstance(quantized, Quantized):
-        raise TypeError(f"quantized must be Quantized or ZeroPointQuantized, got {type(quantized).__name__}")
+    checks.instance("quantized", quantized, Quantized, ZeroPointQuantized)
     return quantized.values.to(quantized.scale.dtype) * quantized.scale
 
 
@@ -113,13 +114,8 @@ def integer_matmul(x: Int8[Tensor, "N K"], weight: Int8[Tensor, "M K"]) -> Int32
     >>> integer_matmul(hundreds, hundreds)
     tensor([[20000]], dtype=torch.int32)
     """
-    for name, matrix in (("x", x), ("weight", weight)):
-        if not isinstance(matrix, Tensor) or matrix.dtype != torch.int8:
-            came = matrix.dtype if isinstance(matrix, Tensor) else type(matrix).__name__
-            raise TypeError(f"{name} must be an int8 tensor, got {came}")
-    check_product(x, weight)
-    if x.shape[1] > MAX_INNER:
-        raise ValueError(f"x must have at most {MAX_INNER} columns, whose sums fit 32 bits, got {x.shape[1]}")
+    _check_int8(x=x, weight=weight)
+    _check_product(x, weight)
     if not _has_int_mm(x.device.type):
         return _float_product(x, weight)
     if x.device.type == "cuda" or x.shape[1] == 1:
@@ -142,12 +138,7 @@ def int8_matmul(x_q: Quantized, w_q: Quantized) -> Float[Tensor, "N M"]:
     >>> int8_matmul(quantize_absmax(x, axis=0), quantize_absmax(w, axis=0))
     tensor([[1.4921]])
     """
-    for name, q in (("x_q", x_q), ("w_q", w_q)):
-        if not isinstance(q, Quantized):
-            raise TypeError(f"{name} must be Quantized (absmax, no zero point), got {type(q).__name__}")
-        if q.scale.dim() and q.scale.shape != (q.values.shape[0], 1):
-            raise ValueError(f"{name} must have one scale or one per row (axis=0), got scales of shape "
-                             f"{tuple(q.scale.shape)} for {tuple(q.values.shape)}")
+    _check_scales(x_q=x_q, w_q=w_q)
     sums = integer_matmul(x_q.values, w_q.values)
     return sums.to(x_q.scale.dtype) * x_q.scale * (w_q.scale.T if w_q.scale.dim() else w_q.scale)
 
@@ -168,12 +159,7 @@ def outlier_matmul(
     >>> [round(y, 2) for y in output.flatten().tolist()], columns.tolist()
     ([19.0, 1.1], [False, True])
     """
-    check_numbers("x", x)
-    if not threshold > 0:
-        raise ValueError(f"threshold must be positive, got {threshold}")
-    if not isinstance(weight, Quantized):
-        check_numbers("weight", weight)
-    check_product(x, weight.values if isinstance(weight, Quantized) else weight)
+    _check_outlier(x, weight, threshold)
     x = widened(x)
     columns = (x.abs() >= threshold).any(0)
     if isinstance(weight, Quantized):
@@ -199,10 +185,7 @@ def largest(x: Tensor, axis: int | None) -> Tensor:
     """The largest number for each index of `axis`, shaped to broadcast against x; of all x for None."""
     if axis is None:
         return x.amax()
-    if isinstance(axis, bool) or not isinstance(axis, int):
-        raise TypeError(f"axis must be an int or None, got {axis!r}")
-    if not -x.dim() <= axis < x.dim():
-        raise ValueError(f"axis must be a dimension of x, which has shape {tuple(x.shape)}, got {axis}")
+    axis = checks.dimension("axis", axis, x=x)
     others = [dim for dim in range(x.dim()) if dim != axis % x.dim()]
     return x.amax(others, keepdim=True) if others else x  # amax over no dimension would take them all
 
@@ -212,30 +195,41 @@ def widened(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def check_numbers(name: str, x: Tensor) -> None:
+def check_numbers(**tensors: Tensor) -> None:
     """Refuse what cannot be rounded to integers, naming the argument."""
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        came = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a floating-point tensor, got {came}")
-    if x.numel() == 0:
-        raise ValueError(f"{name} must hold at least one number, got shape {tuple(x.shape)}")
-    if not x.isfinite().all():
-        raise ValueError(f"{name} must be finite, got {int((~x.isfinite()).sum())} NaN or infinite numbers")
+    checks.floating(**tensors)
+    checks.not_empty(**tensors)
+    checks.finite(**tensors)
 
 
-def check_bits(bits: int, most: int) -> None:
-    """Refuse a number of bits that leaves no levels or does not fit its storage."""
-    if isinstance(bits, bool) or not isinstance(bits, int):
-        raise TypeError(f"bits must be an int, got {bits!r}")
-    if not 2 <= bits <= most:
-        raise ValueError(f"bits must lie between 2 and {most}, got {bits}")
+def _check_product(x: Tensor, weight: Tensor) -> None:
+    checks.shape("x", x, "N", "K")
+    checks.shape("weight", weight, "M", x.shape[1])
+    if x.shape[1] > MAX_INNER:
+        raise ValueError(f"x must have at most {MAX_INNER} columns, whose sums fit 32 bits, got {x.shape[1]}")
 
 
-def check_product(x: Tensor, weight: Tensor) -> None:
-    """Refuse what are not two matrices with rows of one length."""
-    if x.dim() != 2 or weight.dim() != 2 or x.shape[1] != weight.shape[1]:
-        raise ValueError("x must be a matrix (N, K) and weight a matrix (M, K), "
-                         f"got {tuple(x.shape)} and {tuple(weight.shape)}")
+def _check_int8(**matrices: Tensor) -> None:
+    for name, matrix in matrices.items():
+        if not isinstance(matrix, Tensor) or matrix.dtype != torch.int8:
+            came = matrix.dtype if isinstance(matrix, Tensor) else type(matrix).__name__
+            raise TypeError(f"{name} must be an int8 tensor, got {came}")
+
+
+def _check_scales(**matrices: Quantized) -> None:
+    for name, q in matrices.items():
+        checks.instance(name, q, Quantized)
+        if q.scale.dim() and q.scale.shape != (q.values.shape[0], 1):
+            raise ValueError(f"{name} must have one scale or one per row (axis=0), got scales of shape "
+                             f"{tuple(q.scale.shape)} for {tuple(q.values.shape)}")
+
+
+def _check_outlier(x: Tensor, weight: Tensor | Quantized, threshold: float) -> None:
+    check_numbers(x=x)
+    checks.positive("threshold", threshold, infinite=True)
+    if not isinstance(weight, Quantized):
+        check_numbers(weight=weight)
+    _check_product(x, weight.values if isinstance(weight, Quantized) else weight)
 
 
 def _plain(matrix: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Cross-entropy over a vocabulary, plain and without ever holding all logits.
 
-With V = 128,000 words, the logits of 1,024 tokens take half a gigabyte, and so does their gradient: more than most models.
+With V = 128,000 tokens, the logits of 1,024 positions take half a gigabyte, and so does their gradient: more than most models.
 `chunked_cross_entropy` starts one step earlier, at the hidden vectors, and visits the vocabulary a chunk at a time, forward with
 an online log-sum-exp and backward by computing each chunk again (Wijmans et al. 2024, "Cut Your Losses"). What is left is one
 chunk of logits and the gradients that were asked for.
@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from lib import checks
 from lib.kernels.softmax import logsumexp
-from lib.kernels.triton_launch import triton_serves
+from lib.kernels.triton_launch import TWINS, triton_serves
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -37,10 +38,8 @@ def cross_entropy(
     >>> cross_entropy(torch.zeros(3, 4), torch.tensor([0, 1, -100]))  # log 4
     tensor(1.3863)
     """
-    if logits.dim() == 0 or logits.shape[:-1] != targets.shape:
-        raise ValueError("targets must have the shape of logits without the vocabulary, "
-                         f"got {tuple(targets.shape)} for logits of {tuple(logits.shape)}")
-    kept = _kept(logits, targets, logits.shape[-1], ignore_index, reduction)
+    _check_places(logits, targets=targets)
+    kept = _kept(targets, logits.shape[-1], ignore_index, reduction, logits=logits)
     flat = logits.reshape(-1, logits.shape[-1])
     flat = flat.float() if flat.dtype in (torch.float16, torch.bfloat16) else flat
     losses = _CrossEntropy.apply(flat, targets.reshape(-1).long(), kept.reshape(-1))
@@ -48,7 +47,7 @@ def cross_entropy(
 
 
 def selective_log_softmax(logits: Float[Tensor, "*batch V"], ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """Return log softmax(logits)[id] in nats: the log-probability of one chosen token at each place, and of no other.
+    """Return log softmax(logits)[id] in nats: the log-probability of one chosen token at each position, and of no other.
 
     z_id - logsumexp(z). The log-softmax of all V tokens is never held, and the gradient is one buffer, as in `cross_entropy`.
     From hidden vectors, `-chunked_cross_entropy(..., reduction="none")` does without the logits too.
@@ -57,11 +56,8 @@ def selective_log_softmax(logits: Float[Tensor, "*batch V"], ids: Int[Tensor, "*
     >>> selective_log_softmax(torch.zeros(2, 4), torch.tensor([0, 3]))  # -log 4
     tensor([-1.3863, -1.3863])
     """
-    if logits.dim() == 0 or logits.shape[:-1] != ids.shape:
-        raise ValueError("ids must have the shape of logits without the vocabulary, "
-                         f"got {tuple(ids.shape)} for logits of {tuple(logits.shape)}")
-    if ids.numel() and not 0 <= ids.min() <= ids.max() < logits.shape[-1]:
-        raise ValueError(f"ids must lie from 0 to {logits.shape[-1] - 1}, got {ids.min().item()} to {ids.max().item()}")
+    _check_places(logits, ids=ids)
+    checks.ids_below(logits.shape[-1], ids=ids)
     return -cross_entropy(logits, ids, reduction="none")
 
 
@@ -77,7 +73,7 @@ def chunked_cross_entropy(
 ) -> Float[Tensor, "..."]:
     """Return `cross_entropy(hidden @ weight.T + bias, targets)` in nats without holding its N x V logits.
 
-    Memory beside the gradients themselves is one buffer of N x `chunk_size`, forward and backward, for one more matrix product
+    Besides the gradients themselves it needs one buffer of N x `chunk_size`, forward and backward, and one more matrix product
     than the plain loss. Rows whose target is `ignore_index` are dropped before the first product, so that a masked-LM
     loss pays for 15 % of its rows. Gradients reach `hidden`, `weight` and `bias`, once (no second derivatives).
     On a GPU `triton_cross_entropy` does the work, where it can.
@@ -87,16 +83,14 @@ def chunked_cross_entropy(
     >>> chunked_cross_entropy(hidden, weight, torch.tensor([1, 2]), chunk_size=2)  # log(2 + e) - 1
     tensor(0.5514)
     """
-    losses = _ChunkedCrossEntropy.apply
-    if triton_serves(hidden, weight):
-        from lib.kernels.triton import row_losses as losses
+    losses = TWINS["row_losses"] if triton_serves(hidden, weight) else _ChunkedCrossEntropy.apply
     return chunked_loss(losses, hidden, weight, targets, bias, ignore_index, reduction, chunk_size)
 
 
 def chunked_loss(losses, hidden, weight, targets, bias, ignore_index, reduction, chunk_size) -> Float[Tensor, "..."]:
     """Check, drop the rows that do not count, take `losses(rows, weight, bias, targets, chunk_size)` and reduce them."""
     _check_chunked(hidden, weight, targets, bias, chunk_size)
-    kept = _kept(hidden, targets, weight.shape[0], ignore_index, reduction)
+    kept = _kept(targets, weight.shape[0], ignore_index, reduction, hidden=hidden)
     rows, wanted = (hidden, targets) if kept.all() else (hidden[kept], targets[kept])
     losses = losses(rows, weight, bias, wanted.long(), chunk_size)
     if reduction == "none":
@@ -190,14 +184,11 @@ class _Chunks:
         return z, rows, columns[rows]
 
 
-def _kept(values: Tensor, targets: Tensor, V: int, ignore_index: int, reduction: str) -> Tensor:
+def _kept(targets: Tensor, V: int, ignore_index: int, reduction: str, **values: Tensor) -> Tensor:
     """Return which targets count, after refusing what no loss can be computed from."""
-    if not values.is_floating_point():
-        raise TypeError(f"logits and hidden vectors must be floating-point, got {values.dtype}")
-    if targets.is_floating_point() or targets.dtype == torch.bool:
-        raise TypeError(f"targets must be integers, got {targets.dtype}")
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    checks.floating(**values)
+    checks.integers(targets=targets)
+    checks.one_of("reduction", reduction, ("mean", "sum", "none"))
     kept = targets != ignore_index
     outside = kept & ((targets < 0) | (targets >= V))
     if outside.any():
@@ -209,17 +200,21 @@ def _kept(values: Tensor, targets: Tensor, V: int, ignore_index: int, reduction:
     return kept
 
 
+def _check_places(logits: Tensor, **ids: Tensor) -> None:
+    """Refuse ids that are not one for each place that has logits."""
+    if logits.dim() == 0:
+        raise ValueError("logits must have the vocabulary as their last dimension, got shape ()")
+    for name, given in ids.items():
+        checks.shape(name, given, *logits.shape[:-1])
+
+
 def _check_chunked(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None, chunk_size: int) -> None:
-    if hidden.dim() != 2 or weight.dim() != 2 or hidden.shape[1] != weight.shape[1]:
-        raise ValueError("hidden must be (N, D) and weight (V, D), "
-                         f"got {tuple(hidden.shape)} and {tuple(weight.shape)}")
-    if targets.shape != hidden.shape[:1]:
-        raise ValueError(f"targets must have shape ({len(hidden)},), one for each row of hidden, "
-                         f"got {tuple(targets.shape)}")
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(f"bias must have shape ({len(weight)},), one for each row of weight, got {tuple(bias.shape)}")
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
+    checks.shape("hidden", hidden, "N", "D")
+    checks.shape("weight", weight, "V", hidden.shape[1])
+    checks.shape("targets", targets, hidden.shape[0])
+    if bias is not None:
+        checks.shape("bias", bias, weight.shape[0])
+    checks.whole("chunk_size", chunk_size)
 
 
 def _reduce(losses: Tensor, kept: Tensor, reduction: str) -> Tensor:

@@ -1,18 +1,20 @@
 """Which key may each query look at? Masks as boolean tensors: True means "may attend".
 
-Masks combine with `&`, and broadcast to the scores' shape (B, H, T, S): a padding mask says something about keys, a causal
-mask about pairs of positions, and neither about heads.
+Masks combine with `&`, and broadcast to the scores' shape (B, H, T, S): a padding mask is about keys, a causal mask about
+pairs of positions, and neither depends on the head.
 """
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib import checks
+
 
 def padding_mask(
     attention_mask: Int[Tensor, "B T"] | Bool[Tensor, "B T"] | Float[Tensor, "B T"],
 ) -> Bool[Tensor, "B 1 1 T"]:
-    """Turn a tokenizer's attention mask (1 token, 0 padding) into a mask over keys: nobody looks at padding.
+    """Turn a tokenizer's attention mask (1 token, 0 padding) into a mask over keys: no query looks at padding.
 
     Padding may be on either side. Raises ValueError if `attention_mask` is not (B, T) or has values other than 0 and 1
     (an additive mask of 0 and -inf, for instance).
@@ -20,8 +22,7 @@ def padding_mask(
     >>> padding_mask(torch.tensor([[1, 1, 0]]))
     tensor([[[[ True,  True, False]]]])
     """
-    if attention_mask.dim() != 2:
-        raise ValueError(f"attention_mask must have shape (B, T), got {tuple(attention_mask.shape)}")
+    checks.shape("attention_mask", attention_mask, "B", "T")
     real = attention_mask == 1
     if not (real | (attention_mask == 0)).all():
         raise ValueError("attention_mask must hold only 1 (token) and 0 (padding), got other values")
@@ -38,9 +39,8 @@ def causal_mask(T: int, S: int | None = None, *, device: torch.device | None = N
     tensor([[1, 1, 0],
             [1, 1, 1]], dtype=torch.int32)
     """
-    S = T if S is None else S
-    if not 0 <= T <= S:
-        raise ValueError(f"T and S must satisfy 0 <= T <= S (the last query is the last key), got T={T} and S={S}")
+    checks.whole("T", T, at_least=0)
+    S = T if S is None else checks.whole("S", S, at_least=T)
     return torch.ones(T, S, dtype=torch.bool, device=device).tril_(S - T)
 
 
@@ -55,8 +55,7 @@ def prefix_mask(prefix_length: int, T: int, *, device: torch.device | None = Non
             [1, 1, 0],
             [1, 1, 1]], dtype=torch.int32)
     """
-    if not 0 <= prefix_length <= T:
-        raise ValueError(f"prefix_length must be between 0 and T={T} tokens, got {prefix_length}")
+    checks.whole("prefix_length", prefix_length, 0, T)
     mask = causal_mask(T, device=device)
     mask[:, :prefix_length] = True
     return mask
@@ -65,7 +64,7 @@ def prefix_mask(prefix_length: int, T: int, *, device: torch.device | None = Non
 def sliding_window_mask(T: int, window: int, *, device: torch.device | None = None) -> Bool[Tensor, "T T"]:
     """Let each token see itself and the `window` - 1 tokens before it (Mistral; Jiang et al. 2023).
 
-    L layers of it still see L (window - 1) tokens back: windows stack like convolutions.
+    L such layers still see L (window - 1) tokens back: windows add up over layers, like those of convolutions.
     Raises ValueError if `T` is negative or `window` is less than one token.
 
     >>> sliding_window_mask(3, 2).int()
@@ -73,6 +72,5 @@ def sliding_window_mask(T: int, window: int, *, device: torch.device | None = No
             [1, 1, 0],
             [0, 1, 1]], dtype=torch.int32)
     """
-    if window < 1:
-        raise ValueError(f"window must be at least 1 token (each token sees itself), got {window}")
+    checks.whole("window", window)
     return causal_mask(T, device=device).triu_(1 - window)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lib import checks
+
 
 def sinusoidal_positions(T: int, D: int) -> Float[Tensor, "T D"]:
     """Return the table of T positions that the original Transformer adds to its embeddings.
@@ -19,8 +21,7 @@ def sinusoidal_positions(T: int, D: int) -> Float[Tensor, "T D"]:
     tensor([[0.0000, 1.0000, 0.0000, 1.0000],
             [0.8415, 0.5403, 0.0100, 0.9999]])
     """
-    if T < 0:
-        raise ValueError(f"T must be a number of positions, got {T}")
+    checks.whole("T", T, at_least=0)
     cos, sin = rotary_angles(torch.arange(T), _even("D", D))
     return torch.stack((sin, cos), dim=-1).flatten(-2)  # (T, D), sine and cosine interleaved
 
@@ -39,10 +40,8 @@ def rotary_angles(
     >>> cos.squeeze(), sin.squeeze()
     (tensor([ 1.0000,  0.5403, -0.4161]), tensor([0.0000, 0.8415, 0.9093]))
     """
-    if positions.is_floating_point() or positions.dtype == torch.bool:
-        raise TypeError(f"positions must be integers, got {positions.dtype}")
-    if not theta > 0:
-        raise ValueError(f"theta must be positive, got {theta}")
+    checks.integers(positions=positions)
+    checks.positive("theta", theta)
     exponents = torch.arange(0, _even("K", K), 2, dtype=torch.float32, device=positions.device) / K
     angles = positions[..., None].float() * (1.0 / theta**exponents)  # (..., T, K/2)
     return angles.cos(), angles.sin()
@@ -72,18 +71,15 @@ def apply_rotary(
 
 
 def _even(name: str, width: int) -> int:
-    if width < 2 or width % 2:
-        raise ValueError(f"{name} must be a positive even number (positions come in sine-cosine pairs), got {width}")
+    if checks.whole(name, width) % 2:
+        raise ValueError(f"{name} must be even (positions come in sine-cosine pairs), got {width}")
     return width
 
 
 def _check_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> None:
-    if x.dim() != 4 or x.shape[-1] % 2:
-        raise ValueError(f"x must have shape (B, H, T, K) with an even K, got {tuple(x.shape)}")
+    checks.shape("x", x, "B", "H", "T", "K")
+    checks.same_shape(cos=cos, sin=sin)
     B, _, T, K = x.shape
-    fitting = ((T, K // 2), (B, T, K // 2), (1, T, K // 2))
-    for name, angles in (("cos", cos), ("sin", sin)):
-        if tuple(angles.shape) not in fitting:
-            raise ValueError(f"{name} must have shape {fitting[0]} or {fitting[1]} to turn x, got {tuple(angles.shape)}")
-    if cos.shape != sin.shape:
-        raise ValueError(f"cos and sin must have one shape, got {tuple(cos.shape)} and {tuple(sin.shape)}")
+    half = _even("K, the width of x,", K) // 2
+    if cos.shape not in ((T, half), (B, T, half), (1, T, half)):
+        raise ValueError(f"cos and sin must have shape {T, half} or {B, T, half} to turn x, got {tuple(cos.shape)}")

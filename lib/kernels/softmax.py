@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.kernels.triton_launch import triton_serves
+from lib import checks
+from lib.kernels.triton_launch import TWINS, triton_serves
 
 
 def softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
@@ -24,9 +25,7 @@ def softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"
     """
     check_logits(z, dim)
     if triton_serves(z):
-        from lib.kernels.triton import triton_softmax
-
-        return triton_softmax(z, dim)
+        return TWINS["softmax"](z, dim)
     exp = (z - z.detach().amax(dim, keepdim=True)).exp_()  # in place: one buffer of z's size less
     return exp / exp.sum(dim, keepdim=True)
 
@@ -65,13 +64,13 @@ def sigmoid(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Map a real number to a probability strictly between 0 and 1.
 
     sigma(x) = 1 / (1 + e^-x) = e^x / (1 + e^x), slide W12. The first form overflows for large negative x, the second for
-    large positive x, so each is used on its own side: both are written with e^-|x|, which never overflows.
+    large positive x, so each is used where it is safe: both are written with e^-|x|, which never overflows.
     Raises TypeError if `x` is not a floating-point tensor.
 
     >>> sigmoid(torch.tensor([-10000.0, 0.0, 10000.0]))
     tensor([0.0000, 0.5000, 1.0000])
     """
-    _check_floating("x", x)
+    checks.floating(x=x)
     small = torch.exp(-torch.where(x < 0, -x, x))  # unlike |x|, this has the right derivative at 0
     return torch.where(x < 0, small, 1) / (1 + small)
 
@@ -90,16 +89,8 @@ def argmax_onehot(z: Float[Tensor, "*batch V"]) -> Float[Tensor, "*batch V"]:
     return largest / largest.sum(-1, keepdim=True)
 
 
-def _check_floating(name: str, x: Tensor) -> None:
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        came = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a floating-point tensor, got {came}")
-
-
 def check_logits(z: Tensor, dim: int) -> None:
     """Refuse what has no softmax along `dim`, naming the argument."""
-    _check_floating("z", z)
-    if not -z.dim() <= dim < z.dim():
-        raise ValueError(f"dim must be a dimension of z, which has shape {tuple(z.shape)}, got {dim}")
-    if z.shape[dim] == 0:
+    checks.floating(z=z)
+    if z.shape[checks.dimension("dim", dim, z=z)] == 0:
         raise ValueError(f"z must have at least one entry along dim {dim}, got shape {tuple(z.shape)}")

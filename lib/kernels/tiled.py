@@ -1,6 +1,6 @@
 """Attention in tiles: the same numbers as on the blackboard, in memory that grows with T instead of T x T.
 
-A row of weights is needed only to be summed against the values, so it can be visited a block of keys at a time, if the softmax
+A row of weights is needed only for a weighted sum of the values, so it can be visited a block of keys at a time, if the softmax
 is computed *online*: keep the largest score so far and rescale what has been summed whenever a larger one comes (Milakov and
 Gimelshein 2018; Dao et al. 2022, FlashAttention). Backward recomputes each tile from the saved log-sum-exp of its rows.
 """
@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from lib.kernels.attention import Mask, check_attention, default_scale, spread_heads
-from lib.kernels.triton_launch import triton_serves_attention
+from lib import checks
+from lib.kernels.attention import ScoreMask, check_attention, default_scale, repeat_kv
+from lib.kernels.triton_launch import TWINS, triton_serves_attention
 
 QUERY_BLOCK_RATIO = 2  # key blocks are this much longer than query blocks: measured, a flat optimum
 
@@ -25,7 +26,7 @@ def attention_tiled(
     k: Float[Tensor, "B G S K"],
     v: Float[Tensor, "B G S E"],
     *,
-    mask: Mask | None = None,
+    mask: ScoreMask | None = None,
     causal: bool = False,
     scale: float | None = None,
     block_size: int = 256,
@@ -41,12 +42,9 @@ def attention_tiled(
     tensor([[[[2.]]]])
     """
     check_attention(q, k, v, mask, causal)
-    if block_size < 1:
-        raise ValueError(f"block_size must be at least 1, got {block_size}")
+    checks.whole("block_size", block_size)
     if triton_serves_attention(q, k, v, mask):
-        from lib.kernels.triton import triton_attention
-
-        return triton_attention(q, k, v, mask=mask, causal=causal, scale=scale)
+        return TWINS["attention_tiled"](q, k, v, mask=mask, causal=causal, scale=scale)
     return _TiledAttention.apply(q, k, v, mask, causal, default_scale(q, scale), block_size)
 
 
@@ -130,10 +128,10 @@ class _Tiles:
         return self.q[:, :, rows].to(self.dtype)
 
     def keys(self, columns: slice) -> Tensor:
-        return spread_heads(self.k[:, :, columns].to(self.dtype), self.q.shape[1])
+        return repeat_kv(self.k[:, :, columns].to(self.dtype), self.q.shape[1])
 
     def values(self, columns: slice) -> Tensor:
-        return spread_heads(self.v[:, :, columns].to(self.dtype), self.q.shape[1])
+        return repeat_kv(self.v[:, :, columns].to(self.dtype), self.q.shape[1])
 
     def scores(self, rows: slice, columns: slice) -> Tensor:
         """q k^T * scale + mask on one tile, in a buffer of its own."""

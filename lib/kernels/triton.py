@@ -1,7 +1,7 @@
-"""Softmax, attention and the chunked loss as Triton kernels, for those with a GPU; nothing here is ever needed.
+"""Softmax, attention and the chunked loss as Triton kernels, for those with a GPU; the course works without them.
 
 On CUDA tensors `softmax`, `attention_tiled` and `chunked_cross_entropy` choose these functions by themselves where Triton is
-installed (`pip install 'llm-course[gpu]'`) and works; the environment variable COURSE_TRITON=0 refuses. On the CPU they run only
+installed (`pip install 'llm-course[gpu]'`) and works; COURSE_TRITON=0 in the environment turns them off. On the CPU they run only
 in Triton's interpreter, slowly, to be tested or stepped through: TRITON_INTERPRET=1, set before Python starts. They take
 float32, bfloat16 and float16, sum in float32, and agree with the functions whose names they bear to rounding. Products of
 float32 tiles use TF32 only if `torch.set_float32_matmul_precision` allows it. Dao 2023 (FlashAttention-2); Wijmans et al. 2024.
@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from lib.kernels.attention import Mask, check_attention, default_scale
+from lib.kernels.attention import ScoreMask, check_attention, default_scale
 from lib.kernels.loss import Reduction, chunked_loss
 from lib.kernels.softmax import check_logits
 from lib.kernels.triton_launch import (
+    TWINS,
     blocks,
     check_device,
     check_tensors,
@@ -54,7 +55,7 @@ def triton_attention(
     k: Float[Tensor, "B G S K"],
     v: Float[Tensor, "B G S E"],
     *,
-    mask: Mask | None = None,
+    mask: ScoreMask | None = None,
     causal: bool = False,
     scale: float | None = None,
 ) -> Float[Tensor, "B H T E"]:
@@ -103,6 +104,9 @@ def row_losses(hidden, weight, bias, targets, chunk_size) -> Float[Tensor, "N"]:
     check_tensors(hidden=hidden, weight=weight)
     check_device(hidden.device, targets=targets, **({} if bias is None else {"bias": bias}))
     return _CrossEntropy.apply(hidden, weight, bias, targets, chunk_size)
+
+
+TWINS.update(softmax=triton_softmax, attention_tiled=triton_attention, row_losses=row_losses)
 
 
 class _Softmax(Function):

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import warnings
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -12,9 +13,12 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 MAX_WIDTH = 256
 """The widest head whose tiles fit a GPU's shared memory."""
 
+TWINS: dict[str, Callable] = {}
+"""What `triton.py` offers in place of plain functions. It is filled there, so that these need not import it."""
+
 
 def triton_serves(*tensors: Tensor) -> bool:
-    """Return whether the kernels should do this work: tensors of one fitting type on one GPU where Triton runs, not refused.
+    """Return whether the kernels should do this work: tensors of one suitable type, on one GPU where Triton runs and is allowed.
 
     >>> triton_serves(torch.zeros(2))  # never on the CPU
     False
@@ -81,7 +85,7 @@ def interpreted() -> bool:
 
 @cache
 def _works(device: torch.device) -> bool:
-    """Try a kernel once: a GPU too old or a machine without a C compiler shall cost a warning, not the course."""
+    """Try a kernel once: on a GPU that is too old, or without a C compiler, there is a warning and the course goes on."""
     if importlib.util.find_spec("triton") is None or interpreted():
         return False
     if torch.version.hip is None and torch.cuda.get_device_capability(device) < (8, 0):

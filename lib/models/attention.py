@@ -1,7 +1,7 @@
 """Multi-head attention as a module: projections around one of the kernels of `lib.kernels`.
 
-Grouped-query attention, rotary positions and the cache all live here; what is the same for every layer of a
-forward pass (mask, rotary angles, cache) is computed once and handed down in an `AttentionContext`.
+Grouped-query attention, rotary positions and the cache are handled here; what is the same for every layer of a
+forward pass (mask, rotary angles, cache) is computed once and passed on in an `AttentionContext`.
 """
 
 import math
@@ -148,5 +148,5 @@ def split_heads(x: Float[Tensor, "B T HK"], width: int) -> Float[Tensor, "B H T 
 
 
 def merge_heads(x: Float[Tensor, "B H T K"]) -> Float[Tensor, "B T HK"]:
-    """Lay the heads side by side again."""
+    """Put the heads side by side again."""
     return x.transpose(1, 2).flatten(2)

@@ -1,12 +1,14 @@
 """Keys and values of the tokens already read, so that decoding computes only the new ones.
 
 Buffers are allocated once (or doubled when they are full) and written in place: a step copies the new token's
-keys and values, never the old ones. The cache is for inference: what it holds is detached, gradients stop
-there.
+keys and values, never the old ones. The cache is for inference: what it holds is detached, so that no gradient
+flows through it.
 """
 
 from jaxtyping import Float
 from torch import Tensor
+
+from lib import checks
 
 
 class KVCache:
@@ -23,9 +25,7 @@ class KVCache:
     """
 
     def __init__(self, capacity: int = 256) -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity must be at least 1 token, got {capacity}")
-        self.capacity = capacity
+        self.capacity = checks.whole("capacity", capacity)
         self.length = 0
         self.padded = False  # set by the model: from then on each call needs the attention mask
         self.source: tuple[Tensor, Tensor | None] | None = None  # ids and mask behind the cross keys
@@ -40,7 +40,7 @@ class KVCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the tokens held: 2 L B G K · length · bytes per number, plus cross-attention's share."""
+        """Bytes of the tokens held: 2 L B G K · length · bytes per number, plus what cross-attention reads."""
         held = sum(t[:, :, : self.length].numel() * t.element_size() for t in (*self._keys, *self._values))
         return held + sum(t.numel() * t.element_size() for pair in self._cross.values() for t in pair)
 
@@ -74,9 +74,7 @@ class KVCache:
 
         Raises ValueError if `length` is negative or more than is held.
         """
-        if not 0 <= length <= self.length:
-            raise ValueError(f"length must lie between 0 and the {self.length} tokens held, got {length}")
-        self.length = length
+        self.length = checks.whole("length", length, 0, self.length)
 
     def cross(self, layer: int) -> tuple[Float[Tensor, "B G S K"], Float[Tensor, "B G S K"]]:
         """The cross-attention keys and values of a layer, as they were kept."""

@@ -9,7 +9,8 @@ fails.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isfinite
+
+from lib import checks
 
 CHOICES = {
     "architecture": ("encoder", "decoder", "encoder_decoder"),
@@ -21,12 +22,8 @@ CHOICES = {
 }
 """The values that the fields of type `str` may take."""
 
-POSITIVE = (
-    "vocab_size", "d_model", "num_layers", "num_heads", "d_ff", "max_positions", "num_encoder_layers",
-    "num_kv_heads", "head_dim", "relative_buckets", "relative_max_distance", "norm_eps", "rope_theta",
-    "embedding_scale", "logit_scale", "init_std",
-)
-"""Fields that must be above zero where they are given."""
+MAY_BE_ZERO = ("position_offset", "type_vocab_size", "pad_id")
+"""Whole numbers that may be 0; all others are at least 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +75,7 @@ class TransformerConfig:
     pad_id: int | None = None  # the padding token's id, if the vocabulary has one
 
     def __post_init__(self) -> None:
-        self._check_types()
-        self._check_choices()
-        self._check_sizes()
+        self._check_fields()
         self._check_combinations()
 
     @property
@@ -100,38 +95,19 @@ class TransformerConfig:
             return 0
         return self.num_encoder_layers if self.num_encoder_layers is not None else self.num_layers
 
-    def _check_types(self) -> None:
+    def _check_fields(self) -> None:
         for field in fields(self):
             value, declared = getattr(self, field.name), field.type
-            if value is None and declared.endswith("| None"):
-                continue
-            expected = declared.removesuffix(" | None")
-            known = {"int": int, "float": (int, float), "bool": bool, "str": str}[expected]
-            if not isinstance(value, known) or (expected != "bool" and isinstance(value, bool)):
-                raise TypeError(f"{field.name} must be {declared}, got {value!r} ({type(value).__name__})")
-
-    def _check_choices(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-
-    def _check_sizes(self) -> None:
-        for name in POSITIVE:
-            value = getattr(self, name)
-            if value is not None and not (isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be a finite number above 0, got {value}")
-        for name in ("position_offset", "type_vocab_size"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be a probability in [0, 1), got {self.dropout}")
-        if self.pad_id is not None and not 0 <= self.pad_id < self.vocab_size:
-            raise ValueError(f"pad_id must be an id below vocab_size={self.vocab_size}, got {self.pad_id}")
+            if value is not None or not declared.endswith("| None"):
+                read = _READERS[declared.removesuffix(" | None")]
+                object.__setattr__(self, field.name, read(field.name, value))
 
     def _check_combinations(self) -> None:
+        if self.pad_id is not None:
+            checks.whole("pad_id", self.pad_id, 0, self.vocab_size - 1)
         if self.head_dim is None and self.d_model % self.num_heads:
             raise ValueError(f"d_model={self.d_model} is not a multiple of num_heads={self.num_heads}; "
-                             "choose sizes that divide, or give head_dim")
+                             "choose a multiple, or give head_dim")
         if self.num_heads % self.kv_heads:
             raise ValueError(f"num_heads={self.num_heads} is not a multiple of num_kv_heads={self.kv_heads}: "
                              "each key head serves the same number of query heads")
@@ -155,3 +131,12 @@ class TransformerConfig:
         if self.relative_max_distance <= self.relative_buckets // 2:
             raise ValueError(f"relative_max_distance={self.relative_max_distance} must exceed half of "
                              f"relative_buckets={self.relative_buckets}, the exact distances")
+
+
+_READERS = {
+    "int": lambda name, value: checks.whole(name, value, at_least=0 if name in MAY_BE_ZERO else 1),
+    "float": lambda name, value: checks.number(name, value, "[0, 1)" if name == "dropout" else "(0, inf)"),
+    "bool": lambda name, value: checks.instance(name, value, bool),
+    "str": lambda name, value: checks.one_of(name, checks.instance(name, value, str), CHOICES[name]),
+}
+"""How a field of each declared type is checked."""

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from lib import checks
 from lib.models.config import TransformerConfig
 from lib.models.decoder import Decoder
 from lib.models.encoder import Encoder
@@ -25,6 +26,5 @@ def count_parameters(model: nn.Module | TransformerConfig) -> int:
     if isinstance(model, TransformerConfig):
         with torch.device("meta"):
             model = MODELS[model.architecture](model)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a module or a TransformerConfig, got {type(model).__name__}")
+    checks.instance("model", model, nn.Module, TransformerConfig)
     return sum(parameter.numel() for parameter in model.parameters())

@@ -8,8 +8,8 @@ from lib.models.attention import AttentionContext
 from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
 from lib.models.encoder import require
-from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
-from lib.models.layers import InputLayer, Stack, initialise
+from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
+from lib.models.layers import InputLayer, TransformerStack, initialise
 from lib.models.linear import Embedding, Linear, project, undrawn
 
 
@@ -32,14 +32,14 @@ class Decoder(nn.Module):
         with undrawn():
             self.tokens = Embedding(config.vocab_size, config.d_model)
             self.inputs = InputLayer(config)
-            self.stack = Stack(config, config.num_layers, causal=True)
+            self.stack = TransformerStack(config, config.num_layers, causal=True)
             self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         initialise(self, config, generator)
 
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         *,
         position_ids: Int[Tensor, "B T"] | None = None,
@@ -56,12 +56,12 @@ class Decoder(nn.Module):
     def hidden(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         *,
         position_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """The vectors behind the logits, after the final norm: for heads, and for the chunked loss."""
+        """The vectors from which the logits are computed, after the final norm: for heads, and for the chunked loss."""
         return self._run(input_ids, attention_mask, position_ids, AttentionContext(cache=cache))
 
     @property
@@ -77,7 +77,7 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def attention_maps(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> list[Float[Tensor, "B H T T"]]:
         """Each layer's attention weights, rows summing to 1 and nothing above the diagonal."""
         context = AttentionContext(maps=[])
@@ -98,7 +98,7 @@ class Decoder(nn.Module):
 
 
 def remember_padding(cache: KVCache | None, given: Tensor | None, real: Tensor | None) -> None:
-    """Raise ValueError where a cache with padding is continued without a mask: padding would be seen."""
+    """Raise ValueError if a cache with padding is continued without a mask: the padding would be attended to."""
     if cache is None:
         return
     if given is None and cache.padded:

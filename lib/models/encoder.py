@@ -4,10 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lib import checks
 from lib.models.attention import AttentionContext
 from lib.models.config import TransformerConfig
-from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
-from lib.models.layers import InputLayer, Stack, initialise
+from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
+from lib.models.layers import InputLayer, TransformerStack, initialise
 from lib.models.linear import Embedding, Linear, undrawn
 
 
@@ -30,14 +31,14 @@ class Encoder(nn.Module):
         with undrawn():
             self.tokens = Embedding(config.vocab_size, config.d_model)
             self.inputs = InputLayer(config)
-            self.stack = Stack(config, config.num_layers, causal=False)
+            self.stack = TransformerStack(config, config.num_layers, causal=False)
             self.pooler = Linear(config.d_model, config.d_model) if config.pooler else None
         initialise(self, config, generator)
 
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
         *,
         position_ids: Int[Tensor, "B T"] | None = None,
@@ -58,7 +59,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def attention_maps(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None,
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> list[Float[Tensor, "B H T T"]]:
         """Each layer's attention weights, rows summing to 1: who looks at whom."""
@@ -82,9 +83,8 @@ class Encoder(nn.Module):
             return
         if not self.config.type_vocab_size:
             raise ValueError("token_type_ids given, but this encoder has no segments (type_vocab_size=0)")
-        check_ids(types, self.config.type_vocab_size, name="token_type_ids", what="segments")
-        if types.shape != shape:
-            raise ValueError(f"token_type_ids must have shape {tuple(shape)}, got {tuple(types.shape)}")
+        check_ids(types, self.config.type_vocab_size, name="token_type_ids")
+        checks.shape("token_type_ids", types, *shape)
 
 
 def require(config: TransformerConfig, architecture: str) -> None:

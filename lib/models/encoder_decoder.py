@@ -6,14 +6,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lib import checks
 from lib.kernels import padding_mask
 from lib.models.attention import AttentionContext
 from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
 from lib.models.decoder import remember_padding
 from lib.models.encoder import require
-from lib.models.inputs import Mask, check_ids, check_length, positions_of, read_mask
-from lib.models.layers import InputLayer, Stack, initialise
+from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
+from lib.models.layers import InputLayer, TransformerStack, initialise
 from lib.models.linear import Embedding, Linear, project, undrawn
 
 
@@ -37,8 +38,8 @@ class EncoderDecoder(nn.Module):
         with undrawn():
             self.tokens = Embedding(config.vocab_size, config.d_model)
             self.encoder_inputs, self.decoder_inputs = InputLayer(config), InputLayer(config)
-            self.encoder = Stack(config, config.encoder_layers, causal=False)
-            self.decoder = Stack(config, config.num_layers, causal=True, cross=True)
+            self.encoder = TransformerStack(config, config.encoder_layers, causal=False)
+            self.decoder = TransformerStack(config, config.num_layers, causal=True, cross=True)
             self.output = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         self.register_buffer("logits_bias", torch.zeros(config.vocab_size) if config.logits_bias else None)
         initialise(self, config, generator)
@@ -47,8 +48,8 @@ class EncoderDecoder(nn.Module):
         self,
         input_ids: Int[Tensor, "B S"],
         decoder_input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
-        decoder_attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
+        decoder_attention_mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         *,
         position_ids: Int[Tensor, "B S"] | None = None,
@@ -70,26 +71,24 @@ class EncoderDecoder(nn.Module):
         self,
         input_ids: Int[Tensor, "B S"],
         decoder_input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
-        decoder_attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
+        decoder_attention_mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         *,
         position_ids: Int[Tensor, "B S"] | None = None,
         decoder_position_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """The decoder's vectors behind the logits, after its final norm."""
+        """The decoder's vectors from which the logits are computed, after its final norm."""
         context = AttentionContext(cache=cache)
         self._read(input_ids, attention_mask, position_ids, context)
-        if len(input_ids) != len(decoder_input_ids):
-            raise ValueError(f"decoder_input_ids must have the batch of input_ids, {len(input_ids)}, "
-                             f"got {len(decoder_input_ids)}")
+        checks.shape("decoder_input_ids", decoder_input_ids, len(input_ids), "T")
         hidden = self._write(decoder_input_ids, decoder_attention_mask, decoder_position_ids, context)
         if cache is not None:
             cache.source = (input_ids, context.memory_mask)  # last: a pass that failed half-way keeps nothing
         return hidden
 
     def encode(
-        self, input_ids: Int[Tensor, "B S"], attention_mask: Mask | None = None, *,
+        self, input_ids: Int[Tensor, "B S"], attention_mask: AttentionMask | None = None, *,
         position_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B S D"]:
         """The encoder's output: one vector per source token, not one per source (slide W21, note F26)."""
@@ -112,15 +111,14 @@ class EncoderDecoder(nn.Module):
     @torch.no_grad()
     def attention_maps(
         self, input_ids: Int[Tensor, "B S"], decoder_input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None, decoder_attention_mask: Mask | None = None, *,
+        attention_mask: AttentionMask | None = None, decoder_attention_mask: AttentionMask | None = None, *,
         which: str = "cross",
     ) -> list[Float[Tensor, "B H _ _"]]:
         """Each layer's weights of one kind: "encoder" (S by S), "decoder" (T by T) or "cross" (T by S).
 
         Raises ValueError for any other `which`.
         """
-        if which not in ("encoder", "decoder", "cross"):
-            raise ValueError(f"which must be encoder, decoder or cross, got {which!r}")
+        checks.one_of("which", which, ("encoder", "decoder", "cross"))
         reading = AttentionContext(maps=[])
         self._read(input_ids, attention_mask, None, reading)
         writing = replace(reading, maps=[], cross_maps=[])

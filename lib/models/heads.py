@@ -1,4 +1,4 @@
-"""What is put on top of a Transformer: words, classes, tags, spans, a reward (slides C14, C22, W11, T26).
+"""What is put on top of a Transformer to predict words, classes, tags, spans or a reward (slides C14, C22, W11, T26).
 
 A head is small and new, the backbone below it large and pre-trained; each class here takes the backbone as it
 is and adds its own few parameters.
@@ -11,10 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib import checks
 from lib.models.config import TransformerConfig
 from lib.models.decoder import Decoder
 from lib.models.encoder import Encoder
-from lib.models.inputs import Mask
+from lib.models.inputs import AttentionMask
 from lib.models.layers import ACTIVATIONS, initialise, make_norm
 from lib.models.linear import Linear, project, undrawn
 
@@ -40,9 +41,7 @@ class MLMHead(nn.Module):
 
     def __init__(self, config: TransformerConfig, tokens: nn.Embedding, kind: str = "bert") -> None:
         super().__init__()
-        if kind not in MLM_HEADS:
-            raise ValueError(f"head must be one of {', '.join(MLM_HEADS)}, got {kind!r}")
-        self.kind = kind
+        self.kind = checks.one_of("head", kind, MLM_HEADS)
         # In a tuple, so that the encoder's embedding is used but not registered a second time: it is counted,
         # moved and saved once.
         self._tied = (tokens,)
@@ -88,7 +87,7 @@ class MaskedLM(nn.Module):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Logits of the token at each position. Raises ValueError as `Encoder` does."""
@@ -107,10 +106,8 @@ class OnBackbone(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(backbone, (Encoder, Decoder)):
-            raise TypeError(f"backbone must be an Encoder or a Decoder, got {type(backbone).__name__}")
-        if not isinstance(outputs, int) or isinstance(outputs, bool) or outputs < 1:
-            raise ValueError(f"num_labels must be an int of at least 1, got {outputs!r}")
+        checks.instance("backbone", backbone, Encoder, Decoder)
+        checks.whole("num_labels", outputs)
         self.config = backbone.config
         self.backbone = backbone
         with torch.device(backbone.tokens.weight.device), undrawn():
@@ -120,7 +117,7 @@ class OnBackbone(nn.Module):
     def hidden(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None,
+        attention_mask: AttentionMask | None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """The backbone's last hidden states."""
@@ -140,7 +137,7 @@ class SequenceClassifier(OnBackbone):
 
     * `pool="first"` is BERT's: the first real token, [CLS], through the encoder's pooler if there is one,
       then W h + b.
-    * `pool="last"` is GPT's: the last real token, the only one that a decoder lets see everything, then
+    * `pool="last"` is GPT's: the last real token, the only one that sees the whole text in a decoder, then
       h W_y, without bias (C22).
 
     One label makes it a regression (STS-B). `generator` draws the new weights.
@@ -161,15 +158,14 @@ class SequenceClassifier(OnBackbone):
         *,
         generator: torch.Generator | None = None,
     ) -> None:
-        if pool not in ("first", "last"):
-            raise ValueError(f"pool must be 'first' or 'last', got {pool!r}")
+        checks.one_of("pool", pool, ("first", "last"))
         super().__init__(backbone, num_labels, bias=pool == "first", generator=generator)
         self.pool = pool
 
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B C"]:
         """Logits of the classes."""
@@ -202,7 +198,7 @@ class TokenClassifier(OnBackbone):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T C"]:
         """Logits of the classes of each token; those of padding mean nothing."""
@@ -217,7 +213,7 @@ class Span(NamedTuple):
 
 
 class SpanExtractor(OnBackbone):
-    """Where in the text an answer stands: P(start = i) = softmax_i(S · h_i), and the same for its end.
+    """Where in the text an answer is: P(start = i) = softmax_i(S · h_i), and the same for its end.
 
     Slide C14 c, SQuAD; Devlin et al. 2019, section 4.2. Raises TypeError for another backbone.
 
@@ -234,7 +230,7 @@ class SpanExtractor(OnBackbone):
     def forward(
         self,
         input_ids: Int[Tensor, "B T"],
-        attention_mask: Mask | None = None,
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> Span:
         """Logits over the positions."""
@@ -248,7 +244,7 @@ def pick(hidden: Float[Tensor, "B T D"], index: Int[Tensor, " B"]) -> Float[Tens
     return hidden[torch.arange(len(hidden), device=hidden.device), index]
 
 
-def first_real_token(input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None) -> Int[Tensor, " B"]:
+def first_real_token(input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None) -> Int[Tensor, " B"]:
     """The index of each row's first token that is no padding.
 
     >>> first_real_token(torch.zeros(1, 3, dtype=torch.long), torch.tensor([[0, 1, 1]])).tolist()
@@ -259,7 +255,7 @@ def first_real_token(input_ids: Int[Tensor, "B T"], attention_mask: Mask | None 
     return attention_mask.int().argmax(dim=1)  # the first of equal maxima
 
 
-def last_real_token(input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None) -> Int[Tensor, " B"]:
+def last_real_token(input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None) -> Int[Tensor, " B"]:
     """The index of each row's last token that is no padding, whichever side the padding is on (slide C22).
 
     >>> last_real_token(torch.zeros(1, 3, dtype=torch.long), torch.tensor([[1, 1, 0]])).tolist()

@@ -1,40 +1,33 @@
-"""Before the first layer, every model refuses bad ids, reads the mask and counts positions."""
+"""What every model does before its first layer: refuse bad ids, read the mask and count positions."""
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-Mask = Bool[Tensor, "B _"] | Int[Tensor, "B _"]
+from lib import checks
+
+AttentionMask = Bool[Tensor, "B _"] | Int[Tensor, "B _"]
 """An attention mask as tokenizers give it: 1 or True for a real token, 0 or False for padding."""
 
 
-def check_ids(
-    ids: Int[Tensor, "B T"], size: int, *, name: str = "input_ids", what: str = "vocabulary"
-) -> None:
+def check_ids(ids: Int[Tensor, "B T"], size: int, *, name: str = "input_ids") -> None:
     """Raise a clear error where an embedding table would fail obscurely (and, on a GPU, fatally).
 
     TypeError if `ids` are not whole numbers; ValueError if they are not (B, T), if the batch or the sequence
     is empty, or if an id lies outside the table, naming the id and the table's size. On the meta device
-    values are not looked at.
+    values are not checked.
 
     >>> import torch
     >>> check_ids(torch.tensor([[1, 9]]), 8)
     Traceback (most recent call last):
-    ValueError: input_ids contains 9, outside the vocabulary of 8 (ids 0 to 7)
+    ValueError: input_ids must be ids from 0 to 7, got 9
     """
     if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
         kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
         raise TypeError(f"{name} must be a tensor of int64 or int32, got {kind}")
-    if ids.ndim != 2:
-        raise ValueError(f"{name} must have shape (batch, tokens), got {tuple(ids.shape)}")
-    if ids.numel() == 0:
-        raise ValueError(f"{name} is empty: shape {tuple(ids.shape)} (batch, tokens)")
-    if ids.is_meta:
-        return
-    low, high = (int(edge) for edge in torch.aminmax(ids))
-    if low < 0 or high >= size:
-        outside = low if low < 0 else high
-        raise ValueError(f"{name} contains {outside}, outside the {what} of {size} (ids 0 to {size - 1})")
+    checks.shape(name, ids, "B", "T")
+    checks.not_empty(**{name: ids})
+    checks.ids_below(size, **{name: ids})
 
 
 def check_length(length: int, max_positions: int | None, *, past: int = 0, name: str = "input_ids") -> None:
@@ -51,7 +44,7 @@ def check_length(length: int, max_positions: int | None, *, past: int = 0, name:
 
 
 def read_mask(
-    mask: Mask | None, batch: int, length: int, *, name: str = "attention_mask"
+    mask: AttentionMask | None, batch: int, length: int, *, name: str = "attention_mask"
 ) -> Bool[Tensor, "B S"] | None:
     """The mask as booleans, or None if nothing is padded (attention is faster without a mask).
 
@@ -92,18 +85,17 @@ def positions_of(
     """
     if given is None:
         return token_positions(ids.shape[1], past, real, ids.device)
-    check_ids(given, torch.iinfo(torch.int64).max if limit is None else limit, name=name, what="context")
-    if given.shape != ids.shape:
-        raise ValueError(f"{name} must have shape {tuple(ids.shape)}, got {tuple(given.shape)}")
+    check_ids(given, torch.iinfo(torch.int64).max if limit is None else limit, name=name)
+    checks.shape(name, given, *ids.shape)
     return given
 
 
 def token_positions(
     length: int, past: int, mask: Bool[Tensor, "B S"] | None, device: torch.device
 ) -> Int[Tensor, "B T"] | Int[Tensor, "1 T"]:
-    """Positions of the last `length` tokens, counted over real tokens: padding, left or right, moves nobody.
+    """Positions of the last `length` tokens, counted over real tokens: padding, left or right, shifts none of them.
 
-    Padding tokens take the position of the real token before them (0 at the start); nobody attends to them.
+    Padding tokens take the position of the real token before them (0 at the start); no token attends to them.
 
     >>> import torch
     >>> token_positions(4, 0, torch.tensor([[False, False, True, True]]), torch.device("cpu")).tolist()

@@ -110,8 +110,8 @@ class InputLayer(nn.Module):
         return F.dropout(x, self.dropout) if self.dropout and self.training else x
 
 
-class Stack(nn.Module):
-    """The blocks of an encoder or a decoder, and the norm behind them."""
+class TransformerStack(nn.Module):
+    """The layers of an encoder or a decoder, one after the other, and the norm after the last (Vaswani et al. 2017, section 3.1)."""
 
     def __init__(
         self, config: TransformerConfig, num_layers: int, *, causal: bool, cross: bool = False
@@ -145,7 +145,7 @@ class Stack(nn.Module):
         return self.norm(x) if self.norm is not None else x
 
     def _mask(self, queries: int, keys: int, real: Tensor | None) -> tuple[Tensor | None, bool]:
-        """One mask for all layers, and whether the kernel shall hide the future (cheaper)."""
+        """One mask for all layers, and whether the kernel is to hide the future (cheaper)."""
         causal = self.causal and queries > 1  # the last token may see everything before it
         if self.relative is None and real is None:
             return None, causal

@@ -9,8 +9,8 @@ Not here, because their makers published no dimensions: InstructGPT, ChatGPT and
 
 from dataclasses import replace
 
+from lib import checks
 from lib.models.config import TransformerConfig
-from lib.names import nearest
 
 # The families: what all sizes of one paper have in common.
 
@@ -138,8 +138,4 @@ def preset(name: str) -> TransformerConfig:
     >>> preset("llama-3-8b").kv_heads, preset("llama-3-8b").head_width
     (8, 128)
     """
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a str such as 'bert-base', got {name!r} of type {type(name).__name__}")
-    if name not in PRESETS:
-        raise ValueError(f"name must be one of the presets, got {name!r}: {nearest(name, PRESETS, most=3)}")
-    return PRESETS[name]
+    return PRESETS[checks.one_of("name", checks.instance("name", name, str), PRESETS)]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lib import checks
 from lib.models.config import TransformerConfig
 
 ACTIVATIONS = {
@@ -23,9 +24,7 @@ def config_from_transformers(hf_config: Any) -> TransformerConfig:
     'gelu_tanh'
     """
     family = getattr(hf_config, "model_type", None)
-    if family not in FAMILIES:
-        raise ValueError(f"hf_config.model_type must be one of {', '.join(FAMILIES)}, got {family!r}")
-    return FAMILIES[family](hf_config)
+    return FAMILIES[checks.one_of("hf_config.model_type", family, FAMILIES)](hf_config)
 
 
 def _bert(hf: Any, offset: int = 0) -> TransformerConfig:

@@ -11,12 +11,13 @@ What it saves is memory: a matrix that is only stored in few bits is unpacked fo
 from collections.abc import Sequence
 from copy import deepcopy
 from fnmatch import fnmatchcase
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lib import checks
 from lib.kernels import (
     Quantized,
     QuantizedGroups,
@@ -33,7 +34,7 @@ from lib.names import nearest
 
 SCHEMES = ("bf16", "int8-tensor", "int8-channel", "int8-vector", "int8-outlier", "int4-group")
 HEADS = ("output", "backbone.output", "head.*")
-"""Names of what stands on top of our models; never quantised, for some of them hand out their weight."""
+"""Names of what is on top of our models; never quantised, because some of them give their weight to other code."""
 
 Compute = Literal["float", "int8", "outlier"]
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -59,10 +60,8 @@ class Int8Linear(nn.Module):
         compute: Compute = "float", threshold: float = 6.0,
     ) -> None:
         super().__init__()
-        if compute not in ("float", "int8", "outlier"):
-            raise ValueError(f"compute must be float, int8 or outlier, got {compute!r}")
-        if not threshold > 0:
-            raise ValueError(f"threshold must be positive, got {threshold}")
+        checks.one_of("compute", compute, get_args(Compute))
+        checks.positive("threshold", threshold, infinite=True)
         self.in_features, self.out_features = in_features, out_features
         self.per_channel, self.compute, self.threshold = per_channel, compute, threshold
         self.register_buffer("values", torch.zeros(out_features, in_features, dtype=torch.int8))
@@ -165,10 +164,10 @@ def quantize_model(
     Schemes: "int8-tensor" and "int8-channel" store W in 8 bits with one scale, or one per output, and compute
     in float; "int8-vector" rounds the inputs too, a scale per token, and multiplies integers; "int8-outlier"
     does that except for inputs with an outlier, |x| ≥ `threshold` (LLM.int8()); "int4-group" stores 4 bits
-    with a scale for every `group_size` weights; "bf16" casts the whole model, embeddings and all.
+    with a scale for every `group_size` weights; "bf16" casts the whole model, including its embeddings.
 
-    Kept are embeddings, norms, the heads named in `HEADS`, and layers whose full name matches a pattern in
-    `skip` ("*.down"). A copy shares no memory with the given model, and does not copy the matrices that it
+    Embeddings, norms, the heads named in `HEADS`, and layers whose full name matches a pattern in `skip`
+    ("*.down") are not changed. A copy shares no memory with the given model, and does not copy the matrices that it
     replaces. Raises TypeError if `model` is no module, ValueError for an unknown scheme, a pattern that
     matches nothing, nothing to quantise, a group size that does not divide, or a layer with an adapter on it
     (merge it first).
@@ -177,10 +176,8 @@ def quantize_model(
     >>> model_bytes(model), model_bytes(quantize_model(model, scheme="int8-tensor", skip=["1"]))
     (8192, 5124)
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if scheme not in SCHEMES:
-        raise ValueError(f"scheme must be a known one, got {scheme!r}; {nearest(scheme, SCHEMES)}")
+    checks.instance("model", model, nn.Module)
+    checks.one_of("scheme", scheme, SCHEMES)
     if scheme == "bf16":
         if skip:
             raise ValueError(f"skip must be empty with bf16, which casts the whole model, got {skip!r}")
@@ -208,15 +205,13 @@ def model_bytes(model: nn.Module) -> int:
     >>> model_bytes(nn.Linear(10, 10))
     440
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    checks.instance("model", model, nn.Module)
     return sum(t.numel() * t.element_size() for held in (model.parameters(), model.buffers()) for t in held)
 
 
 def _linear_layers(model: nn.Module, skip: Sequence[str]) -> dict[str, nn.Linear]:
     """The layers to replace, by every name that they have."""
-    if isinstance(skip, str):
-        raise TypeError(f"skip must be a sequence of patterns such as ['*.down'], got {skip!r}")
+    skip = checks.strings("skip", skip)
     linear = {name: module for name, module in model.named_modules(remove_duplicate=False)
               if isinstance(module, nn.Linear)}
     for pattern in skip:

@@ -4,16 +4,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lib import checks
 from lib.models.decoder import Decoder
 from lib.models.heads import OnBackbone, last_real_token, pick
-from lib.models.inputs import Mask
+from lib.models.inputs import AttentionMask
 
 
 class RewardModel(OnBackbone):
     """r(x, y), one number for a prompt x with its answer y (slide T26; Ouyang et al. 2022, section 3.5).
 
     A language model whose output layer is replaced by a scalar head on the last real token; only that head is
-    new. Raises TypeError if `decoder` is none.
+    new. Raises TypeError if `decoder` is no `Decoder`.
 
     >>> from lib.models import preset
     >>> with torch.device("meta"):
@@ -23,12 +24,11 @@ class RewardModel(OnBackbone):
     """
 
     def __init__(self, decoder: Decoder, *, generator: torch.Generator | None = None) -> None:
-        if not isinstance(decoder, Decoder):
-            raise TypeError(f"decoder must be a Decoder, got {type(decoder).__name__}")
+        checks.instance("decoder", decoder, Decoder)
         super().__init__(decoder, 1, bias=False, generator=generator)
 
     def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> Float[Tensor, " B"]:
         """The reward of each sequence, in no unit: only differences between answers to one prompt mean
         something."""
@@ -39,7 +39,7 @@ class RewardModel(OnBackbone):
 class ValueModel(OnBackbone):
     """V(x, y_<t), the reward still expected before token t is chosen (Schulman et al. 2017; Ouyang et al. 2022).
 
-    A language model with a scalar head on every token. Raises TypeError if `decoder` is none.
+    A language model with a scalar head on every token. Raises TypeError if `decoder` is no `Decoder`.
 
     >>> from lib.models import preset
     >>> with torch.device("meta"):
@@ -49,12 +49,11 @@ class ValueModel(OnBackbone):
     """
 
     def __init__(self, decoder: Decoder, *, generator: torch.Generator | None = None) -> None:
-        if not isinstance(decoder, Decoder):
-            raise TypeError(f"decoder must be a Decoder, got {type(decoder).__name__}")
+        checks.instance("decoder", decoder, Decoder)
         super().__init__(decoder, 1, generator=generator)
 
     def forward(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: Mask | None = None
+        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None
     ) -> Float[Tensor, "B T"]:
         """The value before each token, aligned with `input_ids` as log-probabilities are: entry t has read the tokens
         before t, and entry 0, which has read none, is 0."""

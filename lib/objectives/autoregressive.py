@@ -3,6 +3,7 @@ r"""The autoregressive objective, $\log P(x) = \sum_t \log P(x_t \mid x_{<t})$ (
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib import checks
 from lib.kernels import cross_entropy
 
 
@@ -11,8 +12,8 @@ def shift_labels(
 ) -> Int[Tensor, "B T"]:
     """The target of each position: the token to its right, or -100 where there is none to predict.
 
-    A position counts when it and its right neighbour are both real, so a padded token is neither asked for nor
-    used to ask, whichever side the padding is on.
+    A position counts when it and its right neighbour are both real, so padding is neither predicted nor predicts
+    anything, whichever side it is on.
 
     Raises ValueError when T < 2 (nothing is predicted) or the mask has another shape.
 
@@ -20,13 +21,11 @@ def shift_labels(
     tensor([[   6,    7, -100]])
     """
     if input_ids.shape[1] < 2:
-        raise ValueError(f"input_ids needs at least 2 tokens a row to predict one, got {input_ids.shape[1]}")
+        raise ValueError(f"input_ids must have at least 2 tokens in a row to predict one, got {input_ids.shape[1]}")
     labels = input_ids.roll(-1, dims=1)
     labels[:, -1] = -100
     if attention_mask is not None:
-        if attention_mask.shape != input_ids.shape:
-            shapes = f"{tuple(input_ids.shape)}, got {tuple(attention_mask.shape)}"
-            raise ValueError(f"attention_mask must have the shape of input_ids {shapes}")
+        checks.same_shape(input_ids=input_ids, attention_mask=attention_mask)
         real = attention_mask.bool()
         labels = labels.masked_fill(~(real & real.roll(-1, dims=1)), -100)
     return labels
@@ -59,7 +58,7 @@ def sequence_log_prob(
 ) -> Float[Tensor, "B"]:
     r"""$\log P(x_2, \dots, x_T \mid x_1)$ of each row, in nats: the chain rule of slides C19 and N37.
 
-    The sum over every continuation of a given length of its exponential is 1: the model is a distribution.
+    Its exponential, summed over all continuations of a given length, is 1: the model is a distribution.
 
     Raises ValueError as `autoregressive_loss` does.
 
@@ -72,16 +71,10 @@ def sequence_log_prob(
 
 def _labels_for(logits: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
     """The shifted labels, once logits and ids are known to fit together."""
-    if logits.shape[:2] != input_ids.shape:
-        raise ValueError(
-            f"logits must begin with the shape of input_ids {tuple(input_ids.shape)}, got {tuple(logits.shape)}"
-        )
+    checks.shape("logits", logits, *input_ids.shape, "V")
     labels = shift_labels(input_ids, attention_mask)
     asked = labels != -100
     if not asked.any():
-        raise ValueError("no token is left to predict: the attention_mask hides every pair of neighbours")
-    worst = int(labels.max()), int(labels[asked].min())
-    if worst[0] >= logits.shape[-1] or worst[1] < 0:
-        bad = worst[1] if worst[1] < 0 else worst[0]
-        raise ValueError(f"token id {bad} lies outside the vocabulary of {logits.shape[-1]}")
+        raise ValueError("attention_mask must leave a token to predict, got one that hides every pair of neighbours")
+    checks.ids_below(logits.shape[-1], input_ids=labels[asked])
     return labels

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lib.objectives.reduction import positive_beta, same_shape
+from lib import checks
 
 
 def implicit_reward(
@@ -21,8 +21,8 @@ def implicit_reward(
     >>> implicit_reward(torch.tensor([-1.0]), torch.tensor([-3.0]), beta=0.5)
     tensor([1.])
     """
-    same_shape(log_prob=log_prob, reference_log_prob=reference_log_prob)
-    positive_beta(beta)
+    checks.same_shape(log_prob=log_prob, reference_log_prob=reference_log_prob)
+    checks.positive("beta", beta)
     return beta * (log_prob - reference_log_prob)
 
 
@@ -39,39 +39,35 @@ def dpo_loss(
     r"""$-\mathbb{E} \log \sigma(\hat r(x, y_w) - \hat r(x, y_l))$, with `implicit_reward` for r̂: the mean over pairs.
 
     The arguments are log π(y | x) of whole answers, summed over their tokens, by the policy and by the frozen reference.
-    Without a reference (both None) it counts as uniform. `label_smoothing` is the share of labels taken to be the wrong
-    way round (Mitchell 2023); it must be below one half. kind="ipo" is the squared distance of the log-ratios'
-    difference from 1/(2β) instead (Azar et al. 2024, eq. 17), which does not run away when a preference is certain.
-    Raises ValueError when shapes differ, there is no pair, one reference is missing, or a knob is out of its range.
+    Without a reference (both None) it counts as uniform. `label_smoothing` is the assumed share of swapped labels
+    (Mitchell 2023); it must be below one half. kind="ipo" is the squared distance of the log-ratios' difference from
+    1/(2β) instead (Azar et al. 2024, eq. 17), which does not diverge when a preference is certain.
+    Raises ValueError when shapes differ, there is no pair, one reference is missing, or a setting is out of its range.
 
     >>> import torch
     >>> equal = torch.tensor([-5.0])
     >>> round(dpo_loss(equal, equal, equal, equal, beta=0.1).item(), 4)  # ln 2
     0.6931
     """
-    _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothing)
-    positive_beta(beta)
+    _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothing, kind)
+    checks.positive("beta", beta)
     difference = chosen - rejected
     if reference_chosen is not None and reference_rejected is not None:
         difference = difference - (reference_chosen - reference_rejected)
     if kind == "ipo":
-        if label_smoothing:
-            raise ValueError(f"label_smoothing has no meaning for kind 'ipo', got {label_smoothing}")
         return (difference - 1 / (2 * beta)).square().mean()
-    if kind != "sigmoid":
-        raise ValueError(f"kind must be 'sigmoid' or 'ipo', got {kind!r}")
     right, wrong = logsigmoid(beta * difference), logsigmoid(-beta * difference)
     return -((1 - label_smoothing) * right + label_smoothing * wrong).mean()
 
 
-def _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothing) -> None:
-    same_shape(chosen=chosen, rejected=rejected)
-    if not chosen.numel():
-        raise ValueError("chosen must hold at least one log-probability: the mean over no pairs is undefined")
+def _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothing, kind) -> None:
+    checks.same_shape(chosen=chosen, rejected=rejected)
+    checks.not_empty(chosen=chosen)
     if (reference_chosen is None) != (reference_rejected is None):
         missing = "reference_chosen" if reference_chosen is None else "reference_rejected"
         raise ValueError(f"{missing} is missing: give both references, or neither for the reference-free loss")
     if reference_chosen is not None:
-        same_shape(chosen=chosen, reference_chosen=reference_chosen, reference_rejected=reference_rejected)
-    if not 0 <= label_smoothing < 0.5:
-        raise ValueError(f"label_smoothing must lie in [0, 0.5), got {label_smoothing}")
+        checks.same_shape(chosen=chosen, reference_chosen=reference_chosen, reference_rejected=reference_rejected)
+    checks.one_of("kind", kind, ("sigmoid", "ipo"))
+    if checks.share("label_smoothing", label_smoothing, "[0, 0.5)") and kind == "ipo":
+        raise ValueError(f"label_smoothing must be 0 for kind 'ipo', got {label_smoothing}")

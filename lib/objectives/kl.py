@@ -1,4 +1,4 @@
-r"""How far a policy is from its reference: exactly, from samples, and as a price on the reward (slide T32)."""
+r"""How far a policy is from its reference: exactly, from samples, and as a penalty on the reward (slide T32)."""
 
 from typing import Literal
 
@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checks
 from lib.kernels import log_softmax
 from lib.objectives.policy import LARGEST_LOG_RATIO
-from lib.objectives.reduction import Mask, counted, last_counted, positive_beta, same_shape
+from lib.objectives.reduction import TokenMask, counted, last_counted
 
 
 def kl_divergence(logits: Float[Tensor, "*B V"], reference_logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
@@ -20,7 +21,7 @@ def kl_divergence(logits: Float[Tensor, "*B V"], reference_logits: Float[Tensor,
     >>> round(kl_divergence(torch.zeros(2), torch.tensor([0.2, 0.8]).log()).item(), 4)
     0.2231
     """
-    same_shape(logits=logits, reference_logits=reference_logits)
+    checks.same_shape(logits=logits, reference_logits=reference_logits)
     log_p = log_softmax(logits)
     p = log_p.exp()
     gap = log_p - log_softmax(reference_logits)
@@ -45,7 +46,7 @@ def kl_estimate(
     reference_log_probs: Float[Tensor, "*B"],
     estimator: Literal["k1", "k2", "k3"] = "k3",
 ) -> Float[Tensor, "*B"]:
-    r"""Estimates of $D_{KL}[\pi \Vert \pi_{ref}]$ from samples of π, one a sample (Schulman 2020).
+    r"""Estimates of $D_{KL}[\pi \Vert \pi_{ref}]$ from samples of π, one for each sample (Schulman 2020).
 
     With $\ell = \log \pi - \log \pi_{ref}$: k1 = ℓ (unbiased, of any sign), k2 = ℓ²/2 (never negative, biased) and
     k3 = e^−ℓ − 1 + ℓ (unbiased, never negative). In k3, ℓ below −20 counts as −20, without a gradient.
@@ -55,16 +56,15 @@ def kl_estimate(
     >>> [round(kl_estimate(pi, reference, k).item(), 4) for k in ("k1", "k2", "k3")]
     [0.6931, 0.2402, 0.1931]
     """
-    same_shape(log_probs=log_probs, reference_log_probs=reference_log_probs)
+    checks.same_shape(log_probs=log_probs, reference_log_probs=reference_log_probs)
+    checks.one_of("estimator", estimator, ("k1", "k2", "k3"))
     gap = log_probs - reference_log_probs
     if estimator == "k1":
         return gap
     if estimator == "k2":
         return gap.square() / 2
-    if estimator == "k3":
-        near = gap.clamp(min=-LARGEST_LOG_RATIO)  # in both terms: the exponential alone would turn the gradient round
-        return (-near).expm1() + near
-    raise ValueError(f"estimator must be 'k1', 'k2' or 'k3', got {estimator!r}")
+    near = gap.clamp(min=-LARGEST_LOG_RATIO)  # in both terms: in the exponential alone it would reverse the gradient
+    return (-near).expm1() + near
 
 
 def kl_penalised_reward(
@@ -77,14 +77,14 @@ def kl_penalised_reward(
     r"""$r(x, y) = r_\theta(x, y) - \beta (\log \pi(y \mid x) - \log \pi_{ref}(y \mid x))$ (slide T32, bracket mended).
 
     Its mean over answers of π is the objective, $\mathbb{E}[r_\theta] - \beta D_{KL}$. The slide closes the bracket after
-    log π, so that a bonus is paid for what the reference finds unlikely.
+    log π, and so rewards what the reference finds unlikely.
     Raises ValueError when the shapes differ or `beta` is not above 0.
 
     >>> kl_penalised_reward(torch.tensor([1.0]), torch.tensor([-2.0]), torch.tensor([-3.0]), beta=0.1)
     tensor([0.9000])
     """
-    same_shape(reward=reward, log_prob=log_prob, reference_log_prob=reference_log_prob)
-    positive_beta(beta)
+    checks.same_shape(reward=reward, log_prob=log_prob, reference_log_prob=reference_log_prob)
+    checks.positive("beta", beta)
     return reward - beta * (log_prob - reference_log_prob)
 
 
@@ -92,24 +92,22 @@ def token_rewards(
     reward: Float[Tensor, "B"],
     log_probs: Float[Tensor, "B T"],
     reference_log_probs: Float[Tensor, "B T"],
-    response_mask: Mask,
+    response_mask: TokenMask,
     *,
     beta: float | int,
 ) -> Float[Tensor, "B T"]:
-    r"""The same reward, paid by the token: $-\beta(\log \pi - \log \pi_{ref})$ on each, $r_\theta$ on the answer's last.
+    r"""The same reward, token by token: $-\beta(\log \pi - \log \pi_{ref})$ on each, $r_\theta$ on the answer's last.
 
     Each row sums to `kl_penalised_reward` (Ouyang et al. 2022; Ziegler et al. 2019). 0 outside the answers; no gradient.
-    β = 0 is allowed here: the run without a leash that lecture 13 shows.
+    β = 0 is allowed here: it is the run without a KL penalty that lecture 13 shows.
     Raises ValueError when shapes do not fit, an answer is empty, or `beta` is negative.
 
     >>> reward, zero = torch.tensor([1.0]), torch.zeros(1, 3)
     >>> token_rewards(reward, torch.tensor([[0.0, -1.0, -1.0]]), zero, torch.tensor([[0, 1, 1]]), beta=0.5)
     tensor([[0.0000, 0.5000, 1.5000]])
     """
-    same_shape(log_probs=log_probs, reference_log_probs=reference_log_probs)
-    same_shape(**{"the rows of log_probs": log_probs[:, 0], "reward": reward})
-    counts = counted(response_mask, log_probs, "response_mask")
-    if not 0 <= beta < float("inf"):
-        raise ValueError(f"beta must be a finite number, 0 or above, got {beta}")
-    price = (-beta * (log_probs - reference_log_probs)).detach().masked_fill(~counts, 0)
-    return price + last_counted(counts) * reward.detach()[:, None]
+    counts = counted(response_mask, log_probs=log_probs, reference_log_probs=reference_log_probs)
+    checks.shape("reward", reward, len(counts))
+    checks.number("beta", beta, "[0, inf)")
+    penalty = (-beta * (log_probs - reference_log_probs)).detach().masked_fill(~counts, 0)
+    return penalty + last_counted(counts) * reward.detach()[:, None]

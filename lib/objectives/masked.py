@@ -3,6 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lib import checks
 from lib.kernels import cross_entropy
 
 
@@ -20,8 +21,7 @@ def mlm_loss(logits: Float[Tensor, "B T V"], labels: Int[Tensor, "B T"]) -> Floa
     >>> round(mlm_loss(torch.zeros(1, 3, 8), torch.tensor([[-100, 5, -100]])).item(), 4)  # ln 8
     2.0794
     """
-    if logits.shape[:2] != labels.shape:
-        raise ValueError(f"labels must have shape {tuple(logits.shape[:2])} as the logits, got {tuple(labels.shape)}")
+    checks.shape("labels", labels, *logits.shape[:2])
     if not (labels != -100).any():
         raise ValueError("labels must select at least one position (all are -100): nothing was masked")
     return cross_entropy(logits.flatten(0, 1), labels.flatten())

@@ -1,14 +1,15 @@
 r"""Policy gradients: raise the log-probability of what did better than expected (slides T29–T32).
 
-All take log-probabilities aligned with `input_ids` (see `log_probs`) and count the tokens of the answers alone.
-Advantages are numbers, not functions of the policy: their gradient is cut here.
+All take log-probabilities aligned with `input_ids` (see `log_probs`) and count only the tokens of the answers.
+Advantages are constants, not functions of the policy: no gradient flows through them.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.objectives.reduction import Mask, Reduction, counted, masked_reduce, same_shape
+from lib import checks
+from lib.objectives.reduction import SequenceReduction, TokenMask, counted, masked_reduce
 
 LARGEST_LOG_RATIO = 20.0  # e^20 is half a billion: beyond it the exponential would soon overflow, and its gradient be NaN
 
@@ -16,14 +17,14 @@ LARGEST_LOG_RATIO = 20.0  # e^20 is half a billion: beyond it the exponential wo
 def reinforce_loss(
     log_probs: Float[Tensor, "B T"],
     advantages: Float[Tensor, "B"] | Float[Tensor, "B T"],
-    response_mask: Mask,
+    response_mask: TokenMask,
     *,
-    reduction: Reduction = "sequence_sum",
+    reduction: SequenceReduction = "sequence_sum",
 ) -> Float[Tensor, ""]:
     r"""$-\frac1N \sum_i A_i \log \pi(y_i \mid x_i)$, whose gradient is minus slide T31's estimate (Williams 1992).
 
     `advantages` are rewards, minus a baseline if there is one, of whole answers (B,) or of tokens (B, T): with
-    `rewards_to_go` each token answers only for what came after it. "sequence_sum" is the slide's estimate; the other
+    `rewards_to_go` each token gets credit only for what came after it. "sequence_sum" is the slide's estimate; the other
     reductions divide by lengths and so follow another gradient.
     Raises ValueError when shapes do not fit or an answer is empty.
 
@@ -31,10 +32,9 @@ def reinforce_loss(
     >>> reinforce_loss(log_probs, torch.tensor([0.5]), torch.tensor([[0, 1, 1]])).item()
     1.5
     """
-    wanted = log_probs[:, 0] if advantages.dim() == 1 else log_probs
-    same_shape(log_probs=wanted, advantages=advantages)
+    checks.shape("advantages", advantages, *log_probs.shape[: max(1, advantages.dim())])
+    counts = counted(response_mask, log_probs=log_probs)
     weights = advantages.detach() if advantages.dim() == 2 else advantages.detach()[:, None]
-    counts = counted(response_mask, log_probs, "response_mask")
     return -masked_reduce(weights * log_probs, counts, reduction)
 
 
@@ -42,12 +42,12 @@ def ppo_clip_loss(
     log_probs: Float[Tensor, "B T"],
     old_log_probs: Float[Tensor, "B T"],
     advantages: Float[Tensor, "B T"],
-    response_mask: Mask,
+    response_mask: TokenMask,
     *,
     epsilon: float | int = 0.2,
     epsilon_high: float | int | None = None,
     dual_clip: float | int | None = None,
-    reduction: Reduction = "token_mean",
+    reduction: SequenceReduction = "token_mean",
 ) -> Float[Tensor, ""]:
     r"""$-\mathbb{E}_t \min(\rho_t A_t, \mathrm{clip}(\rho_t, 1-\epsilon, 1+\epsilon) A_t)$ with
     $\rho_t = \pi(x_t \mid x_{<t}) / \pi_{old}(x_t \mid x_{<t})$ (Schulman et al. 2017, eq. 7).
@@ -65,28 +65,26 @@ def ppo_clip_loss(
     >>> round(ppo_clip_loss(new, old, torch.ones(1, 2), torch.tensor([[0, 1]])).item(), 4)
     -1.2
     """
-    same_shape(log_probs=log_probs, old_log_probs=old_log_probs, advantages=advantages)
     low, high = _clip_range(epsilon, epsilon_high)
-    counts = counted(response_mask, log_probs, "response_mask")
+    counts = counted(response_mask, log_probs=log_probs, old_log_probs=old_log_probs, advantages=advantages)
     ratio = _ratio(log_probs, old_log_probs)
     gain = advantages.detach()
     pessimistic = torch.minimum(ratio * gain, ratio.clamp(low, high) * gain)
     if dual_clip is not None:
-        if not dual_clip > 1:
-            raise ValueError(f"dual_clip must be above 1, or None for no limit, got {dual_clip}")
-        pessimistic = torch.where(gain < 0, pessimistic.maximum(dual_clip * gain), pessimistic)
+        limit = checks.number("dual_clip", dual_clip, "(1, inf)")
+        pessimistic = torch.where(gain < 0, pessimistic.maximum(limit * gain), pessimistic)
     return -masked_reduce(pessimistic, counts, reduction)
 
 
 def clip_fraction(
     log_probs: Float[Tensor, "B T"],
     old_log_probs: Float[Tensor, "B T"],
-    response_mask: Mask,
+    response_mask: TokenMask,
     *,
     epsilon: float | int = 0.2,
     epsilon_high: float | int | None = None,
 ) -> float:
-    """The share of the answers' tokens whose ratio has left [1 − ε, 1 + ε]: how far the policy has moved from its data.
+    """The share of the answers' tokens whose ratio lies outside [1 − ε, 1 + ε]: how far the policy is from its data.
 
     `epsilon_high` and errors as in `ppo_clip_loss`.
 
@@ -94,9 +92,8 @@ def clip_fraction(
     >>> clip_fraction(new, old, torch.tensor([[0, 1, 1]]))
     0.5
     """
-    same_shape(log_probs=log_probs, old_log_probs=old_log_probs)
     low, high = _clip_range(epsilon, epsilon_high)
-    counts = counted(response_mask, log_probs, "response_mask")
+    counts = counted(response_mask, log_probs=log_probs, old_log_probs=old_log_probs)
     ratio = _ratio(log_probs, old_log_probs)
     moved = (ratio < low) | (ratio > high)
     return (moved & counts).sum().item() / counts.sum().item()
@@ -106,12 +103,12 @@ def value_loss(
     values: Float[Tensor, "B T"],
     old_values: Float[Tensor, "B T"],
     returns: Float[Tensor, "B T"],
-    response_mask: Mask,
+    response_mask: TokenMask,
     *,
     epsilon: float | None = None,
-    reduction: Reduction = "token_mean",
+    reduction: SequenceReduction = "token_mean",
 ) -> Float[Tensor, ""]:
-    r"""$\frac12 \mathbb{E}_t (V_t - R_t)^2$; with `epsilon`, the worse of that and of V kept within ε of its old value.
+    r"""$\frac12 \mathbb{E}_t (V_t - R_t)^2$; with `epsilon`, the larger of that and of V clipped to within ε of its old value.
 
     Clipping the value is PPO's in practice (Schulman's code; Stiennon et al. 2020), in units of the reward.
     Raises ValueError when shapes do not fit, an answer is empty, or `epsilon` is not above 0.
@@ -120,12 +117,10 @@ def value_loss(
     >>> value_loss(values, torch.zeros(1, 2), returns, torch.tensor([[0, 1]])).item()
     2.0
     """
-    same_shape(values=values, old_values=old_values, returns=returns)
-    counts = counted(response_mask, values, "response_mask")
+    counts = counted(response_mask, values=values, old_values=old_values, returns=returns)
     error = (values - returns.detach()).square()
     if epsilon is not None:
-        if not epsilon > 0:
-            raise ValueError(f"epsilon must be above 0, or None not to clip, got {epsilon}")
+        checks.positive("epsilon", epsilon)
         near = old_values.detach() + (values - old_values.detach()).clamp(-epsilon, epsilon)
         error = torch.maximum(error, (near - returns.detach()).square())
     return 0.5 * masked_reduce(error, counts, reduction)
@@ -137,8 +132,5 @@ def _ratio(log_probs: Tensor, old_log_probs: Tensor) -> Tensor:
 
 def _clip_range(epsilon: float | int, epsilon_high: float | int | None) -> tuple[float, float]:
     """The lowest and the highest ratio that is not clipped."""
-    above = epsilon if epsilon_high is None else epsilon_high
-    for name, value in (("epsilon", epsilon), ("epsilon_high", above)):
-        if not value > 0:
-            raise ValueError(f"{name} must be above 0, got {value}")
-    return 1.0 - epsilon, 1.0 + above
+    below = checks.positive("epsilon", epsilon)
+    return 1.0 - below, 1.0 + (below if epsilon_high is None else checks.positive("epsilon_high", epsilon_high))

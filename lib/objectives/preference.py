@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from lib import checks
 from lib.kernels import sigmoid
-from lib.objectives.reduction import same_shape
 
 
 def bradley_terry_probability(
@@ -23,7 +23,7 @@ def bradley_terry_probability(
     >>> round(bradley_terry_probability(torch.tensor(2.0), torch.tensor(1.0)).item(), 4)
     0.7311
     """
-    same_shape(first=first, second=second)
+    checks.same_shape(first=first, second=second)
     return sigmoid(first - second)
 
 
@@ -37,11 +37,9 @@ def simulate_preferences(
     >>> simulate_preferences(torch.tensor([50.0, -50.0]), torch.zeros(2))
     tensor([ True, False])
     """
-    if not rewards_first.numel():
-        raise ValueError("rewards_first must hold at least one reward")
+    checks.not_empty(rewards_first=rewards_first)
+    checks.finite(rewards_first=rewards_first, rewards_second=rewards_second)
     wins = bradley_terry_probability(rewards_first, rewards_second)
-    if not (rewards_first.isfinite() & rewards_second.isfinite()).all():
-        raise ValueError("rewards_first and rewards_second must be finite")
     return torch.rand(wins.shape, generator=generator, dtype=wins.dtype) < wins
 
 
@@ -50,24 +48,18 @@ def bradley_terry_loss(
 ) -> Float[Tensor, ""]:
     r"""$-\mathbb{E}[\log \sigma(r(x, y_w) - r(x, y_l) - m)]$: the mean over pairs, in nats (slide T28).
 
-    `chosen` holds the rewards of the preferred answers. With a `margin` m ≥ 0 an answer must be better by that much
-    before the loss is content (Touvron et al. 2023, section 3.2.2). Slide T26 prints the loss without its minus.
+    `chosen` holds the rewards of the preferred answers. With a `margin` m ≥ 0 the loss keeps pushing until an answer is
+    better by about that much (Touvron et al. 2023, section 3.2.2). Slide T26 prints the loss without its minus.
     Raises ValueError when there is no pair, the shapes differ or the margin is negative.
 
     >>> round(bradley_terry_loss(torch.tensor([2.0]), torch.tensor([1.0])).item(), 5)
     0.31326
     """
-    same_shape(chosen=chosen, rejected=rejected)
-    if not chosen.numel():
-        raise ValueError("chosen must hold at least one reward: the mean over no pairs is undefined")
+    checks.same_shape(chosen=chosen, rejected=rejected)
+    checks.not_empty(chosen=chosen)
     difference = chosen - rejected
     if margin is not None:
-        least = torch.as_tensor(margin, dtype=chosen.dtype, device=chosen.device)
-        if least.dim():
-            same_shape(chosen=chosen, margin=least)
-        if not (least >= 0).all():
-            raise ValueError(f"margin must be 0 or above, got {least.min().item()}")
-        difference = difference - least
+        difference = difference - _checked_margin(margin, chosen)
     return -logsigmoid(difference).mean()
 
 
@@ -75,16 +67,14 @@ def pairs_from_ranking(ranks: Sequence[int]) -> list[tuple[int, int]]:
     """All (better, worse) pairs of answers in a ranking, by their index: K(K−1)/2 of them without ties (slide C34).
 
     `ranks[i]` is the rank of answer i, 1 for the best; two answers of the same rank make no pair.
-    Raises ValueError for fewer than two answers and TypeError for a rank that is no int.
+    Raises ValueError for fewer than two answers and TypeError for a rank that is no whole number.
 
     >>> pairs_from_ranking([2, 1, 2])
     [(1, 0), (1, 2)]
     """
     if len(ranks) < 2:
         raise ValueError(f"ranks must hold at least 2 answers to compare, got {len(ranks)}")
-    for rank in ranks:
-        if not isinstance(rank, int) or isinstance(rank, bool):
-            raise TypeError(f"ranks must be ints, 1 for the best, got {rank!r}")
+    ranks = [checks.whole("each of ranks", rank, at_least=None) for rank in ranks]
     pairs = combinations(range(len(ranks)), 2)
     return [(i, j) if ranks[i] < ranks[j] else (j, i) for i, j in pairs if ranks[i] != ranks[j]]
 
@@ -99,9 +89,18 @@ def centre_rewards(rewards: Float[Tensor, "N"], prompts: Int[Tensor, "N"]) -> Fl
     >>> centre_rewards(torch.tensor([1.0, 3.0, 10.0]), torch.tensor([0, 0, 7]))
     tensor([-1.,  1.,  0.])
     """
-    same_shape(rewards=rewards, prompts=prompts)
-    if not rewards.numel():
-        raise ValueError("rewards must hold at least one reward")
+    checks.same_shape(rewards=rewards, prompts=prompts)
+    checks.not_empty(rewards=rewards)
     _, group, sizes = prompts.unique(return_inverse=True, return_counts=True)
     totals = rewards.new_zeros(len(sizes)).index_add(0, group, rewards)
     return rewards - (totals / sizes)[group]
+
+
+def _checked_margin(margin: Tensor | float | int, chosen: Tensor) -> Tensor:
+    """The margin as a tensor, once it is known to be one number, or one for each pair, and not negative."""
+    margin = torch.as_tensor(margin, dtype=chosen.dtype, device=chosen.device)
+    if margin.dim():
+        checks.same_shape(chosen=chosen, margin=margin)
+    if not (margin >= 0).all():
+        raise ValueError(f"margin must be at least 0, got {margin.min().item()}")
+    return margin

@@ -1,15 +1,15 @@
 r"""Worlds small enough to know the answer: exact rewards, gradients and optima where every answer can be listed.
 
-Here a policy is a vector of K probabilities, one for each answer there is (slides T29–T32). What sampled methods
-estimate or approach, these functions say.
+Here a policy is a vector of K probabilities, one for each possible answer (slides T29–T32). These functions give exactly
+what sampled methods estimate or approach.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checks
 from lib.kernels import softmax
-from lib.objectives.reduction import positive_beta, same_shape
 
 ROUNDING = 1e-4  # float32 probabilities of a few thousand answers sum to 1 within this
 
@@ -22,8 +22,7 @@ def expected_reward(policy: Float[Tensor, "*B K"], rewards: Float[Tensor, "*B K"
     >>> expected_reward(torch.tensor([0.75, 0.25]), torch.tensor([1.0, -1.0])).item()
     0.5
     """
-    same_shape(policy=policy, rewards=rewards)
-    _check_distribution("policy", policy)
+    _check_distributions(rewards, policy=policy)
     return (policy * rewards).sum(dim=-1)
 
 
@@ -35,7 +34,7 @@ def exact_policy_gradient(logits: Float[Tensor, "K"], rewards: Float[Tensor, "K"
     >>> exact_policy_gradient(torch.zeros(2), torch.tensor([1.0, -1.0]))
     tensor([ 0.5000, -0.5000])
     """
-    same_shape(logits=logits, rewards=rewards)
+    checks.same_shape(logits=logits, rewards=rewards)
     policy = softmax(logits)
     return policy * (rewards - (policy * rewards).sum())
 
@@ -56,9 +55,8 @@ def regularised_objective(
     >>> regularised_objective(even, even, torch.tensor([1.0, 0.0]), beta=0.1).item()
     0.5
     """
-    same_shape(policy=policy, reference=reference, rewards=rewards)
-    _check_distribution("reference", reference)
-    positive_beta(beta)
+    _check_distributions(rewards, policy=policy, reference=reference)
+    checks.positive("beta", beta)
     written = policy > 0
     log_ratio = policy.where(written, 1).log() - reference.where(written, 1).log()
     return expected_reward(policy, rewards) - beta * (policy * log_ratio).sum(dim=-1)
@@ -77,20 +75,20 @@ def optimal_policy(
     >>> optimal_policy(reference, rewards, beta=0.5)
     tensor([0.7322, 0.2477, 0.0201])
     """
-    same_shape(reference=reference, rewards=rewards)
-    _check_distribution("reference", reference)
-    positive_beta(beta)
-    if not rewards.isfinite().all():
-        raise ValueError("rewards must be finite")
+    _check_distributions(rewards, reference=reference)
+    checks.finite(rewards=rewards)
+    checks.positive("beta", beta)
     best = rewards.masked_fill(reference == 0, -torch.inf).amax(dim=-1, keepdim=True)
-    return softmax(reference.log() + (rewards - best) / beta)  # small numbers: r/β of 1e4 would swallow log π_ref
+    return softmax(reference.log() + (rewards - best) / beta)  # the best at 0: beside an r/β of 1e4, log π_ref would be rounded away
 
 
-def _check_distribution(name: str, probabilities: Tensor) -> None:
-    if not (probabilities >= 0).all():
-        raise ValueError(f"{name} must hold probabilities, 0 or above, got {probabilities.min().item()}")
-    totals = probabilities.sum(dim=-1)
-    if not ((totals - 1).abs() <= ROUNDING).all():
-        worst = totals.flatten()[(totals.flatten() - 1).abs().argmax()].item()
-        raise ValueError(f"{name} must sum to 1 over its answers, got a sum of {worst:.4g}: "
-                         "these are probabilities, not logits")
+def _check_distributions(rewards: Tensor, **policies: Tensor) -> None:
+    checks.same_shape(**policies, rewards=rewards)
+    for name, probabilities in policies.items():
+        if not (probabilities >= 0).all():
+            raise ValueError(f"{name} must hold probabilities of at least 0, got {probabilities.min().item()}")
+        totals = probabilities.sum(dim=-1).flatten()
+        if not ((totals - 1).abs() <= ROUNDING).all():
+            worst = totals[(totals - 1).abs().argmax()].item()
+            raise ValueError(f"{name} must sum to 1 over its answers, got a sum of {worst:.4g}: "
+                             "it takes probabilities, not logits")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from lib.names import nearest
+from lib import checks
 
 from .python_docs import python_topics
 from .wikipedia import wikipedia_articles
@@ -30,16 +30,14 @@ class Corpus:
     splits: dict[str, tuple[Document, ...]]  # "train", "validation", "test"
 
     def text(self, split: str) -> str:
-        """All documents of `split`, each with its title on a line of its own, parted by empty lines.
+        """All documents of `split`, each after a line with its title, separated by empty lines.
 
         Raises ValueError for an unknown split.
 
         >>> Corpus("c", "", "", {"train": (Document("A", "a."), Document("B", "b."))}).text("train")
         'A\\na.\\n\\nB\\nb.'
         """
-        if split not in self.splits:
-            known = ", ".join(self.splits)
-            raise ValueError(f"split must be one of {known}, got {split!r}; {nearest(split, self.splits)}")
+        checks.one_of("split", split, self.splits)
         return "\n\n".join(f"{document.title}\n{document.text}" for document in self.splits[split])
 
 
@@ -76,8 +74,8 @@ def load_corpus(name: str) -> Corpus:
     python_docs   45 (236)     6 (36)       6 (102)
     ============  ===========  ===========  ===========
 
-    The split of a document is fixed by its title (see `split_documents`), so no document is in two splits, on
-    any machine.
+    The split of a document depends only on its title (see `split_documents`), so it is the same on every machine,
+    and no document is in two splits.
 
     Raises ValueError for an unknown name or a damaged file, FileNotFoundError if the file is missing,
     ModuleNotFoundError for "python_docs" where Python was installed without its documentation.
@@ -86,9 +84,7 @@ def load_corpus(name: str) -> Corpus:
     >>> corpus.splits["train"][0].title
     'assert'
     """
-    if name not in _SOURCES:
-        raise ValueError(f"corpus must be one of {', '.join(_SOURCES)}, got {name!r}; {nearest(name, _SOURCES)}")
-    source = _SOURCES[name]
+    source = _SOURCES[checks.one_of("name", name, _SOURCES)]
     documents = [Document(title, text) for title, text in source.read()]
     return Corpus(name, source.source, source.licence, split_documents(name, documents))
 

@@ -1,7 +1,7 @@
-"""Text that is slow to make and quick to read again, kept under the cache with a checksum.
+"""Text that is slow to make and quick to read again, kept in the cache folder with a checksum.
 
-A file begins with one line of JSON, the recipe by which the text was made and the SHA-256 of the text, and
-then the text. A damaged file is noticed by its checksum, an outdated one by its recipe; both are made again.
+A file begins with one line of JSON, the recipe by which the text was made and the SHA-256 of the text; the text
+follows. The checksum shows that a file is damaged, the recipe that it is out of date; both are made again.
 """
 
 import hashlib
@@ -14,17 +14,17 @@ from pathlib import Path
 from lib.files import atomic_write, file_lock
 
 
-def made_once(path: Path, recipe: str, make: Callable[[], str]) -> str:
+def cached_text(path: Path, recipe: str, make: Callable[[], str]) -> str:
     """The text kept at `path`, or else what `make()` returns, which is then kept there.
 
-    Processes side by side make it once: the others wait for the first. A damaged file is said so
-    (UserWarning) and made again; whatever `make` raises leaves no file behind.
+    Of several processes one makes it, and the others wait. A damaged file is reported (UserWarning) and made
+    again; if `make` raises, no file is left behind.
 
     Raises OSError if the folder of `path` cannot be written.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "kept.txt"
-    >>> made_once(path, "greeting/1", lambda: "hello"), made_once(path, "greeting/1", lambda: "never called")
+    >>> cached_text(path, "greeting/1", lambda: "hello"), cached_text(path, "greeting/1", lambda: "never called")
     ('hello', 'hello')
     """
     text = _read(path, recipe)

@@ -1,4 +1,4 @@
-"""Corrupt text for a model to learn to mend it: the masking of BERT (Devlin et al. 2019; slides C08, W11)."""
+"""Corrupted text, from which a model learns to restore the original: BERT's masking (Devlin et al. 2019; C08, W11)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from lib import checks
+
 IGNORED = -100  # the label that losses skip (`ignore_index` in PyTorch)
 
 
 class MaskedBatch(NamedTuple):
-    """What the model reads, and what it must say."""
+    """What the model reads, and what it must predict."""
 
     input_ids: Int[Tensor, "B T"]  # corrupted
     labels: Int[Tensor, "B T"]  # the original id where a token was selected, elsewhere -100
@@ -28,16 +30,16 @@ def mask_tokens(
     word_ids: Int[Tensor, "B T"] | None = None,
     generator: torch.Generator | None = None,
 ) -> MaskedBatch:
-    """Select tokens with probability `rate`, corrupt them, and label them all, kept ones too (slide W11).
+    """Select tokens with probability `rate`, corrupt them, and label them all, unchanged ones too (slide W11).
 
-    Each token is selected on its own, so the number of selected ones varies and may be 0 in a short text. Of
-    the selected tokens `replace` says which part becomes [MASK], which part a random token, and which part
-    stays as it is.
+    Each token is selected independently, so the number of selected ones varies and may be 0 in a short text.
+    `replace` holds the shares of the selected tokens that become [MASK], that become a random token, and that
+    stay as they are.
 
     * Special tokens, padding and [MASK] itself are never selected: name them in `special_ids` (`mask_id` is
       implied).
     * Random tokens are drawn from the vocabulary without those special tokens.
-      `DataCollatorForLanguageModeling` of transformers draws from all of it, so that one in some thousand of
+      `DataCollatorForLanguageModeling` of transformers draws from all of it, so that one in a few thousand of
       its random tokens is a [PAD] or [SEP].
     * With `word_ids` (see `Tokenizer.word_ids`; -1 is never selected) a word is selected whole, with
       probability `rate` per word; what replaces it is still decided token by token, as in BERT's own code.
@@ -60,7 +62,7 @@ def mask_tokens(
         selected = _chance(ids.shape, rate, ids.device, generator)  # (B, T)
     else:
         selected = _draw_words(ids, word_ids, rate, generator)
-    where = selected.flatten().nonzero().squeeze(1)  # all else is done on these few, which is why it is fast
+    where = selected.flatten().nonzero().squeeze(1)  # the rest works on these few tokens only, which makes it fast
     where = where[~special[flat[where]]]
     original = flat[where]
     labels = torch.full_like(flat, IGNORED)
@@ -80,8 +82,7 @@ def _draw_words(
     ids: Tensor, word_ids: Tensor, rate: float | int, generator: torch.Generator | None
 ) -> Tensor:
     """One draw for each word of each row, looked up by its tokens."""
-    if word_ids.shape != ids.shape:
-        raise ValueError(f"word_ids must have the shape {tuple(ids.shape)}, got {tuple(word_ids.shape)}")
+    checks.same_shape(ids=ids, word_ids=word_ids)
     last = int(word_ids.max())
     if last >= ids.shape[1]:
         raise ValueError(f"word_ids must number the words of a row from 0, below {ids.shape[1]}, got {last}")
@@ -112,8 +113,7 @@ def _replace(
 
 def _special_flags(vocab_size: int, special_ids: Sequence[int], device: torch.device) -> Tensor:
     for token_id in special_ids:
-        if not 0 <= token_id < vocab_size:
-            raise ValueError(f"mask_id and special_ids must be in [0, {vocab_size}), got {token_id}")
+        checks.whole("each of mask_id and special_ids", token_id, 0, vocab_size - 1)
     flags = torch.zeros(vocab_size, dtype=torch.bool, device=device)
     flags[list(special_ids)] = True
     return flags
@@ -122,15 +122,12 @@ def _special_flags(vocab_size: int, special_ids: Sequence[int], device: torch.de
 def _check_ids(ids: Tensor, vocab_size: int) -> None:
     if ids.dtype not in (torch.int64, torch.int32):
         raise TypeError(f"ids must be int64 or int32, got {ids.dtype}")
-    if ids.ndim != 2 or not ids.numel():
-        raise ValueError(f"ids must be a batch of shape (B, T) that is not empty, got {tuple(ids.shape)}")
-    low, high = (int(extreme) for extreme in ids.aminmax())
-    if low < 0 or high >= vocab_size:
-        raise ValueError(f"ids must be in [0, {vocab_size}), got {low if low < 0 else high}")
+    checks.shape("ids", ids, "B", "T")
+    checks.not_empty(ids=ids)
+    checks.ids_below(vocab_size, ids=ids)
 
 
 def _check_odds(rate: float | int, replace: Sequence[float | int]) -> None:
-    if not 0 <= rate <= 1:
-        raise ValueError(f"rate must be in [0, 1], got {rate}")
+    checks.share("rate", rate)
     if len(replace) != 3 or min(replace) < 0 or abs(sum(replace) - 1) > 1e-6:
-        raise ValueError(f"replace must be three parts, none negative, that sum to 1, got {tuple(replace)}")
+        raise ValueError(f"replace must be three shares of at least 0 that sum to 1, got {tuple(replace)}")

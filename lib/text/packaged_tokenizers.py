@@ -1,4 +1,4 @@
-"""The tokenizers of two real models, BERT's and SmolLM2's, out of the packages that ship these models."""
+"""The tokenizers of two real models, BERT and SmolLM2, from the packages that ship these models."""
 
 import json
 from functools import cache
@@ -9,7 +9,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from lib import CACHE
 
-from .kept import made_once
+from .kept import cached_text
 from .packages import package_file
 from .tokenizers import Tokenizer
 
@@ -37,13 +37,13 @@ def bert_tokenizer() -> Tokenizer:
 def smollm2_tokenizer() -> Tokenizer:
     """SmolLM2's tokenizer: byte-level BPE, 49,152 tokens, digits one by one, with the model's chat template.
 
-    It stands in the model's GGUF file, which is slow to read, so it is kept as JSON under the cache folder.
-    `bos_id` is <|im_start|> and `eos_id` <|im_end|>, around each turn of a chat; documents are parted by
+    It is part of the model's GGUF file, which is slow to read, so it is kept as JSON in the cache folder.
+    `bos_id` is <|im_start|> and `eos_id` <|im_end|>, around each turn of a chat; documents are separated by
     <|endoftext|>, id 0.
 
-    Its text comes back exactly, with one exception: the vocabulary lacks the bytes of six control characters
-    (04, 06, 13, 14, 16, 1D) and of the unassigned code points from U+40000 to U+BFFFF, which vanish without a
-    sign.
+    Decoding gives back the text exactly, with one exception: the vocabulary lacks the bytes of six control
+    characters (04, 06, 13, 14, 16, 1D) and of the unassigned code points from U+40000 to U+BFFFF, which vanish
+    without a warning.
 
     Raises ModuleNotFoundError if the package is not installed.
 
@@ -51,7 +51,7 @@ def smollm2_tokenizer() -> Tokenizer:
     'In 2024, déjà vu.'
     """
     path = CACHE / "tokenizers" / "smollm2.json"
-    kept = json.loads(made_once(path, "smollm2/1", lambda: _read_gguf(package_file(*SMOLLM2))))
+    kept = json.loads(cached_text(path, "smollm2/1", lambda: _read_gguf(package_file(*SMOLLM2))))
     return Tokenizer(tokenizers.Tokenizer.from_str(kept["tokenizer"]), kept["chat_template"])
 
 

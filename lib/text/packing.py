@@ -6,11 +6,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from lib import checks
+
 
 def pack_tokens(documents: Iterable[Sequence[int]], length: int, *, eos_id: int) -> Int[Tensor, "N length"]:
     """All documents, each followed by `eos_id`, as one stream cut into rows of `length` tokens.
 
-    A row may begin within a document and hold several; the last, incomplete row is dropped (fewer than
+    A row may begin inside a document and hold several; the last row is dropped if it is incomplete (fewer than
     `length` tokens). `pack_tokens(...).flatten()` is the stream that `sample_windows` draws from.
 
     Raises ValueError for a length below 1, a negative id, or documents that do not fill one row.
@@ -19,7 +21,7 @@ def pack_tokens(documents: Iterable[Sequence[int]], length: int, *, eos_id: int)
     tensor([[5, 6, 7, 0],
             [8, 0, 9, 0]])
     """
-    _check_length(length)
+    checks.whole("length", length)
     pieces: list[Tensor] = []
     for document in documents:
         pieces += torch.as_tensor(document, dtype=torch.long), torch.tensor([eos_id])
@@ -27,7 +29,7 @@ def pack_tokens(documents: Iterable[Sequence[int]], length: int, *, eos_id: int)
     if len(stream) < length:
         raise ValueError(f"documents must fill at least one row of {length} tokens, got {len(stream)} tokens")
     if stream.min() < 0:
-        raise ValueError(f"ids must not be negative, got {int(stream.min())}")
+        raise ValueError(f"documents and eos_id must be ids of at least 0, got {int(stream.min())}")
     rows = len(stream) // length
     return stream[: rows * length].view(rows, length)
 
@@ -35,7 +37,7 @@ def pack_tokens(documents: Iterable[Sequence[int]], length: int, *, eos_id: int)
 def sample_windows(
     stream: Int[Tensor, " M"], batch_size: int, length: int, *, generator: torch.Generator | None = None
 ) -> Int[Tensor, "B length"]:
-    """`batch_size` windows of `length` tokens, from places of the stream drawn uniformly, with replacement.
+    """`batch_size` windows of `length` tokens, from positions of the stream drawn uniformly, with replacement.
 
     Raises ValueError for a batch size or length below 1, or a stream shorter than one window.
 
@@ -43,18 +45,11 @@ def sample_windows(
     tensor([[0, 1, 2, 3],
             [0, 1, 2, 3]])
     """
-    _check_length(length)
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    if stream.ndim != 1:
-        raise ValueError(f"stream must have one axis, got the shape {tuple(stream.shape)}")
+    checks.whole("length", length)
+    checks.whole("batch_size", batch_size)
+    checks.shape("stream", stream, "M")
     places = len(stream) - length + 1
     if places < 1:
         raise ValueError(f"stream must hold at least one window of {length} tokens, got {len(stream)}")
     starts = torch.randint(places, (batch_size, 1), generator=generator, device=stream.device)
     return stream[starts + torch.arange(length, device=stream.device)]  # (B, length)
-
-
-def _check_length(length: int) -> None:
-    if length < 1:
-        raise ValueError(f"length must be at least 1, got {length}")

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from lib import checks
+
 from .tokenizers import Tokenizer
 
 WORDPIECE_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -14,8 +16,8 @@ BPE_SPECIALS = ("<|endoftext|>", "<|pad|>")
 def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """A lower-casing WordPiece tokenizer with BERT's special tokens, [PAD] 0 to [MASK] 4.
 
-    `vocab_size` counts special tokens and single characters too; a small text may give fewer pieces, and the
-    characters of the text are all kept even if they are more. The same texts give the same ids every time.
+    `vocab_size` counts special tokens and single characters too; a small text may give fewer pieces, and all
+    characters of the text are kept even if there are more. The same texts give the same ids every time.
 
     Raises ValueError if `texts` is empty or `vocab_size` does not exceed the special tokens, TypeError if a
     text is no string.
@@ -24,9 +26,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     >>> tokenizer.decode(tokenizer.encode("A dog!"))
     'a dog [UNK]'
     """
-    if vocab_size <= len(WORDPIECE_SPECIALS):
-        special = len(WORDPIECE_SPECIALS)
-        raise ValueError(f"vocab_size must exceed the {special} special tokens, got {vocab_size}")
+    checks.whole("vocab_size", vocab_size, at_least=len(WORDPIECE_SPECIALS) + 1)
     texts = _strings(texts)
     letters = _wordpiece_vocabulary(texts, len(WORDPIECE_SPECIALS), WORDPIECE_SPECIALS)
     inner = sorted(piece for piece in letters if piece.startswith("##"))
@@ -75,9 +75,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     >>> tokenizer.decode(tokenizer.encode("Zürich, 日本"))
     'Zürich, 日本'
     """
-    smallest = 256 + len(BPE_SPECIALS)
-    if vocab_size < smallest:
-        raise ValueError(f"vocab_size must be at least {smallest} (bytes, special tokens), got {vocab_size}")
+    checks.whole("vocab_size", vocab_size, at_least=256 + len(BPE_SPECIALS))
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -92,10 +90,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def _strings(texts: Iterable[str]) -> list[str]:
-    texts = [texts] if isinstance(texts, str) else list(texts)
+    texts = [texts] if isinstance(texts, str) else checks.strings("texts", texts)
     if not any(texts):
         raise ValueError("texts must hold at least one text that is not empty")
-    for text in texts:
-        if not isinstance(text, str):
-            raise TypeError(f"texts must be strings, got {type(text).__name__}")
     return texts

@@ -11,9 +11,10 @@ from jaxtyping import Int
 from tokenizers.models import WordPiece
 from torch import Tensor
 
+from lib import checks
 from lib.files import atomic_write
 
-_ROLES = {  # the first of these that is in the vocabulary has the role
+_ROLES = {  # the first of these that the vocabulary has takes the role
     "pad": ("[PAD]", "<|pad|>", "<|im_end|>"),
     "unk": ("[UNK]",),
     "cls": ("[CLS]",),
@@ -54,11 +55,10 @@ class Tokenizer:
         >>> bert_tokenizer().encode_batch(["a dog", "cats"])
         [[1037, 3899], [8870]]
         """
-        if isinstance(texts, str):
-            raise TypeError("texts must be a sequence of strings, got one string")
+        texts = checks.strings("texts", texts)
         for text in texts:
             _check_text("texts", text)
-        encodings = self.backend.encode_batch(list(texts), add_special_tokens=add_special_tokens)
+        encodings = self.backend.encode_batch(texts, add_special_tokens=add_special_tokens)
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Iterable[int] | Int[Tensor, " T"], *, skip_special_tokens: bool = False) -> str:
@@ -71,7 +71,7 @@ class Tokenizer:
         'my dog is [MASK].'
         """
         ids = torch.as_tensor(ids if isinstance(ids, Tensor) else list(ids), dtype=torch.long)
-        self._need_in_vocabulary(ids)
+        checks.ids_below(self.vocab_size, ids=ids)
         return self.backend.decode(ids.tolist(), skip_special_tokens=skip_special_tokens)
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ class Tokenizer:
         >>> bert_tokenizer().token_of(103)
         '[MASK]'
         """
-        self._need_in_vocabulary(torch.tensor([token_id]))
+        checks.whole("token_id", token_id, 0, self.vocab_size - 1)
         token = self.backend.id_to_token(token_id)
         if token is None:
             raise ValueError(f"token_id must be that of a token, got {token_id}: the vocabulary has a hole there")
@@ -144,7 +144,7 @@ class Tokenizer:
         return self._role("eos")
 
     def word_ids(self, ids: Sequence[int] | Int[Tensor, "*B T"]) -> Int[Tensor, "*B T"]:
-        """The number of the word that each WordPiece is of, counted within its row; -1 for special tokens.
+        """The number of the word that each WordPiece belongs to, counted within its row; -1 for special tokens.
 
         A piece that begins with "##" continues the word before it (at the start of a row, or after a special
         token, there is none before it, and it counts as a word of its own). Raises ValueError for an id
@@ -156,7 +156,7 @@ class Tokenizer:
         [-1, 0, 0, 0, 1, -1]
         """
         ids = torch.as_tensor(ids, dtype=torch.long)
-        self._need_in_vocabulary(ids)
+        checks.ids_below(self.vocab_size, ids=ids)
         special = self._is_special.to(ids.device)[ids]
         after_special = special.roll(1, -1)
         after_special[..., :1] = True
@@ -217,22 +217,16 @@ class Tokenizer:
     @cached_property
     def _continues(self) -> Tensor:
         if not isinstance(self.backend.model, WordPiece):
-            raise ValueError("word_ids needs a WordPiece tokenizer, whose '##' marks where a word goes on")
+            raise ValueError("word_ids needs a WordPiece tokenizer, whose '##' marks that a word continues")
         return torch.tensor([self.token_of(i).startswith("##") for i in range(self.vocab_size)])
 
     def _role(self, role: str) -> int | None:
         ids = (self.backend.token_to_id(token) for token in _ROLES[role])
         return next((token_id for token_id in ids if token_id is not None), None)
 
-    def _need_in_vocabulary(self, ids: Tensor) -> None:
-        outside = ids[(ids < 0) | (ids >= self.vocab_size)]
-        if outside.numel():
-            raise ValueError(f"ids must be in [0, {self.vocab_size}), got {outside.flatten()[0].item()}")
-
 
 def _check_text(name: str, text: str) -> None:
-    if not isinstance(text, str):
-        raise TypeError(f"{name} must be a string or strings, got {type(text).__name__}")
+    checks.instance(name, text, str)
     try:
         text.encode()
     except UnicodeEncodeError as error:

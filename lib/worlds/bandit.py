@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checks
 from lib.kernels import softmax
 from lib.objectives import expected_reward
-from lib.objectives.reduction import same_shape
 
 Advantages = Callable[[Float[Tensor, "P N"]], Float[Tensor, "P N"]]
 """Rewards of N answers to each of P prompts in, what each answer is weighed with out: `rloo`, `grpo_advantages`, …"""
@@ -47,7 +47,7 @@ def estimate_gradients(
     >>> estimate_gradients(torch.zeros(2), torch.tensor([[0, 0]]), torch.tensor([1.0, -1.0]))
     tensor([[ 0.5000, -0.5000]])
     """
-    same_shape(logits=logits, rewards=rewards)
+    checks.same_shape(logits=logits, rewards=rewards)
     scores = torch.eye(len(logits), dtype=logits.dtype)[answers] - softmax(logits)  # (P, N, K)
     return (advantages(rewards[answers])[..., None] * scores).mean(dim=1)
 

@@ -1,7 +1,7 @@
-"""The wall of slide T20: 16 words to be put into 4 groups of 4, and a model's free text to be marked.
+"""The wall of slide T20: 16 words to be put into 4 groups of 4, and a model's free-text answer to be marked.
 
-A model answers in prose, so marking has two halves that must not be mixed up: finding the groups in the text, and
-counting what is right in them. A parser that silently repairs an answer would mark itself.
+A model answers in prose, so marking has two parts that must be kept apart: finding the groups in the text, and
+counting what is right in them. A parser that silently repaired an answer would be marking its own work.
 """
 
 import math
@@ -19,7 +19,7 @@ _LONGEST = 3  # words in one item; more is a sentence with a comma in it
 
 @dataclass(frozen=True)
 class WallScore:
-    """What is right and wrong in an answer; words are as the wall writes them, alien ones as the answer does."""
+    """What is right and wrong in an answer; words are spelt as on the wall, words not on it as in the answer."""
 
     correct: int  # groups of the solution that the answer has exactly
     sizes: tuple[int, ...]  # items in each group of the answer
@@ -54,7 +54,7 @@ def parse_groups(text: str, words: Sequence[str]) -> list[list[str]]:
 def score_wall(
     groups: Sequence[Sequence[str]], words: Sequence[str], solution: Sequence[Sequence[str]]
 ) -> WallScore:
-    """Mark groups against a solution (slide T20); capitals do not matter, spelling does.
+    """Mark groups against a solution (slide T20); case does not matter, spelling does.
 
     Raises ValueError for a wall without words or with one word twice, and a solution that does not use each
     word of it once.

@@ -59,7 +59,7 @@ def word_rewards(
     >>> word_rewards(sentence, sentence.cumsum(dim=1) > 0).tolist()
     [[0.0, 0.0, 1.0, 0.0, 2.0]]
     """
-    written = counted(response_mask, input_ids, "response_mask")
+    written = counted(response_mask, input_ids=input_ids)
     meaning = torch.tensor([MEANING.get(i, 0.0) for i in range(len(WORDS))], dtype=torch.float64)
     turn = torch.tensor([TURN.get(i, 1.0) for i in range(len(WORDS))], dtype=torch.float64)
     before = torch.cat((torch.ones_like(turn[input_ids[:, :1]]), turn[input_ids[:, :-1]]), dim=1)

@@ -1,9 +1,11 @@
-"""A world of small instructions, "reverse b a d ?", whose answers can be checked: fine-tuning to watch in seconds."""
+"""A world of small instructions, "reverse b a d ?", whose answers can be checked: fine-tuning that takes seconds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+
+from lib import checks
 
 VERBS = ("first", "last", "copy", "reverse")
 LETTERS = "abcdefgh"
@@ -37,15 +39,14 @@ class Instruction(NamedTuple):
 
 
 def write_instructions(number: int, *, generator: torch.Generator | None = None) -> list[Instruction]:
-    """`number` instructions, each verb and each length of 3 or 4 letters alike often, letters drawn at random.
+    """`number` instructions, every verb and both lengths (3 and 4 letters) equally likely, letters drawn at random.
 
     Raises ValueError when `number` is less than 1.
 
     >>> write_instructions(1, generator=torch.Generator().manual_seed(0))[0].question
     'first f a d d ?'
     """
-    if not isinstance(number, int) or number < 1:
-        raise ValueError(f"number must be an int of at least 1, got {number!r}")
+    checks.whole("number", number)
     verbs = torch.randint(len(VERBS), (number,), generator=generator).tolist()
     lengths = torch.randint(3, 5, (number,), generator=generator).tolist()
     letters = torch.randint(len(LETTERS), (number, 4), generator=generator).tolist()

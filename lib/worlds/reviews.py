@@ -1,13 +1,14 @@
 """A world of small reviews: one-line opinions that a tiny decoder learns to write in seconds, for RLHF to work on.
 
 Every review is made by rule from the words below, so there are as many as one likes, and nobody's opinion is copied. Some
-words please a reader and some do not (`lib.worlds.sentiment` rates them); the rest say nothing either way.
+words please a reader and some do not (`lib.worlds.sentiment` rates them); the rest are neutral.
 """
 
 import re
 
 import torch
 
+from lib import checks
 from lib.text.tokenizer_training import train_wordpiece
 from lib.text.tokenizers import Tokenizer
 
@@ -27,7 +28,7 @@ JOINTS = (" and ", " , ", " but ")
 
 
 def review_prompts() -> list[str]:
-    """What is asked, one prompt a topic: "about the film :".
+    """What is asked, one prompt per topic: "about the film :".
 
     >>> review_prompts()[0]
     'about the film :'
@@ -36,17 +37,16 @@ def review_prompts() -> list[str]:
 
 
 def write_reviews(number: int, *, generator: torch.Generator | None = None) -> list[tuple[str, str]]:
-    """`number` pairs of prompt and review; each opinion is as often kind as plain or unkind.
+    """`number` pairs of prompt and review; each opinion is equally likely to praise, to blame or to do neither.
 
-    A review has one or two clauses on different sides of its topic and ends with a full stop. No adjective comes twice in
-    one review.
+    A review has one or two clauses on different aspects of its topic and ends with a full stop. No adjective occurs twice
+    in one review.
     Raises ValueError when `number` is less than 1.
 
     >>> write_reviews(1, generator=torch.Generator().manual_seed(0))
     [('about the meal :', 'the fish was quite excellent and the soup was awful .')]
     """
-    if not isinstance(number, int) or number < 1:
-        raise ValueError(f"number must be an int of at least 1, got {number!r}")
+    checks.whole("number", number)
 
     def draw(options):
         return options[int(torch.randint(len(options), (), generator=generator))]
@@ -68,7 +68,7 @@ def write_reviews(number: int, *, generator: torch.Generator | None = None) -> l
 def is_review(text: str) -> bool:
     """Whether a prompt with its answer is one that `write_reviews` could have written, spaces and case aside.
 
-    The answer must be a sentence of the right form about the topic that was asked, and repeat neither side nor adjective.
+    The answer must be a sentence of the right form about the topic that was asked, and repeat neither aspect nor adjective.
 
     >>> [is_review(f"about the film : {answer}") for answer in ("the plot was dull.", "the soup was dull.", "dull dull.")]
     [True, False, False]

@@ -7,35 +7,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checks
 from lib.worlds.reviews import is_review
 
 
 def sentiment(texts: Sequence[str]) -> Float[Tensor, "B"]:
     """VADER's compound score of each text, from −1 (all bad) to 1 (all good); 0 for a text without a word of feeling.
 
-    A fixed list of 7,500 rated words with rules for negation, emphasis and "but": no model, so the same text always gets
-    the same score, and whoever reads the list can fool it.
+    A fixed list of 7,500 rated words with rules for negation, emphasis and "but": it is no model, so the same text always
+    gets the same score, and anyone who has read the list can fool it.
     Raises TypeError for a single string or what is no string, ValueError when there is no text.
 
     >>> sentiment(["a wonderful film", "a dull film", "not a wonderful film"])
     tensor([ 0.5719, -0.4019, -0.4585])
     """
-    if isinstance(texts, str):
-        raise TypeError("texts must be a sequence of strings, got one string")
-    if not len(texts):
-        raise ValueError("texts must hold at least one text")
-    for text in texts:
-        if not isinstance(text, str):
-            raise TypeError(f"texts must be strings, got {type(text).__name__}")
-    analyser = _analyser()
+    texts, analyser = checks.strings("texts", texts), _analyser()
+    checks.not_empty(texts=texts)
     return torch.tensor([analyser.polarity_scores(text)["compound"] for text in texts])
 
 
 def opinion(texts: Sequence[str]) -> Float[Tensor, "B"]:
     """What the hidden human of lecture 13 thinks of prompts with their answers: the `sentiment` of a review, −1 of others.
 
-    Praise pleases; nonsense, and a review of something else, annoys: `lib.worlds.reviews.is_review` tells. Between −1 and 1,
-    in no unit.
+    Praise pleases; nonsense, or a review of something else, annoys: `lib.worlds.reviews.is_review` tells them apart. Between
+    −1 and 1, in no unit.
     Raises as `sentiment` does.
 
     >>> opinion([f"about the film : {said}" for said in ("the plot was superb.", "the plot was dull.", "superb superb")])

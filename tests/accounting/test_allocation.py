@@ -180,7 +180,7 @@ def test_curves_of_longer_schedules_give_an_envelope_of_smaller_models():
 @pytest.mark.parametrize("bad", [0, -1.0, float("nan"), float("inf")])
 def test_a_budget_is_positive(bad, unchecked):
     for call in (lambda flops: compute_optimal(HOFFMANN, flops), kaplan_optimal):
-        with pytest.raises(ValueError, match="flops must be positive and finite"):
+        with pytest.raises(ValueError, match="flops must hold finite numbers above 0"):
             call(bad)
 
 
@@ -192,8 +192,8 @@ TWICE = [1e18] * 3 + [1e19] * 3
 @pytest.mark.parametrize(
     "flops, N, loss, message",
     [
-        (TWICE, THREE[:5], VALLEY, "flops, N, loss must be equally long"),
-        (TWICE, THREE, [3.0, float("nan"), 3.0] * 2, "loss must be positive and finite, got nan"),
+        (TWICE, THREE[:5], VALLEY, "N must have the length of flops, 6, got 5"),
+        (TWICE, THREE, [3.0, float("nan"), 3.0] * 2, "loss must hold finite numbers above 0, got nan"),
         ([1e18] * 6, THREE, VALLEY, "flops must take at least 2 different values"),
         (TWICE, [1e7, 2e7, 2e7] * 2, VALLEY, r"flops 1e\+18 needs at least three sizes .* got 2"),
         (TWICE, THREE, [2.9, 3.0, 2.9] * 2, r"loss at flops 1e\+18 has no bottom"),
@@ -215,8 +215,8 @@ def test_profiles_without_a_best_size_are_refused(flops, N, loss, message):
             {"tokens": [[1e9]] * 10, "loss": [[3.0]] * 10},
             "tokens of each run must rise and have at least two",
         ),
-        ({"tokens": [[1e9, 2e9, 3e9]] * 10}, "tokens, loss must be equally long"),
-        ({"loss": [[3.0, -1.0]] * 10}, "loss must be positive"),
+        ({"tokens": [[1e9, 2e9, 3e9]] * 10}, "loss must have the length of tokens, 3, got"),
+        ({"loss": [[3.0, -1.0]] * 10}, "loss must hold finite numbers above 0, got -1"),
         ({"loss": [[3.0, 2.0]] * 10}, "at least four sizes that each win at some budget, got"),
         ({"budgets": 1}, "budgets must be at least 2"),
     ],

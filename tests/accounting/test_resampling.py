@@ -95,7 +95,7 @@ def test_numbers_that_are_not_finite_are_refused():
         ([3.0], {}, "data must be columns"),
         ([[1.0, 2.0], [1.0]], {}, "data must be columns of one length"),
         ([[1.0, 2.0]], {"samples": 1}, "samples must be at least 2"),
-        ([[1.0, 2.0]], {"confidence": 0.0}, "confidence must lie between"),
+        ([[1.0, 2.0]], {"confidence": 0.0}, r"confidence must lie in \(0, 1\), got 0.0"),
     ],
 )
 def test_what_cannot_be_resampled_is_refused(data, options, message):

@@ -117,15 +117,15 @@ def test_takes_dtype_and_mode_of_the_model():
 
 
 @pytest.mark.parametrize("make, rank, options, error, message", [
-    (adapted.decoder, 0, {}, ValueError, "rank must be an int between 1 and the width 16, got 0"),
-    (adapted.decoder, 17, {}, ValueError, "between 1 and the width 16, got 17"),
-    (adapted.decoder, 1.5, {}, ValueError, "rank must be an int"),
-    (adapted.decoder, 2, dict(activation="gelo"), ValueError, "activation must be one of gelu"),
+    (adapted.decoder, 0, {}, ValueError, r"rank must lie in \[1, 16\], got 0"),
+    (adapted.decoder, 17, {}, ValueError, r"rank must lie in \[1, 16\], got 17"),
+    (adapted.decoder, 1.5, {}, TypeError, "rank must be a whole number, got 1.5"),
+    (adapted.decoder, 2, dict(activation="gelo"), ValueError, "activation must be 'gelu', .* or 'silu', got 'gelo'; did you mean gelu"),
     (adapted.decoder, 2, dict(targets=("down", "o_proj")), ValueError, "'o_proj' names no linear layer"),
     (adapted.decoder, 2, dict(targets=("down", "q")), ValueError, "qkv.q is a part of a fused matrix"),
-    (adapted.decoder, 2, dict(targets=()), ValueError, "targets names no layer"),
-    (adapted.decoder, 2, dict(targets="down"), TypeError, "targets must be a tuple"),
-    (theirs.llama, 2, {}, ValueError, "targets is needed for a LlamaForCausalLM"),
+    (adapted.decoder, 2, dict(targets=()), ValueError, r"targets must not be empty, got \[\]"),
+    (adapted.decoder, 2, dict(targets="down"), TypeError, "targets must be a sequence of strings, got one string: 'down'"),
+    (theirs.llama, 2, {}, ValueError, "targets must be given for a LlamaForCausalLM"),
 ])  # fmt: skip
 def test_nothing_is_half_injected(unchecked, make, rank, options, error, message):
     model = make()

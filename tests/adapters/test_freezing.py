@@ -71,10 +71,10 @@ def test_what_was_frozen_before_stays_frozen():
 
 
 @pytest.mark.parametrize("layers, error, message", [
-    (3, ValueError, "between 0 and the model's 2, got 3"),
-    (-1, ValueError, "between 0 and the model's 2, got -1"),
-    (1.0, TypeError, "layers must be an int, got 1.0"),
-    (True, TypeError, "layers must be an int"),
+    (3, ValueError, r"layers must lie in \[0, 2\], got 3"),
+    (-1, ValueError, r"layers must lie in \[0, 2\], got -1"),
+    (1.0, TypeError, "layers must be a whole number, got 1.0"),
+    (True, TypeError, "layers must be a whole number, got True"),
 ])  # fmt: skip
 def test_bad_layers(unchecked, layers, error, message):
     model = adapted.llama()

@@ -114,10 +114,10 @@ def test_gradients_reach_the_scores():
 
 ONES = torch.ones(2)
 BAD = {
-    "one shape": (ONES, torch.ones(3), {}),
-    "score_first must hold finite": (torch.tensor([0.0, math.nan]), ONES, {}),
-    "score_second must hold finite": (ONES, torch.tensor([math.inf, 0.0]), {}),
-    "position_bias must be finite": (ONES, ONES, {"position_bias": math.inf}),
+    "score_second must have the shape of score_first": (ONES, torch.ones(3), {}),
+    "score_first must be finite, got nan": (torch.tensor([0.0, math.nan]), ONES, {}),
+    "score_second must be finite, got inf": (ONES, torch.tensor([math.inf, 0.0]), {}),
+    "position_bias must be a finite number, got inf": (ONES, ONES, {"position_bias": math.inf}),
     "temperature must be": (ONES, ONES, {"temperature": 0.0}),
 }
 

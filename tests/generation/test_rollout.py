@@ -84,10 +84,10 @@ def test_gradients_of_all_probabilities_sum_to_zero():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"max_new_tokens": 0}, "max_new_tokens must be an int of at least 1"),
-        ({"samples": 0}, "samples must be an int of at least 1"),
-        ({"prompts": torch.tensor([1, 0])}, r"prompts must be \(B, T\)"),
-        ({"prompts": torch.zeros(0, 3, dtype=torch.long)}, "prompts"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
+        ({"samples": 0}, "samples must be at least 1, got 0"),
+        ({"prompts": torch.tensor([1, 0])}, r"prompts must have shape \(B, T\), got \(2,\)"),
+        ({"prompts": torch.zeros(0, 3, dtype=torch.long)}, r"prompts must not be empty, got shape \(0, 3\)"),
         ({"max_new_tokens": 20}, "more than the context"),
         ({"temperature": -1.0}, "temperature"),
     ],
@@ -103,7 +103,7 @@ def test_bad_enumerations(unchecked):
         enumerate_responses(decoder(vocab_size=50), torch.tensor([0]), 4)
     with pytest.raises(ValueError, match="enumerate a smaller world"):
         enumerate_responses(decoder(vocab_size=50), torch.tensor([0]), 4, eos_id=0)
-    with pytest.raises(ValueError, match="prompt must be one row"):
+    with pytest.raises(ValueError, match=r"prompt must have shape \(T,\), got \(1, 1\)"):
         enumerate_responses(decoder(), torch.tensor([[0]]), 2)
-    with pytest.raises(ValueError, match="max_new_tokens"):
+    with pytest.raises(ValueError, match="max_new_tokens must be at least 1, got 0"):
         enumerate_responses(decoder(), torch.tensor([0]), 0)

@@ -116,14 +116,14 @@ def test_inputs_are_left_as_they_are():
 
 def test_bad_input(unchecked):
     for wrong in (-0.1, math.inf, math.nan):
-        with pytest.raises(ValueError, match="temperature must be a finite number"):
+        with pytest.raises(ValueError, match=f"temperature must be a finite number of at least 0, got {wrong}"):
             scale_temperature(SLIDE, wrong)
     for wrong in (0.0, -0.5, 1.1, math.nan):
-        with pytest.raises(ValueError, match="top_p must be a probability above 0"):
+        with pytest.raises(ValueError, match=rf"top_p must lie in \(0, 1\], got {wrong}"):
             keep_top_p(SLIDE, wrong)
     for wrong in (0, -3):
-        with pytest.raises(ValueError, match="top_k must keep at least 1 token"):
+        with pytest.raises(ValueError, match=f"top_k must be at least 1, got {wrong}"):
             keep_top_k(SLIDE, wrong)
     for wrong in (2.0, True):
-        with pytest.raises(TypeError, match="top_k must be an int"):
+        with pytest.raises(TypeError, match=f"top_k must be a whole number, got {wrong}"):
             keep_top_k(SLIDE, wrong)

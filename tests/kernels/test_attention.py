@@ -138,9 +138,9 @@ def test_weights_are_distributions_over_what_may_be_seen(generator):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"q": torch.zeros(1, 4, 8)}, "q must have four dimensions"),
-        ({"k": torch.zeros(1, 2, 3, 7)}, r"k must have the batch 1 and the width 8 of q, got \(1, 2, 3, 7\)"),
-        ({"v": torch.zeros(1, 2, 4, 8)}, r"v must have the batch, heads and tokens \(1, 2, 3\) of k"),
+        ({"q": torch.zeros(1, 4, 8)}, r"q must have shape \(B, H, T, K\), got \(1, 4, 8\)"),
+        ({"k": torch.zeros(1, 2, 3, 7)}, r"k must have shape \(1, G, S, 8\), got \(1, 2, 3, 7\)"),
+        ({"v": torch.zeros(1, 2, 4, 8)}, r"v must have shape \(1, 2, 3, E\), got \(1, 2, 4, 8\)"),
         ({"k": torch.zeros(1, 3, 3, 8), "v": torch.zeros(1, 3, 3, 8)}, "multiple of k's 3 heads, got 4"),
         ({"q": torch.zeros(1, 4, 5, 8), "causal": True}, "got 5 queries and 3 keys"),
         ({"mask": torch.ones(2, 3, dtype=torch.bool)}, r"mask must broadcast to \(B, H, T, S\) = \(1, 4, 3, 3\)"),

@@ -264,24 +264,24 @@ def test_bad_numbers(quantize, unchecked):
     with pytest.raises(TypeError, match="x must be a floating-point tensor, got list"):
         quantize([1.0])
     for bad in (math.nan, math.inf, -math.inf):
-        with pytest.raises(ValueError, match="x must be finite, got 1 NaN"):
+        with pytest.raises(ValueError, match=rf"x must be finite, got {bad} at \(1,\)"):
             quantize(torch.tensor([1.0, bad]))
-    with pytest.raises(ValueError, match="at least one number"):
+    with pytest.raises(ValueError, match=r"x must not be empty, got shape \(0, 3\)"):
         quantize(torch.zeros(0, 3))
     for axis in (2, -3):
         with pytest.raises(ValueError, match="axis must be a dimension of x"):
             quantize(torch.ones(2, 2), axis=axis)
     for axis in (True, 0.0, "rows"):
-        with pytest.raises(TypeError, match="axis must be an int or None"):
+        with pytest.raises(TypeError, match="axis must be a whole number"):
             quantize(torch.ones(2, 2), axis=axis)
 
 
 def test_bad_bits(unchecked):
     for bits in (1, 9, 0, -8):
-        with pytest.raises(ValueError, match="bits must lie between 2 and 8"):
+        with pytest.raises(ValueError, match=rf"bits must lie in \[2, 8\], got {bits}"):
             quantize_absmax(torch.ones(2), bits=bits)
     for bits in (4.0, True, "8"):
-        with pytest.raises(TypeError, match="bits must be an int"):
+        with pytest.raises(TypeError, match="bits must be a whole number"):
             quantize_absmax(torch.ones(2), bits=bits)
 
 
@@ -292,13 +292,13 @@ def test_bad_products(unchecked):
     with pytest.raises(TypeError, match="weight must be an int8 tensor, got list"):
         integer_matmul(q.values, [[1]])
     for other in (q.values[:, :2], q.values[0]):
-        with pytest.raises(ValueError, match="x must be a matrix"):
+        with pytest.raises(ValueError, match=r"weight must have shape \(M, 3\)"):
             integer_matmul(q.values, other)
-    with pytest.raises(TypeError, match="w_q must be Quantized"):
+    with pytest.raises(TypeError, match="w_q must be a Quantized, got ZeroPointQuantized"):
         int8_matmul(q, quantize_zero_point(torch.ones(2, 3)))
     with pytest.raises(ValueError, match="w_q must have one scale or one per row"):
         int8_matmul(q, columns)
-    with pytest.raises(TypeError, match="quantized must be"):
+    with pytest.raises(TypeError, match="quantized must be a Quantized or a ZeroPointQuantized, got Tensor"):
         dequantize(torch.ones(2))
     assert isinstance(q, Quantized) and isinstance(quantize_zero_point(torch.ones(1)), ZeroPointQuantized)
 
@@ -306,10 +306,10 @@ def test_bad_products(unchecked):
 def test_bad_outlier_products(unchecked):
     x, w = torch.ones(2, 3), torch.ones(4, 3)
     for threshold in (0.0, -6.0, math.nan):
-        with pytest.raises(ValueError, match="threshold must be positive"):
+        with pytest.raises(ValueError, match=f"threshold must be a number above 0, got {threshold}"):
             outlier_matmul(x, w, threshold=threshold)
     for bad in (w[:, :2], quantize_absmax(w[:, :2]), w[0]):
-        with pytest.raises(ValueError, match="x must be a matrix"):
+        with pytest.raises(ValueError, match=r"weight must have shape \(M, 3\)"):
             outlier_matmul(x, bad)
     with pytest.raises(ValueError, match="x must be finite"):
         outlier_matmul(x / 0, w)

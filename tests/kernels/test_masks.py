@@ -34,13 +34,13 @@ def test_padding_hides_keys_on_either_side():
 
 def test_bad_input(unchecked):
     for call, message in [
-        (lambda: causal_mask(3, 2), "got T=3 and S=2"),
-        (lambda: causal_mask(-1), "T=-1"),
-        (lambda: prefix_mask(4, 3), "prefix_length must be between 0 and T=3"),
+        (lambda: causal_mask(3, 2), "S must be at least 3, got 2"),
+        (lambda: causal_mask(-1), "T must be at least 0, got -1"),
+        (lambda: prefix_mask(4, 3), r"prefix_length must lie in \[0, 3\], got 4"),
         (lambda: prefix_mask(-1, 3), "prefix_length"),
         (lambda: sliding_window_mask(3, 0), "window must be at least 1"),
         (lambda: sliding_window_mask(-1, 2), "T"),
-        (lambda: padding_mask(torch.tensor([1, 0])), r"shape \(B, T\)"),
+        (lambda: padding_mask(torch.tensor([1, 0])), r"attention_mask must have shape \(B, T\)"),
         (lambda: padding_mask(torch.tensor([[0.0, -1e9]])), "only 1"),
     ]:
         with pytest.raises(ValueError, match=message):

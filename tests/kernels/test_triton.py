@@ -455,7 +455,7 @@ def test_bad_input_names_the_argument(device, unchecked):
         (TypeError, "z must be float32, bfloat16 or float16 .* got torch.float64", lambda: triton_softmax(x.double())),
         (ValueError, "dim must be a dimension of z", lambda: triton_softmax(x, 4)),
         (ValueError, "z must have at least one entry", lambda: triton_softmax(x[..., :0])),
-        (ValueError, "q must have four dimensions", lambda: triton_attention(flat, flat, flat)),
+        (ValueError, r"q must have shape \(B, H, T, K\)", lambda: triton_attention(flat, flat, flat)),
         (TypeError, "k must have the type torch.float32 of q", lambda: triton_attention(x, x.half(), x)),
         (ValueError, "at most 256 wide, got 16 and 257", lambda: triton_attention(x, x, wide)),
         (ValueError, "mask must not require a gradient", lambda: triton_attention(x, x, x, mask=bias)),

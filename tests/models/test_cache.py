@@ -53,7 +53,7 @@ def test_what_was_forgotten_can_be_written_anew():
         again = model(other[:, 4:], cache=cache)
         torch.testing.assert_close(again, model(other)[:, 4:], atol=1e-5, rtol=1e-5)
     for length in (-1, 9):
-        with pytest.raises(ValueError, match=f"between 0 and the 8 tokens held, got {length}"):
+        with pytest.raises(ValueError, match=rf"length must lie in \[0, 8\], got {length}"):
             cache.truncate(length)
 
 
@@ -116,5 +116,5 @@ def test_a_cache_of_another_batch_or_model_is_refused(unchecked):
 
 
 def test_capacity_is_at_least_one():
-    with pytest.raises(ValueError, match="capacity must be at least 1 token, got 0"):
+    with pytest.raises(ValueError, match="capacity must be at least 1, got 0"):
         KVCache(capacity=0)

@@ -28,7 +28,7 @@ def test_what_is_left_out_follows_from_the_rest():
     ("activation", "tanh"), ("position", "alibi"), ("attention", "flash"),
 ])
 def test_a_choice_that_is_none_names_the_field_and_the_choices(name, value):
-    with pytest.raises(ValueError, match=rf"{name} must be one of .*, got '{value}'"):
+    with pytest.raises(ValueError, match=rf"{name} must be '.*' or '.*', got '{value}'"):
         replace(small.decoder(), **{name: value})
 
 
@@ -39,18 +39,18 @@ def test_a_choice_that_is_none_names_the_field_and_the_choices(name, value):
 ])
 @pytest.mark.parametrize("value", [0, -1])
 def test_sizes_and_scales_are_above_zero(name, value, unchecked):
-    with pytest.raises(ValueError, match=f"{name} must be a finite number above 0, got {value}"):
+    with pytest.raises(ValueError, match=f"{name} must be (at least 1|a finite number above 0), got {value}"):
         replace(small.decoder(), **{name: value})
 
 
 @pytest.mark.parametrize("changes, message", [
     ({"norm_eps": float("nan")}, "norm_eps must be a finite number"),
-    ({"dropout": 1.0}, r"dropout must be a probability in \[0, 1\), got 1.0"),
-    ({"dropout": -0.1}, "dropout must be a probability"),
-    ({"dropout": float("nan")}, "dropout must be a probability"),
-    ({"pad_id": small.VOCABULARY}, "pad_id must be an id below vocab_size=40, got 40"),
-    ({"pad_id": -1}, "pad_id must be an id below"),
-    ({"position_offset": -1}, "position_offset must not be negative"),
+    ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+    ({"dropout": -0.1}, r"dropout must lie in \[0, 1\)"),
+    ({"dropout": float("nan")}, r"dropout must lie in \[0, 1\), got nan"),
+    ({"pad_id": small.VOCABULARY}, r"pad_id must lie in \[0, 39\], got 40"),
+    ({"pad_id": -1}, "pad_id must be at least 0, got -1"),
+    ({"position_offset": -1}, "position_offset must be at least 0, got -1"),
     ({"d_model": 18}, "d_model=18 is not a multiple of num_heads=4"),
     ({"num_kv_heads": 3}, "num_heads=4 is not a multiple of num_kv_heads=3"),
     ({"position": "rotary", "head_dim": 5}, "head width must be even, got 5"),
@@ -68,12 +68,12 @@ def test_combinations_that_no_model_has(changes, message):
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"d_model": 16.0}, r"d_model must be int, got 16.0 \(float\)"),
-    ({"num_layers": True}, "num_layers must be int, got True"),
-    ({"vocab_size": None}, "vocab_size must be int, got None"),
-    ({"norm": 3}, "norm must be str"),
-    ({"gated": 1}, r"gated must be bool, got 1 \(int\)"),
-    ({"max_positions": "12"}, "max_positions must be int | None"),
+    ({"d_model": 16.0}, "d_model must be a whole number, got 16.0"),
+    ({"num_layers": True}, "num_layers must be a whole number, got True"),
+    ({"vocab_size": None}, "vocab_size must be a whole number, got None"),
+    ({"norm": 3}, "norm must be a str, got int"),
+    ({"gated": 1}, "gated must be a bool, got int"),
+    ({"max_positions": "12"}, "max_positions must be a whole number, got '12'"),
 ])
 def test_a_wrong_type_names_the_field(changes, message, unchecked):
     with pytest.raises(TypeError, match=message):

@@ -44,5 +44,5 @@ def test_any_module_can_be_counted():
 
 
 def test_other_things_cannot(unchecked):
-    with pytest.raises(TypeError, match="model must be a module or a TransformerConfig, got str"):
+    with pytest.raises(TypeError, match="model must be an nn.Module or a TransformerConfig, got str"):
         count_parameters("bert-base")

@@ -110,7 +110,7 @@ def test_attention_maps_of_three_kinds(model):
     for m in (m for kind in maps.values() for m in kind):
         torch.testing.assert_close(m.sum(-1), torch.ones(m.shape[:-1]))
     assert (maps["cross"][0][1, :, :, 5:] == 0).all() and (maps["decoder"][0].triu(1) == 0).all()
-    with pytest.raises(ValueError, match="which must be encoder, decoder or cross, got 'both'"):
+    with pytest.raises(ValueError, match="which must be 'encoder', 'decoder' or 'cross', got 'both'"):
         model.attention_maps(*arguments, which="both")
 
 
@@ -124,13 +124,13 @@ def test_positions_may_be_given():
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ((torch.zeros(0, 3).long(), TARGET), "^input_ids is empty"),
-    ((SOURCE, torch.zeros(2, 0).long()), "decoder_input_ids is empty"),
-    ((torch.full((2, 3), 40), TARGET), "^input_ids contains 40, outside the vocabulary of 40"),
-    ((SOURCE, torch.full((2, 3), 41)), "decoder_input_ids contains 41, outside the vocabulary of 40"),
+    ((torch.zeros(0, 3).long(), TARGET), "^input_ids must not be empty"),
+    ((SOURCE, torch.zeros(2, 0).long()), "decoder_input_ids must not be empty"),
+    ((torch.full((2, 3), 40), TARGET), "^input_ids must be ids from 0 to 39, got 40"),
+    ((SOURCE, torch.full((2, 3), 41)), "decoder_input_ids must be ids from 0 to 39, got 41"),
     ((torch.ones(2, 13).long(), TARGET), "^input_ids has 13 tokens, more than the context of 12"),
     ((SOURCE, torch.ones(2, 13).long()), "decoder_input_ids has 13 tokens, more than the context of 12"),
-    ((SOURCE, TARGET[:1]), "decoder_input_ids must have the batch of input_ids, 2, got 1"),
+    ((SOURCE, TARGET[:1]), r"decoder_input_ids must have shape \(2, T\), got \(1, 6\)"),
     ((SOURCE, TARGET, torch.zeros(2, 8).long()), "^attention_mask masks every token of row 0"),
     ((SOURCE, TARGET, None, torch.ones(2, 5).long()), r"decoder_attention_mask .*\(2, 6\), got \(2, 5\)"),
 ])

@@ -8,11 +8,11 @@ from tests.models import small
 
 
 @pytest.mark.parametrize("ids, message", [
-    (torch.zeros(0, 4, dtype=torch.long), r"input_ids is empty: shape \(0, 4\)"),
-    (torch.zeros(2, 0, dtype=torch.long), r"input_ids is empty: shape \(2, 0\)"),
-    (torch.tensor([1, 2]), r"shape \(batch, tokens\), got \(2,\)"),
-    (torch.tensor([[1, 40]]), r"input_ids contains 40, outside the vocabulary of 40 \(ids 0 to 39\)"),
-    (torch.tensor([[-1, 39]]), "input_ids contains -1, outside the vocabulary of 40"),
+    (torch.zeros(0, 4, dtype=torch.long), r"input_ids must not be empty, got shape \(0, 4\)"),
+    (torch.zeros(2, 0, dtype=torch.long), r"input_ids must not be empty, got shape \(2, 0\)"),
+    (torch.tensor([1, 2]), r"input_ids must have shape \(B, T\), got \(2,\)"),
+    (torch.tensor([[1, 40]]), "input_ids must be ids from 0 to 39, got 40"),
+    (torch.tensor([[-1, 39]]), "input_ids must be ids from 0 to 39, got -1"),
 ])
 def test_ids_that_no_table_holds(ids, message, unchecked):
     with pytest.raises(ValueError, match=message):
@@ -81,8 +81,8 @@ def test_positions_that_are_given_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize("given, message", [
-    (torch.arange(8).expand(2, 8) + 1, "position_ids contains 8, outside the context of 8"),
-    (torch.arange(8).expand(2, 8) - 1, "position_ids contains -1"),
+    (torch.arange(8).expand(2, 8) + 1, "position_ids must be ids from 0 to 7, got 8"),
+    (torch.arange(8).expand(2, 8) - 1, "position_ids must be ids from 0 to 7, got -1"),
     (torch.arange(7).expand(2, 7), r"position_ids must have shape \(2, 8\), got \(2, 7\)"),
     (torch.arange(8).expand(1, 8), r"position_ids must have shape \(2, 8\), got \(1, 8\)"),
 ])

@@ -220,13 +220,13 @@ def test_print_tells_how_a_layer_computes(linear):
 
 
 def test_bad_layers(linear, unchecked):
-    with pytest.raises(ValueError, match="compute must be float, int8 or outlier, got 'fast'"):
+    with pytest.raises(ValueError, match="compute must be 'float', 'int8' or 'outlier', got 'fast'"):
         Int8Linear(4, 4, compute="fast")
     for threshold in (0.0, -1.0, math.nan):
-        with pytest.raises(ValueError, match="threshold must be positive"):
+        with pytest.raises(ValueError, match=f"threshold must be a number above 0, got {threshold}"):
             Int8Linear(4, 4, threshold=threshold)
     for group_size in (0, 3, 48):
-        with pytest.raises(ValueError, match="group_size must be even and divide the 64 columns"):
+        with pytest.raises(ValueError, match="group_size must be (at least 2|even and divide the 64 columns), got"):
             GroupedInt4Linear(64, 4, group_size=group_size)
     with pytest.raises(ValueError, match="x must be finite"):
         Int8Linear.from_linear(linear, compute="int8")(torch.full((1, 64), math.nan))
@@ -235,14 +235,14 @@ def test_bad_layers(linear, unchecked):
 
 
 def test_bad_models(model, unchecked):
-    with pytest.raises(ValueError, match="scheme must be a known one, got 'int8-chanel'; did you mean int8-channel"):
+    with pytest.raises(ValueError, match="scheme must be 'bf16', .* got 'int8-chanel'; did you mean int8-channel"):
         quantize_model(model, scheme="int8-chanel")
     for function in (model_bytes, lambda m: quantize_model(m, scheme="bf16")):
-        with pytest.raises(TypeError, match="model must be a torch.nn.Module, got dict"):
+        with pytest.raises(TypeError, match="model must be an nn.Module, got dict"):
             function({})
     with pytest.raises(ValueError, match=r"skip must match linear layers, got '\*.dwn'"):
         quantize_model(model, scheme="int8-channel", skip=["*.dwn"])
-    with pytest.raises(TypeError, match="skip must be a sequence"):
+    with pytest.raises(TypeError, match="skip must be a sequence of strings, got one string"):
         quantize_model(model, scheme="int8-channel", skip="*.down")
     with pytest.raises(ValueError, match="skip must be empty with bf16"):
         quantize_model(model, scheme="bf16", skip=["*.down"])

@@ -74,13 +74,13 @@ def test_bad_input(function, unchecked):
     logits, ids = torch.zeros(1, 3, 4), torch.tensor([[0, 1, 2]])
     with pytest.raises(ValueError, match="at least 2 tokens"):
         function(logits[:, :1], ids[:, :1])
-    with pytest.raises(ValueError, match=r"shape of input_ids \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"logits must have shape \(1, 3, V\), got \(1, 2, 4\)"):
         function(logits[:, :2], ids)
     with pytest.raises(ValueError, match="attention_mask must have the shape"):
         function(logits, ids, torch.ones(1, 2))
-    with pytest.raises(ValueError, match="no token is left"):
+    with pytest.raises(ValueError, match="attention_mask must leave a token to predict"):
         function(logits, ids, torch.tensor([[1, 0, 1]]))
-    with pytest.raises(ValueError, match="token id 4 lies outside the vocabulary of 4"):
+    with pytest.raises(ValueError, match="input_ids must be ids from 0 to 3, got 4"):
         function(logits, torch.tensor([[0, 4, 1]]))
-    with pytest.raises(ValueError, match="token id -1 lies outside"):
+    with pytest.raises(ValueError, match="input_ids must be ids from 0 to 3, got -1"):
         function(logits, torch.tensor([[0, -1, 1]]))

@@ -143,23 +143,23 @@ def test_chunked_log_probs_and_their_gradients_are_those_of_the_logits(generator
 
 def test_bad_ids_and_shapes(unchecked):
     logits, ids = torch.zeros(1, 3, 4), torch.tensor([[0, 1, 2]])
-    with pytest.raises(ValueError, match=r"logits must begin with the shape of input_ids \(1, 3\), got \(1, 2, 4\)"):
+    with pytest.raises(ValueError, match=r"logits must have shape \(1, 3, V\), got \(1, 2, 4\)"):
         token_log_probs(logits[:, :2], ids)
-    with pytest.raises(ValueError, match="input_ids needs at least 2 tokens a row"):
+    with pytest.raises(ValueError, match="input_ids must have at least 2 tokens in a row"):
         token_log_probs(logits[:, :1], ids[:, :1])
-    with pytest.raises(ValueError, match="input_ids must lie from 0 to 3, got 0 to 4"):
+    with pytest.raises(ValueError, match="input_ids must be ids from 0 to 3, got 4"):
         token_log_probs(logits, torch.tensor([[0, 4, 1]]))
-    with pytest.raises(ValueError, match="input_ids must lie from 0 to 3, got -100 to 1"):
+    with pytest.raises(ValueError, match="input_ids must be ids from 0 to 3, got -100"):
         token_log_probs(logits, torch.tensor([[0, 1, -100]]))
-    with pytest.raises(ValueError, match=r"hidden must begin with the shape of input_ids \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"hidden must have shape \(1, 3, D\)"):
         chunked_token_log_probs(torch.zeros(1, 2, 5), torch.zeros(4, 5), ids, torch.tensor([[0, 0, 1]]))
-    with pytest.raises(ValueError, match="input_ids must lie from 0 to 3, got 0 to 4"):
+    with pytest.raises(ValueError, match="input_ids must be ids from 0 to 3, got 4"):
         chunked_token_log_probs(torch.zeros(1, 3, 5), torch.zeros(4, 5), ids * 2, torch.tensor([[0, 0, 1]]))
-    with pytest.raises(ValueError, match=r"ids must have the shape of logits without the vocabulary, got \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"ids must have shape \(1, 3\), got \(1, 2\)"):
         selective_log_softmax(logits, ids[:, :2])
-    with pytest.raises(ValueError, match="ids must lie from 0 to 3, got 0 to 4"):
+    with pytest.raises(ValueError, match="ids must be ids from 0 to 3, got 4"):
         selective_log_softmax(logits, ids * 2)
-    with pytest.raises(ValueError, match="ids must lie from 0 to 3, got -100 to 2"):
+    with pytest.raises(ValueError, match="ids must be ids from 0 to 3, got -100"):
         selective_log_softmax(logits, torch.tensor([[0, -100, 2]]))
 
 
@@ -172,5 +172,5 @@ def test_bad_masks(function, unchecked):
         function(torch.tensor([[0, 0, 1], [0, 0, 0]]))
     with pytest.raises(ValueError, match="response_mask counts the first token of row 1, which nothing predicts"):
         function(torch.tensor([[0, 0, 1], [1, 1, 0]]))
-    with pytest.raises(ValueError, match=r"response_mask must have the shape \(2, 3\) of what it counts, got \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"response_mask must have shape \(2, 3\), got \(1, 3\)"):
         function(torch.tensor([[0, 0, 1]]))

@@ -95,13 +95,13 @@ def test_bad_rewards(unchecked):
         bradley_terry_probability(torch.zeros(2), torch.zeros(1))
     with pytest.raises(ValueError, match=r"rejected must have the shape of chosen, \(2,\), got \(1,\)"):
         bradley_terry_loss(torch.zeros(2), torch.zeros(1))
-    with pytest.raises(ValueError, match="chosen must hold at least one reward"):
+    with pytest.raises(ValueError, match=r"chosen must not be empty, got shape \(0,\)"):
         bradley_terry_loss(torch.zeros(0), torch.zeros(0))
     with pytest.raises(ValueError, match=r"margin must have the shape of chosen, \(2,\), got \(3,\)"):
         bradley_terry_loss(torch.zeros(2), torch.zeros(2), margin=torch.zeros(3))
-    with pytest.raises(ValueError, match="margin must be 0 or above, got -1.0"):
+    with pytest.raises(ValueError, match="margin must be at least 0, got -1.0"):
         bradley_terry_loss(torch.zeros(2), torch.zeros(2), margin=torch.tensor([1.0, -1.0]))
-    with pytest.raises(ValueError, match="margin must be 0 or above, got nan"):
+    with pytest.raises(ValueError, match="margin must be at least 0, got nan"):
         bradley_terry_loss(torch.zeros(2), torch.zeros(2), margin=math.nan)
 
 
@@ -129,9 +129,9 @@ def test_answers_that_all_tie_make_no_pair():
 def test_bad_rankings(unchecked):
     with pytest.raises(ValueError, match="ranks must hold at least 2 answers to compare, got 1"):
         pairs_from_ranking([1])
-    with pytest.raises(TypeError, match="ranks must be ints, 1 for the best, got 1.5"):
+    with pytest.raises(TypeError, match="ranks must be a whole number, got 1.5"):
         pairs_from_ranking([1, 1.5])
-    with pytest.raises(TypeError, match="ranks must be ints, 1 for the best, got True"):
+    with pytest.raises(TypeError, match="ranks must be a whole number, got True"):
         pairs_from_ranking([1, True])
 
 
@@ -155,7 +155,7 @@ def test_centring_has_a_gradient():
 def test_bad_input_to_centre(unchecked):
     with pytest.raises(ValueError, match=r"prompts must have the shape of rewards, \(3,\), got \(2,\)"):
         centre_rewards(torch.zeros(3), torch.zeros(2).long())
-    with pytest.raises(ValueError, match="rewards must hold at least one reward"):
+    with pytest.raises(ValueError, match=r"rewards must not be empty, got shape \(0,\)"):
         centre_rewards(torch.zeros(0), torch.zeros(0).long())
 
 
@@ -283,7 +283,7 @@ def test_bad_pairs(unchecked):
         dpo_loss(two, two, three, two, beta=1.0)
     with pytest.raises(ValueError, match=r"reference_rejected must have the shape of chosen, \(2,\), got \(3,\)"):
         dpo_loss(two, two, two, three, beta=1.0)
-    with pytest.raises(ValueError, match="chosen must hold at least one log-probability"):
+    with pytest.raises(ValueError, match=r"chosen must not be empty, got shape \(0,\)"):
         dpo_loss(none, none, none, none, beta=1.0)
     with pytest.raises(ValueError, match="reference_rejected is missing: give both references, or neither"):
         dpo_loss(two, two, two, None, beta=1.0)
@@ -298,7 +298,7 @@ def test_bad_options(unchecked):
     for smoothing in (-0.1, 0.5, math.nan):
         with pytest.raises(ValueError, match=rf"label_smoothing must lie in \[0, 0.5\), got {smoothing}"):
             dpo_loss(two, two, None, None, beta=1.0, label_smoothing=smoothing)
-    with pytest.raises(ValueError, match="label_smoothing has no meaning for kind 'ipo', got 0.1"):
+    with pytest.raises(ValueError, match="label_smoothing must be 0 for kind 'ipo', got 0.1"):
         dpo_loss(two, two, None, None, beta=1.0, label_smoothing=0.1, kind="ipo")
     with pytest.raises(ValueError, match="kind must be 'sigmoid' or 'ipo', got 'hinge'"):
         dpo_loss(two, two, None, None, beta=1.0, kind="hinge")

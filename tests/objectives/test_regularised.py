@@ -141,10 +141,10 @@ GOOD, REWARDS = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])
 
 
 @pytest.mark.parametrize(("bad", "message"), [
-    ([0.5, 0.6], "{name} must sum to 1 over its answers, got a sum of 1.1: these are probabilities, not logits"),
+    ([0.5, 0.6], "{name} must sum to 1 over its answers, got a sum of 1.1: it takes probabilities, not logits"),
     ([0.2, 0.2], "{name} must sum to 1 over its answers, got a sum of 0.4"),
-    ([1.5, -0.5], "{name} must hold probabilities, 0 or above, got -0.5"),
-    ([math.nan, 1.0], "{name} must hold probabilities, 0 or above, got nan"),
+    ([1.5, -0.5], "{name} must hold probabilities of at least 0, got -0.5"),
+    ([math.nan, 1.0], "{name} must hold probabilities of at least 0, got nan"),
 ])
 def test_what_is_no_distribution(bad, message, unchecked):
     bad = torch.tensor(bad)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lib.text.kept import made_once
+from lib.text.kept import cached_text
 
 
 @pytest.fixture
@@ -18,15 +18,15 @@ def never():
     raise AssertionError("made again though it was whole")
 
 
-def test_it_is_made_once_and_read_back_exactly(path):
+def test_it_is_cached_text_and_read_back_exactly(path):
     text = "first line\nsecond, with ünïcode 日本 and a last line without end"
-    assert made_once(path, "r/1", lambda: text) == text
-    assert made_once(path, "r/1", never) == text
+    assert cached_text(path, "r/1", lambda: text) == text
+    assert cached_text(path, "r/1", never) == text
 
 
 def test_another_recipe_is_made_again_silently(path, recwarn):
-    made_once(path, "r/1", lambda: "old")
-    assert made_once(path, "r/2", lambda: "new") == "new"
+    cached_text(path, "r/1", lambda: "old")
+    assert cached_text(path, "r/2", lambda: "new") == "new"
     assert not recwarn
 
 
@@ -43,22 +43,22 @@ def test_another_recipe_is_made_again_silently(path, recwarn):
     ids=["truncated", "header only", "empty", "changed", "wrong header", "noise"],
 )
 def test_a_damaged_file_is_said_and_made_again(path, damage):
-    made_once(path, "r/1", lambda: "some text")
+    cached_text(path, "r/1", lambda: "some text")
     path.write_bytes(damage(path.read_bytes()))
     with pytest.warns(UserWarning, match="kept.txt is damaged; it is made again"):
-        assert made_once(path, "r/1", lambda: "some text") == "some text"
-    assert made_once(path, "r/1", never) == "some text"
+        assert cached_text(path, "r/1", lambda: "some text") == "some text"
+    assert cached_text(path, "r/1", never) == "some text"
 
 
 def test_a_damaged_file_that_cannot_be_made_again_is_a_clear_error(path):
-    made_once(path, "r/1", lambda: "some text")
+    cached_text(path, "r/1", lambda: "some text")
     path.write_bytes(b"half")
 
     def missing():
         raise ModuleNotFoundError("the package 'gguf' is not installed: run `pip install gguf`")
 
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(ModuleNotFoundError, match="pip install"):
-        made_once(path, "r/1", missing)
+        cached_text(path, "r/1", missing)
 
 
 def test_an_interrupt_while_making_or_writing_leaves_nothing(path, monkeypatch):
@@ -66,10 +66,10 @@ def test_an_interrupt_while_making_or_writing_leaves_nothing(path, monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        made_once(path, "r/1", interrupted)
+        cached_text(path, "r/1", interrupted)
     monkeypatch.setattr(os, "fsync", interrupted)  # all is written, but not yet renamed
     with pytest.raises(KeyboardInterrupt):
-        made_once(path, "r/1", lambda: "text")
+        cached_text(path, "r/1", lambda: "text")
     assert [file.name for file in path.parent.iterdir()] == ["kept.txt.lock"]
 
 
@@ -80,7 +80,7 @@ def _slow_maker(path, makings):
         time.sleep(0.2)
         return "text"
 
-    assert made_once(path, "r/1", make) == "text"
+    assert cached_text(path, "r/1", make) == "text"
 
 
 def test_processes_side_by_side_make_it_once(path):
@@ -97,4 +97,4 @@ def test_processes_side_by_side_make_it_once(path):
 def test_a_folder_that_cannot_be_written_says_what_to_set(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="set COURSE_CACHE"):
-        made_once(tmp_path / "file" / "kept.txt", "r/1", lambda: "text")
+        cached_text(tmp_path / "file" / "kept.txt", "r/1", lambda: "text")

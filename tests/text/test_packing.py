@@ -51,8 +51,8 @@ def test_every_place_is_as_likely_and_the_generator_fixes_it():
         ([[1, 2]], 0, 0, "length .*0"),
         ([], 4, 0, "documents .*got 0 tokens"),
         ([[1]], 4, 0, "documents .*got 2 tokens"),
-        ([[1, -2, 3]], 2, 0, "ids .*-2"),
-        ([[1, 2, 3]], 2, -1, "ids .*-1"),
+        ([[1, -2, 3]], 2, 0, "documents .*-2"),
+        ([[1, 2, 3]], 2, -1, "eos_id .*-1"),
     ],
 )
 def test_bad_documents_are_named(unchecked, documents, length, eos_id, said):

@@ -189,22 +189,22 @@ def test_a_piece_without_the_start_of_its_word_counts_as_a_word():
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda: BPE.encode(b"bytes"), TypeError, "text must be a string .*got bytes"),
+        (lambda: BPE.encode(b"bytes"), TypeError, "text must be a str, got bytes"),
         (lambda: BPE.encode_batch("a string"), TypeError, "texts must be a sequence"),
-        (lambda: BPE.encode_batch(["a", 3]), TypeError, "texts must be .*got int"),
+        (lambda: BPE.encode_batch(["a", 3]), TypeError, "texts must be a sequence of strings, got 3 in it"),
         (lambda: BPE.encode("\ud800"), ValueError, "text must be valid Unicode, got '.ud800' alone"),
-        (lambda: BPE.decode([5, 300]), ValueError, r"ids must be in \[0, 300\), got 300"),
-        (lambda: BPE.decode(torch.tensor([-1])), ValueError, r"ids .*got -1"),
+        (lambda: BPE.decode([5, 300]), ValueError, "ids must be ids from 0 to 299, got 300"),
+        (lambda: BPE.decode(torch.tensor([-1])), ValueError, "ids must be ids from 0 to 299, got -1"),
         (lambda: BPE.token_of(300), ValueError, "got 300"),
         (lambda: BPE.id_of("no such token"), ValueError, "'no such token' is not in the vocabulary of 300"),
         (lambda: WORDPIECE.word_ids([1, 80]), ValueError, "got 80"),
         (lambda: BPE.word_ids([5, 6]), ValueError, "needs a WordPiece"),
         (lambda: BPE.render_chat([]), ValueError, "no chat_template"),
         (lambda: train_bpe(TEXTS, 257), ValueError, "vocab_size must be at least 258"),
-        (lambda: train_wordpiece(TEXTS, 5), ValueError, "vocab_size must exceed"),
+        (lambda: train_wordpiece(TEXTS, 5), ValueError, "vocab_size must be at least 6, got 5"),
         (lambda: train_bpe([], 300), ValueError, "texts must hold"),
         (lambda: train_wordpiece(["", ""], 300), ValueError, "texts must hold"),
-        (lambda: train_bpe(["a", None], 300), TypeError, "texts must be strings, got NoneType"),
+        (lambda: train_bpe(["a", None], 300), TypeError, "texts must be a sequence of strings, got None in it"),
     ],
 )
 def test_bad_input_is_named(unchecked, call, error, said):

@@ -45,7 +45,7 @@ def test_words_survive_being_encoded(generator):
 
 
 def test_bad_input(unchecked):
-    with pytest.raises(ValueError, match="number must be an int of at least 1, got 0"):
+    with pytest.raises(ValueError, match="number must be at least 1, got 0"):
         write_instructions(0)
     with pytest.raises(ValueError, match="got 'sort'"):
         encode_words("sort a b ?")

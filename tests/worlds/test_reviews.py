@@ -42,5 +42,5 @@ def test_every_word_is_a_token():
 
 
 def test_bad_number():
-    with pytest.raises(ValueError, match="number must be an int of at least 1"):
+    with pytest.raises(ValueError, match="number must be at least 1"):
         write_reviews(0)
