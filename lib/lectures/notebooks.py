@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ from lib.names import nearest
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
+
+# nbformat loads jsonschema, and that a grammar of addresses in all scripts (IRIs), for more than a second of each
+# process: no notebook has such a field. Where the module is missing, jsonschema does without it.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def all_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:

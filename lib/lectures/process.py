@@ -49,6 +49,8 @@ def execute_here(job: dict, folder: Path) -> tuple[dict, dict | None]:
     papermill's own `execute_notebook` would call an error in a cell tagged `raises-exception` a failure, and
     every cell of a kernel that died `completed`; so its parts are used here, and the verdict is ours.
     """
+    from lib.lectures import notebooks  # noqa: F401 (first, for it makes loading nbformat quick)
+
     from nbclient.exceptions import DeadKernelError
     from papermill.engines import papermill_engines
     from papermill.execute import prepare_notebook_metadata

@@ -17,6 +17,7 @@ def shift_labels(
 
     Raises ValueError when T < 2 (nothing is predicted) or the mask has another shape.
 
+    >>> import torch
     >>> shift_labels(torch.tensor([[5, 6, 7]]))
     tensor([[   6,    7, -100]])
     """
@@ -44,6 +45,7 @@ def autoregressive_loss(
 
     Raises ValueError when no token is predicted and when an id lies outside the vocabulary.
 
+    >>> import torch
     >>> round(autoregressive_loss(torch.zeros(1, 3, 8), torch.tensor([[5, 6, 7]])).item(), 4)  # ln 8
     2.0794
     """
@@ -62,6 +64,7 @@ def sequence_log_prob(
 
     Raises ValueError as `autoregressive_loss` does.
 
+    >>> import torch
     >>> round(sequence_log_prob(torch.zeros(1, 3, 8), torch.tensor([[5, 6, 7]])).item(), 4)  # -2 ln 8
     -4.1589
     """

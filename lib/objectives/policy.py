@@ -120,7 +120,7 @@ def value_loss(
     counts = counted(response_mask, values=values, old_values=old_values, returns=returns)
     error = (values - returns.detach()).square()
     if epsilon is not None:
-        checks.positive("epsilon", epsilon)
+        checks.positive("epsilon", epsilon, infinite=True)
         near = old_values.detach() + (values - old_values.detach()).clamp(-epsilon, epsilon)
         error = torch.maximum(error, (near - returns.detach()).square())
     return 0.5 * masked_reduce(error, counts, reduction)
@@ -132,5 +132,5 @@ def _ratio(log_probs: Tensor, old_log_probs: Tensor) -> Tensor:
 
 def _clip_range(epsilon: float | int, epsilon_high: float | int | None) -> tuple[float, float]:
     """The lowest and the highest ratio that is not clipped."""
-    below = checks.positive("epsilon", epsilon)
-    return 1.0 - below, 1.0 + (below if epsilon_high is None else checks.positive("epsilon_high", epsilon_high))
+    below = checks.positive("epsilon", epsilon, infinite=True)
+    return 1.0 - below, 1.0 + (below if epsilon_high is None else checks.positive("epsilon_high", epsilon_high, infinite=True))

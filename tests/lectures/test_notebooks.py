@@ -1,9 +1,12 @@
 """Choosing, reading and parameterising notebooks."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
+from lib import ROOT
 from lib.lectures import notebooks
 from lib.errors import CourseError, UsageError
 from tests.lectures import sample
@@ -163,3 +166,8 @@ def test_text_for_a_number_is_refused():
     made = sample.notebook((SOURCE, "parameters"))
     with pytest.raises(UsageError, match=r"parameter steps is a number \(default 20\), got 'many'"):
         notebooks.given_parameters([["steps", "many"]], made, "nb")
+
+
+def test_notebooks_are_read_without_loading_a_grammar_of_addresses():
+    program = "import sys, lib.lectures.notebooks, nbformat; sys.exit('lark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -285,9 +285,9 @@ def test_clip_fraction_does_not_see_prompts_and_padding():
 @pytest.mark.parametrize("value", [0.0, -0.2, math.nan])
 def test_bad_epsilon(name, value, unchecked):
     x, mask = torch.zeros(1, 2), torch.tensor([[0, 1]])
-    with pytest.raises(ValueError, match=f"^{name} must be a finite number above 0, got {value}"):
+    with pytest.raises(ValueError, match=f"^{name} must be a number above 0, got {value}"):
         ppo_clip_loss(x, x, x, mask, **{name: value})
-    with pytest.raises(ValueError, match=f"^{name} must be a finite number above 0, got {value}"):
+    with pytest.raises(ValueError, match=f"^{name} must be a number above 0, got {value}"):
         clip_fraction(x, x, mask, **{name: value})
 
 

@@ -177,7 +177,7 @@ def test_a_score_that_is_no_number(world, bad):
 def test_bad_prompts_and_scores(world, unchecked):
     with pytest.raises(ValueError, match=r"prompts must be \(P, T\), at least one token, got shape \(0, 3\)"):
         reinforce(world.start(), world.reference, world.score, torch.zeros(0, 3).long(), ONE, show_progress=False)
-    with pytest.raises(ValueError, match=r"reward must have the shape .*\(6,\), got \(6, 1\)"):
+    with pytest.raises(ValueError, match=r"reward must have shape .*\(6,\), got \(6, 1\)"):
         train(world, ONE, score=lambda answers: world.score(answers)[:, None])
 
 
