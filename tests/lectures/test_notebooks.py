@@ -65,10 +65,10 @@ def test_an_unknown_name_is_answered_with_the_nearest(folder, name, hint):
 
 
 def test_a_former_name_is_answered_with_the_present_one(folder):
-    with pytest.raises(UsageError, match="notebook '04_mlm_masking' is called 04_mlm_masking now"):
-        notebooks.select(["work/04_mlm_masking.ipynb"], folder)
-    with pytest.raises(UsageError, match="unknown notebook '09_scaling_laws'"):
-        notebooks.select(["09_scaling_laws"], folder)  # this folder has it under no name
+    with pytest.raises(UsageError, match="notebook '03_mlm_masking' is called 04_mlm_masking now"):
+        notebooks.select(["work/03_mlm_masking.ipynb"], folder)
+    with pytest.raises(UsageError, match="unknown notebook '08_scaling_laws'"):
+        notebooks.select(["08_scaling_laws"], folder)  # this folder has it under no name
 
 
 def test_a_folder_without_notebooks_is_an_error(tmp_path):

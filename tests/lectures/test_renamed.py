@@ -27,20 +27,20 @@ def test_a_lecture_that_never_moved_has_one_name():
 
 
 def test_work_under_former_names_is_left_alone_and_that_is_said(tmp_path, capsys):
-    for name in ("04_mlm_masking.ipynb", "16_int8_and_kernels.ipynb", "00_start_here.ipynb"):
+    for name in ("03_mlm_masking.ipynb", "15_int8_and_kernels.ipynb", "00_start_here.ipynb"):
         (tmp_path / name).write_text(f"mine: {name}")
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert main(["student", "04", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"created   {tmp_path / '04_mlm_masking.ipynb'}",
-        "04_mlm_masking.ipynb: now 04_mlm_masking; yours is left as it is",
-        "16_int8_and_kernels.ipynb: now 16_int8; yours is left as it is",
+        "03_mlm_masking.ipynb: now 04_mlm_masking; yours is left as it is",
+        "15_int8_and_kernels.ipynb: now 16_int8; yours is left as it is",
     ]
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
 
 
 def test_a_folder_of_a_former_name_is_no_notebook(tmp_path):
-    (tmp_path / "04_mlm_masking.ipynb").mkdir()
+    (tmp_path / "03_mlm_masking.ipynb").mkdir()
     assert list(left_alone(tmp_path)) == [] == list(left_alone(tmp_path / "none"))
 
 

@@ -387,11 +387,11 @@ def test_every_lecture_is_found_among_all_by_each_of_its_names():
 
 
 def test_the_file_with_the_present_name_comes_before_one_with_the_former(tmp_path):
-    write(tmp_path / "ada" / "04_mlm_masking.ipynb")
-    assert rows(tmp_path) == [("ada", MASKING, "ada/04_mlm_masking.ipynb")]
+    write(tmp_path / "ada" / "03_mlm_masking.ipynb")
+    assert rows(tmp_path) == [("ada", MASKING, "ada/03_mlm_masking.ipynb")]
     write(tmp_path / "ada" / MASKING)
     (one,) = find_submissions(tmp_path, BOTH)
-    assert (one.file, len(one.notes)) == (f"ada/{MASKING}", 1) and "ada/04_mlm_masking.ipynb" in one.notes[0]
+    assert (one.file, len(one.notes)) == (f"ada/{MASKING}", 1) and "ada/03_mlm_masking.ipynb" in one.notes[0]
 
 
 def test_of_several_files_the_exactly_named_one_is_graded_and_the_others_noted(tmp_path):
