@@ -26,6 +26,9 @@ run: $(READY)
 
 test: $(READY_TEST)
 	$(BIN)/python -m lib.course.resolve
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
 	$(BIN)/course lint
 	$(BIN)/course offline -- $(BIN)/python -m pytest -n $(JOBS)
 

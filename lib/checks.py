@@ -34,7 +34,9 @@ def whole(name: str, value: Any, at_least: int | None = 1, at_most: int | None =
     ValueError: bits must lie in [2, 8], got 9
     """
     try:
-        found = operator.index(None if _is_truth_value(value) else value)
+        if _is_truth_value(value):
+            raise TypeError
+        found = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be a whole number, got {_shown(value)}") from None
     low, high = -math.inf if at_least is None else at_least, math.inf if at_most is None else at_most

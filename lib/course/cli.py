@@ -106,4 +106,4 @@ def _told(error: OSError) -> str:
     """What the system refused, where, and what can be done, in one line."""
     where = f"{error.filename}: " if error.filename is not None else ""
     what = error.strerror or str(error)
-    return where + what + ADVICE.get(error.errno, "")
+    return where + what + ADVICE.get(error.errno or 0, "")

@@ -109,7 +109,7 @@ def run_step(title: str, command: list[str], root: Path) -> None:
     with subprocess.Popen(
         command, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace"
     ) as process:
-        for line in process.stdout:
+        for line in process.stdout or ():
             lines.append(line)
             if line.startswith(("Collecting ", "Building ", "Installing ")):
                 _show(f"{title}: {line.split('(')[0].strip()[:60]}", began)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # nbformat loads jsonschema, and that a grammar of addresses in all scripts (IRIs), for more than a second of each
 # process: no notebook has such a field. Where the module is missing, jsonschema does without it.
-sys.modules.setdefault("rfc3987_syntax", None)
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: an import fails
 
 
 def all_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:

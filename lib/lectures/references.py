@@ -80,7 +80,7 @@ def read_references(path: Path) -> dict[str, Reference]:
         if problem:
             raise ValueError(f"{path.name}, line {line}: {problem}")
         seen |= {row["arxiv"], row["doi"].lower()} - {""}
-        found[row["key"]] = Reference(**(row | {"year": int(row["year"])}))
+        found[row["key"]] = Reference(**{**row, "year": int(row["year"])})  # type: ignore[arg-type]
     return found
 
 

@@ -53,7 +53,7 @@ def counted(mask: TokenMask, *, named: str = "response_mask", **values: Tensor) 
 
 def counted_response(response_mask: TokenMask, **values: Tensor) -> Bool[Tensor, "B T"]:
     """`counted`, for a mask of answers: the first token of a row is given, so it cannot belong to one."""
-    counts = counted(response_mask, **values)
+    counts = counted(response_mask, named="response_mask", **values)
     if counts[:, 0].any():
         raise ValueError(f"response_mask counts the first token of row {int(counts[:, 0].nonzero()[0])}, which "
                          "nothing predicts: begin the prompt with a token of its own")

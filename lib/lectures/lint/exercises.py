@@ -140,7 +140,7 @@ def placeholder(notebook: "NotebookNode") -> Findings:
     homes = {_module_file(id): cell.id for cell, id in _answers(notebook)}
     for home, cell in homes.items():
         for number, line in enumerate(home.read_text(encoding="utf-8").splitlines() if home else (), start=1):
-            if PLACEHOLDER in line:
+            if home and PLACEHOLDER in line:
                 yield cell, f"{home.relative_to(ROOT)}:{number}: {line.strip()}"
 
 
