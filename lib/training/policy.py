@@ -1,8 +1,8 @@
 r"""Step 3: change the policy so that a score of its own answers rises, REINFORCE and PPO (slides T29–T32).
 
-Both sample answers, score them, pay the KL penalty by the token, and turn what is left into advantages; they differ in
-what they do with one batch of answers. REINFORCE takes one step and throws it away, PPO takes several, and so needs the
-ratio to the policy that wrote them, its clip, and a value model for its advantages.
+Both sample answers, score them, subtract the KL penalty token by token, and turn the result into advantages; they
+differ in what they do with one batch of answers. REINFORCE takes one step and throws it away, PPO takes several, and so
+needs the ratio to the policy that wrote them, its clip, and a value model for its advantages.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lib import checks
 from lib.generation import Rollout, rollout
 from lib.models import Decoder, ValueModel
 from lib.objectives import (
@@ -41,7 +42,7 @@ class PolicySettings:
     samples: int = 4  # answers to each of them
     max_new_tokens: int = 24
     learning_rate: float = 1e-3  # of Adam
-    beta: float = 0.05  # price of a nat of log π − log π_ref; 0 lets the policy go anywhere
+    beta: float = 0.05  # β, weight of the KL penalty: reward per nat of log π − log π_ref; 0: no penalty
     epochs: int = 4  # PPO: updates on each batch
     epsilon: float = 0.2  # PPO: half width of the clip
     lam: float = 0.95  # PPO: λ of GAE
@@ -51,27 +52,22 @@ class PolicySettings:
 
     def __post_init__(self) -> None:
         for name in ("iterations", "prompts", "samples", "max_new_tokens", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            checks.whole(name, getattr(self, name))
         for name in ("learning_rate", "max_grad_norm", "value_weight"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0 <= self.beta < float("inf"):
-            raise ValueError(f"beta must be a finite number, 0 or above, got {self.beta}")
-        if not 0 <= self.lam <= 1:
-            raise ValueError(f"lam must lie in [0, 1], got {self.lam}")
-        if not 0 < self.epsilon < 1:
-            raise ValueError(f"epsilon must lie between 0 and 1, got {self.epsilon}")
+            checks.positive(name, getattr(self, name), infinite=True)
+        checks.number("beta", self.beta, "[0, inf)")
+        checks.share("lam", self.lam)
+        checks.share("epsilon", self.epsilon, "(0, 1)")
 
 
 @dataclass
 class PolicyHistory:
-    """What a run wrote down, one entry a batch of answers."""
+    """What a run recorded, one entry for each batch of answers."""
 
     score: list[float] = field(default_factory=list)  # mean of what is maximised, before the penalty
-    watched: list[float] = field(default_factory=list)  # mean of `watch`, which nothing is told of
-    kl: list[float] = field(default_factory=list)  # mean log π(y|x) − log π_ref(y|x), nats an answer
-    length: list[float] = field(default_factory=list)  # mean tokens an answer
+    gold_score: list[float] = field(default_factory=list)  # mean of `gold_score`, which is only measured
+    kl: list[float] = field(default_factory=list)  # mean log π(y|x) − log π_ref(y|x), nats per answer
+    length: list[float] = field(default_factory=list)  # mean tokens per answer
     clipped: list[float] = field(default_factory=list)  # PPO: share of ratios outside the clip, last update
 
 
@@ -83,17 +79,18 @@ def reinforce(
     settings: PolicySettings,
     *,
     eos_id: int | None = None,
-    watch: Score | None = None,
+    gold_score: Score | None = None,
     show_progress: bool = True,
 ) -> PolicyHistory:
     r"""REINFORCE with a leave-one-out baseline: one step of Adam for each batch of answers (slide T31; Ahmadian 2024).
 
-    Trains `policy` in place on $\mathbb{E}[\text{score} - \beta(\log\pi - \log\pi_{ref})]$.
-    Raises ValueError when `settings.samples` is less than 2: a lone answer has none to be compared with.
+    Trains `policy` in place on $\mathbb{E}[\text{score} - \beta(\log\pi - \log\pi_{ref})]$. `gold_score`, for
+    which the score is a proxy, is only measured (Gao et al. 2023).
+    Raises ValueError when `settings.samples` is less than 2: a single answer has none to be compared with.
     """
     history, optimizer = PolicyHistory(), torch.optim.Adam(policy.parameters(), lr=settings.learning_rate, fused=True)
     for answers, _, rewards in _batches(
-        policy, reference, score, prompts, settings, history, eos_id, watch, show_progress
+        policy, reference, score, prompts, settings, history, eos_id, gold_score, show_progress
     ):
         returns = rewards.sum(dim=1).view(-1, settings.samples)  # (prompts, samples): score minus penalty
         advantages = rloo(returns).flatten()
@@ -111,17 +108,18 @@ def ppo(
     settings: PolicySettings,
     *,
     eos_id: int | None = None,
-    watch: Score | None = None,
+    gold_score: Score | None = None,
     show_progress: bool = True,
 ) -> PolicyHistory:
     r"""PPO: several clipped steps on each batch of answers, with advantages from a value model (slide T32).
 
     Trains `policy` and `value` in place (Schulman et al. 2017; Ouyang et al. 2022, eq. 2 without pre-training mix).
+    `gold_score` is only measured, as in `reinforce`.
     """
     trained = [*policy.parameters(), *value.parameters()]
     history, optimizer = PolicyHistory(), torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     for answers, old_log_probs, rewards in _batches(
-        policy, reference, score, prompts, settings, history, eos_id, watch, show_progress
+        policy, reference, score, prompts, settings, history, eos_id, gold_score, show_progress
     ):
         mask = answers.response_mask
         with torch.no_grad():
@@ -140,8 +138,8 @@ def ppo(
     return history
 
 
-def _batches(policy, reference, score, prompts, settings, history, eos_id, watch, show_progress):
-    """Batch after batch of fresh answers, with their log-probabilities and their rewards by the token."""
+def _batches(policy, reference, score, prompts, settings, history, eos_id, gold_score, show_progress):
+    """Batch after batch of fresh answers, with their log-probabilities and their rewards, token by token."""
     generator = torch.Generator().manual_seed(settings.seed)
     bar = progress(range(settings.iterations), description="policy", disable=not show_progress)
     for _ in bar:
@@ -157,8 +155,8 @@ def _batches(policy, reference, score, prompts, settings, history, eos_id, watch
         history.score.append(reward.mean().item())
         history.kl.append(masked_reduce(own - reference_log_probs, mask, "sequence_sum").item())
         history.length.append(mask.sum(dim=1).float().mean().item())
-        if watch is not None:
-            history.watched.append(watch(answers).mean().item())
+        if gold_score is not None:
+            history.gold_score.append(gold_score(answers).mean().item())
         bar.set_postfix(score=f"{history.score[-1]:.2f}", kl=f"{history.kl[-1]:.1f}", refresh=False)
         yield answers, own, rewards
 
