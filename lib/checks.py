@@ -3,9 +3,9 @@
     checks.share("gamma", gamma)                       # gamma must lie in [0, 1], got 1.5
     checks.same_shape(rewards=rewards, values=values)  # values must have the shape of rewards, (2, 3), got (2, 1)
 
-A value of the wrong type raises TypeError, any other bad value ValueError. A number may be Python's, NumPy's, or a tensor or an
-array of one element; a truth value is no number. The checks of numbers return a Python int or float, so that a calculation that
-goes on with it cannot overflow. Nothing here imports PyTorch before a tensor is checked.
+A value of the wrong type raises TypeError, any other bad value ValueError. A number may be Python's, NumPy's, or a
+tensor of one element; a truth value is no number. The checks of numbers return a Python int or float, with which a
+calculation does not overflow. PyTorch is not imported before a tensor is checked.
 """
 
 import math
@@ -76,7 +76,7 @@ def positive(name: str, value: Any, *, infinite: bool = False) -> int | float:
 
 
 def share(name: str, value: Any, interval: str = "[0, 1]") -> int | float:
-    """`value` as an int or a float, which must lie in [0, 1], or in the part of it that is given. Raises as `number` does.
+    """`value` as an int or a float, which must lie in [0, 1], or in the given part of it. Raises as `number` does.
 
     >>> share("level", 0.95, "(0, 1)")
     0.95
@@ -96,7 +96,7 @@ def one_of(name: str, value: Any, options: Iterable[str]) -> Any:
         return value
     if len(known) > LISTED:
         raise ValueError(f"{name} must be a known name, got {value!r}; {nearest(value, known, most=3)}")
-    meant = f"; {nearest(value, known)}" if closest(value, known) else ""
+    meant = "".join(f"; did you mean {near}?" for near in closest(value, known, cutoff=0.6))
     raise ValueError(f"{name} must be {_either(map(repr, known))}, got {value!r}{meant}")
 
 

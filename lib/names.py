@@ -21,14 +21,14 @@ def nearest(name: object, known: Iterable[str], most: int = 1) -> str:
     return "known are " + (", ".join(known) or "none yet")
 
 
-def closest(name: object, known: Iterable[str], most: int = 1) -> list[str]:
-    """The names that are nearest to a mistyped one, at most `most`; none where nothing resembles it.
+def closest(name: object, known: Iterable[str], most: int = 1, cutoff: float = 0.5) -> list[str]:
+    """The names that are nearest to a mistyped one, at most `most`; none where nothing resembles it by `cutoff`.
 
     >>> closest("adam-fp23", ["sgd-fp32", "adam-fp32"])
     ['adam-fp32']
     """
     folded = {_folded(other): other for other in known}
-    return [folded[near] for near in get_close_matches(_folded(name), folded, n=most, cutoff=0.5)]
+    return [folded[near] for near in get_close_matches(_folded(name), folded, n=most, cutoff=cutoff)]
 
 
 def _folded(name: object) -> str:

@@ -33,9 +33,9 @@ def judge_probability(
 ) -> Float[Tensor, "N"]:
     r"""The probability that the answer shown *first* wins: $\sigma((s_1 - s_2) / \tau + b)$.
 
-    With b = 0 this is Bradley–Terry (slide T28). `position_bias` b is in nats: b > 0 favours the first position, and of
-    two equal answers the first wins with probability σ(b). `temperature` τ is in units of the scores: a larger one makes
-    the judge less sure. Slide T33; Lee et al. 2023 read the same probability from a language model's two logits.
+    With b = 0 this is Bradley–Terry (slide T28). `position_bias` b is in nats: b > 0 favours the first position, and
+    of two equal answers the first wins with probability σ(b). `temperature` τ is in units of the scores: a larger one
+    makes the judge less sure. Slide T33; Lee et al. 2023 read the same probability from a language model's two logits.
     Raises ValueError when the shapes differ, a score is not finite, `position_bias` is not finite, or `temperature` is
     not above 0.
 

@@ -39,7 +39,7 @@ def generate(
     torch.Size([1, 7])
     """
     _check(model, input_ids, max_new_tokens, attention_mask, eos_id)
-    warp(torch.zeros(1), temperature=temperature, top_k=top_k, top_p=top_p)  # a bad setting is refused before the first step
+    warp(torch.zeros(1), temperature=temperature, top_k=top_k, top_p=top_p)  # refuses a bad setting before any step
     batch, length = input_ids.shape
     ids = input_ids.new_empty(batch, length + max_new_tokens)
     ids[:, :length] = input_ids

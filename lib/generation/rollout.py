@@ -46,9 +46,9 @@ def rollout(
 ) -> Rollout:
     """Sample `samples` answers to each prompt; those to one prompt are neighbours among the B · samples rows.
 
-    An answer ends with its `eos_id`, which counts as part of it, or after `max_new_tokens`. Prompts of different lengths are
-    padded on the left. Only at `temperature` 1, the default, are the answers samples of the policy itself, as the losses
-    take them to be.
+    An answer ends with its `eos_id`, which counts as part of it, or after `max_new_tokens`. Prompts of unequal lengths
+    are padded on the left. Only at `temperature` 1, the default, are the answers samples of the policy itself, as the
+    losses assume.
     Raises ValueError as `generate` does, and when `max_new_tokens` or `samples` is less than 1.
 
     >>> from lib.models import TransformerConfig
@@ -81,9 +81,9 @@ def enumerate_responses(
 ) -> Enumerated:
     r"""Every answer that `model` can write to `prompt`, with $\log \pi(y \mid x)$, through which gradients flow.
 
-    These are the answers that end with `eos_id`, of every length up to `max_new_tokens`, and those that are cut off there;
-    without `eos_id` there are V to the power of `max_new_tokens`. They give the exact expected reward, policy gradient, KL
-    divergence and partition function with which sampled estimates are compared.
+    These are the answers that end with `eos_id`, of every length up to `max_new_tokens`, and those that are cut off
+    there; without `eos_id` there are V to the power of `max_new_tokens`. They give the exact expected reward, policy
+    gradient, KL divergence and partition function with which sampled estimates are compared.
     Raises ValueError when there are more than 100,000 answers, and as `Decoder` does.
 
     >>> from lib.models import TransformerConfig

@@ -29,8 +29,9 @@ def attention_weights(
 ) -> Float[Tensor, "B H T S"]:
     """Return the weights softmax(q k^T * scale + mask); each row sums to 1, or is zero where nothing may be attended to.
 
-    `scale` is 1/sqrt(K) unless given. With `causal` the last query is aligned with the last key, so that new queries may
-    follow a cache of S - T keys. G key heads serve H query heads, H a multiple of G (grouped-query attention, slide C28).
+    `scale` is 1/sqrt(K) unless given. With `causal` the last query is aligned with the last key, so that new queries
+    may follow a cache of S - T keys. G key heads serve H query heads, H a multiple of G (grouped-query attention, slide
+    C28).
     Raises ValueError if shapes do not fit, TypeError for a mask of integers.
 
     >>> q = k = torch.zeros(1, 1, 2, 4)

@@ -1,6 +1,6 @@
 """Cross-entropy over a vocabulary, plain and without ever holding all logits.
 
-With V = 128,000 tokens, the logits of 1,024 positions take half a gigabyte, and so does their gradient: more than most models.
+With V = 128,000 tokens, the logits of 1,024 positions take half a gigabyte, and so does their gradient.
 `chunked_cross_entropy` starts one step earlier, at the hidden vectors, and visits the vocabulary a chunk at a time, forward with
 an online log-sum-exp and backward by computing each chunk again (Wijmans et al. 2024, "Cut Your Losses"). What is left is one
 chunk of logits and the gradients that were asked for.
@@ -47,7 +47,7 @@ def cross_entropy(
 
 
 def selective_log_softmax(logits: Float[Tensor, "*batch V"], ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """Return log softmax(logits)[id] in nats: the log-probability of one chosen token at each position, and of no other.
+    """Return log softmax(logits)[id] in nats: the log-probability of only one chosen token at each position.
 
     z_id - logsumexp(z). The log-softmax of all V tokens is never held, and the gradient is one buffer, as in `cross_entropy`.
     From hidden vectors, `-chunked_cross_entropy(..., reduction="none")` does without the logits too.
@@ -73,8 +73,8 @@ def chunked_cross_entropy(
 ) -> Float[Tensor, "..."]:
     """Return `cross_entropy(hidden @ weight.T + bias, targets)` in nats without holding its N x V logits.
 
-    Besides the gradients themselves it needs one buffer of N x `chunk_size`, forward and backward, and one more matrix product
-    than the plain loss. Rows whose target is `ignore_index` are dropped before the first product, so that a masked-LM
+    It needs one buffer of N x `chunk_size` beside the gradients, forward and backward, and one more matrix product than
+    the plain loss. Rows whose target is `ignore_index` are dropped before the first product, so that a masked-LM
     loss pays for 15 % of its rows. Gradients reach `hidden`, `weight` and `bias`, once (no second derivatives).
     On a GPU `triton_cross_entropy` does the work, where it can.
     Raises as `cross_entropy`, and ValueError if `chunk_size` is less than 1.

@@ -1,7 +1,7 @@
 """Which key may each query look at? Masks as boolean tensors: True means "may attend".
 
-Masks combine with `&`, and broadcast to the scores' shape (B, H, T, S): a padding mask is about keys, a causal mask about
-pairs of positions, and neither depends on the head.
+Masks combine with `&`, and broadcast to the scores' shape (B, H, T, S): a padding mask is about keys, a causal mask
+about pairs of positions, and neither depends on the head.
 """
 
 import torch

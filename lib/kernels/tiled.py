@@ -1,8 +1,9 @@
 """Attention in tiles: the same numbers as on the blackboard, in memory that grows with T instead of T x T.
 
-A row of weights is needed only for a weighted sum of the values, so it can be visited a block of keys at a time, if the softmax
-is computed *online*: keep the largest score so far and rescale what has been summed whenever a larger one comes (Milakov and
-Gimelshein 2018; Dao et al. 2022, FlashAttention). Backward recomputes each tile from the saved log-sum-exp of its rows.
+A row of weights is needed only for a weighted sum of the values, so it can be visited a block of keys at a time, if the
+softmax is computed *online*: keep the largest score so far and rescale what has been summed whenever a larger one comes
+(Milakov and Gimelshein 2018; Dao et al. 2022, FlashAttention). Backward recomputes each tile from the saved log-sum-exp
+of its rows.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Softmax, attention and the chunked loss as Triton kernels, for those with a GPU; the course works without them.
 
-On CUDA tensors `softmax`, `attention_tiled` and `chunked_cross_entropy` choose these functions by themselves where Triton is
-installed (`pip install 'llm-course[gpu]'`) and works; COURSE_TRITON=0 in the environment turns them off. On the CPU they run only
+On CUDA tensors `softmax`, `attention_tiled` and `chunked_cross_entropy` choose these functions themselves where Triton
+is installed (`pip install 'llm-course[gpu]'`) and works; COURSE_TRITON=0 turns them off. On the CPU they run only
 in Triton's interpreter, slowly, to be tested or stepped through: TRITON_INTERPRET=1, set before Python starts. They take
 float32, bfloat16 and float16, sum in float32, and agree with the functions whose names they bear to rounding. Products of
 float32 tiles use TF32 only if `torch.set_float32_matmul_precision` allows it. Dao 2023 (FlashAttention-2); Wijmans et al. 2024.

@@ -18,7 +18,7 @@ TWINS: dict[str, Callable] = {}
 
 
 def triton_serves(*tensors: Tensor) -> bool:
-    """Return whether the kernels should do this work: tensors of one suitable type, on one GPU where Triton runs and is allowed.
+    """Return whether the kernels should do this work: tensors of one suitable type, on a GPU where Triton runs.
 
     >>> triton_serves(torch.zeros(2))  # never on the CPU
     False
@@ -85,7 +85,7 @@ def interpreted() -> bool:
 
 @cache
 def _works(device: torch.device) -> bool:
-    """Try a kernel once: on a GPU that is too old, or without a C compiler, there is a warning and the course goes on."""
+    """Try a kernel once: a GPU that is too old, or a missing C compiler, is a warning and not an error."""
     if importlib.util.find_spec("triton") is None or interpreted():
         return False
     if torch.version.hip is None and torch.cuda.get_device_capability(device) < (8, 0):

@@ -111,7 +111,7 @@ class InputLayer(nn.Module):
 
 
 class TransformerStack(nn.Module):
-    """The layers of an encoder or a decoder, one after the other, and the norm after the last (Vaswani et al. 2017, section 3.1)."""
+    """The layers of an encoder or a decoder in sequence, and the norm after the last (Vaswani et al. 2017, § 3.1)."""
 
     def __init__(
         self, config: TransformerConfig, num_layers: int, *, causal: bool, cross: bool = False

@@ -24,8 +24,8 @@ def reinforce_loss(
     r"""$-\frac1N \sum_i A_i \log \pi(y_i \mid x_i)$, whose gradient is minus slide T31's estimate (Williams 1992).
 
     `advantages` are rewards, minus a baseline if there is one, of whole answers (B,) or of tokens (B, T): with
-    `rewards_to_go` each token gets credit only for what came after it. "sequence_sum" is the slide's estimate; the other
-    reductions divide by lengths and so follow another gradient.
+    `rewards_to_go` each token gets credit only for what came after it. "sequence_sum" is the slide's estimate; the
+    other reductions divide by lengths and so follow another gradient.
     Raises ValueError when shapes do not fit or an answer is empty.
 
     >>> log_probs = torch.tensor([[0.0, -1.0, -2.0]])
@@ -108,7 +108,7 @@ def value_loss(
     epsilon: float | None = None,
     reduction: SequenceReduction = "token_mean",
 ) -> Float[Tensor, ""]:
-    r"""$\frac12 \mathbb{E}_t (V_t - R_t)^2$; with `epsilon`, the larger of that and of V clipped to within ε of its old value.
+    r"""$\frac12 \mathbb{E}_t (V_t - R_t)^2$; with `epsilon`, the larger of this and of V clipped to its old value ± ε.
 
     Clipping the value is PPO's in practice (Schulman's code; Stiennon et al. 2020), in units of the reward.
     Raises ValueError when shapes do not fit, an answer is empty, or `epsilon` is not above 0.

@@ -1,7 +1,7 @@
 r"""Worlds small enough to know the answer: exact rewards, gradients and optima where every answer can be listed.
 
-Here a policy is a vector of K probabilities, one for each possible answer (slides T29–T32). These functions give exactly
-what sampled methods estimate or approach.
+Here a policy is a vector of K probabilities, one for each possible answer (slides T29–T32). These functions give
+exactly what sampled methods estimate or approach.
 """
 
 import torch
@@ -79,7 +79,7 @@ def optimal_policy(
     checks.finite(rewards=rewards)
     checks.positive("beta", beta)
     best = rewards.masked_fill(reference == 0, -torch.inf).amax(dim=-1, keepdim=True)
-    return softmax(reference.log() + (rewards - best) / beta)  # the best at 0: beside an r/β of 1e4, log π_ref would be rounded away
+    return softmax(reference.log() + (rewards - best) / beta)  # beside an r/β of 1e4 log π_ref would be rounded away
 
 
 def _check_distributions(rewards: Tensor, **policies: Tensor) -> None:

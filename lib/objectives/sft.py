@@ -16,7 +16,7 @@ def sft_loss(
 ) -> Float[Tensor, ""]:
     r"""$-\log P_\theta(\text{response} \mid \text{instruction})$ in nats, reduced as `masked_reduce` says (slide C33).
 
-    The prompt is read but never predicted: it is part of `input_ids`, and `response_mask` is false on it and on padding.
+    The prompt is read but never predicted: it is in `input_ids`, but `response_mask` is false there and on padding.
     `logits` are unshifted. With "sequence_sum" this is the slide's objective, averaged over demonstrations.
     Raises ValueError when shapes do not fit, an answer is empty or begins its row, or an id is out of the vocabulary.
 

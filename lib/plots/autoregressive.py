@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from lib import checks
 from lib.plots.figure import COLOURS, curve, figure
 
 
@@ -51,8 +52,7 @@ def surprise(tokens: Sequence[str], bits: Mapping[str, Sequence[float]]) -> Figu
     """Bits of surprise at each token of one text, one row of bars for each model."""
     fig, axes = figure(0.27 * len(tokens) + 1.5, 1.9 * len(bits) + 0.6, rows=len(bits), sharex=True)
     for number, (ax, (name, values)) in enumerate(zip(axes, bits.items())):
-        if len(values) != len(tokens):
-            raise ValueError(f"{name} has {len(values)} values for {len(tokens)} tokens")
+        checks.same_length(**{"tokens": tokens, name: values})
         ax.bar(range(len(tokens)), values, color=COLOURS[number % len(COLOURS)])
         ax.set(title=name, ylabel="bits")
         ax.grid(axis="x", visible=False)

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from lib import checks
+
 STYLE = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -44,8 +46,7 @@ def figure(
 
 def curve(ax: Axes, x, y, number: int, label: str, *, marker: bool = False, **line) -> None:
     """Draw curve `number` with the colour, line style and (if asked) marker that belong to this number."""
-    if len(x) != len(y):
-        raise ValueError(f"x and y must be of one length, got {len(x)} and {len(y)}")
+    checks.same_length(x=x, y=y)
     look = {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": LINES[number % len(LINES)],
@@ -63,8 +64,7 @@ def heatmap(
     Returns the image, for a colour bar. Raises ValueError when the names do not fit the matrix.
     """
     values = np.asarray(values, dtype=float)
-    if values.shape != (len(rows), len(columns)):
-        raise ValueError(f"values must have shape ({len(rows)}, {len(columns)}) as the names, got {values.shape}")
+    checks.shape("values", values, len(rows), len(columns))
     picture = ax.imshow(values, aspect="auto", cmap="Blues", **image)
     slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, columns)) > 3 else {}
     ax.set_xticks(range(len(columns)), columns, **slant)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from lib import checks
 from lib.plots.figure import COLOURS, LINES, MARKERS, curve, figure, heatmap
 
 FATES = {"[MASK]": "#9EC9E8", "random": "#F6CE85", "kept": "#A5DCC6", "not selected": "#F2F2F2"}
@@ -16,9 +17,7 @@ def masking_strip(original: Sequence[str], shown: Sequence[str], fates: Sequence
 
     `fates` has an entry of FATES for each token; targets stand under the selected tokens only.
     """
-    if not len(original) == len(shown) == len(fates):
-        lengths = ", ".join(str(len(row)) for row in (original, shown, fates))
-        raise ValueError(f"original, shown and fates must be of one length, got {lengths}")
+    checks.same_length(original=original, shown=shown, fates=fates)
     from matplotlib.patches import Patch, Rectangle
 
     widths = [0.085 * max(len(a), len(b), 3) + 0.2 for a, b in zip(original, shown)]

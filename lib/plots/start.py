@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from lib import checks
 from lib.plots.figure import COLOURS, curve, figure
 from lib.slides import SizeRange, parse_range, parse_size
 
@@ -23,8 +24,8 @@ def model_growth(gpt: DataFrame, others: DataFrame, eras: Mapping[str, SizeRange
     `others` also arch, one of `FAMILIES`. A model of several sizes becomes a bar. What no era covers is
     hatched. Raises ValueError for an unknown architecture, or a size that cannot be read.
     """
-    if unknown := set(others["arch"]) - set(FAMILIES):
-        raise ValueError(f"arch must be one of {', '.join(FAMILIES)}, got {', '.join(sorted(unknown))}")
+    for arch in others["arch"]:
+        checks.one_of("arch", arch, FAMILIES)
     fig, (ax,) = figure(9.0, 5.4)
     ax.set(xlim=(2018, 2024.5), ylim=(2e7, 6e12), yscale="log", xlabel="year", ylabel="parameters")
     ax.set_yticks([1e8, 1e9, 1e10, 1e11, 1e12], ["100M", "1B", "10B", "100B", "1T"])

@@ -2,7 +2,7 @@
 
 from lib.training.checkpoint import load_checkpoint, save_checkpoint
 from lib.training.fit import FitSettings, History, NonFiniteLossError, fit
-from lib.training.schedules import SCHEDULES, rate_factor
+from lib.training.schedules import SCHEDULES, lr_multiplier
 from lib.training.sweeps import SweepError, append_row, sweep
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "append_row",
     "fit",
     "load_checkpoint",
-    "rate_factor",
+    "lr_multiplier",
     "save_checkpoint",
     "sweep",
 ]

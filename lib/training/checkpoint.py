@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written whole, read only when they are this run's."""
+"""Checkpoints of a training run: written whole, and read only if they belong to the same run."""
 
 import pickle
 import zipfile
@@ -26,8 +26,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Read a checkpoint that `save_checkpoint` wrote for a run with these `settings`.
 
-    Nothing but plain data is unpickled. Raises ValueError when the file is damaged, is not a checkpoint, or belongs
-    to a run with other settings (the message names those that differ): going on from it would be a third run.
+    Only plain data is unpickled. Raises ValueError when the file is damaged, is not a checkpoint, or belongs to a run
+    with other settings (the message names those that differ): continuing it would be neither run.
     """
     try:
         state = torch.load(path, weights_only=True)

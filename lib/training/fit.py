@@ -1,4 +1,4 @@
-"""One training loop for every notebook: what a step is, what is written down, and how a run is taken up again.
+"""One training loop for every notebook: what a step is, what is recorded, and how a run is resumed.
 
 The order within a step is the one that everybody uses: batch, loss, gradient, clip, learning rate, update. All
 randomness of a run (batches, dropout) is part of its state, so an interrupted run that is called again with its
@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lib import checks
 from lib.progress import progress
 from lib.training.checkpoint import load_checkpoint, save_checkpoint
-from lib.training.schedules import rate_factor
+from lib.training.schedules import lr_multiplier
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class FitSettings:
 
     steps: int  # parameter updates
     learning_rate: float = 1e-3  # peak, after the warm-up
-    schedule: str = "cosine"  # constant, linear or cosine: see rate_factor
+    schedule: str = "cosine"  # constant, linear or cosine: see lr_multiplier
     warmup_steps: int = 0  # updates
     floor: float = 0.0  # the last learning rate as a fraction of the peak
     weight_decay: float = 0.01  # AdamW's, on matrices only: biases and norms are not decayed
@@ -35,20 +36,20 @@ class FitSettings:
     seed: int = 0  # of the batches and of dropout
 
     def __post_init__(self) -> None:
-        for name in ("steps", "learning_rate", "checkpoint_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("max_grad_norm", "eval_every"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive or None, got {getattr(self, name)}")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
-        rate_factor(0, self.steps, self.warmup_steps, self.schedule, self.floor)  # checks the other three
+        checks.whole("steps", self.steps)
+        checks.whole("checkpoint_every", self.checkpoint_every)
+        checks.positive("learning_rate", self.learning_rate)
+        checks.number("weight_decay", self.weight_decay, "[0, inf)")
+        if self.max_grad_norm is not None:
+            checks.positive("max_grad_norm", self.max_grad_norm, infinite=True)
+        if self.eval_every is not None:
+            checks.whole("eval_every", self.eval_every)
+        lr_multiplier(0, self.steps, self.warmup_steps, self.schedule, self.floor)  # checks the other three
 
 
 @dataclass
 class History:
-    """What a run wrote down: one entry an update, and one an evaluation."""
+    """What a run recorded: one entry for each update, and one for each evaluation."""
 
     loss: list[float] = field(default_factory=list)  # of the batch, before the update, in the loss's own unit
     learning_rate: list[float] = field(default_factory=list)
@@ -146,7 +147,7 @@ class _Run:
         limit = self.settings.max_grad_norm
         norm = nn.utils.clip_grad_norm_(self.trained, float("inf") if limit is None else limit)
         s = self.settings
-        rate = s.learning_rate * rate_factor(self.done, s.steps, s.warmup_steps, s.schedule, s.floor)
+        rate = s.learning_rate * lr_multiplier(self.done, s.steps, s.warmup_steps, s.schedule, s.floor)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()

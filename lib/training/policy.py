@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lib import checks
 from lib.generation import Rollout, rollout
 from lib.models import Decoder, ValueModel, eval_mode
 from lib.objectives import (
@@ -45,7 +46,7 @@ class PolicySettings:
     samples: int = 4  # answers to each of them
     max_new_tokens: int = 24
     learning_rate: float = 1e-3  # of Adam
-    beta: float = 0.05  # price of a nat of log π − log π_ref; 0 lets the policy go anywhere
+    beta: float = 0.05  # β, weight of the KL penalty: reward per nat of log π − log π_ref; 0: no penalty
     epochs: int = 4  # PPO: updates on each batch
     epsilon: float | int = 0.2  # PPO: ratios are clipped to [1 − epsilon, 1 + epsilon]
     epsilon_high: float | int | None = None  # PPO: another upper end, see `ppo_clip_loss`
@@ -58,19 +59,16 @@ class PolicySettings:
 
     def __post_init__(self) -> None:
         for name in ("iterations", "prompts", "samples", "max_new_tokens", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            checks.whole(name, getattr(self, name))
         for name in ("learning_rate", "max_grad_norm", "value_weight"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0 <= self.beta < float("inf"):
-            raise ValueError(f"beta must be a finite number, 0 or above, got {self.beta}")
-        if not 0 <= self.lam <= 1:
-            raise ValueError(f"lam must lie in [0, 1], got {self.lam}")
-        for name, least in (("epsilon", 0), ("epsilon_high", 0), ("dual_clip", 1)):
-            value = getattr(self, name)
-            if not (value is None and name != "epsilon") and not value > least:
-                raise ValueError(f"{name} must be above {least}, got {value}")
+            checks.positive(name, getattr(self, name), infinite=True)
+        checks.number("beta", self.beta, "[0, inf)")
+        checks.share("lam", self.lam)
+        checks.positive("epsilon", self.epsilon, infinite=True)
+        if self.epsilon_high is not None:
+            checks.positive("epsilon_high", self.epsilon_high, infinite=True)
+        if self.dual_clip is not None:
+            checks.number("dual_clip", self.dual_clip, "(1, inf)")
 
 
 @dataclass(frozen=True)
@@ -96,22 +94,22 @@ class PolicyBatch:
 
 @dataclass
 class PolicyHistory:
-    """What a run wrote down, one entry per batch, of the policy before it was updated with it."""
+    """What a run recorded, one entry per batch, of the policy before it was updated with it."""
 
     score: list[float] = field(default_factory=list)  # mean of what is maximised, before the penalty
-    watched: list[float] = field(default_factory=list)  # mean of `watch`, which nothing is told of
+    gold_score: list[float] = field(default_factory=list)  # mean of `gold_score`, which is only measured
     kl: list[float] = field(default_factory=list)  # mean log π(y|x) − log π_ref(y|x), nats per answer
     length: list[float] = field(default_factory=list)  # mean tokens per answer
     clipped: list[float] = field(default_factory=list)  # PPO: share of ratios outside the clip, last update
 
     @torch.no_grad()
-    def record(self, batch: PolicyBatch, watch: Score | None = None) -> None:
+    def record(self, batch: PolicyBatch, gold_score: Score | None = None) -> None:
         """Write down a fresh batch."""
         self.score.append(batch.score.mean().item())
         self.kl.append(batch.kl.mean().item())
         self.length.append(batch.mask.sum(dim=1).float().mean().item())
-        if watch is not None:
-            self.watched.append(watch(batch.answers).mean().item())
+        if gold_score is not None:
+            self.gold_score.append(gold_score(batch.answers).mean().item())
 
 
 def reinforce(
@@ -122,7 +120,7 @@ def reinforce(
     settings: PolicySettings,
     *,
     eos_id: int | None = None,
-    watch: Score | None = None,
+    gold_score: Score | None = None,
     show_progress: bool = True,
 ) -> PolicyHistory:
     r"""REINFORCE with a leave-one-out baseline: one step of Adam for each batch of answers (slide T31; Ahmadian 2024).
@@ -134,7 +132,7 @@ def reinforce(
     sample = partial(sample_batch, policy, reference, score, prompts, settings, eos_id=eos_id)
     optimizer, history = _optimizer(settings, reference, policy=policy), PolicyHistory()
     with eval_mode(policy):
-        for batch in _fresh_batches(sample, settings, history, watch, show_progress):
+        for batch in _fresh_batches(sample, settings, history, gold_score, show_progress):
             returns = batch.rewards.sum(dim=1)  # (B,): score − β log π(y|x) / π_ref(y|x)
             advantages = rloo(returns.view(-1, settings.samples)).flatten()  # against the other answers to the prompt
             loss = reinforce_loss(log_probs_of(policy, batch.answers), advantages, batch.mask)
@@ -151,7 +149,7 @@ def ppo(
     settings: PolicySettings,
     *,
     eos_id: int | None = None,
-    watch: Score | None = None,
+    gold_score: Score | None = None,
     show_progress: bool = True,
 ) -> PolicyHistory:
     r"""PPO: several clipped steps on each batch of answers, with advantages from a value model (slide T32).
@@ -163,7 +161,7 @@ def ppo(
     optimizer, history = _optimizer(settings, reference, policy=policy, value=value), PolicyHistory()
     clip = {"epsilon": settings.epsilon, "epsilon_high": settings.epsilon_high}
     with eval_mode(policy, value):
-        for batch in _fresh_batches(sample, settings, history, watch, show_progress):
+        for batch in _fresh_batches(sample, settings, history, gold_score, show_progress):
             with torch.no_grad():
                 old_values = value(batch.answers.input_ids, batch.answers.attention_mask)
             advantages, returns = gae(batch.rewards, old_values, batch.mask, lam=settings.lam)
@@ -214,7 +212,7 @@ def _fresh_batches(
     sample: Callable[..., PolicyBatch],
     settings: PolicySettings,
     history: PolicyHistory,
-    watch: Score | None,
+    gold_score: Score | None,
     show_progress: bool,
 ) -> Iterator[PolicyBatch]:
     """Batch after batch, each drawn when the one before has been learned from, and written down."""
@@ -222,7 +220,7 @@ def _fresh_batches(
     bar = progress(range(settings.iterations), description="policy", disable=not show_progress)
     for _ in bar:
         batch = sample(generator=generator)
-        history.record(batch, watch)
+        history.record(batch, gold_score)
         bar.set_postfix(score=f"{history.score[-1]:.2f}", kl=f"{history.kl[-1]:.1f}", refresh=False)
         yield batch
 

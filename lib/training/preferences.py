@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lib import checks
 from lib.generation import Rollout
 from lib.kernels import selective_log_softmax
 from lib.models import Decoder, RewardModel, eval_mode
@@ -28,8 +29,8 @@ def join_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[in
     tensor([[5, 6, 7],
             [5, 8, 0]])
     """
-    if not len(prompts) or len(prompts) != len(answers):
-        raise ValueError(f"prompts and answers must be equally many, at least 1, got {len(prompts)} and {len(answers)}")
+    checks.same_length(prompts=prompts, answers=answers)
+    checks.not_empty(prompts=prompts)
     for row, (prompt, answer) in enumerate(zip(prompts, answers)):
         if not len(prompt) or not len(answer):
             raise ValueError(f"the {'prompt' if not len(prompt) else 'answer'} of row {row} is empty")
@@ -67,9 +68,8 @@ class PreferencePairs:
     rejected: Rollout
 
     def __post_init__(self) -> None:
-        numbers = len(self.chosen.input_ids), len(self.rejected.input_ids)
-        if numbers[0] != numbers[1] or not numbers[0]:
-            raise ValueError(f"chosen and rejected must be equally many, at least 1, got {numbers[0]} and {numbers[1]}")
+        checks.same_length(chosen=self.chosen.input_ids, rejected=self.rejected.input_ids)
+        checks.not_empty(chosen=self.chosen.input_ids)
         for side in ("chosen", "rejected"):
             empty = ~getattr(self, side).response_mask.any(dim=1)
             if empty.any():
@@ -100,8 +100,7 @@ def batches_of(data, batch_size: int) -> Callable[[torch.Generator], object]:
 
     Raises ValueError when `batch_size` is less than 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    checks.whole("batch_size", batch_size)
     number = len(data) if isinstance(data, PreferencePairs) else len(data.input_ids)
     pick = data.take if isinstance(data, PreferencePairs) else lambda rows: take(data, rows)
     return lambda generator: pick(torch.randint(number, (batch_size,), generator=generator))
@@ -110,7 +109,7 @@ def batches_of(data, batch_size: int) -> Callable[[torch.Generator], object]:
 def log_probs_of(model: Decoder, answers: Rollout) -> Float[Tensor, "B S"]:
     """`token_log_probs` of the answers of a batch under `model`, aligned with its ids, and 0 outside the answers.
 
-    Logits are made for the tokens of answers alone: they are a good part of a small model's work.
+    Logits are computed only for the tokens of answers: they are a large part of a small model's work.
 
     >>> from lib.models import TransformerConfig
     >>> config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=8, num_layers=1,

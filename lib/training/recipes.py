@@ -1,7 +1,7 @@
-"""How the small models of this course were trained: what a minute cannot train, as code that anyone can run again.
+"""How the small models of this course were trained: what takes longer than a minute, as code that anyone can run again.
 
 `python -m lib.course train NAME` runs a recipe and stores its result under data/. The notebooks use the same pieces at
-a smaller size, so that what a reader sees learn and what is shipped differ in time, not in kind.
+a smaller size, so that the models trained there differ from the shipped ones in training time, not in kind.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lib import checks
 from lib.models import Decoder, MaskedLM, TransformerConfig
 from lib.objectives import autoregressive_loss, mlm_loss
 from lib.text import MaskedBatch, Tokenizer, mask_tokens, pack_tokens, sample_windows
@@ -129,7 +130,7 @@ def mlm_sampler(
 
 
 def masked_loss(model: nn.Module, batch: MaskedBatch) -> Float[Tensor, ""]:
-    """The MLM loss of a batch; the output layer, the dearest part of a small model, runs on selected positions only."""
+    """The MLM loss of a batch; the output layer, the costliest part of a small model, runs only on selected positions."""
     chosen = batch.labels != -100
     hidden = model.encoder(batch.input_ids)[chosen].unsqueeze(0)  # (1, M, D)
     return mlm_loss(model.head(hidden), batch.labels[chosen].unsqueeze(0))
@@ -142,8 +143,7 @@ def next_token_loss(model: nn.Module, windows: Int[Tensor, "B T"]) -> Float[Tens
 
 def fixed_loss(loss_fn: Callable[[nn.Module, Any], Tensor], batches: Sequence[Any]) -> Callable[[nn.Module], float]:
     """An `evaluate` for `fit`: the mean loss over batches that stay the same, so that two evaluations compare."""
-    if not batches:
-        raise ValueError("batches must hold at least one batch")
+    checks.not_empty(batches=batches)
     return lambda model: sum(loss_fn(model, batch).item() for batch in batches) / len(batches)
 
 
@@ -159,6 +159,7 @@ class FitInputs:
 
 def build(recipe: Recipe, tokenizer: Tokenizer, train: Sequence[str], validation: Sequence[str]) -> FitInputs:
     """The model of `recipe`, freshly drawn from its seed, with its batches and a fixed validation set."""
+    checks.one_of("recipe.kind", recipe.kind, ("bert", "gpt"))
     seed = torch.Generator().manual_seed(recipe.settings.seed)
     streams = [token_stream(tokenizer, texts) for texts in (train, validation)]
     if recipe.kind == "gpt":
@@ -166,12 +167,10 @@ def build(recipe: Recipe, tokenizer: Tokenizer, train: Sequence[str], validation
         model, loss_fn = Decoder(recipe.config(), generator=seed), next_token_loss
         sample = lambda g: sample_windows(streams[0], **size, generator=g)  # noqa: E731
         held_out = list(pack_tokens([streams[1].tolist()], recipe.length, eos_id=tokenizer.eos_id).split(32))
-    elif recipe.kind == "bert":
+    else:
         size = {"batch_size": recipe.batch_size, "length": recipe.length, "rate": recipe.rate}
         model, loss_fn = MaskedLM(recipe.config(), generator=seed), masked_loss
         sample = mlm_sampler(streams[0], tokenizer, **size)
         once = torch.Generator().manual_seed(1)
         held_out = [mlm_sampler(streams[1], tokenizer, **size)(once) for _ in range(16)]
-    else:
-        raise ValueError(f"kind of a recipe must be 'bert' or 'gpt', got {recipe.kind!r}")
     return FitInputs(model, loss_fn, sample, fixed_loss(loss_fn, held_out))

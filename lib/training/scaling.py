@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from lib import checks
 from lib.models import Decoder, TransformerConfig, count_parameters
 from lib.text import load_corpus, train_bpe
 from lib.training.fit import FitSettings, History, fit
@@ -46,8 +47,7 @@ class ScalingPoint:
 
     def __post_init__(self) -> None:
         for name in ("num_layers", "d_model", "tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            checks.whole(name, getattr(self, name))
         if self.tokens % (BATCH * LENGTH):
             raise ValueError(f"tokens must be whole batches of {BATCH * LENGTH}, got {self.tokens}")
 
@@ -78,8 +78,7 @@ def scaling_grid(profile: str = "cpu") -> tuple[ScalingPoint, ...]:
     >>> len(scaling_grid("cpu")), scaling_grid("cpu")[0].num_layers
     (135, 6)
     """
-    if profile not in ("cpu", "gpu"):
-        raise ValueError(f"profile must be 'cpu' or 'gpu', got {profile!r}")
+    checks.one_of("profile", profile, ("cpu", "gpu"))
     device, sizes = ("cpu", SIZES) if profile == "cpu" else ("cuda", (*SIZES, (8, 384), (10, 592), (12, 768)))
     points = [
         ScalingPoint(layers, width, tokens, seed, device)
@@ -103,7 +102,7 @@ def train_point(point: ScalingPoint, *, show_progress: bool = False) -> dict[str
     (3120, 4, True)
     """
     if point.device != "cpu" and not torch.cuda.is_available():
-        raise ValueError(f"device {point.device!r} is not at hand; the profile for this machine is 'cpu'")
+        raise ValueError(f"device {point.device!r} is not available; the profile for this machine is 'cpu'")
     train, held_out, elsewhere = (part.to(point.device) for part in scaling_data())
     if point.tokens > train.numel():
         raise ValueError(f"tokens must be at most {train.numel():,}, what the text has; got {point.tokens:,}")

@@ -106,7 +106,7 @@ def read_rows(file: Path | str, key: Sequence[str]) -> list[dict[str, str]]:
     seen = set()
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise ValueError(f"line {number} of {file.name} is not whole; remove it, and the run is done again")
+            raise ValueError(f"line {number} of {file.name} is incomplete; remove it, and the run is done again")
         if _key(row, key) in seen:
             raise ValueError(f"line {number} of {file.name} is a run that is already in it; remove one of the two")
         seen.add(_key(row, key))

@@ -1,7 +1,7 @@
 r"""One question, a handful of answers: a policy so small that everything about its estimates can be counted.
 
-What a gradient estimate does on average, and how much it scatters, is a sum over all samples that could be drawn.
-Lecture 12 holds baselines against these sums before it believes them on text.
+The mean of a gradient estimate, and its variance, are sums over all samples that could be drawn. Lecture 12 compares
+baselines by these sums before it uses them on text.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from lib.kernels import softmax
 from lib.objectives import expected_reward
 
 Advantages = Callable[[Float[Tensor, "P N"]], Float[Tensor, "P N"]]
-"""Rewards of N answers to each of P prompts in, what each answer is weighed with out: `rloo`, `grpo_advantages`, …"""
+"""Rewards of N answers to each of P prompts in, the weight of each answer out: `rloo`, `grpo_advantages`, …"""
 
 MOST_GROUPS = 1_000_000  # K to the power of N: beyond it, estimate instead of counting
 
@@ -28,8 +28,8 @@ class Moments(NamedTuple):
     variance: float  # summed over the K components
 
 
-def as_they_are(rewards: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
-    """The rewards themselves: slide T31, no baseline."""
+def no_baseline(rewards: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
+    """The rewards themselves, as on slide T31."""
     return rewards
 
 
@@ -37,7 +37,7 @@ def estimate_gradients(
     logits: Float[Tensor, "K"],
     answers: Tensor,
     rewards: Float[Tensor, "K"],
-    advantages: Advantages = as_they_are,
+    advantages: Advantages = no_baseline,
 ) -> Float[Tensor, "P K"]:
     r"""$\frac1N \sum_i A_i \nabla \log \pi(y_i)$ for each row of N sampled answers (slide T31), one estimate a row.
 
@@ -55,7 +55,7 @@ def estimate_gradients(
 def estimator_moments(
     logits: Float[Tensor, "K"],
     rewards: Float[Tensor, "K"],
-    advantages: Advantages = as_they_are,
+    advantages: Advantages = no_baseline,
     *,
     samples: int,
 ) -> Moments:
@@ -68,9 +68,8 @@ def estimator_moments(
     >>> moments.mean, moments.variance  # one sample says the same here, whichever it is
     (tensor([ 0.5000, -0.5000]), 0.0)
     """
-    if samples < 1 or len(logits) ** samples > MOST_GROUPS:
-        raise ValueError(f"samples must be at least 1, and {len(logits)} ** samples at most {MOST_GROUPS:,}, "
-                         f"got {samples}")
+    if len(logits) ** checks.whole("samples", samples) > MOST_GROUPS:
+        raise ValueError(f"samples must keep {len(logits)} ** samples within {MOST_GROUPS:,}, got {samples}")
     every = torch.cartesian_prod(*[torch.arange(len(logits))] * samples).view(-1, samples)
     chance = softmax(logits)[every].prod(dim=1)
     estimates = estimate_gradients(logits, every, rewards, advantages)
@@ -78,9 +77,9 @@ def estimator_moments(
     return Moments(mean, (chance @ (estimates - mean).square()).sum().item())
 
 
-def play(
+def train_bandit(
     rewards: Float[Tensor, "K"],
-    advantages: Advantages = as_they_are,
+    advantages: Advantages = no_baseline,
     *,
     steps: int,
     samples: int,
@@ -90,17 +89,16 @@ def play(
 ) -> Float[Tensor, "steps K"]:
     r"""Slide T31's update from an undecided policy (or `start`), the policy after every step.
 
-    $z \leftarrow z + \alpha \frac1N \sum_i A_i \nabla \log \pi(y_i)$ with N fresh `samples` a step; what it earns is
-    `expected_reward` of each row. In float64, so that a shift of all rewards that ought to change nothing does not.
+    $z \leftarrow z + \alpha \frac1N \sum_i A_i \nabla \log \pi(y_i)$ with N fresh `samples` a step; its earnings are
+    the `expected_reward` of each row. In float64, so that a shift of all rewards that should not matter does not.
     Raises ValueError for less than one step or sample, and a `start` of another length.
 
-    >>> policies = play(torch.tensor([1.0, 0.0]), steps=200, samples=4, learning_rate=0.5)
+    >>> policies = train_bandit(torch.tensor([1.0, 0.0]), steps=200, samples=4, learning_rate=0.5)
     >>> policies.shape, policies[-1, 0].item() > 0.9
     (torch.Size([200, 2]), True)
     """
-    for name, value in (("steps", steps), ("samples", samples)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    checks.whole("steps", steps)
+    checks.whole("samples", samples)
     generator = torch.Generator().manual_seed(seed)
     rewards = rewards.double()
     logits = torch.zeros_like(rewards) if start is None else start.double().clone()
@@ -114,30 +112,27 @@ def play(
 
 def learning_curves(
     rewards: Float[Tensor, "K"],
-    advantages: Advantages = as_they_are,
+    advantages: Advantages = no_baseline,
     *,
     seeds: range,
     steps: int = 150,
     samples: int = 4,
     learning_rate: float = 0.1,
     start: Float[Tensor, "K"] | None = None,
-    paid: Float[Tensor, "K"] | None = None,
+    proxy_rewards: Float[Tensor, "K"] | None = None,
 ) -> Float[Tensor, "R steps"]:
-    """The exact expected reward after every step of `play`, one run a row and one run a seed.
+    """The exact expected reward after every step of `train_bandit`, one row for each seed.
 
-    With `paid` the policy learns from these rewards and is still judged by `rewards`.
-    Raises ValueError as `play` does, and when there is no seed.
+    With `proxy_rewards` the policy learns from these, and is still judged by `rewards`.
+    Raises ValueError as `train_bandit` does, and when there is no seed.
 
     >>> learning_curves(torch.tensor([1.0, 0.0]), seeds=range(3), steps=2).shape
     torch.Size([3, 2])
     """
-    if not seeds:
-        raise ValueError(f"seeds must have at least one seed, got {seeds}")
-    lessons = rewards if paid is None else paid
-    runs = [
-        play(lessons, advantages, steps=steps, samples=samples, learning_rate=learning_rate, seed=seed, start=start)
-        for seed in seeds
-    ]
+    checks.not_empty(seeds=seeds)
+    learnt_from = rewards if proxy_rewards is None else proxy_rewards
+    settings = {"steps": steps, "samples": samples, "learning_rate": learning_rate, "start": start}
+    runs = [train_bandit(learnt_from, advantages, **settings, seed=seed) for seed in seeds]
     policies = torch.stack(runs)
     return expected_reward(policies, rewards.double().expand_as(policies))
 
@@ -151,5 +146,5 @@ def z_scores(estimates: Float[Tensor, "P K"], exact: Float[Tensor, "K"]) -> Floa
     tensor([0.])
     """
     if len(estimates) < 2:
-        raise ValueError(f"estimates must be at least 2 to tell how much they scatter, got {len(estimates)}")
+        raise ValueError(f"estimates must hold at least 2 estimates to measure their spread, got {len(estimates)}")
     return (estimates.mean(dim=0) - exact) / (estimates.std(dim=0) / len(estimates) ** 0.5)

@@ -1,8 +1,8 @@
-r"""A language of five words: every answer can be listed, and still answers have length, order and credit.
+r"""A language of five words: every answer can be listed, and still answers differ in length, word order and credit.
 
-An answer has up to four words and ends early with a full stop. *good* earns 1 and *bad* −1; *very* before them doubles,
-*not* turns the sign: a word may thus owe its worth to one that comes later. Lecture 12 holds REINFORCE against the exact
-gradient here.
+An answer has up to four words and ends early with a full stop. *good* earns 1 and *bad* −1; *very* before them doubles
+this, *not* changes its sign: the credit of a word may thus depend on a later one. Lecture 12 compares REINFORCE with
+the exact gradient here.
 """
 
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib import checks
 from lib.generation import Enumerated, Rollout, enumerate_responses, rollout
 from lib.models import Decoder, TransformerConfig
 from lib.objectives import reinforce_loss, rewards_to_go, rloo, token_log_probs
@@ -28,15 +29,15 @@ TURN = {VERY: 2.0, NOT: -1.0}  # what a word does to the one that follows
 
 
 class Estimator(NamedTuple):
-    """One way to weigh the words of an answer."""
+    """One way to weight the words of an answer."""
 
-    to_go: bool = False  # each word by what came from it on, instead of by the whole answer
+    to_go: bool = False  # each word by the rewards from it on, instead of by those of the whole answer
     leave_one_out: bool = False  # minus the mean of the other answers
-    bonus: float = 0.0  # paid to every answer at its end, whatever it says
+    bonus: float = 0.0  # added to the reward of every answer at its end, whatever it says
 
 
 def small_policy(seed: int = 0) -> Decoder:
-    """A fresh decoder over the five words, in float64: 1 layer, 16 wide, not yet inclined to anything.
+    """A fresh decoder over the five words, in float64: 1 layer, width 16, with no preferences yet.
 
     >>> small_policy()(torch.tensor([[END]])).shape
     torch.Size([1, 1, 5])
@@ -68,7 +69,7 @@ def word_rewards(
 
 
 def all_answers(policy: Decoder) -> Enumerated:
-    """Every answer that there is, 341 of them, with its log-probability.
+    """Every possible answer, 341 of them, with its log-probability.
 
     >>> len(all_answers(small_policy()).log_probs)
     341
@@ -96,10 +97,10 @@ def spell(input_ids: Int[Tensor, "S"], response_mask: Bool[Tensor, "S"]) -> str:
 
 
 def weights_of(answers: Rollout | Enumerated, how: Estimator) -> Float[Tensor, "B S"]:
-    """What each word's log-probability is weighed with: rewards or rewards to go, with or without a baseline.
+    """The weight of each word's log-probability: rewards or rewards to go, with or without a baseline.
 
-    The baseline of a word is what the *other* answers of the batch earned from the same
-    place on (the whole answer, without `to_go`); it never looks at the answer that it judges.
+    The baseline of a word is what the *other* answers of the batch earned from the same position on (the whole answer,
+    without `to_go`); it never depends on the answer itself.
     """
     rewards = word_rewards(answers.input_ids, answers.response_mask, bonus=how.bonus)
     whole = rewards.sum(dim=1, keepdim=True).expand_as(rewards)
@@ -118,12 +119,11 @@ def train(
     description: str = "reinforce",
     show_progress: bool = True,
 ) -> list[float]:
-    """REINFORCE with Adam on fresh answers, `samples` a step; returns the exact expected reward after each (no bonus).
+    """REINFORCE with Adam, on `samples` fresh answers a step; returns the exact expected reward after each (no bonus).
 
     Raises ValueError for less than one step or sample, and when `how` leaves one out of fewer than two.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    checks.whole("steps", steps)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr=learning_rate)
     prompt, curve = torch.tensor([PROMPT]), []
@@ -141,10 +141,10 @@ def train(
 def gradient_table(policy: Decoder, how: Estimator) -> Float[Tensor, "N P"]:
     """For each of all N answers, the estimate that it alone would give, over all P parameters.
 
-    Raises ValueError for a leave-one-out estimator: it needs other answers beside.
+    Raises ValueError for a leave-one-out estimator, which needs other answers.
     """
     if how.leave_one_out:
-        raise ValueError("how must not leave one out: an answer alone has no others to be compared with")
+        raise ValueError("how must not leave one out: a single answer has no others to be compared with")
     world = all_answers(policy)
     weights = weights_of(world, how) * world.response_mask
     parameters, rows = list(policy.parameters()), []
@@ -176,7 +176,7 @@ def sampled_z_scores(policy: Decoder, how: Estimator, *, samples: int, seed: int
 def with_and_without_baseline(
     seed: int, *, steps: int = 100, samples: int = 16, bonus: float = 5.0, show_progress: bool = True
 ) -> dict[str, list[float]]:
-    """Two runs from one start on rewards that a bonus makes all positive: as they are, and leave-one-out.
+    """Two runs from one start on rewards that a bonus makes all positive: without a baseline, and leave-one-out.
 
     Each is the exact expected reward (no bonus) after every step.
     """

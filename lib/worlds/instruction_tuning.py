@@ -1,7 +1,7 @@
 r"""Supervised fine-tuning in the world of `lib.worlds.instructions`: from a model that lists questions to one that answers.
 
 The base model has only ever read sheets of questions, one after the other, as GPT-3 has read lists of prompts (slide C32).
-Demonstrations then teach it to answer (slide C33). Everything that varies between runs is which tokens count.
+Demonstrations then teach it to answer (slide C33). Runs differ only in which tokens count.
 """
 
 import copy
@@ -73,7 +73,7 @@ def fine_tune(
     description: str = "fine-tuning",
     show_progress: bool = True,
 ) -> tuple[Decoder, History]:
-    """A copy of `base` after SFT in which the tokens of `counted` teach; with its accuracy on `held_out` on the way."""
+    """A copy of `base` after SFT on the tokens of `counted`, and its history, with the accuracy on `held_out`."""
     model = copy.deepcopy(base)
     lessons = demonstrations._replace(response_mask=counted)
     history = fit(
@@ -90,14 +90,14 @@ def fine_tune(
 
 
 def everything_but_the_first(demonstrations: Rollout) -> Bool[Tensor, "B T"]:
-    """Prompts and answers: what counts when nobody masks the prompt. (The first token of a row is never predicted.)"""
+    """Prompts and answers: what counts if the prompt is not masked. (The first token of a row is never predicted.)"""
     counted = demonstrations.attention_mask.clone()
     counted[:, 0] = False
     return counted
 
 
 def continue_questions(model: Decoder, instructions: Sequence[Instruction], tokens: int = LONGEST) -> Int[Tensor, "B S"]:
-    """What the model writes after each question, greedily: `tokens` tokens, padded once it wrote <end>."""
+    """What the model writes after each question, greedily: `tokens` tokens, padded after <end>."""
     written = torch.full((len(instructions), tokens), PAD_ID)
     lengths = torch.tensor([len(item.letters) for item in instructions])
     for length in lengths.unique().tolist():

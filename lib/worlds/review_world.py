@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lib import checks
 from lib.generation import Rollout, rollout
 from lib.models import Decoder, RewardModel, TransformerConfig
 from lib.objectives import simulate_preferences
@@ -42,7 +43,7 @@ class ReviewWorld:
     """What the three steps work on."""
 
     tokenizer: Tokenizer
-    prompts: Int[Tensor, "P T"]  # one a topic, all of the same length
+    prompts: Int[Tensor, "P T"]  # one per topic, all of the same length
     demonstrations: Rollout
 
     @property
@@ -116,13 +117,11 @@ def compare_answers(
     r"""`number` pairs of answers of `policy`, of which a human with this taste chose one (slide T27).
 
     The better answer is chosen with Bradley and Terry's probability, σ(sharpness · difference): close calls go either way.
-    Pairs of twice the same answer are thrown away and drawn again.
-    Raises ValueError when `number` is less than 1, `sharpness` is not above 0, or the policy says the same all the time.
+    Pairs of two identical answers are discarded and drawn again.
+    Raises ValueError when `number` is below 1, `sharpness` is not above 0, or the policy always gives the same answer.
     """
-    if number < 1:
-        raise ValueError(f"number must be at least 1, got {number}")
-    if not sharpness > 0:
-        raise ValueError(f"sharpness must be above 0, got {sharpness}")
+    checks.whole("number", number)
+    checks.positive("sharpness", sharpness)
     kept: list[PreferencePairs] = []
     for _ in range(20):
         drawn = world.answers(policy, number, samples=2, generator=generator)

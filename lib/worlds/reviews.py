@@ -39,8 +39,8 @@ def review_prompts() -> list[str]:
 def write_reviews(number: int, *, generator: torch.Generator | None = None) -> list[tuple[str, str]]:
     """`number` pairs of prompt and review; each opinion is equally likely to praise, to blame or to do neither.
 
-    A review has one or two clauses on different aspects of its topic and ends with a full stop. No adjective occurs twice
-    in one review.
+    A review has one or two clauses on different aspects of its topic and ends with a full stop. No adjective occurs
+    twice in one review.
     Raises ValueError when `number` is less than 1.
 
     >>> write_reviews(1, generator=torch.Generator().manual_seed(0))
@@ -68,7 +68,7 @@ def write_reviews(number: int, *, generator: torch.Generator | None = None) -> l
 def is_review(text: str) -> bool:
     """Whether a prompt with its answer is one that `write_reviews` could have written, spaces and case aside.
 
-    The answer must be a sentence of the right form about the topic that was asked, and repeat neither aspect nor adjective.
+    The answer must be a sentence of the right form about the topic, and must not repeat an aspect or an adjective.
 
     >>> [is_review(f"about the film : {answer}") for answer in ("the plot was dull.", "the soup was dull.", "dull dull.")]
     [True, False, False]

@@ -14,7 +14,7 @@ from lib.worlds.reviews import is_review
 def sentiment(texts: Sequence[str]) -> Float[Tensor, "B"]:
     """VADER's compound score of each text, from −1 (all bad) to 1 (all good); 0 for a text without a word of feeling.
 
-    A fixed list of 7,500 rated words with rules for negation, emphasis and "but": it is no model, so the same text always
+    A fixed list of 7,500 rated words with rules for negation, emphasis and "but", not a model: the same text always
     gets the same score, and anyone who has read the list can fool it.
     Raises TypeError for a single string or what is no string, ValueError when there is no text.
 
@@ -29,8 +29,8 @@ def sentiment(texts: Sequence[str]) -> Float[Tensor, "B"]:
 def opinion(texts: Sequence[str]) -> Float[Tensor, "B"]:
     """What the hidden human of lecture 13 thinks of prompts with their answers: the `sentiment` of a review, −1 of others.
 
-    Praise pleases; nonsense, or a review of something else, annoys: `lib.worlds.reviews.is_review` tells them apart. Between
-    −1 and 1, in no unit.
+    Praise pleases; nonsense, or a review of something else, annoys: `lib.worlds.reviews.is_review` tells them apart.
+    Between −1 and 1, in no unit.
     Raises as `sentiment` does.
 
     >>> opinion([f"about the film : {said}" for said in ("the plot was superb.", "the plot was dull.", "superb superb")])

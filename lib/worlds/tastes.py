@@ -1,7 +1,7 @@
 r"""A taste that is known exactly, for a reward model to recover from comparisons alone (slides T26–T28).
 
 The hidden $r^*(x, y)$ of a small review adds up its adjectives, praise +1 and blame −1, each times its degree, and a constant
-for the topic, which no comparison can reveal. Lecture 11 trains a reward model on pairs that were drawn by it.
+for the topic, which no comparison can reveal. Lecture 11 trains a reward model on pairs that were labelled by it.
 """
 
 import re
@@ -41,10 +41,10 @@ _ADJECTIVE = re.compile(rf"\b(?:(\w+) )?({'|'.join(PRAISE + BLAME)})\b")
 
 @dataclass(frozen=True, eq=False)
 class TasteStudy:
-    """What a reward model has learned from pairs, held against the taste behind them."""
+    """What a reward model has learned from pairs, compared with the taste behind them."""
 
     model: RewardModel
-    accuracy: dict[str, float]  # on pairs that it has not seen: of the model, of who knows r*, and expected of the latter
+    accuracy: dict[str, float]  # on unseen pairs: of the model, of someone who knows r*, and what the latter can expect
     learned: Float[Tensor, "N"]  # the model's rewards of fresh answers
     truth: Float[Tensor, "N"]  # their r*, c(x) included
     prompts: Int[Tensor, "N"]  # their topics

@@ -1,4 +1,4 @@
-r"""A world in which every answer can be listed, so that each method can be held against the policy it should reach.
+r"""A world in which every answer can be listed, so that each method can be compared with the policy it should reach.
 
 Four tokens, answers of at most three, one of the tokens ends them: 40 answers, each with a reward of its own. The reference
 is a tiny decoder; its exact distribution over the 40, the best policy $\pi^* \propto \pi_{ref} e^{r/\beta}$ and the distance of
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lib import checks
 from lib.generation import Enumerated, Rollout, enumerate_responses
 from lib.models import Decoder, TransformerConfig, ValueModel
 from lib.objectives import expected_reward, optimal_policy, regularised_objective, simulate_preferences
@@ -85,8 +86,7 @@ class TinyWorld:
 
         Raises ValueError when `number` is less than 1.
         """
-        if number < 1:
-            raise ValueError(f"number must be at least 1, got {number}")
+        checks.whole("number", number)
         answers = self.answers
         policy = self.reference_policy.expand(number, -1)
         first = torch.multinomial(policy, 1, generator=generator)[:, 0]

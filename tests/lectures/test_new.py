@@ -119,7 +119,7 @@ def test_a_lecture_changes_by_these_cells_alone(tmp_path):
         ({"id": "slots.other"}, CourseError, "lecture04/slots.py is there, and nothing is overwritten"),
         ({"id": "trial.gone"}, CourseError, "trial.gone is the id of an exercise that is retired"),
         ({"lecture": "05"}, UsageError, "unknown notebook '05'"),
-        ({"lecture": "03_mlm_masking"}, UsageError, "unknown notebook '03_mlm_masking'"),
+        ({"lecture": "04_mlm_masking"}, UsageError, "unknown notebook '04_mlm_masking'"),
         ({"lecture": str(NOTEBOOKS / "00_start_here.ipynb")}, UsageError, "takes a lecture of the course, like 04"),
         ({"after": "sumary"}, UsageError, "04_trial.ipynb has no cell 'sumary': did you mean summary?"),
         ({"slides": ("C99",)}, UsageError, "--slides: slide must be one of"),
@@ -188,7 +188,7 @@ def test_a_notebook_that_was_saved_meanwhile_is_kept(tmp_path):
         ("05_Upper", UsageError, "two digits and words"),
         ("../05_x", UsageError, "two digits and words"),
         ("04_again", CourseError, "lecture 04 is 04_trial: choose another number"),
-        ("08_scaling_laws", CourseError, "08_scaling_laws was the name of 09_scaling_laws"),
+        ("09_scaling_laws", CourseError, "09_scaling_laws was the name of 09_scaling_laws"),
     ],
 )
 def test_a_lecture_that_cannot_be_is_refused(places, name, error, words):

@@ -25,5 +25,5 @@ def test_horizontal_bars_keeps_the_order_and_writes_the_values():
 def test_surprise_has_one_row_a_model_and_one_bar_a_token():
     fig = plots.surprise(["a", "b"], {"small": [1.0, 2.0], "large": [0.5, 0.25]})
     assert [[bar.get_height() for bar in ax.patches] for ax in fig.axes] == [[1, 2], [0.5, 0.25]]
-    with pytest.raises(ValueError, match="small has 1 values for 2 tokens"):
+    with pytest.raises(ValueError, match="small must have the length of tokens, 2, got 1"):
         plots.surprise(["a", "b"], {"small": [1.0]})

@@ -53,9 +53,9 @@ def test_heatmap_writes_every_number_in_ink_that_can_be_read():
 
 def test_bad_input(displayed):
     fig, (ax,) = figure()
-    with pytest.raises(ValueError, match=r"\(2, 1\) as the names, got \(1, 1\)"):
+    with pytest.raises(ValueError, match=r"values must have shape \(2, 1\), got \(1, 1\)"):
         heatmap(ax, [[1.0]], ["a", "b"], ["c"])
-    with pytest.raises(ValueError, match="3 and 2"):
+    with pytest.raises(ValueError, match="y must have the length of x, 3, got 2"):
         curve(ax, [1, 2, 3], [1, 2], 0, "x")
     with pytest.raises(ValueError, match="at least 20 characters"):
         show(fig, alt="figure 1")

@@ -47,7 +47,7 @@ def test_families_can_be_told_apart_without_colour(ax):
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(ValueError, match="arch must be one of .*got RNN"):
+    with pytest.raises(ValueError, match="arch must be 'Encoder-Only', .* got 'RNN'"):
         model_growth(GPT, OTHERS.assign(arch="RNN"), era_ranges())
     with pytest.raises(ValueError, match="text must be a size"):
         model_growth(GPT.assign(params="unknown"), OTHERS, era_ranges())

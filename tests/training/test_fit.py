@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib.training import FitSettings, NonFiniteLossError, fit, load_checkpoint, rate_factor
+from lib.training import FitSettings, NonFiniteLossError, fit, load_checkpoint, lr_multiplier
 
 
 def model_with_dropout(seed=0):
@@ -47,7 +47,7 @@ def test_equals_the_loop_written_by_hand():
         loss.backward()
         norm = nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
         for group in optimizer.param_groups:
-            group["lr"] = 0.05 * rate_factor(step, 7, 2, "cosine")
+            group["lr"] = 0.05 * lr_multiplier(step, 7, 2, "cosine")
         optimizer.step()
         assert history.loss[step] == loss.item()
         assert history.grad_norm[step] == pytest.approx(norm.item())

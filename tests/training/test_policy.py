@@ -19,13 +19,13 @@ def world():
     return tiny_world(seed=4)
 
 
-def train(world, settings, how="reinforce", score=None, watch=None):
+def train(world, settings, how="reinforce", score=None, gold_score=None):
     policy = world.start()
     arguments = (world.reference, score or world.score, world.prompts, settings)
     if how == "ppo":
-        history = ppo(policy, world.value_model(), *arguments, eos_id=EOS_ID, watch=watch, show_progress=False)
+        history = ppo(policy, world.value_model(), *arguments, eos_id=EOS_ID, gold_score=gold_score, show_progress=False)
     else:
-        history = reinforce(policy, *arguments, eos_id=EOS_ID, watch=watch, show_progress=False)
+        history = reinforce(policy, *arguments, eos_id=EOS_ID, gold_score=gold_score, show_progress=False)
     return policy, history
 
 
@@ -46,9 +46,9 @@ def test_what_is_written_down(world, how):
         seen.append(answers)
         return world.score(answers)
 
-    _, history = train(world, replace(ONE, iterations=2), how, score, watch=lambda a: 2 * world.score(a))
+    _, history = train(world, replace(ONE, iterations=2), how, score, gold_score=lambda a: 2 * world.score(a))
     assert history.score == pytest.approx([world.score(a).mean().item() for a in seen])
-    assert history.watched == pytest.approx([2 * value for value in history.score])
+    assert history.gold_score == pytest.approx([2 * value for value in history.score])
     assert history.length == pytest.approx([a.response_mask.sum(1).float().mean().item() for a in seen])
     assert history.kl[0] == 0 and history.kl[1] != 0  # it begins at the reference
     assert len(history.clipped) == (2 if how == "ppo" else 0)

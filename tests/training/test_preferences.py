@@ -118,8 +118,8 @@ def test_the_reference_and_an_accuracy_are_measured_without_dropout(pairs):
 @pytest.mark.parametrize(
     "prompts, answers, message",
     [
-        ([], [], "at least 1"),
-        ([[1]], [[2], [3]], "equally many"),
+        ([], [], r"prompts must not be empty, got \[\]"),
+        ([[1]], [[2], [3]], "answers must have the length of prompts, 1, got 2"),
         ([[1], []], [[2], [3]], "the prompt of row 1 is empty"),
         ([[1], [1]], [[2], []], "the answer of row 1 is empty"),
     ],
@@ -132,10 +132,10 @@ def test_bad_rows(prompts, answers, message):
 def test_bad_pairs(model, pairs):
     with pytest.raises(ValueError, match="the two answers of pair 1 are the same"):
         PreferencePairs(pairs.chosen, take(pairs.rejected, torch.tensor([0, 0]))._replace(**_row_of(pairs)))
-    with pytest.raises(ValueError, match="equally many, at least 1"):
+    with pytest.raises(ValueError, match="rejected must have the length of chosen, 2, got 1"):
         PreferencePairs(pairs.chosen, take(pairs.rejected, torch.tensor([0])))
     none = torch.tensor([], dtype=torch.long)
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="chosen must not be empty"):
         PreferencePairs(take(pairs.chosen, none), take(pairs.rejected, none))
     silent = pairs.rejected._replace(response_mask=torch.zeros_like(pairs.rejected.response_mask))
     with pytest.raises(ValueError, match="the rejected answer of pair 0 is empty"):

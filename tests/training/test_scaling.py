@@ -87,5 +87,5 @@ def test_bad_input(make, message):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_profile_says_so():
-    with pytest.raises(ValueError, match="device 'cuda' is not at hand"):
+    with pytest.raises(ValueError, match="device 'cuda' is not available"):
         train_point(ScalingPoint(1, 16, 512, 0, device="cuda"))

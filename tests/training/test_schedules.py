@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from lib.training import SCHEDULES, rate_factor
+from lib.training import SCHEDULES, lr_multiplier
 
 
 @st.composite
@@ -13,7 +13,7 @@ def runs(draw):
 @given(runs())
 def test_rises_to_one_then_never_rises_again(run):
     steps, warmup, schedule, floor = run
-    factors = [rate_factor(s, steps, warmup, schedule, floor) for s in range(steps)]
+    factors = [lr_multiplier(s, steps, warmup, schedule, floor) for s in range(steps)]
     assert all(0 <= f <= 1 + 1e-12 for f in factors)
     assert factors[:warmup] == pytest.approx([(s + 1) / warmup for s in range(warmup)])
     assert max(factors) == pytest.approx(1)
@@ -24,15 +24,15 @@ def test_rises_to_one_then_never_rises_again(run):
 @pytest.mark.parametrize("warmup", [0, 1, 3, 9])
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_the_last_update_has_the_floor(warmup, schedule):
-    assert rate_factor(9, 10, warmup, schedule, 0.1) == pytest.approx(0.1)
+    assert lr_multiplier(9, 10, warmup, schedule, 0.1) == pytest.approx(0.1)
 
 
 def test_the_middle_of_the_fall():
     # peak at update 2 (index 1), last at index 9: the middle is index 5
-    assert rate_factor(5, 10, 2, "linear") == pytest.approx(0.5)
-    assert rate_factor(5, 10, 2, "cosine") == pytest.approx(0.5)
-    assert rate_factor(3, 10, 2, "linear") == pytest.approx(0.75)
-    assert rate_factor(3, 10, 2, "cosine") == pytest.approx((1 + 2**-0.5) / 2)
+    assert lr_multiplier(5, 10, 2, "linear") == pytest.approx(0.5)
+    assert lr_multiplier(5, 10, 2, "cosine") == pytest.approx(0.5)
+    assert lr_multiplier(3, 10, 2, "linear") == pytest.approx(0.75)
+    assert lr_multiplier(3, 10, 2, "cosine") == pytest.approx((1 + 2**-0.5) / 2)
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_the_middle_of_the_fall():
 )
 def test_bad_input(arguments, name):
     with pytest.raises(ValueError, match=name):
-        rate_factor(*arguments)
+        lr_multiplier(*arguments)

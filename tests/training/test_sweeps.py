@@ -109,8 +109,8 @@ def test_an_error_while_a_row_is_written_leaves_the_file_as_it_was(tmp_path, mon
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("size,seed,loss\n2,0\n3,0,1.0\n", "line 2 of sweep.csv is not whole"),
-        ("size,seed,loss\n2,0,1.0,7\n3,0,1.0\n", "line 2 of sweep.csv is not whole"),
+        ("size,seed,loss\n2,0\n3,0,1.0\n", "line 2 of sweep.csv is incomplete"),
+        ("size,seed,loss\n2,0,1.0,7\n3,0,1.0\n", "line 2 of sweep.csv is incomplete"),
         ("size,seed,loss\n2,0,1.0\n2,0,1.5\n", "line 3 of sweep.csv is a run that is already in it"),
         ("name,grade\nada,1\n", "not a table of this sweep: it lacks one of the columns size, seed"),
     ],

@@ -129,7 +129,7 @@ def test_the_solution_the_reference_and_the_mistakes_are_known():
     assert len(known) > 2 and all(tokens[0] == "FunctionDef" for tokens in known)
     solution = tuple(own_source._in_notebook(item))
     assert len(solution) == 1 and known[0] == solution[0]
-    former = replace(item, notebook="03_mlm_masking.ipynb")  # of a release before the lectures were renumbered
+    former = replace(item, notebook="04_mlm_masking.ipynb")  # of a release before the lectures were renumbered
     assert tuple(own_source._in_notebook(former)) == solution
 
 
