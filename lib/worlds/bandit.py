@@ -1,7 +1,7 @@
-r"""One question, a handful of answers: a policy so small that everything about its estimates can be counted.
+r"""One prompt and a few answers: a policy so small that its gradient estimates can be examined exactly.
 
-What a gradient estimate does on average, and how much it scatters, is a sum over all samples that could be drawn.
-Lecture 12 holds baselines against these sums before it believes them on text.
+The mean and the variance of an estimate are sums over all samples that could be drawn. Lecture 12 compares baselines on
+these sums before it uses them on text.
 """
 
 from collections.abc import Callable
@@ -16,20 +16,20 @@ from lib.objectives import expected_reward
 from lib.objectives.reduction import same_shape
 
 Advantages = Callable[[Float[Tensor, "P N"]], Float[Tensor, "P N"]]
-"""Rewards of N answers to each of P prompts in, what each answer is weighed with out: `rloo`, `grpo_advantages`, …"""
+"""Maps the rewards of N answers to each of P prompts to the advantage of each answer: `rloo`, `grpo_advantages`, …"""
 
-MOST_GROUPS = 1_000_000  # K to the power of N: beyond it, estimate instead of counting
+MAX_GROUPS = 1_000_000  # K to the power of N: beyond it, sample instead
 
 
 class Moments(NamedTuple):
-    """What an estimate of the policy gradient is on average, and how much it scatters."""
+    """The mean and the variance of an estimate of the policy gradient."""
 
     mean: Float[Tensor, "K"]
     variance: float  # summed over the K components
 
 
-def as_they_are(rewards: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
-    """The rewards themselves: slide T31, no baseline."""
+def no_baseline(rewards: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
+    """The rewards themselves are the advantages, as on slide T31."""
     return rewards
 
 
@@ -37,12 +37,12 @@ def estimate_gradients(
     logits: Float[Tensor, "K"],
     answers: Tensor,
     rewards: Float[Tensor, "K"],
-    advantages: Advantages = as_they_are,
+    advantages: Advantages = no_baseline,
 ) -> Float[Tensor, "P K"]:
-    r"""$\frac1N \sum_i A_i \nabla \log \pi(y_i)$ for each row of N sampled answers (slide T31), one estimate a row.
+    r"""$\frac1N \sum_i A_i \nabla \log \pi(y_i)$ for each row of N sampled answers (slide T31), one estimate per row.
 
     `answers` are (P, N) indices into `rewards`; the gradient is with respect to the logits.
-    Raises ValueError when there is not one reward for each answer of the policy.
+    Raises ValueError when `logits` and `rewards` differ in length.
 
     >>> estimate_gradients(torch.zeros(2), torch.tensor([[0, 0]]), torch.tensor([1.0, -1.0]))
     tensor([[ 0.5000, -0.5000]])
@@ -55,21 +55,21 @@ def estimate_gradients(
 def estimator_moments(
     logits: Float[Tensor, "K"],
     rewards: Float[Tensor, "K"],
-    advantages: Advantages = as_they_are,
+    advantages: Advantages = no_baseline,
     *,
     samples: int,
 ) -> Moments:
-    """Exact mean and variance of an estimate from `samples` answers, counted over all groups that could be drawn.
+    """Exact mean and variance of an estimate from `samples` answers, summed over all groups that could be drawn.
 
-    Raises ValueError for no samples, or more than a million groups.
+    Raises ValueError when `samples` is less than 1, or there are more than a million groups.
 
     >>> world = torch.zeros(2), torch.tensor([1.0, -1.0])
     >>> moments = estimator_moments(*world, samples=1)
-    >>> moments.mean, moments.variance  # one sample says the same here, whichever it is
+    >>> moments.mean, moments.variance  # here both samples give the same estimate
     (tensor([ 0.5000, -0.5000]), 0.0)
     """
-    if samples < 1 or len(logits) ** samples > MOST_GROUPS:
-        raise ValueError(f"samples must be at least 1, and {len(logits)} ** samples at most {MOST_GROUPS:,}, "
+    if samples < 1 or len(logits) ** samples > MAX_GROUPS:
+        raise ValueError(f"samples must be at least 1, and {len(logits)} ** samples at most {MAX_GROUPS:,}, "
                          f"got {samples}")
     every = torch.cartesian_prod(*[torch.arange(len(logits))] * samples).view(-1, samples)
     chance = softmax(logits)[every].prod(dim=1)
@@ -78,9 +78,9 @@ def estimator_moments(
     return Moments(mean, (chance @ (estimates - mean).square()).sum().item())
 
 
-def play(
+def train_policy(
     rewards: Float[Tensor, "K"],
-    advantages: Advantages = as_they_are,
+    advantages: Advantages = no_baseline,
     *,
     steps: int,
     samples: int,
@@ -88,13 +88,14 @@ def play(
     seed: int = 0,
     start: Float[Tensor, "K"] | None = None,
 ) -> Float[Tensor, "steps K"]:
-    r"""Slide T31's update from an undecided policy (or `start`), the policy after every step.
+    r"""The policy after each step of slide T31's update, from the uniform policy (or the logits in `start`).
 
-    $z \leftarrow z + \alpha \frac1N \sum_i A_i \nabla \log \pi(y_i)$ with N fresh `samples` a step; what it earns is
-    `expected_reward` of each row. In float64, so that a shift of all rewards that ought to change nothing does not.
-    Raises ValueError for less than one step or sample, and a `start` of another length.
+    $z \leftarrow z + \alpha \frac1N \sum_i A_i \nabla \log \pi(y_i)$ with N fresh `samples` per step. Apply
+    `expected_reward` to a row for what the policy earns there. Computed in float64, so that rounding does not make a
+    difference where a constant added to all rewards should make none.
+    Raises ValueError when `steps` or `samples` is less than 1, or `start` has another length than `rewards`.
 
-    >>> policies = play(torch.tensor([1.0, 0.0]), steps=200, samples=4, learning_rate=0.5)
+    >>> policies = train_policy(torch.tensor([1.0, 0.0]), steps=200, samples=4, learning_rate=0.5)
     >>> policies.shape, policies[-1, 0].item() > 0.9
     (torch.Size([200, 2]), True)
     """
@@ -114,30 +115,28 @@ def play(
 
 def learning_curves(
     rewards: Float[Tensor, "K"],
-    advantages: Advantages = as_they_are,
+    advantages: Advantages = no_baseline,
     *,
     seeds: range,
     steps: int = 150,
     samples: int = 4,
     learning_rate: float = 0.1,
     start: Float[Tensor, "K"] | None = None,
-    paid: Float[Tensor, "K"] | None = None,
+    training_rewards: Float[Tensor, "K"] | None = None,
 ) -> Float[Tensor, "R steps"]:
-    """The exact expected reward after every step of `play`, one run a row and one run a seed.
+    """The exact expected reward after every step of `train_policy`: one row per seed.
 
-    With `paid` the policy learns from these rewards and is still judged by `rewards`.
-    Raises ValueError as `play` does, and when there is no seed.
+    With `training_rewards` the policy learns from these, and is still measured by `rewards`.
+    Raises ValueError as `train_policy` does, and when `seeds` is empty.
 
     >>> learning_curves(torch.tensor([1.0, 0.0]), seeds=range(3), steps=2).shape
     torch.Size([3, 2])
     """
     if not seeds:
         raise ValueError(f"seeds must have at least one seed, got {seeds}")
-    lessons = rewards if paid is None else paid
-    runs = [
-        play(lessons, advantages, steps=steps, samples=samples, learning_rate=learning_rate, seed=seed, start=start)
-        for seed in seeds
-    ]
+    learn_from = rewards if training_rewards is None else training_rewards
+    settings = {"steps": steps, "samples": samples, "learning_rate": learning_rate, "start": start}
+    runs = [train_policy(learn_from, advantages, seed=seed, **settings) for seed in seeds]
     policies = torch.stack(runs)
     return expected_reward(policies, rewards.double().expand_as(policies))
 
@@ -151,5 +150,5 @@ def z_scores(estimates: Float[Tensor, "P K"], exact: Float[Tensor, "K"]) -> Floa
     tensor([0.])
     """
     if len(estimates) < 2:
-        raise ValueError(f"estimates must be at least 2 to tell how much they scatter, got {len(estimates)}")
+        raise ValueError(f"estimates must be at least 2 to estimate a standard error, got {len(estimates)}")
     return (estimates.mean(dim=0) - exact) / (estimates.std(dim=0) / len(estimates) ** 0.5)

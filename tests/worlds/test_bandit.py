@@ -5,11 +5,11 @@ import torch
 
 from lib.objectives import exact_policy_gradient, grpo_advantages, rloo
 from lib.worlds.bandit import (
-    as_they_are,
     estimate_gradients,
     estimator_moments,
     learning_curves,
-    play,
+    no_baseline,
+    train_policy,
     z_scores,
 )
 
@@ -39,7 +39,7 @@ def test_advantages_are_taken_within_a_group():
     torch.testing.assert_close(first, (2 * one - 2 * other) / 2)
 
 
-@pytest.mark.parametrize("advantages", [as_they_are, lambda r: r - 3.3, rloo], ids=["none", "constant", "rloo"])
+@pytest.mark.parametrize("advantages", [no_baseline, lambda r: r - 3.3, rloo], ids=["none", "constant", "rloo"])
 @pytest.mark.parametrize("samples", [2, 3, 4])
 def test_what_does_not_look_at_its_own_answer_is_unbiased(advantages, samples):
     mean = estimator_moments(LOGITS, MARKS, advantages, samples=samples).mean
@@ -83,19 +83,19 @@ def test_leave_one_out_always_arrives_and_raw_marks_do_not(block):
 def test_a_hundred_points_for_everybody_make_it_believe_the_first_answer(block):
     seeds = range(20 * block, 20 * block + 20)
     settings = {"seeds": seeds, "start": LOGITS}
-    fooled = learning_curves(MARKS, paid=MARKS + 100, **settings)
+    fooled = learning_curves(MARKS, training_rewards=MARKS + 100, **settings)
     assert (fooled[:, -1] > 6.5).sum() < 10
     near_a_mark = (fooled[:, 19, None] - MARKS).abs().amin(dim=1) < 0.1
     assert near_a_mark.sum() >= 14, "certain of one answer after twenty steps"
-    shifted = learning_curves(MARKS, rloo, paid=MARKS + 100, **settings)
+    shifted = learning_curves(MARKS, rloo, training_rewards=MARKS + 100, **settings)
     torch.testing.assert_close(shifted, learning_curves(MARKS, rloo, **settings))
 
 
-def test_play_repeats_and_starts_where_it_is_told():
+def test_training_repeats_and_starts_where_it_is_told():
     settings = {"steps": 5, "samples": 3, "learning_rate": 0.1}
-    assert torch.equal(play(MARKS, seed=1, **settings), play(MARKS, seed=1, **settings))
-    assert not torch.equal(play(MARKS, seed=1, **settings), play(MARKS, seed=2, **settings))
-    still = play(MARKS, steps=1, samples=1, learning_rate=0.0, start=LOGITS)
+    assert torch.equal(train_policy(MARKS, seed=1, **settings), train_policy(MARKS, seed=1, **settings))
+    assert not torch.equal(train_policy(MARKS, seed=1, **settings), train_policy(MARKS, seed=2, **settings))
+    still = train_policy(MARKS, steps=1, samples=1, learning_rate=0.0, start=LOGITS)
     torch.testing.assert_close(still[0], POLICY)
 
 
@@ -116,8 +116,8 @@ def test_bad_input_is_named(unchecked):
         estimate_gradients(LOGITS, torch.tensor([[0]]), MARKS[:3])
     for name in ("steps", "samples"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-            play(MARKS, **(settings | {name: 0}))
+            train_policy(MARKS, **(settings | {name: 0}))
     with pytest.raises(ValueError, match="rewards must have the shape"):
-        play(MARKS, start=LOGITS[:2], **settings)
+        train_policy(MARKS, start=LOGITS[:2], **settings)
     with pytest.raises(ValueError, match="seeds must have at least one"):
         learning_curves(MARKS, seeds=range(0))
