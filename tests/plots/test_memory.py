@@ -51,5 +51,5 @@ def test_growing_draws_every_curve_and_the_level():
     ax = plots.growing([1, 2], {"MHA": [4, 8], "GQA": [1, 2]}, ("weights", 5.0), **axes).axes[0]
     assert [list(line.get_ydata()) for line in ax.lines] == [[4, 8], [1, 2], [5, 5]]
     assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "weights: 5.0"
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="the same length"):
         plots.growing([1, 2], {"MHA": [4]}, ("weights", 5.0), **axes)

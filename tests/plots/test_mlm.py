@@ -13,7 +13,7 @@ def close():
 def test_masking_strip_has_targets_under_selected_tokens_only():
     ax = plots.masking_strip(["a", "dog"], ["a", "[MASK]"], ["not selected", "[MASK]"]).axes[0]
     assert [t.get_text() for t in ax.texts] == ["a", "dog", "a", "[MASK]", "dog"]
-    with pytest.raises(ValueError, match="of one length, got 1, 2, 1"):
+    with pytest.raises(ValueError, match="the same length, got 1, 2, 1"):
         plots.masking_strip(["a"], ["a", "b"], ["kept"])
 
 
