@@ -1,6 +1,7 @@
-"""Exercises whose checks know the mistakes: `check` an answer, ask for a `hint`.
+"""Exercises whose checks recognise common mistakes: `check` an answer, ask for a `hint`.
 
-`engine/` builds, runs, compares and diagnoses; `lectureNN/` holds what lecture NN asks, in tuples `EXERCISES`.
+`engine/` builds, runs, compares and diagnoses. The modules of `lectureNN/` define the exercises of lecture NN as
+`EXERCISES`.
 """
 
 from lib.exercises.engine.compare import Tolerance

@@ -1,4 +1,4 @@
-"""Figures: one function for each, in one module a theme; `show` displays a figure with its alt text."""
+"""Figures: one function per figure, one module per theme. `show` displays a figure with its alt text."""
 
 from lib.plots.figure import COLOURS, LINES, MARKERS, curve, figure, heatmap, show
 

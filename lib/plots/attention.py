@@ -1,4 +1,4 @@
-"""Figures of notebook 01: squashing functions, masks, what a position sees, where real heads look."""
+"""Figures of notebook 01: sigmoid and softmax, masks, receptive fields, the attention of real heads."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from lib.plots.figure import COLOURS, curve, figure, heatmap
 
 
 def sigmoid_curves(x: Tensor, curves: Mapping[str, Tensor]) -> Figure:
-    """Functions of one variable in one axes, each with its name: sigmoid, its derivative, the step (slide W12)."""
+    """Functions of one variable in one plot, each with its name: sigmoid, its derivative, the step (slide W12)."""
     fig, (ax,) = figure(6.4, 3.0)
     for number, (name, y) in enumerate(curves.items()):
         curve(ax, x.numpy(), y.detach().numpy(), number, name)
@@ -21,7 +21,7 @@ def sigmoid_curves(x: Tensor, curves: Mapping[str, Tensor]) -> Figure:
 
 
 def softmax_temperatures(scores: Sequence[Sequence[float]], temperatures: Sequence[float], shares: Tensor) -> Figure:
-    """Bars of softmax(scores / T), one axes for each list of scores; `shares` is (scores, temperatures, entries)."""
+    """Bars of softmax(scores / T), one panel for each list of scores; `shares` is (scores, temperatures, entries)."""
     fig, axes = figure(7.4, 3.0, columns=len(scores), sharey=True)
     width = 0.8 / len(temperatures)
     hatches = ("", "//", "xx", "..")
@@ -39,7 +39,7 @@ def softmax_temperatures(scores: Sequence[Sequence[float]], temperatures: Sequen
 
 
 def boolean_grids(grids: Mapping[str, Tensor], *, tokens: Sequence[str] | None = None, yes: str, no: str) -> Figure:
-    """True/False matrices side by side, rows reading columns: masks, and receptive fields (slides C20, W07)."""
+    """Boolean matrices side by side, rows attending to columns: masks and receptive fields (slides C20, W07)."""
     from matplotlib.patches import Patch
 
     fig, axes = figure(2.1 * len(grids) + 0.6, 2.7, columns=len(grids), sharey=True)
@@ -62,7 +62,7 @@ def boolean_grids(grids: Mapping[str, Tensor], *, tokens: Sequence[str] | None =
 
 
 def spread_of_scores(widths: Sequence[int], plain: Sequence[float], scaled: Sequence[float]) -> Figure:
-    """The spread of dot products against the head width, with and without the division by √K (slide N34)."""
+    """The standard deviation of dot products against the head width, with and without division by √K (slide N34)."""
     fig, (ax,) = figure(5.6, 3.0)
     curve(ax, widths, plain, 0, "q · k", marker=True)
     curve(ax, widths, scaled, 1, "q · k / √K", marker=True)
@@ -76,7 +76,7 @@ def spread_of_scores(widths: Sequence[int], plain: Sequence[float], scaled: Sequ
 
 
 def attention_heads(maps: Mapping[str, Tensor], tokens: Sequence[str]) -> Figure:
-    """Weights of chosen heads over the tokens of one sentence, rows summing to 1, on one scale."""
+    """Attention weights of chosen heads over the tokens of one sentence; rows sum to 1, one colour scale for all."""
     fig, axes = figure(3.5 * len(maps) + 0.6, 3.6, columns=len(maps))
     for ax, (name, weights) in zip(axes, maps.items()):
         picture = heatmap(ax, weights.numpy(), list(tokens), list(tokens), title=name, vmin=0, vmax=1)
@@ -87,7 +87,7 @@ def attention_heads(maps: Mapping[str, Tensor], tokens: Sequence[str]) -> Figure
 
 
 def first_token_share(shares: Sequence[float], expected: float) -> Figure:
-    """How much attention lands on the first token in each layer, beside what even attention would give it."""
+    """The share of attention on the first token in each layer, compared with uniform attention."""
     fig, (ax,) = figure(6.4, 2.8)
     layers = range(1, len(shares) + 1)
     curve(ax, list(layers), list(shares), 0, "measured, mean over heads", marker=True)

@@ -1,4 +1,4 @@
-"""Figures of notebook 06: probabilities that sum to one, falling losses, surprise token by token."""
+"""Figures of notebook 06: probabilities that sum to 1, training curves, surprisal per token."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from lib.plots.figure import COLOURS, curve, figure
 
 
 def sequence_probabilities(names: Sequence[str], probabilities: Sequence[float]) -> Figure:
-    """Every sequence of a tiny vocabulary with its probability, likeliest first, and the running sum up to 1."""
+    """Every sequence of a tiny vocabulary with its probability, likeliest first, and the cumulative sum up to 1."""
     order = np.argsort(probabilities)[::-1]
     values = np.asarray(probabilities)[order]
     fig, (left, right) = figure(7.4, 3.0, columns=2)
@@ -37,7 +37,7 @@ def training_curve(losses: Sequence[float], levels: Mapping[str, float]) -> Figu
 
 
 def horizontal_bars(values: Mapping[str, float], *, xlabel: str, digits: int = 2) -> Figure:
-    """Named numbers as bars from the top down, each with its value."""
+    """Named numbers as horizontal bars from top to bottom, each labelled with its value."""
     fig, (ax,) = figure(7.0, 0.45 * len(values) + 0.9)
     bars = ax.barh(list(values), list(values.values()), color=COLOURS[0])
     ax.bar_label(bars, fmt=f"%.{digits}f", padding=3)
@@ -49,7 +49,7 @@ def horizontal_bars(values: Mapping[str, float], *, xlabel: str, digits: int = 2
 
 
 def surprise(tokens: Sequence[str], bits: Mapping[str, Sequence[float]]) -> Figure:
-    """Bits of surprise at each token of one text, one row of bars for each model."""
+    """Surprisal in bits of each token of one text, one row of bars for each model."""
     fig, axes = figure(0.27 * len(tokens) + 1.5, 1.9 * len(bits) + 0.6, rows=len(bits), sharex=True)
     for number, (ax, (name, values)) in enumerate(zip(axes, bits.items())):
         checks.same_length(**{"tokens": tokens, name: values})

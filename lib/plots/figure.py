@@ -1,4 +1,4 @@
-"""How a figure of this course looks, and how it is shown with the words that say what is to be seen on it."""
+"""The common style of the course's figures, and their display with alt text."""
 
 import base64
 import io
@@ -59,9 +59,9 @@ def curve(ax: Axes, x, y, number: int, label: str, *, marker: bool = False, **li
 def heatmap(
     ax: Axes, values, rows: list[str], columns: list[str], *, title: str = "", numbers: str | None = None, **image
 ) -> AxesImage:
-    """A matrix as a picture with named rows (y) and columns (x); `numbers` is a format to write the values in.
+    """A matrix as an image with named rows (y) and columns (x); `numbers` is the format of values written into cells.
 
-    Returns the image, for a colour bar. Raises ValueError when the names do not fit the matrix.
+    Returns the image, for a colour bar. Raises ValueError when the number of names does not fit the matrix.
     """
     values = np.asarray(values, dtype=float)
     checks.shape("values", values, len(rows), len(columns))
@@ -80,22 +80,22 @@ def heatmap(
 
 
 def show(fig: Figure, alt: str) -> None:
-    """Display `fig` and store `alt`, the words for those who cannot see it, with the output; then close it.
+    """Display `fig`, store `alt` (a description for those who cannot see it) with the output, and close the figure.
 
-    The picture's bytes depend on the figure alone, so a second run stores the same notebook. Raises ValueError
-    when `alt` says too little: it should tell what is to be seen, not name the figure.
+    The bytes of the image depend only on the figure, so a second run stores the same notebook. Raises ValueError
+    when `alt` is too short: it should describe what the figure shows, not name it.
 
     >>> fig, _ = figure()
     >>> show(fig, alt="plot")
     Traceback (most recent call last):
     ...
-    ValueError: alt must say in at least 20 characters what is to be seen, got 'plot'
+    ValueError: alt must describe the figure in at least 20 characters, got 'plot'
     """
     from IPython.display import display
 
     if len(alt.strip()) < 20:
         plt.close(fig)
-        raise ValueError(f"alt must say in at least 20 characters what is to be seen, got {alt!r}")
+        raise ValueError(f"alt must describe the figure in at least 20 characters, got {alt!r}")
     with io.BytesIO() as buffer:
         fig.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
         png = base64.b64encode(buffer.getvalue()).decode()

@@ -9,7 +9,7 @@ from lib.plots.figure import COLOURS, MARKERS, curve, figure
 
 
 def rounding(x: Sequence[float], rounded: Sequence[float], errors: Sequence[float], step: float) -> Figure:
-    """What rounding makes of each number, and the errors of many numbers in steps."""
+    """Each number and its rounded value, and a histogram of rounding errors in units of the step."""
     fig, (left, right) = figure(7.4, 3.0, columns=2)
     order = np.argsort(x)
     left.step(np.asarray(x)[order], np.asarray(rounded)[order], where="mid", color=COLOURS[0], label="rounded")
@@ -22,7 +22,7 @@ def rounding(x: Sequence[float], rounded: Sequence[float], errors: Sequence[floa
 
 
 def errors_by_outlier(sizes: Sequence[float], errors: Mapping[str, Sequence[float]], threshold: float) -> Figure:
-    """The error of a product against the size of one outlier, one curve a scheme."""
+    """The error of a product against the size of one outlier, one curve per scheme."""
     fig, (ax,) = figure(7.4, 3.3)
     for number, (name, values) in enumerate(errors.items()):
         curve(ax, list(sizes), [100 * value for value in values], number, name, marker=True)
@@ -38,7 +38,7 @@ def errors_by_outlier(sizes: Sequence[float], errors: Mapping[str, Sequence[floa
 
 
 def distance_by_size(megabytes: Mapping[str, float], distances: Mapping[str, float]) -> Figure:
-    """How far a model's predictions have moved against its bytes, one point a scheme: down and left is better."""
+    """How far a model's predictions have moved, against its size; one point per scheme, lower left is better."""
     fig, (ax,) = figure(7.4, 3.4)
     for number, (name, distance) in enumerate(distances.items()):
         look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "s": 60}
@@ -53,7 +53,7 @@ def distance_by_size(megabytes: Mapping[str, float], distances: Mapping[str, flo
 def outliers_by_block(
     shares: Mapping[str, Sequence[float]], largest: Mapping[str, Sequence[float]], threshold: float
 ) -> Figure:
-    """How many inputs of each kind of product are outlier columns, block by block, and how large they get."""
+    """The share of outlier columns in the inputs of each kind of product, by block, and their largest value."""
     fig, (left, right) = figure(8.6, 3.6, columns=2)
     for number, (name, values) in enumerate(shares.items()):
         blocks = list(range(len(values)))
@@ -69,7 +69,7 @@ def outliers_by_block(
 
 
 def memory_by_length(lengths: Sequence[int], megabytes: Mapping[str, Sequence[float]]) -> Figure:
-    """Memory against the length of a sequence on logarithmic axes, where a slope is a power."""
+    """Memory against the length of a sequence on logarithmic axes, where a slope is an exponent."""
     fig, (ax,) = figure(7.4, 3.3)
     for number, (name, values) in enumerate(megabytes.items()):
         curve(ax, list(lengths), list(values), number, name, marker=True)

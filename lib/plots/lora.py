@@ -1,4 +1,4 @@
-"""Figures of notebook 14: how few numbers are trained, what a rank can hold, and five prices of fine-tuning."""
+"""Figures of notebook 14: numbers of trained parameters, errors of low-rank approximation, costs of five methods."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from lib.plots.figure import COLOURS, curve, figure
 
 
 def trained_numbers(printed: Mapping[str, float], counted: Mapping[str, float]) -> Figure:
-    """Trained parameters of each method on a logarithmic axis: as printed, and as counted."""
+    """Trained parameters of each method on a logarithmic axis, as printed and as counted."""
     fig, (ax,) = figure(7.4, 0.46 * len(printed) + 1.0)
     rows = range(len(printed))
     ax.barh([row - 0.2 for row in rows], list(printed.values()), 0.36, color=COLOURS[4], label="slide W28")
@@ -25,7 +25,7 @@ def trained_numbers(printed: Mapping[str, float], counted: Mapping[str, float]) 
 
 
 def rank_errors(errors: Mapping[str, Sequence[float]], ranks: Sequence[int]) -> Figure:
-    """How much of each matrix the best product of rank r misses, against r."""
+    """The error of the best approximation of rank r of each matrix, against r."""
     fig, (ax,) = figure(7.0, 3.2)
     for number, (name, values) in enumerate(errors.items()):
         curve(ax, list(ranks), list(values), number, name, marker=True)
@@ -37,7 +37,7 @@ def rank_errors(errors: Mapping[str, Sequence[float]], ranks: Sequence[int]) -> 
 
 
 def five_metrics(values: Mapping[str, Mapping[str, float]]) -> Figure:
-    """One panel for each metric, one bar for each method; shorter is better in all of them."""
+    """One panel per metric, one bar per method; shorter is better in all panels."""
     methods = list(next(iter(values.values())))
     fig, axes = figure(2.35 * len(values), 0.4 * len(methods) + 1.3, columns=len(values), sharey=True)
     for ax, (metric, by_method) in zip(axes, values.items()):

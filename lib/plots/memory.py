@@ -1,4 +1,4 @@
-"""Figures of notebook 15: what fills a GPU step by step, by recipe, by batch and by length of text."""
+"""Figures of notebook 15: what fills a GPU's memory, by training recipe, batch size and text length."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from lib.plots.figure import COLOURS, curve, figure
 Number = float | int
 HATCHES = ("", "//", "..", "\\\\", "xx", "oo", "--")
 PARTS = ("weights", "gradients", "optimizer", "master", "activations", "kv_cache")
-"""What a budget consists of: each keeps its colour from figure to figure."""
+"""The parts of a memory budget; each has the same colour in all figures."""
 
 
 def stacked_bars(
@@ -20,10 +20,10 @@ def stacked_bars(
     digits: int = 0,
     width: Number = 7.4,
 ) -> Figure:
-    """Lying bars, each a sum of named parts in one unit, its total written at its end.
+    """Horizontal bars, each a sum of named parts in one unit, with its total written at the end.
 
-    A part has one colour and hatching in all bars, `PARTS` in all figures; parts that are zero everywhere are
-    left out. `limits` are drawn as upright lines, the memory of a GPU for instance.
+    A part has the same colour and hatching in all bars, and `PARTS` in all figures. Parts that are zero everywhere
+    are left out. `limits`, such as the memory of a GPU, are drawn as vertical lines.
     """
     limits = limits or {}
     there = {name: None for parts in bars.values() for name, value in parts.items() if value}
@@ -53,7 +53,7 @@ def stacked_bars(
 def predicted_and_measured(
     points: Mapping[str, Sequence[tuple[Number, Number]]], *, unit: str, margin: Number = 0.1
 ) -> Figure:
-    """(predicted, measured) of several series, logarithmic, and the line where both agree, ± `margin`."""
+    """(predicted, measured) of several series on logarithmic axes, with the line of equality and a ± `margin` band."""
     fig, (ax,) = figure(5.6, 3.6)
     every = [value for series in points.values() for pair in series for value in pair]
     ends = [min(every) / 1.5, max(every) * 1.5]
@@ -80,7 +80,7 @@ def growing(
     xlabel: str,
     ylabel: str,
 ) -> Figure:
-    """Curves on logarithmic axes (x to the base of 2), with one dashed level that they may cross."""
+    """Curves on logarithmic axes (x to base 2), with one dashed horizontal line that they may cross."""
     fig, (ax,) = figure(7.4, 3.4)
     for number, (name, values) in enumerate(curves.items()):
         curve(ax, x, values, number, name, marker=True)

@@ -9,13 +9,13 @@ from lib import checks
 from lib.plots.figure import COLOURS, LINES, MARKERS, curve, figure, heatmap
 
 FATES = {"[MASK]": "#9EC9E8", "random": "#F6CE85", "kept": "#A5DCC6", "not selected": "#F2F2F2"}
-"""What may become of a token, and the colour of its cell."""
+"""What can happen to a token, and the colour of its cell."""
 
 
 def masking_strip(original: Sequence[str], shown: Sequence[str], fates: Sequence[str]) -> Figure:
-    """Tokens, what the model reads in their place, and what it must say: three rows of cells (slide C06).
+    """Tokens, what the model reads instead, and what it must predict: three rows of cells (slide C06).
 
-    `fates` has an entry of FATES for each token; targets stand under the selected tokens only.
+    `fates` has an entry of FATES for each token; only selected tokens have a target below them.
     """
     checks.same_length(original=original, shown=shown, fates=fates)
     from matplotlib.patches import Patch, Rectangle
@@ -42,7 +42,7 @@ def masking_strip(original: Sequence[str], shown: Sequence[str], fates: Sequence
 
 
 def shares_against_expected(measured: Mapping[str, tuple[float, float]], expected: Mapping[str, float]) -> Figure:
-    """Measured shares, with the half width of their intervals, as multiples of what is expected (A11)."""
+    """Measured shares, with the half width of their intervals, as multiples of the expected shares (A11)."""
     fig, (ax,) = figure(6.4, 2.6)
     for row, (name, (share, half)) in enumerate(measured.items()):
         ratio, spread = share / expected[name], half / expected[name]
@@ -55,7 +55,7 @@ def shares_against_expected(measured: Mapping[str, tuple[float, float]], expecte
 
 
 def two_objectives(p: Sequence[float], curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Functions of the model's probability p, each in its own axes, with the place of its maximum (F01)."""
+    """Functions of the model's probability p, each in its own panel, with the location of its maximum (F01)."""
     fig, axes = figure(7.4, 2.9, columns=len(curves))
     for number, (ax, (name, values)) in enumerate(zip(axes, curves.items())):
         best = int(np.argmax(values))
@@ -103,7 +103,7 @@ def loss_curve(
 
 
 def masking_rates(panels: Mapping[str, Mapping[float, Sequence[float]]], ylabel: str) -> Figure:
-    """Losses by masking rate, every run a point and their mean a bar, one axes for each kind of loss (slide C07)."""
+    """Losses by masking rate, one panel per kind of loss (slide C07): points are runs, a line is their mean."""
     fig, axes = figure(7.4, 3.1, columns=len(panels), sharey=True)
     for number, (ax, (name, runs)) in enumerate(zip(axes, panels.items())):
         for place, values in enumerate(runs.values()):

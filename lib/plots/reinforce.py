@@ -1,4 +1,4 @@
-"""Figures of notebook 12: what one sample changes, how estimates scatter, who learns, and which word is paid."""
+"""Figures of notebook 12: an update by one sample, variance of estimates, learning curves, credit of words."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")  # so that neighbours can b
 def policies(
     names: Sequence[str], panels: Mapping[str, Sequence[Sequence[float]]], *, labels: Sequence[str] = ("before", "after")
 ) -> Figure:
-    """Policies over the same answers, side by side in each panel: what an update makes of one."""
+    """Policies over the same answers, side by side in each panel: before and after an update."""
     fig, axes = figure(3.7 * len(panels), 3.0, columns=len(panels), sharey=True)
     for ax, (title, rows) in zip(axes, panels.items()):
         _bars(ax, names, dict(zip(labels, rows, strict=True)))
@@ -24,7 +24,7 @@ def policies(
 
 
 def gradients(names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> Figure:
-    """Gradients with one component an answer, bars of one answer side by side; the first row is the exact one."""
+    """Gradients with one component per answer, as grouped bars; the first row is the exact gradient."""
     fig, (ax,) = figure(7.4, 3.2)
     _bars(ax, names, rows)
     ax.axhline(0, color="black", linewidth=0.8)
@@ -34,7 +34,7 @@ def gradients(names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> Figu
 
 
 def error_by_samples(numbers: Sequence[int], errors: Sequence[float], at_one: float) -> Figure:
-    """The error of an estimate against the number of samples, beside `at_one` / √N; both axes logarithmic."""
+    """The error of an estimate against the number of samples, with the curve `at_one` / √N; both axes logarithmic."""
     fig, (ax,) = figure(6.4, 3.2)
     curve(ax, list(numbers), list(errors), 0, "measured", marker=True, linestyle="none")
     curve(ax, list(numbers), [at_one / n**0.5 for n in numbers], 1, f"{at_one:.2f} / √N")
@@ -46,7 +46,7 @@ def error_by_samples(numbers: Sequence[int], errors: Sequence[float], at_one: fl
 def variance_by_baseline(
     constants: Sequence[float], variances: Sequence[float], marked: Mapping[str, float]
 ) -> Figure:
-    """The variance of one sample's estimate against the constant that is taken off, with some constants marked."""
+    """The variance of the one-sample estimate against a constant baseline, with some constants marked."""
     fig, (ax,) = figure(7.4, 3.3)
     curve(ax, list(constants), list(variances), 0, "variance")
     for number, (name, b) in enumerate(marked.items(), start=1):
@@ -58,7 +58,7 @@ def variance_by_baseline(
 
 
 def many_runs(panels: Mapping[str, Sequence[Sequence[float]]], best: float) -> Figure:
-    """Learning curves, one thin line a run, one panel a method; the best that can be earned is dotted."""
+    """Learning curves, one thin line per run, one panel per method; the highest possible reward is dotted."""
     fig, axes = figure(3.0 * len(panels), 3.0, columns=len(panels), sharey=True)
     for number, (ax, (title, runs)) in enumerate(zip(axes, panels.items())):
         for run in runs:
@@ -70,7 +70,7 @@ def many_runs(panels: Mapping[str, Sequence[Sequence[float]]], best: float) -> F
 
 
 def credit(words: Sequence[str], rows: Mapping[str, Sequence[float]]) -> Figure:
-    """What each word of an answer is paid, and weighed with by each estimator, as a table in shades."""
+    """The reward of each word of an answer, and its weight in each estimator, as a heatmap."""
     fig, (ax,) = figure(6.4, 0.5 * len(rows) + 0.9)
     heatmap(ax, list(rows.values()), list(rows), [f"{i}. {word}" for i, word in enumerate(words, start=1)], numbers="g")
     ax.set_xticks(range(len(words)), ax.get_xticklabels(), rotation=0, ha="center")
@@ -78,7 +78,7 @@ def credit(words: Sequence[str], rows: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def _bars(ax, names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> None:
-    """Groups of bars, one group a name, one colour a row."""
+    """Grouped bars, one group per name, one colour per row."""
     width = 0.8 / len(rows)
     for number, (label, values) in enumerate(rows.items()):
         places = np.arange(len(names)) + (number - (len(rows) - 1) / 2) * width

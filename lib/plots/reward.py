@@ -1,4 +1,4 @@
-"""Figures of notebook 11: what a comparison says, rewards with their doubt, and what centring does."""
+"""Figures of notebook 11: labels and their probability, rewards with intervals, and the effect of centring."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from lib.plots.figure import COLOURS, MARKERS, curve, figure
 
 
 def label_shares(differences: Sequence[float], shares: Sequence[float], errors: Sequence[float]) -> Figure:
-    """How often the first answer was chosen at each difference of rewards, ±3 errors, over Bradley and Terry's curve."""
+    """How often the first answer was chosen, by difference of rewards, ±3 errors, over Bradley and Terry's curve."""
     fig, (ax,) = figure(6.4, 3.1)
     fine = np.linspace(min(differences), max(differences), 200)
     curve(ax, fine, 1 / (1 + np.exp(-fine)), 1, "p* = σ(difference)")
@@ -21,7 +21,7 @@ def label_shares(differences: Sequence[float], shares: Sequence[float], errors: 
 
 
 def loss_and_slope(differences: Sequence[float], losses: Sequence[float], slopes: Sequence[float]) -> Figure:
-    """The loss of one pair and its slope, over the margin by which the chosen answer leads."""
+    """The loss of one pair and its slope, against the margin of the chosen answer."""
     fig, (left, right) = figure(7.4, 2.9, columns=2)
     curve(left, differences, losses, 0, "−log σ(margin)")
     left.set(xlabel="margin", ylabel="loss (nats)", title="the loss of one pair")
@@ -33,7 +33,7 @@ def loss_and_slope(differences: Sequence[float], losses: Sequence[float], slopes
 
 
 def margins(runs: Mapping[str, Sequence[float]]) -> Figure:
-    """The margin of the chosen answer at each step, one panel a loss, because their scales have nothing in common."""
+    """The margin of the chosen answer at each step, one panel per loss because their scales differ widely."""
     fig, axes = figure(3.7 * len(runs), 2.9, columns=len(runs))
     for number, (ax, (name, values)) in enumerate(zip(axes, runs.items())):
         curve(ax, range(len(values)), values, number, name)
@@ -45,7 +45,7 @@ def margins(runs: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def rewards_with_intervals(names: Sequence[str], truth: Sequence[float], fits: Mapping[str, tuple]) -> Figure:
-    """Known rewards as short lines, and for each fit (values, intervals (M, 2)) a dot with its bar beside them."""
+    """Known rewards as short lines; beside them, for each fit (values, intervals (M, 2)), a dot with its interval."""
     fig, (ax,) = figure(7.4, 3.3)
     places = np.arange(len(names))
     ax.hlines(truth, places - 0.35, places + 0.35, color="black", linewidth=2, label="r*, centred")
@@ -61,7 +61,7 @@ def rewards_with_intervals(names: Sequence[str], truth: Sequence[float], fits: M
 
 
 def falling_error(numbers: Sequence[int], errors: Sequence[float]) -> Figure:
-    """Errors over the number of comparisons on two logarithmic axes, with the line of 1/√N that runs nearest to them."""
+    """Errors against the number of comparisons, both axes logarithmic, with the best fitting line of slope 1/√N."""
     fig, (ax,) = figure(6.4, 3.0)
     curve(ax, numbers, errors, 0, "error of the fit", marker=True, linestyle="none")
     scale = np.exp(np.mean(np.log(errors) + 0.5 * np.log(numbers)))
@@ -78,7 +78,7 @@ def falling_error(numbers: Sequence[int], errors: Sequence[float]) -> Figure:
 
 
 def by_prompt(names: Sequence[str], prompts: Sequence[int], panels: Mapping[str, Sequence[float]]) -> Figure:
-    """Rewards of answers, a column of dots for each prompt with its mean, one panel for each way to write them."""
+    """Rewards of answers, a column of dots for each prompt with its mean, one panel for each set of rewards."""
     fig, axes = figure(2.6 * len(panels), 3.0, columns=len(panels), sharey=True)
     prompts = np.asarray(prompts)
     for ax, (title, values) in zip(axes, panels.items()):
@@ -95,7 +95,7 @@ def by_prompt(names: Sequence[str], prompts: Sequence[int], panels: Mapping[str,
 
 
 def learned_against_true(panels: Mapping[str, tuple]) -> Figure:
-    """A scatter of true and learned rewards for each panel (true, learned, correlation)."""
+    """Scatter plots of learned against true rewards; a panel is (true, learned, correlation)."""
     fig, axes = figure(3.7 * len(panels), 3.2, columns=len(panels))
     for ax, (title, (true, learned, correlation)) in zip(axes, panels.items()):
         ax.plot(true, learned, "o", color=COLOURS[0], ms=3, alpha=0.35)

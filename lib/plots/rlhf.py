@@ -1,4 +1,4 @@
-"""Figures of notebook 13: policies and their optimum, the clip, training on a reward that is not the real one."""
+"""Figures of notebook 13: policies and their optimum, PPO's clipping, training on a proxy reward."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ HATCHES = ("", "//", "..", "xx")
 
 
 def policies(names: Sequence[str], probabilities: Mapping[str, Sequence[float]]) -> Figure:
-    """A few policies over the same few answers, as bars side by side with their values."""
+    """Several policies over the same answers, as grouped bars with their values."""
     fig, (ax,) = figure(7.4, 3.2)
     width = 0.8 / len(probabilities)
     for number, (label, values) in enumerate(probabilities.items()):
@@ -27,7 +27,7 @@ def policies(names: Sequence[str], probabilities: Mapping[str, Sequence[float]])
 
 
 def clipped_objective(ratios: Sequence[float], gains: Mapping[str, Sequence[float]], *, epsilon: float) -> Figure:
-    """PPO's objective of one token against its ratio, one panel for each sign of the advantage."""
+    """PPO's objective for one token against its probability ratio, one panel for each sign of the advantage."""
     fig, axes = figure(7.4, 2.9, columns=len(gains), sharex=True)
     for number, (ax, (title, values)) in enumerate(zip(axes, gains.items())):
         curve(ax, list(ratios), list(values), number, title)
@@ -40,7 +40,7 @@ def clipped_objective(ratios: Sequence[float], gains: Mapping[str, Sequence[floa
 
 
 def near_the_optimum(optimum: Sequence[float], reached: Mapping[str, Sequence[float]]) -> Figure:
-    """Each answer's probability under trained policies against the one it should have, on logarithmic axes."""
+    """Each answer's probability under trained policies against that under the optimum, on logarithmic axes."""
     fig, axes = figure(2.0 * len(reached) + 0.7, 2.6, columns=len(reached), sharex=True, sharey=True)
     best = np.asarray(optimum)
     edges = [best.min() / 2, 1]
@@ -53,7 +53,7 @@ def near_the_optimum(optimum: Sequence[float], reached: Mapping[str, Sequence[fl
 
 
 def two_rewards(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
-    """What the policy is paid (left) and what the human thinks of it (right), along training, one curve a run."""
+    """The proxy reward (left) and the human's opinion (right) during training, one curve per run."""
     fig, axes = figure(7.8, 3.2, columns=2)
     for ax, side, title in zip(axes, range(2), ("paid: the reward model", "meant: the human")):
         for number, (name, curves) in enumerate(runs.items()):
@@ -67,5 +67,5 @@ def two_rewards(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> 
 
 
 def _smooth(values: Sequence[float], window: int = 8) -> list[float]:
-    """The mean of the last `window` batches (of fewer at the beginning)."""
+    """The moving mean over the last `window` batches (fewer at the beginning)."""
     return [float(np.mean(values[max(0, k - window + 1) : k + 1])) for k in range(len(values))]

@@ -1,4 +1,4 @@
-"""Figures of notebook 09: how models grew, what scale buys, where our own runs lie, how to spend a budget."""
+"""Figures of notebook 09: growth of models, scaling laws, our own runs, how to spend a budget."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -21,9 +21,9 @@ LOG_TICKS = {"xscale": "log", "yscale": "log"}
 def model_growth(
     families: Mapping[str, Points], *, misprints: Points = (), left: Sequence[str] = ()
 ) -> Figure:
-    """Parameters against the year, one marker a family; labels named in `left` stand left of their point.
+    """Parameters against the year, one marker per family; labels named in `left` are drawn left of their point.
 
-    `misprints` are hollow: sizes as a slide prints them, not as they are.
+    `misprints` are hollow markers: wrong sizes that a slide prints.
     """
     fig, (ax,) = figure(7.6, 4.4)
     for number, (family, models) in enumerate(families.items()):
@@ -47,7 +47,7 @@ def model_growth(
 def emergence(
     sizes: Numbers, p: Numbers, length: int, marks: Mapping[str, Number]
 ) -> Figure:
-    """The probability of one right token and of `length` right ones in a row, by size; models marked."""
+    """The probability of one right token and of `length` right tokens in a row, by model size; models marked."""
     fig, (ax,) = figure(7.0, 3.2)
     curve(ax, sizes, p, 0, "p: one token right")
     curve(ax, sizes, np.asarray(p) ** length, 3, f"p to the {length}: all {length} right")
@@ -60,7 +60,7 @@ def emergence(
 
 
 def three_laws(laws: Mapping[str, tuple[Callable, Number, Number]]) -> Figure:
-    """Slide T08: a panel for each law(x) between two x, its axis named by the key, on one scale."""
+    """Slide T08: one panel for each law(x) between two x, with the key as its x label and a shared y axis."""
     fig, axes = figure(8.0, 3.0, columns=len(laws), sharey=True)
     for number, (ax, (name, (law, low, high))) in enumerate(zip(axes, laws.items())):
         x = np.geomspace(low, high, 50)
@@ -72,7 +72,7 @@ def three_laws(laws: Mapping[str, tuple[Callable, Number, Number]]) -> Figure:
 
 
 def penalty(D: Numbers, curves: Mapping[str, Numbers], points: Points) -> Figure:
-    """L(N, D)/L(N, ∞) against D, one curve a size, with arrows from each named point to the next."""
+    """L(N, D)/L(N, ∞) against D, one curve per size, with arrows from each named point to the next."""
     fig, (ax,) = figure(7.0, 3.3)
     for number, (name, values) in enumerate(curves.items()):
         curve(ax, D, values, number, name)
@@ -80,7 +80,7 @@ def penalty(D: Numbers, curves: Mapping[str, Numbers], points: Points) -> Figure
         ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "0.3"})
     for number, (label, x, y) in enumerate(points):
         ax.plot(x, y, "o", color="black", markersize=5)
-        # The first begins an arrow to the upper right.
+        # An arrow to the upper right begins at the first point.
         place = {"xytext": (6, 6)} if number else {"xytext": (-6, -12), "ha": "right"}
         ax.annotate(label, (x, y), textcoords="offset points", fontsize=9, **place)
     ax.set(xscale="log", xlabel="tokens D", ylabel="loss over loss with endless data")
@@ -89,9 +89,9 @@ def penalty(D: Numbers, curves: Mapping[str, Numbers], points: Points) -> Figure
 
 
 def runs(by_data: Series, by_size: Series, levels: Mapping[str, Number]) -> Figure:
-    """Mean losses of a sweep: against N at each amount of text, and against D at some sizes; log-log.
+    """Mean losses of a sweep on logarithmic axes: against N for each amount of text, and against D for some sizes.
 
-    `levels` are losses to compare with, drawn across both panels.
+    `levels` are losses to compare with, drawn as horizontal lines in both panels.
     """
     fig, axes = figure(8.2, 3.9, columns=2, sharey=True)
     for ax, series, title in zip(axes, (by_data, by_size), ("tokens", "parameters")):
@@ -110,7 +110,7 @@ def runs(by_data: Series, by_size: Series, levels: Mapping[str, Number]) -> Figu
 
 
 def residuals(maps: Mapping[str, Numbers], rows: list[str], columns: list[str]) -> Figure:
-    """Measured over predicted loss, in percent, for every size (rows) and amount of text; a panel a law."""
+    """Measured against predicted loss, in percent, for each size (rows) and amount of text (columns), per law."""
     fig, axes = figure(8.4, 3.8, columns=len(maps), sharey=True)
     most = max(np.abs(values).max() for values in maps.values())
     for ax, (name, values) in zip(axes, maps.items()):
@@ -129,7 +129,7 @@ def allocation_plane(
     loss: Callable, N: Numbers, D: Numbers, measured: Sequence[tuple[Number, Number]],
     path: tuple[Numbers, Numbers], budgets: Sequence[Number],
 ) -> Figure:  # fmt: skip
-    """Contours of loss(N, D), lines of equal 6ND, the best (N, D) along `path`, and runs measured."""
+    """Contours of loss(N, D), lines of equal 6ND, the best (N, D) along `path`, and measured runs."""
     fig, (ax,) = figure(6.8, 4.2)
     heights = loss(np.array(N)[None], np.array(D)[:, None])
     contours = ax.contour(N, D, heights, levels=10, colors="0.55", linewidths=1)
@@ -149,9 +149,9 @@ def allocation_plane(
 
 
 def efficiency_and_transfer(needed: Series, transfer: Series, *, home: str, elsewhere: str) -> Figure:
-    """Slide T10: tokens needed to reach given losses, by size; loss on another kind of text by that at home.
+    """Slide T10: tokens needed to reach given losses, by size; loss on another kind of text against that on our own.
 
-    A curve of `needed` is named by its loss, a cloud of `transfer` by the tokens that its runs read.
+    A curve of `needed` is named by its loss, a cloud of `transfer` by the training tokens of its runs.
     """
     fig, (left, right) = figure(8.4, 3.8, columns=2)
     for number, (name, (x, y)) in enumerate(needed.items()):
@@ -172,7 +172,7 @@ def extrapolation(
     seen: tuple[Numbers, Numbers], unseen: tuple[Numbers, Numbers],
     predictions: Series, *, xlabel: str,
 ) -> Figure:  # fmt: skip
-    """Runs that a law was fitted to, runs that it was not, and what several laws say about both."""
+    """Runs that a law was fitted to, held-out runs, and the predictions of several laws for both."""
     fig, (ax,) = figure(7.4, 3.6)
     for number, (name, (x, y)) in enumerate(predictions.items()):
         curve(ax, x, y, number, name)
@@ -185,6 +185,6 @@ def extrapolation(
 
 
 def _plain_losses(ax: Axes, ticks: Sequence[Number]) -> None:
-    """Losses as decimals on a logarithmic axis, which would write 3 × 10⁰."""
+    """Write losses as decimals on a logarithmic axis, instead of 3 × 10⁰."""
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_yticks([], minor=True)

@@ -1,4 +1,4 @@
-"""Figures of notebook 10: equal losses, the wall, which tokens weigh how much, answers learnt, ratings."""
+"""Figures of notebook 10: equal losses, the connecting wall, weights of tokens, accuracy in training, ratings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +7,12 @@ from matplotlib.patches import Rectangle
 
 from lib.plots.figure import COLOURS, MARKERS, curve, figure
 
-_HATCHES = ("", "//", "..", "xx")  # groups are told apart in grey as well
-_TINTS = ("#9ecae1", "#fdd49e", "#c7e9c0", "#e0c3e0")  # light, so that black words can be read on them
+_HATCHES = ("", "//", "..", "xx")  # so that groups can be told apart in grey too
+_TINTS = ("#9ecae1", "#fdd49e", "#c7e9c0", "#e0c3e0")  # light, so that black text is readable on them
 
 
 def loss_and_cost(rows: Mapping[str, tuple[float, float]]) -> Figure:
-    """Each sentence's loss (nats) and what its errors cost a reader, side by side; the costs on a logarithmic axis."""
+    """Each sentence's loss (nats) and the cost of its errors to a reader, side by side; costs on a logarithmic axis."""
     fig, (left, right) = figure(7.4, 0.55 * len(rows) + 1.1, columns=2, sharey=True)
     for ax, column, colour in ((left, 0, COLOURS[0]), (right, 1, COLOURS[3])):
         bars = ax.barh(list(rows), [values[column] for values in rows.values()], color=colour)
@@ -28,7 +28,7 @@ def loss_and_cost(rows: Mapping[str, tuple[float, float]]) -> Figure:
 
 
 def wall(answers: Mapping[str, Sequence[Sequence[str]]], solution: Mapping[str, Sequence[str]]) -> Figure:
-    """Each answer's groups as rows of words; colour and hatching say where a word belongs, white is not on the wall."""
+    """Each answer's groups as rows of words. Colour and hatching give a word's group; white is not on the wall."""
     number = {word.casefold(): i for i, group in enumerate(solution.values()) for word in group}
     heights = [len(groups) for groups in answers.values()]
     widest = max((len(group) for groups in answers.values() for group in groups), default=4)
@@ -65,7 +65,7 @@ def _tile(ax, row: int, column: int, word: str, group: int | None) -> None:
 
 
 def token_weights(weights: Mapping[str, Sequence[Sequence[float]]], names: Sequence[str]) -> Figure:
-    """How much each token of each answer weighs in the loss, one panel for each way to reduce."""
+    """The weight of each token of each answer in the loss, one panel per reduction."""
     fig, axes = figure(8.0, 2.7, columns=len(weights))
     for ax, (reduction, rows) in zip(axes, weights.items()):
         start = 0
@@ -80,7 +80,7 @@ def token_weights(weights: Mapping[str, Sequence[Sequence[float]]], names: Seque
 
 
 def accuracy_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
-    """The share of right answers as training goes on, one curve for each run; every run begins at what it was given."""
+    """The share of right answers during training, one curve per run, which begins before the first update."""
     fig, (ax,) = figure(6.6, 3.1)
     for number, (name, points) in enumerate(curves.items()):
         curve(ax, [step for step, _ in points], [share for _, share in points], number, name, marker=True)

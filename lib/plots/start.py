@@ -1,4 +1,4 @@
-"""Figure of notebook 00: how large language models are, when they came, which era their size belongs to."""
+"""Figure of notebook 00: sizes of language models, their dates, and the era to which their size belongs."""
 
 import math
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ BANDS = ("#EAF3F9", "#CFE3F1", "#AACFE8")
 
 
 def model_growth(gpt: DataFrame, others: DataFrame, eras: Mapping[str, SizeRange]) -> Figure:
-    """Sizes against dates, the sizes of each era as bands (slides C02, C18, T05, T43, W18).
+    """Sizes against dates, with a band for the sizes of each era (slides C02, C18, T05, T43, W18).
 
     `gpt` has the columns model, date (decimal years) and params (as printed), and is drawn as one line;
-    `others` also arch, one of `FAMILIES`. A model of several sizes becomes a bar. What no era covers is
+    `others` also has arch, one of `FAMILIES`. A model with several sizes becomes a bar. Sizes outside every era are
     hatched. Raises ValueError for an unknown architecture, or a size that cannot be read.
     """
     for arch in others["arch"]:
@@ -45,7 +45,7 @@ def model_growth(gpt: DataFrame, others: DataFrame, eras: Mapping[str, SizeRange
 
 
 def _draw_eras(ax: Axes, eras: Mapping[str, SizeRange]) -> None:
-    """A band for each era, named at the right; hatched up to the next one, and to the end."""
+    """A band for each era, named at the right; the gaps between bands are hatched."""
     covered, end = ax.get_ylim()
     bands = [(name, max(sizes.low, covered), min(sizes.high, end)) for name, sizes in eras.items()]
     for (name, low, high), colour in zip(bands, BANDS, strict=True):
@@ -65,13 +65,13 @@ def _draw_band(ax: Axes, low: float | int, high: float | int, name: str, *, face
 
 
 def _draw_models(ax: Axes, rows: DataFrame, marker: str, colour: str, family: str) -> None:
-    """A marker at the smallest and at the largest size of each model, joined, and its name."""
+    """Markers at the smallest and the largest size of each model, joined by a line, and its name."""
     look = {"marker": marker, "color": colour, "markersize": 6, "linewidth": 2}
     for number, row in enumerate(rows.itertuples()):
         sizes = parse_range(row.params)
         ends = sorted({sizes.low, sizes.high})
         ax.plot([row.date] * len(ends), ends, label=family if number == 0 else None, **look)
-        above = len(ends) == 2 and ends[1] < 1e11  # higher up runs the line of the GPTs
+        above = len(ends) == 2 and ends[1] < 1e11  # above that is the line of the GPTs
         place = {"xytext": (0, 6 if above else -6), "textcoords": "offset points", "fontsize": 9}
         ax.annotate(row.model, (row.date, ends[-1] if above else ends[0]), **place, ha="center",
                     va="bottom" if above else "top")

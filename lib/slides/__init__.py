@@ -1,7 +1,7 @@
-"""The slides: their tables, and their claims recomputed with a verdict on each.
+"""The slides' tables, and their claims recomputed, each with a verdict.
 
-Nothing heavy is imported here, so that the command line starts fast: pandas comes with the first
-`load_table`, torch with the first claim that is recomputed.
+No heavy import happens here, so that the command line starts fast: pandas is imported by the first
+`load_table`, torch by the first claim that is recomputed.
 """
 
 from lib.slides.claimed import Claim, audit, claim, claims

@@ -1,8 +1,8 @@
-"""The claims registry: what the slides print, beside what comes out when it is computed.
+"""The registry of claims: what the slides print, and what a computation gives.
 
 data/slides/claims.csv has one line per claim: id, slide(s), what is printed, the figure as a value (the
 grammar is in `verdicts`), its unit, a tolerance where the slide says "about", the verdict that a person
-expects, and a note. The verdict that counts is computed; a person's verdict that disagrees is a failed check
+expects, and a note. The computed verdict counts. If the expected one differs from it, a check fails
 (`Claim.agrees`).
 """
 
@@ -22,15 +22,16 @@ from lib.slides.tables import DIRECTORY
 from lib.slides.verdicts import VERDICTS, plain, read_number, read_printed, verdict
 
 HEADER = ["id", "slide", "printed", "value", "unit", "tolerance", "verdict", "note"]
+"""The columns of claims.csv."""
 
 
 @dataclass(frozen=True, repr=False)
 class Claim:
-    """One claim of the slides. What needs a computation is computed when it is first asked for."""
+    """One claim of the slides. Its computation runs when a result is first needed."""
 
-    id: str  # the number of a known check ("A04"), or the slide with a letter ("C19a")
+    id: str  # the number of a check ("A04"), or the slide with a letter ("C19a")
     slides: tuple[str, ...]  # where it is printed, the main slide first
-    printed: str  # what is printed, in our words; "implies" marks what only follows from it
+    printed: str  # what is printed, in our words; "implies" marks what is not printed but follows
     text: str  # the figure as it stands in the file, see verdicts.read_printed
     unit: str
     tolerance: Decimal | None  # in the unit of the value
@@ -49,7 +50,7 @@ class Claim:
 
     @property
     def recomputed(self) -> object:
-        """What comes out when it is computed."""
+        """The value that the computation gives."""
         return self._measured.value
 
     @property
@@ -59,7 +60,7 @@ class Claim:
 
     @cached_property
     def verdict(self) -> str:
-        """`exact`, `rounded` or `erratum`, out of the computation."""
+        """`exact`, `rounded` or `erratum`, by the computation."""
         recomputed = self.recomputed
         try:
             return verdict(read_printed(self.text), recomputed, tolerance=self.tolerance)
@@ -88,17 +89,17 @@ class Claim:
 
 
 def read_claims(path: Path = DIRECTORY / "claims.csv") -> dict[str, Claim]:
-    """The claims of a file by their ids, in its order.
+    """The claims of a file by their ids, in the order of the file.
 
-    Raises ValueError, naming the line, for a malformed row, an id that comes twice, a slide that no deck has,
-    a value or tolerance that can't be read, or a verdict that isn't one.
+    Raises ValueError, naming the line, for a malformed row, a repeated id, an unknown slide, an unreadable value
+    or tolerance, or an unknown verdict.
     """
     known: dict[str, Claim] = {}
     for line, row in read_csv(path, HEADER):
         try:
             claim = _read_claim(dict(zip(HEADER, row)))
             if claim.id in known:
-                raise ValueError(f"id {claim.id} comes twice")
+                raise ValueError(f"id {claim.id} is repeated")
         except ValueError as error:
             raise ValueError(f"{path.name}, line {line}: {error}") from None
         known[claim.id] = claim
@@ -117,7 +118,7 @@ def claims() -> dict[str, Claim]:
 def claim(claim_id: str) -> Claim:
     """One claim: `.printed`, `.value`, `.recomputed`, `.verdict`, `.note`, `.slide`.
 
-    Raises ValueError for an unknown id, naming the nearest.
+    Raises ValueError for an unknown id and names the nearest known one.
 
     >>> claim("A48").verdict
     'exact'
@@ -131,7 +132,7 @@ def claim(claim_id: str) -> Claim:
 def audit(*, slide: str | None = None, verdict: str | None = None) -> list[Claim]:
     """The claims, or those of one slide, or those with one (computed) verdict.
 
-    Raises ValueError for a slide that no deck has and for a verdict that isn't one.
+    Raises ValueError for an unknown slide or verdict.
 
     >>> [row.id for row in audit(slide="N09")]
     ['A48']
@@ -145,7 +146,7 @@ def audit(*, slide: str | None = None, verdict: str | None = None) -> list[Claim
 
 
 def as_text(value: object) -> str:
-    """A value for people: thousands separated, floats to six digits.
+    """A value in readable form: thousands separated, floats to six digits.
 
     >>> as_text((109482240, 0.99662))
     '109,482,240; 0.99662'
@@ -160,7 +161,7 @@ def as_text(value: object) -> str:
 
 
 def near(claim_id: str) -> str:
-    """The end of the message about an unknown claim: the parts of one that was split, or the nearest id."""
+    """The end of the message about an unknown claim: the parts of a claim that was split, or the nearest id."""
     parts = [known for known in claims() if known[:-1] == claim_id]
     return f"; it has the parts {', '.join(parts)}" if parts else f"; {nearest(claim_id, claims())}"
 

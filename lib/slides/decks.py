@@ -7,7 +7,7 @@ DECKS = {"C": 52, "T": 48, "N": 47, "W": 31}
 
 
 def check_slide(slide: str) -> str:
-    """The slide's name itself, if one of the decks has it; else raises ValueError."""
+    """Return `slide` if it names a slide of the decks, otherwise raise ValueError."""
     match = re.fullmatch(r"([CTNW])(\d\d)", slide)
     if match is None or not 1 <= int(match[2]) <= DECKS[match[1]]:
         decks = ", ".join(f"{deck}01-{deck}{count}" for deck, count in DECKS.items())

@@ -10,7 +10,7 @@ from lib.slides.tables import load_table
 
 @cache
 def era_ranges() -> dict[str, SizeRange]:
-    """The parameters of each era, in the order of the slides.
+    """The range of model sizes (parameters) of each era, in the order of the slides.
 
     >>> list(era_ranges())
     ['Specialized DL', 'Transfer DL', 'LLMs']
@@ -19,7 +19,7 @@ def era_ranges() -> dict[str, SizeRange]:
 
 
 def classify_era(parameters: int | float) -> str | None:
-    """The era whose printed range holds this many parameters, or None: the ranges leave gaps.
+    """The era whose printed range contains this number of parameters, or None, as the ranges leave gaps.
 
     Raises ValueError unless `parameters` is positive and finite.
 

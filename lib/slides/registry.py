@@ -1,4 +1,4 @@
-"""Who recomputes which claim: functions register themselves under the claim's id."""
+"""Which function recomputes which claim: functions register themselves under the claim's id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Measured:
-    """A recomputed value, and in words what else was measured on the way to it."""
+    """A recomputed value, and further measurements in words."""
 
     value: object  # a bool, a number, a string, or a tuple of these
     detail: str = ""
@@ -23,8 +23,8 @@ _RECOMPUTE: dict[str, Callable[[], object]] = {}
 def recompute(claim_id: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
     """Register a function without arguments as the recomputation of one claim.
 
-    It returns a bool, a number, a string, or a tuple of these; wrapped in `Measured` if there is more to say.
-    Raises ValueError if the claim has one already.
+    The function returns a bool, a number, a string, or a tuple of these, wrapped in `Measured` to add a detail.
+    Raises ValueError if the claim already has a function.
     """
 
     def register(function: Callable[[], object]) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""What the fourteen tables of the decks hold: slides, columns, units, in one place.
+"""The fourteen tables of the decks: their slides, columns and units.
 
 The kinds of column: `text`; `size`, a number as printed ("117M"; see `parse_size`); `whole`; `number`;
 `month` (YYYY-MM); `flag` (yes/no).

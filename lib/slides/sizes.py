@@ -42,9 +42,9 @@ class SizeRange:
 
 
 def parse_size(text: str) -> int | float:
-    """The number that a slide's size stands for, whole where it is whole.
+    """The number that a printed size stands for, an int where it is whole.
 
-    Remarks in brackets and a unit word (parameters, tokens, words, bytes) are passed over.
+    Remarks in parentheses and a unit word (parameters, tokens, words, bytes) are ignored.
     Raises ValueError for anything else, and for a range (see `parse_range`).
 
     >>> parse_size("117M"), parse_size("16*110B (guessed)"), parse_size("5GB")
@@ -62,7 +62,7 @@ def parse_range(text: str) -> SizeRange:
     """The range that a slide prints: "7B -> 1T", "110-340M", "7B to 65B", "< 100M", ">= 1B", or one size.
 
     Where only the second size has a suffix, the first shares it. Raises ValueError if there is no size, or if
-    the ends stand the wrong way round.
+    the larger end comes first.
 
     >>> parse_range("110-340M")
     SizeRange(low=110000000, high=340000000, low_open=False, high_open=False)
@@ -86,7 +86,7 @@ def parse_range(text: str) -> SizeRange:
 
 
 def scale(match: re.Match) -> Decimal:
-    """What the digits of a size are multiplied by: its suffix, and the 16 of "16*110B"."""
+    """The factor for the digits of a size: its suffix, times the 16 in "16*110B"."""
     return Decimal(int(match["times"] or 1)).scaleb(SUFFIXES[(match["suffix"] or "").upper()])
 
 

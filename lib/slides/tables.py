@@ -24,13 +24,13 @@ def load_table(name: str, *, directory: Path = DIRECTORY) -> pandas.DataFrame:
     """One table of the decks; its columns, with units and slides, are listed in `schema.TABLES[name]`.
 
     Text and sizes are strings ("117M" as printed; see `parse_size`), whole numbers int64, numbers float64,
-    months datetime64, flags bool; NaN stands only where the slide has an empty cell. Raises ValueError for an
-    unknown name (naming the nearest), and for a file that is damaged (naming line and column).
+    months datetime64, flags bool; NaN occurs only where the slide has an empty cell. Raises ValueError for an
+    unknown name (with the nearest known one), and for a damaged file (with line and column).
 
     >>> load_table("gpt3_data").weight_pct.sum().item()
     101
     """
-    import pandas  # here, so that the command line starts without it
+    import pandas  # imported here, so that the command line starts without it
 
     if name not in TABLES:
         raise ValueError(f"name must be a table of the decks, got {name!r}; {nearest(name, TABLES)}")
@@ -44,9 +44,9 @@ def load_table(name: str, *, directory: Path = DIRECTORY) -> pandas.DataFrame:
 
 
 def example(name: str, *, path: Path = EXAMPLES) -> dict:
-    """One of the decks' short example texts: its slides, what it is, and its `text` (or list of `texts`).
+    """One of the decks' short example texts: its slides, a description, and its `text` (or list of `texts`).
 
-    Raises ValueError for an unknown name (naming the nearest) or a damaged file.
+    Raises ValueError for an unknown name (with the nearest known one) or a damaged file.
 
     >>> example("E3")["text"]
     'The cat sat on the mat'
@@ -57,7 +57,7 @@ def example(name: str, *, path: Path = EXAMPLES) -> dict:
             record = json.loads(line)
             examples[record["id"]] = record
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path.name}, line {number}: no JSON object with an id ({error!r})") from None
+            raise ValueError(f"{path.name}, line {number}: expected a JSON object with an id ({error!r})") from None
     if name not in examples:
         raise ValueError(f"name must be one of the decks' examples, got {name!r}; {nearest(name, examples)}")
     return examples[name]
@@ -80,7 +80,7 @@ def _read_size(cell: str) -> str:
 
 
 def _read_number(cell: str) -> float:
-    if not cell.lstrip("-")[:1].isdigit():  # float() would take "nan" and "inf", which no slide prints
+    if not cell.lstrip("-")[:1].isdigit():  # float() would accept "nan" and "inf", which no slide prints
         raise ValueError
     return float(cell)
 

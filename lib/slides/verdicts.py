@@ -1,22 +1,22 @@
-"""The verdict on a printed figure: does what we compute round to what the slide prints?
+"""The verdict on a printed figure: does our result round to what the slide prints?
 
 The rule
 --------
 What is printed is written in `value` as one of
 
 * `true` or `false`: a statement. The recomputed value is a bool.
-* a number: `0.997`, `30,000`, `110M`, `16*110B`, `-3.4`. Its *last place* is the unit of the last digit that
-  the printing vouches for: a digit after the point always counts (1.0B: 0.1B); so does every digit of a whole
-  number written out (36: 1; 100: 1). A whole number with a suffix is an abbreviation: its zeros at the end
-  don't count, but two digits always do (117M: 1M; 110M: 10M; 100M: 10M; 7B: 1B).
+* a number: `0.997`, `30,000`, `110M`, `16*110B`, `-3.4`. Its *last place* is the unit of its last significant
+  digit. A digit after the point is always significant (1.0B: 0.1B), and so is every digit of a whole number
+  written out (36: 1; 100: 1). A whole number with a suffix is an abbreviation: its trailing zeros aren't
+  significant, but two digits always are (117M: 1M; 110M: 10M; 100M: 10M; 7B: 1B).
 * a text, in double quotes: `"MLM"`. The recomputed value is a string.
 * several of these, separated by `;`: the recomputed value is a tuple, item by item.
 
-Then, for a number, `exact`: the two are equal (a float within 1e-12 of the printed value or 1e-9 of its last
-place, whichever is larger). `rounded`: they differ by at most half the last place, so that rounding gives the
-printed digits (a tie may be rounded either way). Where the slide says "about" or "roughly", a stated
-`tolerance` replaces that half. `erratum`: neither. Statements and texts are `exact` or `erratum`. The worst
-item decides for several.
+Then a number is `exact` if the two are equal (for a float: within 1e-12 of the printed value or 1e-9 of its last
+place, whichever is larger). It is `rounded` if they differ by at most half the last place, so that rounding gives
+the printed digits (a tie may be rounded either way). Where the slide says "about" or "roughly", a stated
+`tolerance` replaces that half. Otherwise it is `erratum`. Statements and texts are `exact` or `erratum`. Of several
+items, the worst one decides.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VERDICTS = ("exact", "rounded", "erratum")
 """From best to worst."""
 
 NOISE_OF_VALUE, NOISE_OF_PLACE = Fraction(1, 10**12), Fraction(1, 10**9)
-"""Put down to binary floating point: far above float64's rounding, far below any printed digit."""
+"""Differences attributed to floating point: far above float64's rounding, far below any printed digit."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_number(text: str) -> PrintedNumber:
 
 
 def read_printed(text: str) -> bool | str | PrintedNumber | tuple:
-    """What a `value` cell says: a statement, a text, a number, or a tuple of these.
+    """The content of a `value` cell: a statement, a text, a number, or a tuple of these.
 
     Raises ValueError if it is none of them.
 
@@ -80,7 +80,7 @@ def read_printed(text: str) -> bool | str | PrintedNumber | tuple:
 
 
 def plain(printed: object) -> object:
-    """What was read as ordinary Python values: a PrintedNumber becomes an int or a float."""
+    """The result of `read_printed` as ordinary Python values: a PrintedNumber becomes an int or a float."""
     if isinstance(printed, tuple):
         return tuple(plain(item) for item in printed)
     return as_number(printed.value) if isinstance(printed, PrintedNumber) else printed
@@ -90,8 +90,8 @@ def verdict(printed: object, recomputed: object, *, tolerance: Decimal | None = 
     """`exact`, `rounded` or `erratum`, by the rule at the head of this module.
 
     `printed` comes from `read_printed`; `tolerance`, for "about" and "roughly", is in the unit of the printed
-    number. Raises TypeError where the two aren't of one kind, ValueError where their lengths differ or the
-    recomputed number isn't finite: then the computation is wrong, not the slide.
+    number. Raises TypeError where the two differ in kind, and ValueError where their lengths differ or the
+    recomputed number isn't finite: in these cases the computation is wrong, not the slide.
 
     >>> verdict(read_printed("110M"), 109_482_240), verdict(read_printed("330M"), 335_141_888)
     ('rounded', 'erratum')

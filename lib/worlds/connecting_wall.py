@@ -19,29 +19,29 @@ _LONGEST = 3  # words in one item; more is a sentence with a comma in it
 
 @dataclass(frozen=True)
 class WallScore:
-    """What is right and wrong in an answer; words are spelt as on the wall, words not on it as in the answer."""
+    """What is right and wrong in an answer. Words of the wall are spelt as on the wall, others as in the answer."""
 
     correct: int  # groups of the solution that the answer has exactly
     sizes: tuple[int, ...]  # items in each group of the answer
     asked: tuple[int, ...]  # words in each group of the solution
     invented: tuple[str, ...]  # items that are not on the wall, in the answer's order
     missing: tuple[str, ...]  # words of the wall that no group holds, in the wall's order
-    repeated: tuple[str, ...]  # words of the wall that come more than once, in the wall's order
+    repeated: tuple[str, ...]  # words of the wall that occur more than once, in the wall's order
 
     @property
     def well_formed(self) -> bool:
-        """Whether the answer at least obeys the instruction: each word once, nothing else, as many in each group."""
+        """Whether the answer follows the instruction: each word once, nothing else, groups of the right sizes."""
         faults = self.invented or self.missing or self.repeated
         return not faults and sorted(self.sizes) == sorted(self.asked)
 
 
 def parse_groups(text: str, words: Sequence[str]) -> list[list[str]]:
-    """The groups in a model's answer, as it wrote them, in its order.
+    """The groups in a model's answer, as written and in that order.
 
-    A group is a list with commas on one line, cut at headings ("Group 2", "###") and full stops, or one bullet
-    a word below each other. At least two items, each of at most three words, and one of them on the wall: that
-    tells a group from a sentence with a comma. Explanations in parentheses or behind a dash are dropped.
-    No group found gives [], which is an answer too. Raises ValueError as `score_wall` does for `words`.
+    A group is a list with commas on one line, cut at headings ("Group 2", "###") and full stops, or a bullet list with
+    one word per bullet. It has at least two items of at most three words each, and at least one item is on the wall:
+    this distinguishes a group from a sentence with a comma. Explanations in parentheses or after a dash are dropped.
+    If there is no group, the result is []. Raises ValueError as `score_wall` does for `words`.
 
     >>> parse_groups("Sure, here you are! Group 1: Mud, Silver Group 2: Hunt, Grand Canyon", ["Mud", "Hunt"])
     [['Mud', 'Silver'], ['Hunt', 'Grand Canyon']]
@@ -54,10 +54,9 @@ def parse_groups(text: str, words: Sequence[str]) -> list[list[str]]:
 def score_wall(
     groups: Sequence[Sequence[str]], words: Sequence[str], solution: Sequence[Sequence[str]]
 ) -> WallScore:
-    """Mark groups against a solution (slide T20); case does not matter, spelling does.
+    """Compare groups with the solution (slide T20). Case does not matter, spelling does.
 
-    Raises ValueError for a wall without words or with one word twice, and a solution that does not use each
-    word of it once.
+    Raises ValueError when `words` is empty or has a word twice, or when `solution` does not use each word exactly once.
 
     >>> score = score_wall([["MUD", "SLIVER"]], ["Mud", "Silver"], [["Silver", "Mud"]])
     >>> score.correct, score.invented, score.missing
@@ -69,7 +68,7 @@ def score_wall(
                          f"got {sorted(word for group in solution for word in group)}")
     times = Counter(_key(item) for group in groups for item in group)
     wanted = {frozenset(map(_key, group)) for group in solution}
-    # Length too: a group that says one word twice has more items than its set.
+    # Compare lengths too: a group with a repeated word has more items than its set.
     given = {frozenset(map(_key, group)) for group in groups if len(set(map(_key, group))) == len(group)}
     return WallScore(
         correct=len(wanted & given),
@@ -82,21 +81,21 @@ def score_wall(
 
 
 def count_partitions(words: int, groups: int) -> int:
-    r"""$\frac{n!}{(s!)^{g}\,g!}$: ways to put n words into g groups of s = n / g, where no order matters.
+    r"""$\frac{n!}{(s!)^{g}\,g!}$: ways to put n words into g groups of s = n / g, where order does not matter.
 
-    Raises ValueError for fewer than one group, or words that cannot be shared out evenly.
+    Raises ValueError when `groups` is less than 1 or does not divide `words`.
 
     >>> count_partitions(16, 4)
     2627625
     """
     if groups < 1 or words < groups or words % groups:
-        raise ValueError(f"words must be shared out evenly to at least 1 group, got {words} words, {groups} groups")
+        raise ValueError(f"words must divide evenly into at least 1 group, got {words} words, {groups} groups")
     size = words // groups
     return math.factorial(words) // (math.factorial(size) ** groups * math.factorial(groups))
 
 
 def _lists(text: str) -> Iterator[list[str]]:
-    """All runs of items: what stands between commas on one line, or one bullet below the other."""
+    """All lists of items: those separated by commas on one line, and those in consecutive bullets."""
     bullets: list[str] = []
     for line in text.splitlines():
         bulleted, line = bool(_BULLET.match(line)), _BULLET.sub("", line)
@@ -112,14 +111,14 @@ def _lists(text: str) -> Iterator[list[str]]:
 
 
 def _items(part: str) -> list[str]:
-    """What stands between the commas behind the last colon, without explanations and decoration."""
+    """The items between commas, after the last colon, without explanations and decoration."""
     kept = _EXPLANATION.sub("", part).rstrip(_DECORATION).rsplit(":", 1)[-1]
     items = (re.sub(r"^\s*and\s+", "", item).strip(_DECORATION) for item in kept.split(","))
     return [item for item in items if item]
 
 
 def _names(words: Sequence[str]) -> dict[str, str]:
-    """The wall's words by the form in which they are compared."""
+    """The wall's words, keyed by the form in which they are compared."""
     names = {_key(word): word for word in words}
     if not names or len(names) < len(words) or "" in names:
         raise ValueError(f"words must be one or more different words, got {list(words)}")

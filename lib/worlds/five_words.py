@@ -1,8 +1,8 @@
-r"""A language of five words: every answer can be listed, and still answers differ in length, word order and credit.
+r"""A language of five words: all answers can be listed, yet they have length, word order and credit to assign.
 
-An answer has up to four words and ends early with a full stop. *good* earns 1 and *bad* −1; *very* before them doubles
-this, *not* changes its sign: the credit of a word may thus depend on a later one. Lecture 12 compares REINFORCE with
-the exact gradient here.
+An answer has up to four words and ends early with a full stop. *good* earns 1 and *bad* −1; *very* before them
+doubles the reward, *not* changes its sign. So the value of a word may depend on one that comes later. Lecture 12
+compares REINFORCE with the exact gradient here.
 """
 
 from typing import NamedTuple
@@ -29,15 +29,15 @@ TURN = {VERY: 2.0, NOT: -1.0}  # what a word does to the one that follows
 
 
 class Estimator(NamedTuple):
-    """One way to weight the words of an answer."""
+    """One way to weight the log-probabilities of an answer's words."""
 
-    to_go: bool = False  # each word by the rewards from it on, instead of by those of the whole answer
+    to_go: bool = False  # weight each word by the rewards from there on, not by those of the whole answer
     leave_one_out: bool = False  # minus the mean of the other answers
-    bonus: float = 0.0  # added to the reward of every answer at its end, whatever it says
+    bonus: float = 0.0  # added to the last word's reward in every answer
 
 
 def small_policy(seed: int = 0) -> Decoder:
-    """A fresh decoder over the five words, in float64: 1 layer, width 16, with no preferences yet.
+    """A fresh decoder over the five words, in float64: 1 layer of width 16, nearly uniform.
 
     >>> small_policy()(torch.tensor([[END]])).shape
     torch.Size([1, 1, 5])
@@ -52,7 +52,7 @@ def small_policy(seed: int = 0) -> Decoder:
 def word_rewards(
     input_ids: Int[Tensor, "B S"], response_mask: Bool[Tensor, "B S"], *, bonus: float = 0.0
 ) -> Float[Tensor, "B S"]:
-    """What each word earns when it is written, and `bonus` on top for the last one; 0 outside the answers.
+    """The reward of each word, with `bonus` added to the last word's; 0 outside the answers.
 
     Raises ValueError when the shapes differ or an answer has no word.
 
@@ -69,7 +69,7 @@ def word_rewards(
 
 
 def all_answers(policy: Decoder) -> Enumerated:
-    """Every possible answer, 341 of them, with its log-probability.
+    """All 341 possible answers with their log-probabilities.
 
     >>> len(all_answers(small_policy()).log_probs)
     341
@@ -78,7 +78,7 @@ def all_answers(policy: Decoder) -> Enumerated:
 
 
 def expected_earnings(policy: Decoder) -> Float[Tensor, ""]:
-    """The exact expected reward, through which gradients flow.
+    """The exact expected reward, differentiable with respect to the policy.
 
     >>> expected_earnings(small_policy()).requires_grad
     True
@@ -99,8 +99,8 @@ def spell(input_ids: Int[Tensor, "S"], response_mask: Bool[Tensor, "S"]) -> str:
 def weights_of(answers: Rollout | Enumerated, how: Estimator) -> Float[Tensor, "B S"]:
     """The weight of each word's log-probability: rewards or rewards to go, with or without a baseline.
 
-    The baseline of a word is what the *other* answers of the batch earned from the same position on (the whole answer,
-    without `to_go`); it never depends on the answer itself.
+    The baseline of a word is the mean of what the *other* answers of the batch earned from the same position on (by the
+    whole answer, without `to_go`). It never depends on the answer that it is subtracted from.
     """
     rewards = word_rewards(answers.input_ids, answers.response_mask, bonus=how.bonus)
     whole = rewards.sum(dim=1, keepdim=True).expand_as(rewards)
@@ -119,9 +119,9 @@ def train(
     description: str = "reinforce",
     show_progress: bool = True,
 ) -> list[float]:
-    """REINFORCE with Adam, on `samples` fresh answers a step; returns the exact expected reward after each (no bonus).
+    """REINFORCE with Adam on `samples` fresh answers per step; returns the exact expected reward after each (no bonus).
 
-    Raises ValueError for less than one step or sample, and when `how` leaves one out of fewer than two.
+    Raises ValueError when `steps` or `samples` is less than 1, or less than 2 samples with leave-one-out.
     """
     checks.whole("steps", steps)
     generator = torch.Generator().manual_seed(seed)
@@ -139,7 +139,7 @@ def train(
 
 
 def gradient_table(policy: Decoder, how: Estimator) -> Float[Tensor, "N P"]:
-    """For each of all N answers, the estimate that it alone would give, over all P parameters.
+    """For each of the N possible answers, the gradient estimate from that answer alone, over all P parameters.
 
     Raises ValueError for a leave-one-out estimator, which needs other answers.
     """
@@ -157,7 +157,7 @@ def gradient_table(policy: Decoder, how: Estimator) -> Float[Tensor, "N P"]:
 def sampled_z_scores(policy: Decoder, how: Estimator, *, samples: int, seed: int = 0) -> Float[Tensor, "P"]:
     """How many standard errors REINFORCE's estimate from `samples` answers lies from the exact gradient, by parameter.
 
-    The standard errors are exact too. Parameters that no answer moves are left out.
+    The standard errors are exact too. Parameters whose gradient is the same for all answers are left out.
     Raises ValueError as `gradient_table` does.
     """
     table = gradient_table(policy, how)
@@ -176,7 +176,7 @@ def sampled_z_scores(policy: Decoder, how: Estimator, *, samples: int, seed: int
 def with_and_without_baseline(
     seed: int, *, steps: int = 100, samples: int = 16, bonus: float = 5.0, show_progress: bool = True
 ) -> dict[str, list[float]]:
-    """Two runs from one start on rewards that a bonus makes all positive: without a baseline, and leave-one-out.
+    """Two runs from one start, without a baseline and with leave-one-out; a bonus makes all rewards positive.
 
     Each is the exact expected reward (no bonus) after every step.
     """

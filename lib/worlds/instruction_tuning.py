@@ -1,7 +1,7 @@
-r"""Supervised fine-tuning in the world of `lib.worlds.instructions`: from a model that lists questions to one that answers.
+r"""Supervised fine-tuning in the world of `lib.worlds.instructions`: a model that lists questions learns to answer them.
 
-The base model has only ever read sheets of questions, one after the other, as GPT-3 has read lists of prompts (slide C32).
-Demonstrations then teach it to answer (slide C33). Runs differ only in which tokens count.
+The base model has only ever seen questions, one after another, as GPT-3 has seen lists of prompts (slide C32).
+Demonstrations then teach it to answer (slide C33). Runs differ only in which tokens count in the loss.
 """
 
 import copy
@@ -27,7 +27,7 @@ from lib.training.fit import FitSettings, History, fit
 from lib.training.preferences import batches_of, demonstration_loss, join_answers
 from lib.training.recipes import next_token_loss
 
-LONGEST = 5  # tokens of an answer with its end
+LONGEST = 5  # tokens of an answer, <end> included
 
 
 def base_model(
@@ -73,13 +73,13 @@ def fine_tune(
     description: str = "fine-tuning",
     show_progress: bool = True,
 ) -> tuple[Decoder, History]:
-    """A copy of `base` after SFT on the tokens of `counted`, and its history, with the accuracy on `held_out`."""
+    """A copy of `base` after SFT on the tokens of `counted`, and the history with its accuracy on `held_out`."""
     model = copy.deepcopy(base)
-    lessons = demonstrations._replace(response_mask=counted)
+    training_set = demonstrations._replace(response_mask=counted)
     history = fit(
         model,
         demonstration_loss,
-        batches_of(lessons, 64),
+        batches_of(training_set, 64),
         FitSettings(steps=steps, learning_rate=6e-3, warmup_steps=steps // 15, seed=seed,
                     eval_every=max(1, steps // 5)),
         evaluate=(lambda model: accuracy(model, held_out)) if held_out else None,
@@ -90,14 +90,16 @@ def fine_tune(
 
 
 def everything_but_the_first(demonstrations: Rollout) -> Bool[Tensor, "B T"]:
-    """Prompts and answers: what counts if the prompt is not masked. (The first token of a row is never predicted.)"""
+    """The tokens that count when the prompt is not masked: all but the first of a row, which is never predicted."""
     counted = demonstrations.attention_mask.clone()
     counted[:, 0] = False
     return counted
 
 
-def continue_questions(model: Decoder, instructions: Sequence[Instruction], tokens: int = LONGEST) -> Int[Tensor, "B S"]:
-    """What the model writes after each question, greedily: `tokens` tokens, padded after <end>."""
+def continue_questions(
+    model: Decoder, instructions: Sequence[Instruction], tokens: int = LONGEST
+) -> Int[Tensor, "B S"]:
+    """The model's greedy continuation of each question: `tokens` tokens, padded after <end>."""
     written = torch.full((len(instructions), tokens), PAD_ID)
     lengths = torch.tensor([len(item.letters) for item in instructions])
     for length in lengths.unique().tolist():
@@ -119,12 +121,12 @@ def right_answers(model: Decoder, instructions: Sequence[Instruction]) -> Bool[T
 
 
 def accuracy(model: Decoder, instructions: Sequence[Instruction]) -> float:
-    """The share of `right_answers`."""
+    """The share of questions that `model` answers correctly."""
     return right_answers(model, instructions).float().mean().item()
 
 
 def question_entropy() -> float:
-    r"""Nats in a question once its verb is known: 3.5 letters of $\ln 8$ on average, and $\ln 2$ for how many there are.
+    r"""Entropy of a question given its verb, in nats: $\ln 8$ for each of 3.5 letters on average, $\ln 2$ for how many.
 
     No model can lower this part of the loss: the questions are drawn at random.
 

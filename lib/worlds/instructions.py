@@ -1,4 +1,4 @@
-"""A world of small instructions, "reverse b a d ?", whose answers can be checked: fine-tuning that takes seconds."""
+"""A world of small instructions such as "reverse b a d ?", whose answers can be checked. Fine-tuning takes seconds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,13 +10,13 @@ from lib import checks
 VERBS = ("first", "last", "copy", "reverse")
 LETTERS = "abcdefgh"
 WORDS = ("<pad>", "<end>", "?", *VERBS, *LETTERS)
-"""The vocabulary; a word's id is its place."""
+"""The vocabulary; a word's id is its position."""
 
 PAD_ID, END_ID = 0, 1
 
 
 class Instruction(NamedTuple):
-    """What is asked, and of which letters."""
+    """A verb, and the letters that it is applied to."""
 
     verb: str
     letters: str
@@ -28,7 +28,7 @@ class Instruction(NamedTuple):
 
     @property
     def answer(self) -> str:
-        """The one right answer, without its end: "d a b"."""
+        """The only right answer, without <end>: "d a b"."""
         chosen = {
             "first": self.letters[:1],
             "last": self.letters[-1:],
@@ -39,7 +39,7 @@ class Instruction(NamedTuple):
 
 
 def write_instructions(number: int, *, generator: torch.Generator | None = None) -> list[Instruction]:
-    """`number` instructions, every verb and both lengths (3 and 4 letters) equally likely, letters drawn at random.
+    """`number` random instructions: verb, length (3 or 4 letters) and letters are each drawn uniformly.
 
     Raises ValueError when `number` is less than 1.
 
@@ -55,7 +55,7 @@ def write_instructions(number: int, *, generator: torch.Generator | None = None)
 
 
 def encode_words(text: str) -> list[int]:
-    """The ids of words between spaces. Raises ValueError for a word that this world does not have.
+    """The ids of words separated by spaces. Raises ValueError for a word outside the vocabulary.
 
     >>> encode_words("copy a b ?")
     [5, 7, 8, 2]

@@ -1,8 +1,8 @@
-r"""The three steps of RLHF on a world of small reviews (slides C33, C34, T25): demonstrate, compare, reinforce.
+r"""The three steps of RLHF in a world of small reviews (slides C33, C34, T25): demonstrate, compare, reinforce.
 
-A decoder of 115,000 parameters learns to write reviews in seconds; a human, hidden behind a function of the text, says which
-of two it likes better; a reward model learns that taste from a few hundred such answers; and the policy is trained on the
-reward model. How far the two tastes part is what lecture 13 is about.
+A decoder of 115,000 parameters learns to write reviews in seconds. A simulated human, a function of the text, chooses
+the better of two. A reward model learns this taste from a few hundred comparisons, and the policy is trained on the
+reward model. Lecture 13 is about how far the reward model's taste differs from the human's.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,15 +32,15 @@ from lib.training.preferences import (
 )
 
 Taste = Callable[[Sequence[str]], Float[Tensor, "B"]]
-"""Prompts with answers in, one number each out: what the hidden human thinks of them."""
+"""Maps texts (a prompt with its answer) to one number each: how much the simulated human likes them."""
 
 WIDTH = 64
-MOST_WORDS = 16  # tokens of an answer, full stop and end included; the longest demonstration has 15
+MAX_TOKENS = 16  # of an answer, full stop and end included; the longest demonstration has 15
 
 
 @dataclass(frozen=True)
 class ReviewWorld:
-    """What the three steps work on."""
+    """The tokenizer, prompts and demonstrations that the three steps share."""
 
     tokenizer: Tokenizer
     prompts: Int[Tensor, "P T"]  # one per topic, all of the same length
@@ -52,7 +52,7 @@ class ReviewWorld:
         return self.tokenizer.sep_id
 
     def texts(self, answers: Rollout, *, prompts: bool = False) -> list[str]:
-        """The answers as text, without special tokens, after their prompts if these are wanted."""
+        """The answers as text, without special tokens; with their prompts if `prompts` is true."""
         shown = answers.attention_mask if prompts else answers.response_mask
         return [
             self.tokenizer.decode(ids[counts], skip_special_tokens=True)
@@ -65,11 +65,11 @@ class ReviewWorld:
         """`samples` answers of `policy` to each of `number` prompts, drawn with replacement."""
         prompts = self.prompts[torch.randint(len(self.prompts), (number,), generator=generator)]
         return rollout(
-            policy, prompts, MOST_WORDS, samples=samples, eos_id=self.eos_id, generator=generator
+            policy, prompts, MAX_TOKENS, samples=samples, eos_id=self.eos_id, generator=generator
         )
 
     def score(self, taste: Taste) -> Score:
-        """A taste in texts as a score of answers: it reads prompt and answer."""
+        """The taste as a score of answers; it sees prompt and answer."""
         return lambda answers: taste(self.texts(answers, prompts=True))
 
 
@@ -88,7 +88,7 @@ def review_world(number: int, *, seed: int = 0) -> ReviewWorld:
 
 
 def small_decoder(vocab_size: int, *, max_positions: int = 32, seed: int = 0) -> Decoder:
-    """A fresh decoder of two layers, width 64, drawn wide enough to learn in a few hundred updates."""
+    """A fresh decoder of two layers and width 64, initialised to learn within a few hundred updates."""
     config = TransformerConfig(
         architecture="decoder", vocab_size=vocab_size, d_model=WIDTH, num_layers=2, num_heads=4, d_ff=4 * WIDTH,
         max_positions=max_positions, position="rotary", norm="rmsnorm", bias=False, init_std=WIDTH**-0.5, pad_id=0,
@@ -114,11 +114,11 @@ def compare_answers(
     sharpness: float | int = 4.0,
     generator: torch.Generator | None = None,
 ) -> PreferencePairs:
-    r"""`number` pairs of answers of `policy`, of which a human with this taste chose one (slide T27).
+    r"""`number` pairs of answers of `policy`, one of each chosen by a human with this taste (slide T27).
 
-    The better answer is chosen with Bradley and Terry's probability, σ(sharpness · difference): close calls go either way.
-    Pairs of two identical answers are discarded and drawn again.
-    Raises ValueError when `number` is below 1, `sharpness` is not above 0, or the policy always gives the same answer.
+    The better answer is chosen with Bradley and Terry's probability, σ(sharpness · difference), so the worse one may win.
+    Pairs of identical answers are discarded and drawn again.
+    Raises ValueError when `number` is less than 1, `sharpness` is not above 0, or nearly all answers are identical.
     """
     checks.whole("number", number)
     checks.positive("sharpness", sharpness)
@@ -149,7 +149,7 @@ def train_reward_model(
 
 
 def _joined(parts: list[PreferencePairs], pad_id: int) -> PreferencePairs:
-    """All pairs in one, rows filled up to the longest."""
+    """All pairs in one batch, padded to the longest row."""
 
     def side(name: str) -> Rollout:
         batches = [getattr(part, name) for part in parts]

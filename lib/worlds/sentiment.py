@@ -1,4 +1,4 @@
-"""How pleased a text sounds: VADER's lexicon and rules (Hutto and Gilbert 2014), our stand-in for a human's taste."""
+"""Sentiment of a text by VADER's lexicon and rules (Hutto and Gilbert 2014), our stand-in for a human's taste."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,11 +12,11 @@ from lib.worlds.reviews import is_review
 
 
 def sentiment(texts: Sequence[str]) -> Float[Tensor, "B"]:
-    """VADER's compound score of each text, from −1 (all bad) to 1 (all good); 0 for a text without a word of feeling.
+    """VADER's compound score of each text, from −1 (all bad) to 1 (all good); 0 for a text without any rated word.
 
-    A fixed list of 7,500 rated words with rules for negation, emphasis and "but", not a model: the same text always
-    gets the same score, and anyone who has read the list can fool it.
-    Raises TypeError for a single string or what is no string, ValueError when there is no text.
+    VADER is a fixed list of 7,500 rated words with rules for negation, emphasis and "but". It has no model, so a text
+    always gets the same score, and somebody who knows the list can fool it.
+    Raises TypeError for a single string or an item that is not a string, ValueError when there is no text.
 
     >>> sentiment(["a wonderful film", "a dull film", "not a wonderful film"])
     tensor([ 0.5719, -0.4019, -0.4585])
@@ -27,10 +27,10 @@ def sentiment(texts: Sequence[str]) -> Float[Tensor, "B"]:
 
 
 def opinion(texts: Sequence[str]) -> Float[Tensor, "B"]:
-    """What the hidden human of lecture 13 thinks of prompts with their answers: the `sentiment` of a review, −1 of others.
+    """The opinion of lecture 13's simulated human on each prompt with its answer, from −1 to 1 (no unit).
 
-    Praise pleases; nonsense, or a review of something else, annoys: `lib.worlds.reviews.is_review` tells them apart.
-    Between −1 and 1, in no unit.
+    It is the `sentiment` of a review, and −1 for anything else: nonsense, or a review of another topic (see
+    `lib.worlds.reviews.is_review`).
     Raises as `sentiment` does.
 
     >>> opinion([f"about the film : {said}" for said in ("the plot was superb.", "the plot was dull.", "superb superb")])

@@ -23,7 +23,7 @@ TOPIC_LIKING = dict(zip(TOPICS, (3.0, -3.0, 1.0, 0.0, -2.0, 2.0)))  # c(x) of ea
 
 
 def adjective_taste(texts: Sequence[str]) -> Float[Tensor, "B"]:
-    """r* of each review but for c(x): the sum over its adjectives of ±degree.
+    """r* of each review without c(x): the sum of ±degree over its adjectives.
 
     >>> adjective_taste(["the plot was very good and the music was dull.", "the soup was quite long."])
     tensor([1., 0.])
@@ -41,17 +41,17 @@ _ADJECTIVE = re.compile(rf"\b(?:(\w+) )?({'|'.join(PRAISE + BLAME)})\b")
 
 @dataclass(frozen=True, eq=False)
 class TasteStudy:
-    """What a reward model has learned from pairs, compared with the taste behind them."""
+    """What a reward model has learned from pairs, compared with the true r*."""
 
     model: RewardModel
-    accuracy: dict[str, float]  # on unseen pairs: of the model, of someone who knows r*, and what the latter can expect
+    accuracy: dict[str, float]  # on held-out pairs: of the model, of r* itself, and that of r* in expectation
     learned: Float[Tensor, "N"]  # the model's rewards of fresh answers
     truth: Float[Tensor, "N"]  # their r*, c(x) included
     prompts: Int[Tensor, "N"]  # their topics
 
     @property
     def correlation(self) -> dict[str, float]:
-        """Of learned and true rewards: as they are, and centred for each prompt."""
+        """Correlation of learned and true rewards: as they are, and centred for each prompt."""
         centred = centre_rewards(self.learned, self.prompts), centre_rewards(self.truth, self.prompts)
         return {
             "as they are": torch.corrcoef(torch.stack((self.learned, self.truth)))[0, 1].item(),
@@ -82,11 +82,12 @@ def study_taste(
     prompts = answers.input_ids[:, : world.prompts.shape[1]][:, None].eq(world.prompts).all(dim=2).int().argmax(dim=1)
     liking = torch.tensor(list(TOPIC_LIKING.values()))
     truth = adjective_taste(world.texts(answers)) + liking[prompts]
-    return TasteStudy(model, {"reward model": pair_accuracy(model, unseen)} | best_possible(world, unseen), learned, truth, prompts)
+    reached = {"reward model": pair_accuracy(model, unseen)} | best_possible(world, unseen)
+    return TasteStudy(model, reached, learned, truth, prompts)
 
 
 def best_possible(world: ReviewWorld, pairs: PreferencePairs) -> dict[str, float]:
-    """The accuracy of somebody who knows r*: on these labels, and expected, E[σ(|r*₁ − r*₂|)]."""
+    """The accuracy of an observer who knows r*: on these labels, and in expectation, E[σ(|r*₁ − r*₂|)]."""
     chosen, rejected = (adjective_taste(world.texts(side)) for side in (pairs.chosen, pairs.rejected))
     expected = bradley_terry_probability((chosen - rejected).abs(), torch.zeros_like(chosen)).mean().item()
     return {"who knows r*": share_right(chosen, rejected), "who knows r*, expected": expected}

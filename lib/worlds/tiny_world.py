@@ -1,8 +1,8 @@
-r"""A world in which every answer can be listed, so that each method can be compared with the policy it should reach.
+r"""A world whose answers can all be listed, so that each method can be compared with the policy it should reach.
 
-Four tokens, answers of at most three, one of the tokens ends them: 40 answers, each with a reward of its own. The reference
-is a tiny decoder; its exact distribution over the 40, the best policy $\pi^* \propto \pi_{ref} e^{r/\beta}$ and the distance of
-any trained policy from it are sums of 40 terms (slides T29–T32).
+Four tokens, one of which ends an answer, and answers of at most three: 40 answers, each with its own reward. The
+reference is a tiny decoder. Its exact distribution over the 40, the best policy $\pi^* \propto \pi_{ref} e^{r/\beta}$
+and the distance of any trained policy from it are sums of 40 terms (slides T29–T32).
 """
 
 from copy import deepcopy
@@ -31,7 +31,7 @@ class TinyWorld:
     """A reference policy, one prompt, and a reward for each of its answers."""
 
     reference: Decoder
-    answers: Enumerated  # all there are, with the reference's log-probabilities
+    answers: Enumerated  # all possible answers, with the reference's log-probabilities
     rewards: Float[Tensor, "N"]  # aligned with `answers`
 
     @property
@@ -49,7 +49,7 @@ class TinyWorld:
         return self.rewards[self.index_of(answers)]
 
     def index_of(self, answers: Rollout) -> Int[Tensor, "B"]:
-        """Where each sampled answer stands among all answers."""
+        """The index of each sampled answer among all answers."""
         return _code(answers.input_ids)[:, None].eq(_code(self.answers.input_ids)).int().argmax(dim=1)
 
     def policy(self, model: Decoder) -> Float[Tensor, "N"]:
@@ -58,11 +58,11 @@ class TinyWorld:
             return enumerate_responses(model, self.prompts[0], LONGEST, eos_id=EOS_ID).log_probs.exp()
 
     def optimum(self, *, beta: float | int) -> Float[Tensor, "N"]:
-        """π*, which no method can beat."""
+        """π*, the best policy for this β."""
         return optimal_policy(self.reference_policy, self.rewards, beta=beta)
 
     def regret(self, model: Decoder, *, beta: float | int) -> float:
-        r"""How much of the objective `model` still leaves: $J(\pi^*) - J(\pi) = \beta D_{KL}[\pi \Vert \pi^*]$."""
+        r"""How far `model` is below the best objective: $J(\pi^*) - J(\pi) = \beta D_{KL}[\pi \Vert \pi^*]$."""
         best, now = (
             regularised_objective(policy, self.reference_policy, self.rewards, beta=beta)
             for policy in (self.optimum(beta=beta), self.policy(model))
@@ -82,7 +82,7 @@ class TinyWorld:
         return ValueModel(deepcopy(self.reference), generator=torch.Generator().manual_seed(seed))
 
     def pairs(self, number: int, *, generator: torch.Generator | None = None) -> PreferencePairs:
-        """`number` pairs drawn from the reference and judged with Bradley and Terry's probability (slides T27, T28).
+        """`number` pairs drawn from the reference and labelled with Bradley and Terry's probability (slides T27, T28).
 
         Raises ValueError when `number` is less than 1.
         """
@@ -90,7 +90,7 @@ class TinyWorld:
         answers = self.answers
         policy = self.reference_policy.expand(number, -1)
         first = torch.multinomial(policy, 1, generator=generator)[:, 0]
-        rest = policy.scatter(1, first[:, None], 0)  # the other answer of a pair is another one
+        rest = policy.scatter(1, first[:, None], 0)  # the two answers of a pair differ
         second = torch.multinomial(rest, 1, generator=generator)[:, 0]
         chosen = simulate_preferences(self.rewards[first], self.rewards[second], generator=generator)
         everything = Rollout(answers.input_ids, answers.attention_mask, answers.response_mask)
@@ -114,7 +114,7 @@ def tiny_world(*, seed: int = 0) -> TinyWorld:
 
 
 def _code(input_ids: Tensor) -> Tensor:
-    """A number for each answer, whether its end is written once or filled up."""
+    """A number for each answer, the same whether it is padded with its end token or not."""
     answers = input_ids[:, 1:]
     filled = torch.nn.functional.pad(answers, (0, LONGEST - answers.shape[1]), value=EOS_ID)
     return (filled * VOCABULARY ** torch.arange(LONGEST)).sum(dim=1)

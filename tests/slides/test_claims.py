@@ -107,7 +107,7 @@ def test_a_malformed_row_is_named_by_its_line(tmp_path, change, complaint):
 
 
 def test_an_id_that_comes_twice_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="line 3: id A48 comes twice"):
+    with pytest.raises(ValueError, match="line 3: id A48 is repeated"):
         read_claims(write(tmp_path / "claims.csv", {}, {}))
 
 

@@ -22,7 +22,7 @@ def test_bottlenecks_prompts_and_prefixes():
 
 
 def test_biases_are_nine_of_linear_layers_and_two_of_norms():
-    assert claim("A44c").recomputed == (9 + 2) * D * L + D and claim("A44c").detail == "11 vectors a layer"
+    assert claim("A44c").recomputed == (9 + 2) * D * L + D and claim("A44c").detail == "11 vectors per layer"
 
 
 def test_break_even_rank():

@@ -102,7 +102,7 @@ def test_play_repeats_and_starts_where_it_is_told():
 
 @pytest.mark.parametrize("samples", [0, 11])
 def test_moments_refuse_what_cannot_be_counted(samples, unchecked):
-    with pytest.raises(ValueError, match=f"samples must be .* got {samples}"):
+    with pytest.raises(ValueError, match=f"samples must .* got {samples}"):
         estimator_moments(LOGITS, MARKS, samples=samples)
 
 

@@ -111,7 +111,7 @@ def test_bad_input(unchecked):
         score_wall([], ["Mud", "mud"], [["Mud", "mud"]])
     with pytest.raises(ValueError, match="solution must hold each word of the wall once"):
         score_wall([], ["Mud", "Silver"], [["Mud"]])
-    with pytest.raises(ValueError, match="shared out evenly"):
+    with pytest.raises(ValueError, match="must divide evenly"):
         count_partitions(15, 4)
     with pytest.raises(ValueError, match="at least 1 group"):
         count_partitions(4, 0)

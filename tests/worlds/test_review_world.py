@@ -112,7 +112,7 @@ def test_a_policy_that_always_says_the_same_cannot_be_compared(monkeypatch):
     with torch.no_grad():
         policy.output_weight.zero_()
     with pytest.raises(ValueError, match="the same answer"):
-        monkeypatch.setattr("lib.worlds.review_world.MOST_WORDS", 1)
+        monkeypatch.setattr("lib.worlds.review_world.MAX_TOKENS", 1)
         monkeypatch.setattr("lib.worlds.review_world.same_answers", lambda one, _: torch.ones(len(one.input_ids)) > 0)
         compare_answers(world, policy, opinion, 3)
 

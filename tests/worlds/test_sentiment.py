@@ -30,5 +30,5 @@ def test_bad_texts(unchecked, function):
         function("a film")
     with pytest.raises(TypeError, match="texts must be a sequence of strings, got 3 in it"):
         function([3])
-    with pytest.raises(ValueError, match="at least one text"):
+    with pytest.raises(ValueError, match="texts must not be empty"):
         function([])

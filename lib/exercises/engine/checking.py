@@ -1,7 +1,7 @@
-"""Checks that know the mistakes: run an answer, compare it with the reference, recognise the misconception.
+"""Check an answer: run it, compare it with the reference, recognise the misconception.
 
-Three steps that know nothing of each other: `run_answer` says what an answer did, `verdict_on` whether that is
-right, `diagnose` which known mistake does the same. `check` is the three in a row, for a notebook.
+The three steps are independent: `run_answer` reports what an answer did, `verdict_on` whether that is right,
+`diagnose` which known mistake does the same. In a notebook, `check` does all three.
 """
 
 import math
@@ -18,7 +18,7 @@ from lib.exercises.engine.values import describe, from_plain, shorten
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one outcome is right. `reason` is for the student; `kind` for tables.
+    """Whether one outcome is right: `reason` is for the student, `kind` for tables.
 
     kind: "right", "value", "shape", "dtype", "type", "nan", "decided", "raised", "time up", "mutated", "not
     written".
@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """All that is known about one answer: a verdict for each case, and the mistake if recognised."""
+    """The result for one answer: a verdict for each case, and the misconception if it was recognised."""
 
     exercise: Exercise
     cases: tuple[Case, ...]
@@ -60,19 +60,19 @@ class WrongAnswer(AssertionError):
         self.assessment = assessment
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows these lines in the place of a traceback through the engine."""
+        """IPython shows these lines instead of a traceback through the engine."""
         return str(self).splitlines()
 
 
-_PATIENCE = 20  # times as long as an answer may take: what we know must not depend on how busy a machine is
+_PATIENCE = 20  # times an answer's limit, for our own code: its result must not depend on how busy a machine is
 
 
 def run_all(
     exercise: Exercise, answer: Any, cases: Sequence[Case], *, patience: int = 1
 ) -> tuple[Outcome, ...]:
-    """The outcomes of `answer` on `cases`, up to the first where it runs out of time or is not written.
+    """The outcomes of `answer` on `cases`, up to the first case where it times out or is not written.
 
-    It has `patience` times the seconds of the exercise.
+    The time limit is `patience` times that of the exercise.
     """
     if answer is Ellipsis:
         return (Outcome("not written"),)
@@ -85,10 +85,10 @@ def run_all(
 
 
 class AnswerKey:
-    """The cases of one seed with all that is known of them: what is expected, and what each mistake does.
+    """The cases of one seed, the expected outcomes, and the outcomes of each misconception.
 
-    Made once, it serves for any number of answers. Raises RuntimeError where the reference fails or changes
-    its inputs: the exercise's fault.
+    One key serves any number of answers. Raises RuntimeError if the reference fails or changes its inputs, which is
+    a fault of the exercise.
     """
 
     def __init__(self, exercise: Exercise, seed: int = 0) -> None:
@@ -103,7 +103,7 @@ class AnswerKey:
         self._known: dict[str, tuple[Outcome, ...]] = {}
 
     def outcomes_of(self, misconception: Misconception) -> tuple[Outcome, ...]:
-        """What a misconception does on the cases; run when it is first asked for."""
+        """The outcomes of a misconception on the cases; it runs when they are first needed."""
         if misconception.name not in self._known:
             self._known[misconception.name] = self._run(misconception.answer)
         return self._known[misconception.name]
@@ -112,19 +112,19 @@ class AnswerKey:
         return run_all(self.exercise, known, self.cases, patience=_PATIENCE)
 
     def verdicts(self, outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
-        """The verdict on each outcome; there may be fewer of them than cases."""
+        """The verdict on each outcome; there may be fewer outcomes than cases."""
         return tuple(verdict_on(self.exercise, *row) for row in zip(self.cases, outcomes, self.expected))
 
 
 def verdict_on(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict:
     """Whether `outcome` is right, given what the reference does on the same case."""
     if outcome.status == "not written":
-        return Verdict("not written", "this is still to be written: replace the stub by your answer")
+        return Verdict("not written", "this is not written yet: replace the stub by your answer")
     if outcome.status == "raised":
         where = f" in {outcome.line}" if outcome.line else ""
         return Verdict("raised", f"it raised {outcome.message}{where}")
     if outcome.status == "time up":
-        return Verdict("time up", f"{outcome.message}: does a loop never end?")
+        return Verdict("time up", f"{outcome.message}: is there an endless loop?")
     if outcome.status == "not plain":
         return Verdict("type", f"this is {outcome.message}")
     wrong = _compare(exercise, case, outcome, expected)
@@ -132,7 +132,7 @@ def verdict_on(exercise: Exercise, case: Case, outcome: Outcome, expected: Outco
         return wrong or Verdict("right")
     changed = f"{', '.join(outcome.mutated)} was changed in place: work on a copy"
     if wrong:
-        return Verdict(wrong.kind, f"{wrong.reason}; besides, {changed}")
+        return Verdict(wrong.kind, f"{wrong.reason}; also, {changed}")
     return Verdict("mutated", f"the result is right, but {changed}")
 
 
@@ -140,26 +140,26 @@ def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome
     where = "answer" if exercise.asks_for_value else "result"
     found = difference(outcome.value, expected.value, exercise.tolerance, where)
     if found and (exercise.decide is None or found.kind in ("type", "dtype")):
-        # A value exercise has one right answer: telling what was expected would give it away.
+        # A value exercise has one right answer, so a message with the expected value would give it away.
         return Verdict(found.kind, f"{found.where}: {found.what}" if exercise.asks_for_value else str(found))
     if exercise.decide is None:
         return None
     given = Case(case.what, copy_inputs(case.args), copy_inputs(case.kwargs))
     try:
         complaint = exercise.decide(given, from_plain(outcome.value), from_plain(expected.value))
-    except Exception as error:  # `decide` met a result of a shape that it cannot read
-        complaint = f"the result cannot be judged ({shorten(f'{type(error).__name__}: {error}', 200)})"
+    except Exception as error:  # `decide` got a result whose shape it cannot handle
+        complaint = f"the result cannot be checked ({shorten(f'{type(error).__name__}: {error}', 200)})"
     return Verdict("decided", complaint) if complaint else None
 
 
 def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
-    """Run `answer` on the cases of `seed`; say what is right, and which misconception explains the rest."""
+    """Run `answer` on the cases of `seed`, and find out what is right and which misconception explains the rest."""
     key = AnswerKey(exercise, seed)
     return conclude(key, run_all(exercise, answer, key.cases))
 
 
 def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
-    """The second half of `assess`: no line of the answer runs here, its outcomes may come from elsewhere."""
+    """The second half of `assess`. It runs no code of the answer, so the outcomes may come from another process."""
     verdicts = key.verdicts(outcomes)
     found = diagnose(key, outcomes, verdicts)
     return Assessment(key.exercise, key.cases, key.expected, tuple(outcomes), verdicts, found)
@@ -168,11 +168,11 @@ def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
 def diagnose(
     key: AnswerKey, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]
 ) -> Misconception | None:
-    """The misconception that does what the answer did, or None.
+    """The misconception that behaves like the answer, or None.
 
-    Best is one that does the same on every case. Else one that does the same wherever the answer returned
-    something (it may raise on an edge case besides), or wherever it returned something wrong (it may treat an
-    edge case well), if that is more than once: one coincidence proves nothing.
+    A misconception with the same outcome on every case comes first. Otherwise it must agree wherever the answer
+    returned something (the answer may also raise on an edge case), or wherever it returned something wrong (the
+    answer may handle an edge case well) on more than one case: a single match may be chance.
     """
     wrong = [not verdict.right for verdict in verdicts]
     if outcomes and outcomes[-1].status == "not written" or not any(wrong):
@@ -206,10 +206,10 @@ def check(id: str, answer: Any, *, points: int | float | None = None) -> int | f
     """Check `answer` to the exercise `id`: print one line and return the points, or raise WrongAnswer with
     the hint.
 
-    `points` is what an assignment gives for it, where that is not the exercise's own; 0 for practice.
-    Raises KeyError for an unknown id (the nearest is suggested), ValueError for points that are no number of
-    0 or more, WrongAnswer (an AssertionError) where the answer is not right, with the failing case's inputs,
-    what was expected and what came.
+    `points` is what an assignment gives, if that differs from the exercise's own points; 0 for practice.
+    Raises KeyError for an unknown id (with the nearest known one), ValueError unless `points` is a number of
+    at least 0, and WrongAnswer (an AssertionError) if the answer is not right, with the failing case's inputs,
+    the expected and the actual result.
     """
     exercise = get(id)
     worth = exercise.points if points is None else points
@@ -231,14 +231,14 @@ def _refuse_mixed_up(exercise: Exercise, answer: Any) -> None:
         return
     name = exercise.id.split(".")[1]
     if exercise.asks_for_value:
-        message = f"{exercise.id} asks for a value, and this is a function: did you mean {name}(…)?"
+        message = f"{exercise.id} asks for a value, but this is a function: did you mean {name}(…)?"
     else:
         message = f"{exercise.id} asks for the function itself: write {name}, without (…), in check()."
     raise WrongAnswer(message, Assessment(exercise, (), (), (), (Verdict("type", message),)))
 
 
 def explain(assessment: Assessment) -> str:
-    """What the student reads: the hint if the mistake is known, and the first case that is wrong."""
+    """The message for the student: the hint if the mistake is known, and the first case that is wrong."""
     exercise = assessment.exercise
     number = next(i for i, verdict in enumerate(assessment.verdicts) if not verdict.right)
     verdict, case = assessment.verdicts[number], assessment.cases[number]
@@ -271,10 +271,10 @@ _revealed: dict[str, int] = {}  # how many hints of each exercise this notebook 
 
 
 def hint(id: str) -> None:
-    """Print the next hint of the exercise `id`, one at a time; after the last one, the last again."""
+    """Print the next hint of the exercise `id`; after the last hint, print the last one again."""
     hints = get(id).hints
     if not hints:
-        print(f"{id} has no hints: check() explains what is off.")
+        print(f"{id} has no hints: check() explains what is wrong.")
         return
     number = min(_revealed.get(id, 0) + 1, len(hints))
     _revealed[id] = number

@@ -1,9 +1,9 @@
-"""Is this the value that was expected, and if not, what is the first thing wrong with it?
+"""Is this the expected value, and if not, what is its first difference?
 
-What is forgiven: the width of a dtype (float64 for float32, int32 for int64), a list for a tuple, a whole
-number where a decimal one is expected, a tensor of no dimensions where a number is expected. What is not:
-whole numbers for decimals and decimals for whole numbers in tensors, booleans for numbers, a number or a list
-where a tensor is expected (no gradient flows through it), a shape that would only broadcast, NaN.
+Accepted: another width of a dtype (float64 for float32, int32 for int64), a list for a tuple, a whole number
+where a decimal number is expected, a tensor without dimensions where a number is expected. Not accepted:
+whole numbers for decimal numbers or the reverse in tensors, booleans for numbers, a number or a list where a
+tensor is expected (it has no gradient), a shape that only matches by broadcasting, NaN.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ import numpy as np
 from lib.exercises.engine.values import Array, describe, shorten
 
 _FAMILIES = {
-    "b": "booleans", "i": "whole numbers", "u": "whole numbers", "f": "decimals", "c": "complex numbers",
+    "b": "booleans", "i": "whole numbers", "u": "whole numbers", "f": "decimal numbers", "c": "complex numbers",
 }  # fmt: skip
 _NUMBERS = (bool, int, float)
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """|got − expected| ≤ atol + rtol·|expected|; the defaults forgive float32's rounding."""
+    """|got − expected| ≤ atol + rtol·|expected|; the defaults allow for float32's rounding."""
 
     rtol: float | int = 1e-4
     atol: float | int = 1e-6
@@ -36,7 +36,7 @@ EXACT = Tolerance(0.0, 0.0)
 
 @dataclass(frozen=True)
 class Difference:
-    """The first thing that is wrong: `what` may be shown to anyone, `detail` also tells what was expected."""
+    """The first difference: `what` may be shown to anyone, `detail` also reveals the expected value."""
 
     kind: str  # "type", "dtype", "shape", "nan" or "value"
     where: str  # "result[0]['loss']"
@@ -48,8 +48,7 @@ class Difference:
 
 
 def difference(got: Any, expected: Any, tolerance: Tolerance, where: str = "result") -> Difference | None:
-    """The first difference between two pieces of plain data (see `values.to_plain`), or None where they
-    agree.
+    """The first difference between two pieces of plain data (see `values.to_plain`), or None if they agree.
 
     >>> print(difference([1, 2.5], [1, 2.0], Tolerance()))
     result[1]: the value is off (expected 2, got 2.5)
@@ -73,7 +72,7 @@ def difference(got: Any, expected: Any, tolerance: Tolerance, where: str = "resu
 
 def _as_number(got: Any) -> Any:
     number = got.values.item() if type(got) is Array and got.values.ndim == 0 else got
-    return number if type(number) in _NUMBERS else got  # a complex number stays the array that it is
+    return number if type(number) in _NUMBERS else got  # a complex number remains an array
 
 
 def _number_difference(got: Any, expected: Any, tolerance: Tolerance, where: str) -> Difference | None:
@@ -95,7 +94,7 @@ def _number_difference(got: Any, expected: Any, tolerance: Tolerance, where: str
 def _near(got: float | int, expected: float | int, tolerance: Tolerance) -> bool:
     try:
         return abs(got - expected) <= tolerance.atol + tolerance.rtol * abs(expected)
-    except OverflowError:  # a whole number beyond all floats
+    except OverflowError:  # a whole number too large for a float
         return False
 
 

@@ -1,4 +1,4 @@
-"""What an exercise is: a reference, cases to run it on, and the mistakes that people make."""
+"""The parts of an exercise: a reference, cases to run it on, and common mistakes."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,10 +16,9 @@ ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Made:
-    """An input that is built anew for every call, `make(*args)`: a model, or a function to be called.
+    """An input that `make(*args)` builds anew for every call: a model, or a function.
 
-    Recipes keep the cases themselves plain data: models are neither copied nor sent anywhere, only their
-    recipe.
+    With such recipes cases remain plain data: the recipe is copied and sent to other processes, not the model.
     """
 
     make: Callable[..., Any]
@@ -28,7 +27,7 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One set of inputs: plain data, `torch.Generator`s and `Made` recipes; `what` says it in words."""
+    """One set of inputs: plain data, `torch.Generator`s and `Made` recipes; `what` describes it in words."""
 
     what: str
     args: tuple = ()
@@ -36,7 +35,7 @@ class Case:
 
 
 def case(what: str, /, *args: Any, **kwargs: Any) -> Case:
-    """A case, written the way that the answer will be called.
+    """A case, written in the way in which the answer is called.
 
     >>> case("one token", [7], temperature=0.0).kwargs
     {'temperature': 0.0}
@@ -46,7 +45,7 @@ def case(what: str, /, *args: Any, **kwargs: Any) -> Case:
 
 @dataclass(frozen=True)
 class Misconception:
-    """A mistake worth its own words: `answer` makes it, and `hint` is for the student who makes it."""
+    """A common mistake: `answer` makes it, and `hint` is for the student who makes it."""
 
     name: str
     answer: Any
@@ -59,19 +58,17 @@ class Misconception:
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """One exercise. It asks for a function, or for a value where `reference` is not callable (then without
-    cases).
+    """One exercise. It asks for a function, or for a value if `reference` is not callable (then it has no cases).
 
-    `cases(generator)` gives the inputs, the edge cases always among them; the notebook's cases come from seed
-    0. `decide(case, output, expected)` replaces the comparison where an answer may be random: it returns None,
-    or a complaint. A misconception is recognised by the same output or the same complaint, so a complaint
-    says *what* is wrong ("special tokens are masked") and holds no measured digits. Types have been checked
-    before it is called.
+    `cases(generator)` returns the inputs, which always include the edge cases; the notebook uses seed 0.
+    `decide(case, output, expected)` replaces the comparison where an answer may be random: it returns None or a
+    complaint. It is called after types have been checked. A misconception is recognised by the same output or the
+    same complaint, so a complaint says *what* is wrong ("special tokens are masked") without measured numbers.
 
-    Raises ValueError for an id, slide, number or name that cannot be right.
+    Raises ValueError for an invalid id, slide, number or name.
     """
 
-    id: str  # "module.name": lives in lib/exercises/lectureNN/module.py
+    id: str  # "module.name", defined in lib/exercises/lectureNN/module.py
     slides: tuple[str, ...]
     points: int
     minutes: int
@@ -84,7 +81,7 @@ class Exercise:
     tolerance: Tolerance = Tolerance()
     decide: Callable[[Case, Any, Any], str | None] | None = None
     seconds: float | int = 10  # wall time that one call may take
-    withheld: tuple[str, ...] = ()  # besides what `reference` calls: "lib.room.function" that would answer it
+    withheld: tuple[str, ...] = ()  # in addition to what `reference` calls: "lib.room.function" that would answer it
 
     def __post_init__(self) -> None:
         if not ID.fullmatch(self.id):
@@ -123,7 +120,7 @@ class Exercise:
             raise ValueError(f"{self.id}: withheld must be a tuple of names, got {self.withheld!r}")
         for name in self.withheld:
             if not re.fullmatch(r"lib(\.\w+){2,}", name) or name.split(".")[1] not in OPEN_ROOMS:
-                raise ValueError(f"{self.id}: withheld names are like 'lib.kernels.softmax', got {name!r}")
+                raise ValueError(f"{self.id}: withheld names must be like 'lib.kernels.softmax', got {name!r}")
 
     @property
     def asks_for_value(self) -> bool:
@@ -131,15 +128,15 @@ class Exercise:
         return not callable(self.reference)
 
     def build_cases(self, seed: int = 0) -> tuple[Case, ...]:
-        """The cases of one seed, always the same ones; ValueError where there are none."""
+        """The cases of one seed, the same in every call; raises ValueError if there are none."""
         if self.cases is None:
             return (Case("your answer"),)
         cases = tuple(self.cases(torch.Generator().manual_seed(seed)))
         names = [c.what for c in cases]
         if not cases or len(set(names)) < len(names):
-            raise ValueError(f"{self.id}: cases must be there, each described differently, got {names}")
+            raise ValueError(f"{self.id}: there must be cases, each with its own description, got {names}")
         return cases
 
     def as_function(self, answer: Any) -> Callable[..., Any]:
-        """`answer` itself, or for an exercise that asks for a value the function that returns it."""
+        """`answer` itself, or a function that returns it if the exercise asks for a value."""
         return (lambda: answer) if self.asks_for_value else answer

@@ -1,9 +1,9 @@
 """Stop an answer that loops.
 
-In the main thread an interval timer interrupts it, also inside `try: … except Exception`. Elsewhere (a
-server's thread, a system without SIGALRM) the answer runs in a thread of its own, which is asked to stop and
-else left behind. Neither can interrupt one single long call into C, and neither is a wall against malice:
-that takes a process.
+In the main thread an interval timer interrupts it, even inside `try: … except Exception`. Elsewhere (a server's
+thread, a system without SIGALRM) the answer runs in its own thread, which is asked to stop and, if it does not,
+is abandoned. Neither way can interrupt a single long call into C, and neither protects against malicious code:
+only a separate process does.
 """
 
 import ctypes
@@ -15,15 +15,15 @@ from types import FrameType
 from typing import Any
 
 
-_AGAIN = 0.05  # seconds between rings; long enough that one ring never interrupts another
+_AGAIN = 0.05  # seconds between alarms; long enough that one never interrupts another
 
 
 class TimeUp(BaseException):
-    """The answer took longer than it may; no Exception, so that `except Exception` does not swallow it."""
+    """The answer exceeded its time limit. Not an Exception, so that `except Exception` does not catch it."""
 
 
 def call_limited(function: Callable[[], Any], seconds: float | int) -> Any:
-    """Return `function()`, or raise TimeUp once `seconds` (wall time) are over.
+    """Return `function()`, or raise TimeUp after `seconds` of wall time.
 
     >>> call_limited(lambda: 6 * 7, seconds=1)
     42
@@ -43,19 +43,19 @@ class _Alarm:
         self.over = False
 
     def call(self, function: Callable[[], Any]) -> Any:
-        before = signal.signal(signal.SIGALRM, self.ring)
+        before = signal.signal(signal.SIGALRM, self.on_alarm)
         rest, interval = signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN)
         try:
             result = self._answer(function)
         except BaseException as error:
             if self.fired and not isinstance(error, KeyboardInterrupt):
-                raise TimeUp from None  # a ring that hits a clean-up makes another error of it
+                raise TimeUp from None  # an alarm during a clean-up can appear as another error
             raise
         finally:
-            self.over = True  # a ring that is on its way must not break what follows
+            self.over = True  # a pending alarm must not interrupt what follows
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-            if rest:  # somebody else's alarm was set (pytest-timeout): give it the time it had
+            if rest:  # another alarm was set before (pytest-timeout): restore its remaining time
                 signal.setitimer(signal.ITIMER_REAL, rest, interval)
         if self.fired:
             raise TimeUp
@@ -64,12 +64,12 @@ class _Alarm:
     def _answer(self, function: Callable[[], Any]) -> Any:
         return function()
 
-    def ring(self, signum: int, frame: FrameType | None) -> None:
-        """Raise inside the answer, and ring again a moment later.
+    def on_alarm(self, signum: int, frame: FrameType | None) -> None:
+        """Raise inside the answer, and again a moment later.
 
-        A bare `except:` around the body of a loop swallows the first TimeUp; a later one, at a random moment,
-        hits the few instructions outside the `try`. What is raised below `_answer` comes out of it; `call`
-        itself is not interrupted, nor is a ring that found it there, or it could not put the alarm back.
+        A bare `except:` around the body of a loop catches the first TimeUp; a later one, at a random moment,
+        hits the few instructions outside the `try`. It raises only in frames below `_answer`. `call` itself is not
+        interrupted, as it must restore the previous alarm.
         """
         if self.over:
             return

@@ -1,7 +1,7 @@
-"""What the `Made` recipes of the cases build: models, judges and optimizers that an answer is called with.
+"""Inputs that the `Made` recipes of cases build: models, LLM judges and optimizers that an answer is called with.
 
-They stand apart from the exercises because a grader builds them in a process that must never load a
-reference, an accepted answer or a misconception. So this module takes nothing from an exercise's module, and
+They are separate from the exercises because the grader builds them in a process that must never load a
+reference, an accepted answer or a misconception. So this module imports nothing from an exercise's module, and
 nothing from the rooms of lib that a student may have replaced before the cases are built.
 """
 
@@ -14,11 +14,11 @@ Judge = Callable[[Tensor, Tensor], Tensor]
 Function = Callable[[Tensor], Tensor]
 
 
-# --- positions that read positions (attention.receptive_field) ----------------------------------------------
+# --- functions with known receptive fields (attention.receptive_field) ----------------------------------------------
 def reads_by_pattern(pattern: list[list[int]], cancelling: bool = False) -> Function:
-    """A function of x (T, 2) whose output i reads exactly the inputs that row i of `pattern` names.
+    """A function of x (T, 2) whose output i reads exactly the inputs marked in row i of `pattern`.
 
-    With `cancelling`, the derivatives of an output's two coordinates add up to 0.
+    With `cancelling`, the derivatives of an output's two coordinates sum to 0.
 
     >>> reads_by_pattern([[1, 0], [1, 1]])(torch.ones(2, 2)).tolist()
     [[3.0, 3.0], [5.0, 5.0]]
@@ -29,16 +29,16 @@ def reads_by_pattern(pattern: list[list[int]], cancelling: bool = False) -> Func
 
 
 def reads_in_second_output() -> Function:
-    """A function of x (T, D): output 0 of each position is constant, output 1 reads the position before."""
+    """A function of x (T, D): output 0 of each position is constant, output 1 reads the previous position."""
     return lambda x: torch.stack([torch.zeros_like(x[:, 0]), x.roll(1, dims=0)[:, 0]], dim=1)
 
 
 def reads_faintly() -> Function:
-    """A function of x (T, D): everything reads the first position too, with a weight of a thousandth."""
+    """A function of x (T, D): every position also reads the first one, with a weight of 0.001."""
     return lambda x: x + 1e-3 * x[:1]
 
 
-# --- language models without a network (chain, sft) ---------------------------------------------------------
+# --- language models without a neural network (chain, sft) ---------------------------------------------------------
 def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]]:
     """A model over V tokens whose next distribution depends on the whole prefix and its order.
 
@@ -92,16 +92,16 @@ def token_policy(N: int, T: int, seed: int) -> Function:
 
 
 def value_head(N: int, seed: int) -> Function:
-    """A guess (N,) of each answer's reward, from the same three parameters."""
+    """An estimate (N,) of each answer's reward, from the same three parameters."""
     features = torch.randn(N, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return lambda theta: features @ theta
 
 
-# --- a judge that minds the order (judge.debiased_preference) -----------------------------------------------
+# --- an LLM judge with a position bias (judge.debiased_preference) -----------------------------------------------
 def judge_with_bias(position_bias: float, temperature: float) -> Judge:
-    """A judge of two scores (N,): its probability (N,) that the answer shown first wins.
+    """A simulated LLM judge: from two scores (N,), its probability (N,) that the answer shown first wins.
 
-    It does what `lib.evaluation.judge_probability` does, whatever a notebook has made of that name.
+    It does the same as `lib.evaluation.judge_probability`, even if a notebook has replaced that function.
 
     >>> judge_with_bias(0.0, 1.0)(torch.zeros(1), torch.zeros(1))
     tensor([0.5000])
@@ -113,13 +113,13 @@ def judge_with_bias(position_bias: float, temperature: float) -> Judge:
     return judge
 
 
-# --- an optimizer that has worked (budget.state_bytes) ------------------------------------------------------
+# --- an optimizer with a state (budget.state_bytes) ------------------------------------------------------
 def used_optimizer(
     name: str, dtype: torch.dtype, steps: int, settings: dict, widths: tuple[int, ...] = (4, 3, 5, 2)
 ) -> torch.optim.Optimizer:
-    """An optimizer of two small layers and a frozen one between them, after `steps` steps.
+    """An optimizer of two small layers with a frozen layer between them, after `steps` steps.
 
-    The layers lie between four widths, from the input's to the output's.
+    `widths` are those of the input, of the two hidden layers and of the output.
 
     >>> len(used_optimizer("Adam", torch.float32, 1, {}).state)
     4

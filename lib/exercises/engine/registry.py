@@ -1,4 +1,4 @@
-"""Where exercises are found: `lib/exercises/lectureNN/<module>.py` defines `EXERCISES`, whose ids begin with its name."""
+"""Finds exercises: `lib/exercises/lectureNN/<module>.py` defines `EXERCISES`, whose ids begin with its name."""
 
 import importlib
 import pkgutil
@@ -18,7 +18,7 @@ goes, and why."""
 def modules() -> dict[str, str]:
     """The modules of all lectures by name, in alphabetical order: {"mlm": "lib.exercises.lecture04.mlm", …}.
 
-    Raises ValueError where two lectures have a module of one name: ids begin with it.
+    Raises ValueError if two lectures have a module with the same name, because ids begin with it.
     """
     found: dict[str, str] = {}
     for lecture in pkgutil.iter_modules(lib.exercises.__path__, "lib.exercises."):
@@ -35,8 +35,8 @@ def modules() -> dict[str, str]:
 def exercises_of(module: str) -> dict[str, Exercise]:
     """The exercises of one module by id, in the order of the notebook; the module is imported on first use.
 
-    A module without `EXERCISES` holds parts of another's and has none of its own.
-    Raises ValueError where an id does not begin with the module's name, or comes twice.
+    A module without `EXERCISES` only supports another module and has no exercises.
+    Raises ValueError if an id does not begin with the module's name, or is repeated.
     """
     found: dict[str, Exercise] = {}
     for exercise in getattr(importlib.import_module(modules()[module]), "EXERCISES", ()):
@@ -56,7 +56,7 @@ def all_exercises() -> dict[str, Exercise]:
 def get(id: str) -> Exercise:
     """The exercise with this id; only its own module is imported.
 
-    Raises TypeError unless `id` is a string, KeyError where there is none (with the nearest id, or that it is retired).
+    Raises TypeError unless `id` is a string, and KeyError if there is no such exercise (with the nearest id) or it is retired.
     """
     if not isinstance(id, str):
         raise TypeError(f"id must be the exercise's id, like 'mlm.mask_tokens', got a {type(id).__name__}")

@@ -1,6 +1,6 @@
-"""Run one answer on one case and say in plain data what happened: no comparison, no verdict.
+"""Run one answer on one case and report what happened as plain data, without a comparison or a verdict.
 
-A grader runs this part in another process and compares elsewhere; `check` in a notebook does both in place.
+The grader runs this part in another process and compares in its own; `check` in a notebook does both.
 """
 
 import inspect
@@ -27,14 +27,13 @@ _PRINT_LIMIT = 20_000  # characters kept of what an answer prints
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What an answer did on one case, in plain data.
+    """What an answer did on one case, as plain data.
 
-    status: "returned", "raised", "not written", "time up" or "not plain" (returned what no exercise asks
-    for).
+    status: "returned", "raised", "not written", "time up" or "not plain" (it returned what no exercise asks for).
     """
 
     status: str
-    value: Any = None  # plain data, where it returned
+    value: Any = None  # plain data, if it returned
     message: str = ""  # what was raised, or returned instead of plain data
     line: str = ""  # the student's line that raised
     mutated: tuple[str, ...] = ()  # arguments that were changed in place
@@ -44,10 +43,9 @@ class Outcome:
 def run_answer(
     answer: Callable[..., Any], case: Case, *, seconds: float | int = 10, seed: int = 0
 ) -> Outcome:
-    """Call `answer` on its own copy of the inputs of `case`, within a time limit; global randomness is
-    seeded.
+    """Call `answer` on a copy of the inputs of `case`, with a time limit and seeded global randomness.
 
-    What it prints, to stdout or stderr, is kept aside; warnings, exceptions and `sys.exit` do not come out.
+    What it prints to stdout or stderr is captured. Warnings, exceptions and `sys.exit` do not propagate;
     KeyboardInterrupt does.
 
     >>> run_answer(lambda x: 1 / x, case=Case("zero", (0,))).message
@@ -84,7 +82,7 @@ def _call(answer: Callable[..., Any], case: Case) -> Outcome:
 
 
 def copy_inputs(value: Any) -> Any:
-    """A deep copy of an input; tensors keep `requires_grad`, generators their state; recipes are made."""
+    """A deep copy of an input: tensors keep `requires_grad`, generators their state, recipes are built."""
     kind = type(value)
     if kind is Tensor:
         return value.detach().clone().requires_grad_(value.requires_grad)
@@ -101,15 +99,15 @@ def copy_inputs(value: Any) -> Any:
         return value.copy()
     if value is None or kind in (bool, int, float, str, torch.dtype):
         return value
-    raise TypeError(f"inputs are plain data, generators and Made recipes, got a {kind.__name__}")
+    raise TypeError(f"inputs must be plain data, generators or Made recipes, got a {kind.__name__}")
 
 
 def name_inputs(answer: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs by the names of the parameters that receive them, as far as that can be told."""
+    """The inputs by the names of the parameters that receive them, where these are known."""
     try:
         bound = inspect.signature(answer).bind(*args, **kwargs)
         return dict(bound.arguments)
-    except Exception:  # it cannot be called so (calling it will say why), or has no signature
+    except Exception:  # it cannot be called like this (the call will report why), or has no signature
         return {f"argument {i + 1}": value for i, value in enumerate(args)} | kwargs
 
 
@@ -133,7 +131,7 @@ def _snapshots(answer: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) 
     for name, value in name_inputs(answer, args, kwargs).items():
         try:
             found[name] = to_plain(value)
-        except NotPlain:  # a model or a generator: it may change; a list that holds one now: it has changed
+        except NotPlain:  # a model or a generator may change; a list that contains one only now has changed
             continue
     return found
 
@@ -143,20 +141,20 @@ def _changed(before: Any, after: Any) -> bool:
 
 
 class _Kept(io.StringIO):
-    """Keeps the beginning of what is written: an answer that prints for ever must not fill the memory."""
+    """Keeps the beginning of what is written, so that an answer that prints endlessly does not fill the memory."""
 
     def write(self, text: str) -> int:
         if self.tell() < _PRINT_LIMIT:
-            super().write(steady(text[: 10 * _PRINT_LIMIT])[:_PRINT_LIMIT])  # all of it might be very much
+            super().write(steady(text[: 10 * _PRINT_LIMIT])[:_PRINT_LIMIT])  # the whole text might be huge
         return len(text)
 
     def close(self) -> None:
-        """Stay open: an answer that closes its streams closes them for itself."""
+        """Stay open, even if an answer closes its streams."""
 
 
 @contextmanager
 def _contained(seed: int, printed: io.StringIO) -> Iterator[None]:
-    """Put back what an answer may have changed for everybody: streams, randomness, torch's defaults."""
+    """Restore the global state that an answer may change: streams, random states, torch's defaults."""
     python_state, numpy_state, dtype = random.getstate(), np.random.get_state(), torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]), torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -178,12 +176,12 @@ def _say(error: BaseException) -> str:
         return "SystemExit: it called exit()"
     try:
         return shorten(f"{name}: {error}", 400)
-    except Exception:  # its __str__ raises in turn
+    except Exception:  # its __str__ raises as well
         return name
 
 
 def _line_of(error: BaseException, answer: Callable[..., Any]) -> str:
-    """The last line of the student's own cell that the exception passed through, as "line 3: y = x / 0"."""
+    """The last line of the student's cell in the exception's traceback, as "line 3: y = x / 0"."""
     home = getattr(getattr(answer, "__code__", None), "co_filename", None)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename == home]

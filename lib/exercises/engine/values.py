@@ -1,8 +1,8 @@
-"""What an answer may return, turned into plain data: numbers, strings, arrays, and lists and dicts of these.
+"""Convert what an answer returns into plain data: numbers, strings, arrays, and lists and dicts of these.
 
-Everything that is compared goes through `to_plain` first. It looks at *exact* types: a subclass may redefine
-`==` and claim to equal everything, a plain number cannot. Plain data is also all that ever has to leave the
-process in which an answer runs.
+Everything that is compared goes through `to_plain` first. It checks for *exact* types: a subclass could redefine
+`==` to equal everything, a plain number cannot. Only plain data has to leave the process in which an answer
+runs.
 """
 
 import re
@@ -17,7 +17,7 @@ from torch import Tensor
 
 MAX_VALUES = 20_000_000  # numbers in one array: a tensor expanded to 10^12 elements would fill the memory
 MAX_ITEMS = 200_000  # entries of all lists and dicts together
-MAX_DEPTH = 20  # a list that contains itself has no end
+MAX_DEPTH = 20  # a list that contains itself is endless
 MAX_TEXT = 1_000_000  # characters of one string
 
 _SCALARS = (NoneType, bool, int, float, str)
@@ -27,22 +27,22 @@ _NUMPY_SCALARS = (np.bool_, np.str_, *np.sctypeDict.values())
 _WITHOUT_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
-_FOLDER = re.compile(  # with what `tempfile` makes in it; at most eight folders deep, which keeps it fast
+_FOLDER = re.compile(  # with folders that `tempfile` makes in it; at most eight levels deep, which keeps it fast
     r"(?:/(?!course-grading-)[\w.+-]++){0,8}+/course-grading-[a-z0-9_]{8}(?:/tmp[a-z0-9_]{8})*"
 )
 
-# Held here so that a notebook that replaces them (torch.allclose = lambda *a: True) changes nothing for us.
+# Kept here so that a notebook that replaces them (torch.allclose = lambda *a: True) does not affect us.
 _detach, _cpu, _numpy, _float = Tensor.detach, Tensor.cpu, Tensor.numpy, Tensor.float
 _array, _array2string = np.array, np.array2string
 
 
 class NotPlain(Exception):
-    """A value that no exercise asks for; the message says what it is, in words that follow "returned"."""
+    """A value that no exercise asks for; the message describes it in words that follow "returned"."""
 
 
 @dataclass(frozen=True, eq=False)
 class Array:
-    """A tensor or a NumPy array as plain data; `dtype` keeps names that NumPy lacks ("bfloat16")."""
+    """A tensor or a NumPy array as plain data; `dtype` may be a name that NumPy lacks ("bfloat16")."""
 
     kind: str  # "tensor" or "array"
     dtype: str
@@ -50,9 +50,9 @@ class Array:
 
 
 def to_plain(value: Any) -> Any:
-    """A copy of `value` made of None, bool, int, float, str, `Array`, list, tuple and dict alone.
+    """A copy of `value` that consists of None, bool, int, float, str, `Array`, list, tuple and dict only.
 
-    Named tuples and dataclasses become tuples of their fields, gradients and devices are dropped.
+    Named tuples and dataclasses become tuples of their fields; gradients and devices are dropped.
     Raises NotPlain for anything else: functions, generators, subclasses of tensors or numbers, endless
     nesting.
 
@@ -63,7 +63,7 @@ def to_plain(value: Any) -> Any:
 
 
 class _Reader:
-    """Counts entries while it walks, so that a huge or endless answer is refused and not copied."""
+    """Counts entries as it reads, so that a huge or endless answer is rejected before it is copied."""
 
     def __init__(self) -> None:
         self.items = 0
@@ -108,7 +108,7 @@ class _Reader:
 
 
 def _is_one_of(kind: type, kinds: tuple[type, ...]) -> bool:
-    """Whether it is one of them itself: `in` would ask a metaclass, which may call itself equal to all."""
+    """Whether `kind` is one of `kinds` by identity: `in` would call a metaclass's `==`, which may always be true."""
     for each in kinds:
         if kind is each:
             return True
@@ -162,8 +162,7 @@ def _what_it_is(value: Any, kind: type) -> str:
 
 
 def from_plain(plain: Any) -> Any:
-    """The inverse of `to_plain` up to names of fields: arrays become tensors (or NumPy arrays) of the dtype
-    they had.
+    """The inverse of `to_plain`, except for field names: arrays become tensors or NumPy arrays of their old dtype.
 
     >>> from_plain(to_plain([torch.arange(2)]))
     [tensor([0, 1])]
@@ -180,7 +179,7 @@ def from_plain(plain: Any) -> Any:
 
 
 def describe(plain: Any, limit: int = 240) -> str:
-    """One line for people about plain data: type, shape and the first values, at most `limit` characters.
+    """One readable line about plain data: type, shape and the first values, at most `limit` characters.
 
     >>> describe(to_plain(torch.eye(2)))
     'tensor float32 (2, 2) [[1. 0.] [0. 1.]]'
@@ -203,14 +202,14 @@ def _describe(plain: Any) -> str:
 
 
 def _numbers(values: np.ndarray) -> str:
-    if values.ndim > 3:  # of each dimension both ends would be shown: 4 ** ndim numbers
+    if values.ndim > 3:  # both ends of each dimension would be shown: 4 ** ndim numbers
         values = values.reshape(-1)
     text = _array2string(values, threshold=24, edgeitems=2, precision=4, suppress_small=False)
     return " ".join(text.split())
 
 
 def steady(text: str) -> str:
-    """`text` without what no two runs share: memory addresses, and the folder that a grader makes for it.
+    """`text` without what differs from run to run: memory addresses and the grader's temporary folder.
 
     >>> steady("<f at 0x7f3b65372700> in /one/course-grading-ab12cd34/tmpab12cd34/words.txt")
     '<f at 0x…> in /scratch/words.txt'
@@ -219,8 +218,8 @@ def steady(text: str) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """`text`, made steady, cut in its middle to at most `limit` characters: both its ends stay to be seen."""
-    text = steady(text)  # before: half an address cannot be told from a number
+    """`steady(text)`, shortened to at most `limit` characters by cutting out its middle."""
+    text = steady(text)  # before cutting, as half an address looks like a number
     if len(text) <= limit:
         return text
     head = (limit - 1) * 2 // 3

@@ -15,7 +15,7 @@ def _year_and_month(date: str) -> tuple[int, int]:
 
 
 def months_between(earlier: str, later: str) -> int:
-    """Whole months from one date to another, both as slide C18 writes them; negative if `later` is not.
+    """Whole months from one date to another, both as slide C18 writes them; negative if `later` comes first.
 
     >>> months_between("2022.1", "2022.11")
     10
@@ -34,8 +34,8 @@ def _date_cases(generator):
         case("September to November", "2022.9", "2022.11"),
         case("January to October: “.1” and “.10”", "2022.1", "2022.10"),
         case("the same month", "2020.5", "2020.5"),
-        case("backwards in time", "2023.3", "2022.11"),
-        case("two dates that were drawn", *drawn),
+        case("the second date before the first", "2023.3", "2022.11"),
+        case("two random dates", *drawn),
     ]
 
 
@@ -68,24 +68,23 @@ MONTHS = Exercise(
         Misconception(
             "decimal_years_not_whole",
             lambda earlier, later: 12 * (float(later) - float(earlier)),
-            "You read “2019.2” as 2019 and two tenths: float(…) takes the month for a decimal. And whole "
-            "months "
-            "are asked.",
+            "You read “2019.2” as 2019 and two tenths: float(…) takes the month for a decimal. And the answer is a "
+            "whole number of months.",
         ),
         Misconception(
             "tenths_for_months",
             lambda earlier, later: round(10 * (float(later) - float(earlier))),
-            "You took each tenth for a month. A year has twelve of them, and “.11” is more than “.9”.",
+            "You took each tenth for a month. A year has twelve months, and “.11” comes after “.9”.",
         ),
         Misconception(
             "ten_months_a_year",
             lambda earlier, later: _weighted(earlier, later, 10, 1),
-            "You count ten months to the year: is it the decimal point?",
+            "You count ten months to the year: do you read the date as a decimal number?",
         ),
         Misconception(
             "years_only",
             lambda earlier, later: _weighted(earlier, later, 12, 0),
-            "You count whole years only: the months behind the dot are missing.",
+            "You count whole years only: the months after the dot are missing.",
         ),
         Misconception(
             "months_only",
@@ -95,7 +94,7 @@ MONTHS = Exercise(
         Misconception(
             "both_ends_counted",
             lambda earlier, later: months_between(earlier, later) + 1,
-            "One too many: from May to May of the same year no month has passed.",
+            "Your answer is one too large: from a month to the same month, 0 months have passed.",
         ),
         Misconception(
             "absolute",
@@ -104,7 +103,7 @@ MONTHS = Exercise(
         ),
     ),
     hints=(
-        "date.split('.') gives year and month as text; int(…) makes numbers of them.",
+        "date.split('.') gives year and month as text; int(…) turns them into numbers.",
         "12 * (difference of the years) + (difference of the months).",
     ),
 )
@@ -117,7 +116,7 @@ def _weighted(earlier, later, year, month):
 
 # --- growth.doubling_time -----------------------------------------------------------------------------------
 def doubling_time(months: float | int, factor: float | int) -> float | int:
-    """Months for one doubling, if something grows `factor`-fold in `months`; infinite for a factor of 1, negative below.
+    """Months per doubling, for a growth by `factor` in `months`; infinite for a factor of 1, negative below.
 
     >>> doubling_time(12, 4.0)
     6.0
@@ -133,7 +132,7 @@ def _growth_cases(generator):
         case("GPT-2 to GPT-3", 15, 175 / 1.5),
         case("InstructGPT to ChatGPT: no growth", 10, 1.0),
         case("half as large in two years", 24, 0.5),
-        case("a growth that was drawn", 7, drawn),
+        case("a random factor", 7, drawn),
     ]
 
 
@@ -154,8 +153,9 @@ DOUBLING = Exercise(
         Misconception(
             "no_growth_divides_by_zero",
             lambda months, factor: months / math.log2(factor),
-            "ChatGPT has the size of InstructGPT: the factor is 1, its logarithm 0, and you divide by it. What stays "
-            "as it is never doubles: math.inf.",
+            "ChatGPT has the size of InstructGPT: the factor is 1, its logarithm 0, and you divide by it. Without "
+            "growth "
+            "the size never doubles: math.inf.",
         ),
         Misconception(
             "inf_below_one",
@@ -176,19 +176,19 @@ DOUBLING = Exercise(
         Misconception(
             "linear",
             _unless_still(lambda months, factor: months / (factor - 1)),
-            "You spread the growth evenly, as if each month added the same. Doubling multiplies: fourfold "
-            "is two "
+            "You spread the growth evenly, as if each month added the same. Doubling multiplies: fourfold growth is "
+            "two "
             "doublings, not three.",
         ),
         Misconception(
             "proportional",
             _unless_still(lambda months, factor: 2 * months / factor),
-            "The rule of three does not hold here: fourfold in twelve months is two doublings of six months.",
+            "This is not a proportion: fourfold growth in twelve months is two doublings of six months.",
         ),
         Misconception(
             "doublings_per_month",
             lambda months, factor: math.log2(factor) / months,
-            "This is how many doublings there are in a month. Turned over, it is the months per doubling.",
+            "This is the number of doublings per month. Its reciprocal is the months per doubling.",
         ),
         Misconception(
             "doublings",

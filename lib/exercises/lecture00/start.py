@@ -27,10 +27,10 @@ SLIDE_COUNT = Exercise(
         Misconception("without_w", SLIDES - DECKS["W"], "Deck W is missing from your sum: 31 slides."),
         Misconception("decks", len(DECKS), "That is the number of decks. How many slides are in them?"),
         Misconception("a_list", list(DECKS.values()), "These are the four numbers: add them up."),
-        Misconception("text", str(SLIDES), "Your answer stands in quotes: that makes it text, not a number."),
-        Misconception("mean", SLIDES / len(DECKS), "That is the mean length of a deck. The total is asked."),
+        Misconception("text", str(SLIDES), "Your answer is in quotes: that makes it text, not a number."),
+        Misconception("mean", SLIDES / len(DECKS), "That is the mean length of a deck. The question asks for the total."),
     ),
-    hints=("The four lengths stand in the table above.", "Add them: 52 + 48 + 47 + 31."),
+    hints=("The four lengths are in the table above.", "Add them: 52 + 48 + 47 + 31."),
 )
 
 
@@ -102,9 +102,8 @@ CLASSIFY_ERA = Exercise(
         Misconception(
             "first_true_of_none",
             _first_true,
-            "A size in no range came out as “Specialized DL”. Did you take the arg max of a list of True "
-            "and False? "
-            "Where all are False it gives 0, the first era. Ask first whether any is True.",
+            "A size outside all ranges came out as “Specialized DL”. Did you take the arg max of a list of True and "
+            "False? If all are False it gives 0, the first era. Check first whether any is True.",
         ),
         Misconception(
             "gap_given_to_transfer",
@@ -120,8 +119,7 @@ CLASSIFY_ERA = Exercise(
         Misconception(
             "no_upper_end",
             _no_end,
-            "Slide N46 ends at 1T, and the guess for GPT-4 lies above: no era has it. Your last range has "
-            "no end.",
+            "Slide N46 ends at 1T, and the guess for GPT-4 is above that, in no era. Your last range has no end.",
         ),
         Misconception(
             "three_classes_for_all",
@@ -137,7 +135,7 @@ CLASSIFY_ERA = Exercise(
         Misconception(
             "open_ends",
             _open_ends,
-            "A size exactly at an end came out as None. “100M → 1B” has both its ends: use <= there.",
+            "A size exactly at an end came out as None. “100M → 1B” includes both ends: use <= there.",
         ),
         Misconception(
             "border_in_the_small_era",
@@ -146,7 +144,7 @@ CLASSIFY_ERA = Exercise(
         ),
     ),
     hints=(
-        "Three conditions, one per slide; whatever none of them catches is None.",
+        "Three conditions, one per slide; if none of them holds, the answer is None.",
         "parameters < 100e6 · 100e6 <= parameters <= 1e9 · 7e9 <= parameters <= 1e12",
     ),
 )

@@ -17,8 +17,8 @@ def _attention_cases(generator):
 
     everything = torch.ones(3, 3, dtype=torch.bool)
     some = torch.rand(2, 5, generator=generator) < 0.8
-    some[:, 0] = True  # a query that sees nothing is another question
-    long = (30 * draw(3, 64)).round()  # whole numbers, which float32 adds without rounding; q₀·k₀ is some 57,000
+    some[:, 0] = True  # every query sees a key; a query that sees none is not part of the exercise
+    long = (30 * draw(3, 64)).round()  # whole numbers, which float32 adds exactly; q₀·k₀ is about 57,000
     return [
         case("no position hidden", draw(3, 4), draw(3, 4), draw(3, 4), everything),
         case("causal", draw(4, 8), draw(4, 8), draw(4, 8), torch.ones(4, 4).tril().bool()),
@@ -82,22 +82,24 @@ ATTENTION = Exercise(
         Misconception(
             "not_scaled",
             lambda q, k, v, mask: _weights(q, k, mask, 1.0) @ v,
-            "The scores are not divided by √K. Their variance is then K, and wide heads turn one-hot.",
+            "The scores are not divided by √K. Their variance is then K, and the softmax of wide heads becomes "
+            "one-hot.",
         ),
         Misconception(
             "divided_by_k",
             lambda q, k, v, mask: _weights(q, k, mask, 1 / q.shape[-1]) @ v,
-            "You divide by K, not by its square root: the variance of a dot product of K terms is K, its spread √K.",
+            "You divide by K, not by its square root. A dot product of K terms has variance K, standard deviation √K.",
         ),
         Misconception(
             "masked_after_softmax",
             _mask_after,
-            "You hide positions after the softmax, so what is left no longer sums to 1. Hide the scores, before it.",
+            "You mask after the softmax, so the remaining weights no longer sum to 1. Mask the scores, before the "
+            "softmax.",
         ),
         Misconception(
             "masked_with_zero",
             _zero_scores,
-            "A hidden score of 0 still weighs exp(0) = 1. To weigh nothing it must be −∞.",
+            "A masked score of 0 still has the weight exp(0) = 1. For a weight of 0 the score must be −∞.",
         ),
         Misconception(
             "softmax_over_queries",
@@ -107,17 +109,17 @@ ATTENTION = Exercise(
         Misconception(
             "mask_upside_down",
             _inverted,
-            "True means “may attend”. You hide those that may be seen and see those that are hidden.",
+            "True means “may attend”. You mask the positions that may be seen and attend to the others.",
         ),
         Misconception(
             "weights_returned",
             lambda q, k, v, mask: _weights(q, k, mask),
-            "These are the weights, (T, S). Attention returns their mixture of the values: multiply by v.",
+            "These are the weights, (T, S). Attention returns the weighted sum of the values: multiply by v.",
         ),
     ),
     hints=(
         "Three steps: scores q kᵀ/√K of shape (T, S); −∞ where mask is False; softmax over the keys, times v.",
-        "scores.masked_fill(~mask, -math.inf) hides; torch.softmax(scores, dim=-1) @ v mixes.",
+        "scores.masked_fill(~mask, -math.inf) masks; torch.softmax(scores, dim=-1) @ v averages the values.",
     ),
 )
 
@@ -131,8 +133,8 @@ def _mask_cases(generator):
         case("two new tokens after three in the cache", 2, 5),
         case("one new token: generation", 1, 4),
         case("a single token", 1, 1),
-        case("a long question and what was said before", new, new + few),
-        case("a piece of a text, far behind its beginning", 1 + some // 3, long),
+        case("a long question after an earlier conversation", new, new + few),
+        case("a piece of a text, far from its beginning", 1 + some // 3, long),
     ]
 
 
@@ -159,38 +161,42 @@ CAUSAL_MASK = Exercise(
         Misconception(
             "the_future",
             lambda T, S: torch.ones(T, S, dtype=torch.bool).triu(S - T),
-            "Each token sees itself and what comes after: the mask is upside down (triu for tril).",
+            "Each token sees itself and what comes after it: the mask is transposed (triu instead of tril).",
         ),
         Misconception(
             "past_forgotten",
             lambda T, S: torch.ones(T, S, dtype=torch.bool).tril(),
-            "With a cache the queries are the last T of S positions. You count them as the first: query 0 sees S − T + 1 keys.",
+            "With a cache the queries are the last T of S positions; you treat them as the first. Query 0 sees S − T + "
+            "1 "
+            "keys.",
         ),
         Misconception(
             "numbers",
             lambda T, S: torch.ones(T, S).tril(S - T),
-            "The pattern is right, but these are the numbers 0.0 and 1.0. Added to scores they would hide nothing: a "
-            "mask of who may attend is boolean.",
+            "The pattern is right, but these are the numbers 0.0 and 1.0. Added to scores they would mask nothing. The "
+            "mask "
+            "must be boolean.",
         ),
         Misconception(
             "additive",
             lambda T, S: torch.zeros(T, S).masked_fill(~causal_mask(T, S), -math.inf),
-            "That is the additive mask (0 and −∞). A good mask, but True (“may attend”) and False were asked.",
+            "That is the additive mask (0 and −∞). It works too, but the exercise asks for True (“may attend”) and "
+            "False.",
         ),
         Misconception(
             "no_mask",
             lambda T, S: torch.ones(T, S, dtype=torch.bool),
-            "Everybody sees everybody: that is BERT. A decoder must not see the token that it is to predict.",
+            "Every token sees every token, as in BERT. A decoder must not see the token that it has to predict.",
         ),
         Misconception(
             "transposed",
             lambda T, S: torch.ones(S, T, dtype=torch.bool).triu(T - S),
-            "Rows are queries and columns are keys: yours are the other way round.",
+            "Rows are queries and columns are keys: yours are swapped.",
         ),
     ),
     hints=(
         "Query i of the new tokens is position i + S − T of the whole sequence; it may see keys j ≤ that.",
-        "torch.ones(T, S, dtype=torch.bool).tril(d) keeps the diagonal number d and what lies below. Which d?",
+        "torch.ones(T, S, dtype=torch.bool).tril(d) keeps diagonal d and everything below it. Which d?",
     ),
 )
 
@@ -202,10 +208,10 @@ def _field_cases(generator):
     return [
         case("left to right", Made(reads_by_pattern, (lower,)), x),
         case("both directions", Made(reads_by_pattern, (full,)), x),
-        case("the neighbour on the right", Made(reads_by_pattern, ([[0, 1, 0], [0, 0, 1], [0, 0, 0]],)), x),
+        case("the next position only", Made(reads_by_pattern, ([[0, 1, 0], [0, 0, 1], [0, 0, 0]],)), x),
         case("derivatives that cancel in a sum", Made(reads_by_pattern, (lower, True)), x),
         case("only the second output reads anything", Made(reads_in_second_output), x),
-        case("faint dependence", Made(reads_faintly), x),
+        case("weak dependence", Made(reads_faintly), x),
     ]
 
 
@@ -236,7 +242,7 @@ RECEPTIVE_FIELD = Exercise(
         Misconception(
             "transposed",
             lambda f, x: receptive_field(f, x).T,
-            "Row i should say what output i reads. Yours says which outputs read input i: transpose.",
+            "Row i should mark what output i reads. Yours marks which outputs read input i: transpose it.",
         ),
         Misconception(
             "signed_sum",
@@ -246,26 +252,28 @@ RECEPTIVE_FIELD = Exercise(
         Misconception(
             "first_output_only",
             lambda f, x: (_jacobian(f, x)[:, 0] != 0).any(dim=-1),
-            "You look at the first coordinate of each output. Another coordinate may read what the first does not.",
+            "You look only at the first coordinate of each output. Another coordinate may read what the first does "
+            "not.",
         ),
         Misconception(
             "thresholded",
             lambda f, x: _jacobian(f, x).abs().amax(dim=(1, 3)) > 0.01,
-            "A derivative of 0.001 is small, not zero: the position is seen. Compare with 0 exactly.",
+            "A derivative of 0.001 is small, not zero: the position is seen. Compare with exactly 0.",
         ),
         Misconception(
             "assumed_causal",
             lambda f, x: torch.ones(len(x), len(x)).tril().bool(),
-            "This is a causal pattern whatever f is. Look at f's derivatives: some functions read to the right.",
+            "This is a causal pattern for every f. Look at the derivatives of f: some functions read to the right.",
         ),
         Misconception(
             "sizes_instead_of_truth",
             lambda f, x: _jacobian(f, x).abs().sum(dim=(1, 3)),
-            "These are sizes of derivatives. The question is yes or no: a boolean for each pair.",
+            "These are sizes of derivatives. The answer is yes or no: a boolean for each pair.",
         ),
     ),
     hints=(
-        "torch.autograd.functional.jacobian(f, x) is (T, E, T, D): output position and coordinate, then input's.",
+        "torch.autograd.functional.jacobian(f, x) is (T, E, T, D): position and coordinate of the output, then of the "
+        "input.",
         "Position i sees j if any entry of the block [i, :, j, :] differs from 0.",
     ),
 )

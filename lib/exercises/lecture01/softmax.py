@@ -56,7 +56,7 @@ SOFTMAX = Exercise(
     title="A softmax that survives large scores",
     reference=lambda z: softmax(z),
     cases=_softmax_cases,
-    tolerance=Tolerance(rtol=1e-3),  # z − logsumexp(z) is right too, and rounds z to 1e-4 where z is 1000
+    tolerance=Tolerance(rtol=1e-3),  # z − logsumexp(z) is right too, but has a rounding error of 1e-4 where z is 1000
     accepts=(
         lambda z: (z - z.logsumexp(dim=-1, keepdim=True)).exp(),
         lambda z: torch.stack([torch.softmax(row, dim=0) for row in z]),
@@ -82,7 +82,7 @@ SOFTMAX = Exercise(
         Misconception(
             "over_everything",
             _over_everything,
-            "All numbers together sum to 1: every row should do so by itself. Sum with dim=-1 and keepdim=True.",
+            "All numbers together sum to 1, but each row should sum to 1. Sum with dim=-1 and keepdim=True.",
         ),
         Misconception(
             "shift_by_the_largest_of_all_rows",
@@ -145,12 +145,12 @@ ARGMAX = Exercise(
         Misconception(
             "first_winner_takes_all",
             _first_winner,
-            "On a tie you give everything to the first winner, as torch.argmax does. The slide's (0, 0.5, 0.5) shares.",
+            "In a tie you give everything to the first winner, as torch.argmax does. The slide shares: (0, 0.5, 0.5).",
         ),
         Misconception(
             "winners_not_shared",
             lambda z: (z == z.amax(dim=-1, keepdim=True)).float(),
-            "On a tie each winner gets 1, so the row sums to 2. The winners share the 1 between them.",
+            "In a tie each winner gets 1, so the row sums to 2. The winners must share the 1.",
         ),
         Misconception(
             "an_index",
@@ -165,17 +165,18 @@ ARGMAX = Exercise(
         Misconception(
             "plain_softmax",
             lambda z: torch.softmax(z, dim=-1),
-            "This is softmax at temperature 1: smooth, with every entry above 0. Its limit for T → 0 is asked.",
+            "This is softmax at temperature 1: smooth, with every entry above 0. The exercise asks for its limit for T "
+            "→ 0.",
         ),
         Misconception(
             "values_instead_of_shares",
             lambda z: torch.where(z == z.amax(dim=-1, keepdim=True), z, 0.0),
-            "You keep the largest score itself. The winner's share is 1, whatever its score.",
+            "You keep the largest score itself. The winner gets 1, whatever its score.",
         ),
     ),
     hints=(
         "Mark the winners first: z == z.amax(dim=-1, keepdim=True).",
-        "Then divide the marks by how many there are in their row.",
+        "Then divide by the number of winners in each row.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The exercise on masking takes random answers: what one must fulfil, and the wrong ones that it recognises."""
+"""Support for mlm.mask_tokens, whose answers are random: the rules for an answer, and wrong answers to recognise."""
 
 import math
 
@@ -12,7 +12,7 @@ EXERCISES = ()  # the exercise itself is mlm.mask_tokens
 
 
 def mask_tokens(ids, mask_id, vocab_size, special_ids, rate, generator):
-    """lib.text.mask_tokens, with every argument in its place."""
+    """lib.text.mask_tokens with positional arguments."""
     return tuple(
         text.mask_tokens(
             ids, mask_id=mask_id, vocab_size=vocab_size, special_ids=special_ids, rate=rate, generator=generator
@@ -20,8 +20,8 @@ def mask_tokens(ids, mask_id, vocab_size, special_ids, rate, generator):
     )
 
 
-def judge_masking(given, output, expected):
-    """None for corrupted ids and labels that follow the rules; shares are asked of more than 1,000 tokens only."""
+def check_masking(given, output, expected):
+    """None if corrupted ids and labels follow the rules, else a complaint; shares are checked from 1,000 tokens on."""
     ids, mask_id, vocab_size, special_ids, rate, _ = given.args
     corrupted, labels = output
     if corrupted.shape != ids.shape or labels.shape != ids.shape:
@@ -31,7 +31,7 @@ def judge_masking(given, output, expected):
     if (labels[selected] != ids[selected]).any():
         return "some labels are not the original ids"
     if (selected & ~ordinary).any():
-        return "special tokens have labels" + (" as has everything else" if selected.all() else "")
+        return "special tokens have labels" + (", like all other tokens" if selected.all() else "")
     if (changed & ~ordinary).any():
         return "special tokens were changed"
     if (changed & ~selected).any():
@@ -41,10 +41,10 @@ def judge_masking(given, output, expected):
         return "an id is outside the vocabulary"
     if rate == 0 and selected.any():
         return "at rate 0 something was selected"
-    return _judge_shares(corrupted, selected, changed, ordinary, mask_id, rate)
+    return _check_shares(corrupted, selected, changed, ordinary, mask_id, rate)
 
 
-def _judge_shares(corrupted, selected, changed, ordinary, mask_id, rate):
+def _check_shares(corrupted, selected, changed, ordinary, mask_id, rate):
     if (complaint := _off("labelled among ordinary tokens", selected, ordinary, rate)) is not None:
         return complaint
     if len(selected) > 1 and 0 < rate < 1 and selected.sum() > 1000 and (selected == selected[0]).all():
@@ -61,7 +61,7 @@ def _judge_shares(corrupted, selected, changed, ordinary, mask_id, rate):
 
 
 def _off(what, part, whole, share):
-    """A complaint where a share is more than five standard deviations off."""
+    """A complaint if a share is more than five standard deviations off."""
     n = int(whole.sum())
     if n < 1000:
         return None
@@ -78,7 +78,7 @@ def _off(what, part, whole, share):
 def wrong_masking(
     split=(0.8, 0.1), *, specials=False, labels="selected", per_column=False, rate_used=None, rest=False, one_word=False
 ):
-    """A masking with one thing wrong."""
+    """An answer with one mistake, chosen by the arguments; without any, a right answer."""
 
     def answer(ids, mask_id, vocab_size, special_ids, rate, generator):
         shape = ids.shape[1:] if per_column else ids.shape
@@ -118,7 +118,7 @@ def in_place(ids, *rest):
 
 
 def fixed_number(ids, mask_id, vocab_size, special_ids, rate, generator):
-    """The same share of every row, as Devlin et al. choose them."""
+    """Select the same share of every row, as Devlin et al. do."""
     corrupted, labels = ids.clone(), torch.full_like(ids, IGNORED)
     for row in range(len(ids)):
         places = (~torch.isin(ids[row], torch.tensor(special_ids))).nonzero()[:, 0]
@@ -132,7 +132,7 @@ def fixed_number(ids, mask_id, vocab_size, special_ids, rate, generator):
 
 
 def loss_cases(generator):
-    """Logits and labels of masked batches in which every fate comes up, for mlm.loss."""
+    """Logits and labels of masked batches in which every fate occurs, for mlm.loss."""
     def batch(rows, length, rate=0.5, size=1.0):
         original = torch.randint(1, 10, (rows, length), generator=generator)
         selected = torch.rand(rows, length, generator=generator) < rate
@@ -145,9 +145,9 @@ def loss_cases(generator):
         return logits, original.masked_fill(~selected, -100), torch.where(selected, shown, original), 0
 
     few = batch(3, 6)
-    few[1][1:] = -100  # two rows in which nothing was selected
+    few[1][1:] = -100  # two rows without selected tokens
     large = batch(2, 6, size=200.0)
-    large[0][:, :, 0] += 5000  # [MASK], which is no label: the probability of each is 0 even in float64
+    large[0][:, :, 0] += 5000  # [MASK], which is never a label: the probability of each label is 0 even in float64
     return [
         case("four rows of eight tokens", *batch(4, 8)),
         case("rows with different numbers of selected tokens", *batch(3, 12, 0.3)),

@@ -1,4 +1,4 @@
-"""Exercises of notebook 04: how many tokens are masked, and words that are masked whole."""
+"""Exercises of notebook 04: how many tokens are masked, and whole-word masking."""
 
 from collections.abc import Sequence
 
@@ -74,7 +74,7 @@ WHOLE_WORDS = Exercise(
     slides=("C08", "W10"),
     points=2,
     minutes=8,
-    title="Words that are masked whole",
+    title="Whole-word masking",
     reference=whole_words,
     cases=_word_cases,
     accepts=(_word_by_word, lambda w, c: torch.tensor([int(i) in c for i in w], dtype=torch.bool)),
@@ -87,7 +87,8 @@ WHOLE_WORDS = Exercise(
         Misconception(
             "continuations_only",
             _continuations,
-            "You select the pieces that continue a word and leave its first one readable: it belongs to it too.",
+            "You select the pieces that continue a word and leave its first piece readable. That piece is part of the "
+            "word.",
         ),
         Misconception(
             "positions_for_words",
@@ -97,23 +98,24 @@ WHOLE_WORDS = Exercise(
         Misconception(
             "inverted",
             lambda word_ids, chosen: ~_picked(word_ids, chosen),
-            "True and False are the wrong way round: True marks the pieces that are selected.",
+            "True and False are swapped: True marks the pieces that are selected.",
         ),
         Misconception(
             "special_tokens_too",
             lambda word_ids, chosen: _picked(word_ids, chosen) | (word_ids == -1),
-            "You also select where word_ids is −1. Those are [CLS] and [SEP]: they are of no word and never selected.",
+            "You also select where word_ids is −1. Those are [CLS] and [SEP]: they belong to no word and are never "
+            "selected.",
         ),
         Misconception(
             "everything_between",
             _from_first_to_last,
             "You select everything from the first chosen word to the last. The words between them were not chosen "
-            "(a stretch of text is what SpanBERT masks).",
+            "(masking a whole span is what SpanBERT does).",
         ),
         Misconception(
             "one_word_only",
             _first_word_only,
-            "Only the first of the chosen words is selected: does a `return` stand inside your loop?",
+            "Only the first of the chosen words is selected: is there a `return` inside your loop?",
         ),
     ),
     hints=(
@@ -125,7 +127,7 @@ WHOLE_WORDS = Exercise(
 
 # --- masking.expected_counts ------------------------------------------------------------------------------------------
 def expected_counts(N: int, rate: float, split: Sequence[float]) -> dict[str, float]:
-    """How many of N tokens are expected to become [MASK], become random, be selected but kept, be left alone.
+    """Expected numbers of the N tokens that become [MASK], become random, are selected but kept, are not selected.
 
     >>> {k: round(v, 1) for k, v in expected_counts(1000, 0.15, (0.8, 0.1, 0.1)).items()}
     {'mask': 120.0, 'random': 15.0, 'kept': 15.0, 'untouched': 850.0}
@@ -203,7 +205,7 @@ EXPECTED_COUNTS = Exercise(
         Misconception(
             "kept_counted_twice",
             _kept_twice,
-            "Your four numbers sum to more than N: kept tokens were selected, they do not count as untouched too.",
+            "Your four numbers sum to more than N. Kept tokens were selected, so they do not count as untouched too.",
         ),
         Misconception(
             "fractions",
@@ -218,7 +220,9 @@ EXPECTED_COUNTS = Exercise(
         Misconception(
             "part_of_the_rest",
             _part_of_the_rest,
-            "You take the random ones out of what [MASK] left over. Every part of the split is of all selected tokens.",
+            "You take the random tokens from those that [MASK] left over. Each part of the split is a share of all "
+            "selected "
+            "tokens.",
         ),
         Misconception(
             "all_selected_masked",
@@ -227,7 +231,7 @@ EXPECTED_COUNTS = Exercise(
         ),
     ),
     hints=(
-        "First the selected: N · rate. Then each part of the split is taken of those.",
+        "First the selected tokens: N · rate. Then each part of the split is a share of those.",
         "untouched is N − N · rate; the four numbers sum to N.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises of notebook 04: masking, the distribution at one place, the loss."""
+"""Exercises of notebook 04: masking, the distribution at one position, the loss."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.lecture04.mask_answers import (
-    fixed_number, in_place, judge_masking, loss_cases, mask_tokens, split_of_all, wrong_masking,
+    check_masking, fixed_number, in_place, loss_cases, mask_tokens, split_of_all, wrong_masking,
 )
 from lib.exercises.lecture04.slots import SLOT_PROBABILITIES
 from lib.objectives import mlm_loss
@@ -39,15 +39,15 @@ MASK_TOKENS = Exercise(
     title="Masking as BERT does it",
     reference=mask_tokens,
     cases=_mask_cases,
-    decide=judge_masking,
-    accepts=(wrong_masking(), fixed_number),  # nothing is wrong with the first
+    decide=check_masking,
+    accepts=(wrong_masking(), fixed_number),  # the first one without a mistake
     withheld=("lib.training.recipes.mlm_sampler",),
     misconceptions=(
         Misconception(
             "always_mask",
             wrong_masking((1.0, 0.0)),
-            "Every selected token becomes [MASK]. Slide W11 does this to 80 %: the model must also mistrust what it "
-            "can read, since no [MASK] will ever stand in the texts it is used on.",
+            "Every selected token becomes [MASK]. Slide W11 does this to 80 %: the model must also learn to doubt the "
+            "tokens that it can read, since the texts it is used on contain no [MASK].",
         ),
         Misconception(
             "labels_everywhere",
@@ -58,13 +58,13 @@ MASK_TOKENS = Exercise(
         Misconception(
             "labels_at_mask_only",
             wrong_masking(labels="masked"),
-            "Random tokens have no label in yours. All selected tokens are predicted, whatever became of them.",
+            "Your random tokens have no label. All selected tokens are predicted, whatever they were replaced with.",
         ),
         Misconception(
             "no_labels_on_kept",
             wrong_masking(labels="changed"),
-            "The tokens that were selected and kept have no label, so nothing sets them apart from the rest. They are "
-            "predicted too: this is what makes the model check visible words.",
+            "The tokens that were selected and kept have no label, so they do not differ from the rest. They are "
+            "predicted too: this makes the model check visible words.",
         ),
         Misconception(
             "special_tokens_selected",
@@ -79,12 +79,13 @@ MASK_TOKENS = Exercise(
         Misconception(
             "never_kept",
             wrong_masking((0.8, 0.2)),
-            "A fifth becomes random and nothing stays. Of the selected, one tenth is random and one tenth is kept.",
+            "A fifth becomes random and nothing is kept. Of the selected tokens, a tenth becomes random and a tenth is "
+            "kept.",
         ),
         Misconception(
             "tenth_of_the_rest",
             wrong_masking(rest=True),
-            "Your second draw takes a tenth of what [MASK] left over, 2 % of the selected. Of that rest take one half.",
+            "Your second draw takes a tenth of those that [MASK] left over: 2 % of the selected. Take half of them.",
         ),
         Misconception(
             "labels_from_corrupted",
@@ -94,23 +95,25 @@ MASK_TOKENS = Exercise(
         Misconception(
             "same_for_every_row",
             wrong_masking(per_column=True),
-            "All rows have the same places selected: draw a number for each token of the batch, not for each column.",
+            "The same positions are selected in all rows: draw a number for each token of the batch, not for each "
+            "column.",
         ),
-        Misconception("rate_ignored", wrong_masking(rate_used=0.15), "You select 15 % whatever `rate` says."),
+        Misconception("rate_ignored", wrong_masking(rate_used=0.15), "You always select 15 %, whatever `rate` is."),
         Misconception(
             "one_random_word",
             wrong_masking(one_word=True),
-            "All random replacements are one and the same token: draw a new one for each place.",
+            "All random replacements are the same token: draw a new one for each position.",
         ),
         Misconception(
             "in_place",
             in_place,
-            "You overwrite the text itself; the next epoch would read what this one corrupted. Work on ids.clone().",
+            "You overwrite the text itself, so the next epoch would read the corrupted text. Work on ids.clone().",
         ),
     ),
     hints=(
-        "torch.rand(ids.shape, generator=generator) < rate selects; ~torch.isin(ids, torch.tensor(special_ids)) spares",
-        "One more draw per token decides: below 0.8 [MASK], from 0.8 to 0.9 a random id, else nothing.",
+        "torch.rand(ids.shape, generator=generator) < rate selects; ~torch.isin(ids, torch.tensor(special_ids)) "
+        "excludes.",
+        "One more random number per token decides: below 0.8 [MASK], from 0.8 to 0.9 a random id, else no change.",
         "labels = ids.masked_fill(~selected, -100); corrupted ids by torch.where.",
     ),
 )
@@ -118,7 +121,7 @@ MASK_TOKENS = Exercise(
 
 # --- mlm.loss ---------------------------------------------------------------------------------------------------------
 def loss(logits, labels, input_ids, mask_id):
-    """mlm_loss; what became of a selected token does not matter, so input_ids and mask_id are not read."""
+    """mlm_loss. What a selected token was replaced with does not matter, so input_ids and mask_id are not used."""
     return mlm_loss(logits, labels)
 
 
@@ -167,12 +170,13 @@ LOSS = Exercise(
             "sum",
             lambda z, y, x, m: _token_losses(z, y).sum(),
             "You add up and do not divide. Slide C09 does print a sum; we take the mean over the selected tokens, so "
-            "that batches compare.",
+            "that batches are comparable.",
         ),
         Misconception(
             "mask_only",
             lambda z, y, x, m: _over(z, y, (x == m) & (y != -100)),
-            "You count only where [MASK] stands. Random and kept tokens were selected too: labels tell, not input_ids.",
+            "You count only the [MASK] tokens. Random and kept tokens were selected too: see the labels, not "
+            "input_ids.",
         ),
         Misconception(
             "changed_only",
@@ -182,13 +186,14 @@ LOSS = Exercise(
         Misconception(
             "mean_of_rows",
             _mean_of_rows,
-            "You average within each row, then over rows. Rows with few selected tokens then weigh too much: one mean "
-            "over all selected tokens of the batch.",
+            "You average within each row, then over rows. Tokens in rows with few selected tokens then weigh too much. "
+            "Take "
+            "one mean over all selected tokens of the batch.",
         ),
         Misconception(
             "ignored_as_word_0",
             lambda z, y, x, m: _token_losses(z, y.clamp(min=0)).mean(),
-            "You let −100 count as a word. It says: no prediction here.",
+            "You treat −100 as a word. It means: no prediction here.",
         ),
         Misconception(
             "log_outside",
@@ -198,12 +203,12 @@ LOSS = Exercise(
         Misconception(
             "bits",
             lambda z, y, x, m: loss(z, y, x, m) / math.log(2),
-            "These are bits. Nats are asked, as PyTorch counts: the natural logarithm.",
+            "These are bits. The loss is in nats, as in PyTorch: use the natural logarithm.",
         ),
         Misconception(
             "no_minus",
             lambda z, y, x, m: -loss(z, y, x, m),
-            "The sign is off: a loss is the *negative* log-likelihood, and is never below 0.",
+            "The sign is wrong: the loss is the *negative* log-likelihood, and never below 0.",
         ),
     ),
     hints=(

@@ -1,4 +1,4 @@
-"""An exercise of notebook 04: the probability of each word at a masked place (slide C09)."""
+"""An exercise of notebook 04: the probability of each word at a masked position (slide C09)."""
 
 import torch
 
@@ -25,7 +25,7 @@ def _slot_cases(generator):
 
 
 def _one_large(E, H, t):
-    """The first word points where H[t] does: whatever was drawn, its score is one whose exp() overflows."""
+    """The first word is parallel to H[t], so that exp() of its score overflows for every draw."""
     return torch.cat((4 * H[t : t + 1], E[1:])), H
 
 
@@ -52,28 +52,31 @@ SLOT_PROBABILITIES = Exercise(
         Misconception(
             "as_printed",
             _printed,
-            "This is the denominator that slide C09 prints, x_i · h_i: each word with another position. All rivals "
-            "stand for the place t: x_i · h_t. Does your answer sum to 1?",
+            "This is the denominator that slide C09 prints, x_i · h_i: each word with another position. All words "
+            "compete "
+            "for position t: x_i · h_t. Does your answer sum to 1?",
         ),
         Misconception(
             "over_positions",
             lambda E, H, t: torch.softmax(E @ H.T, dim=1)[:, t],
-            "You normalise over the positions. The words compete for one place: for fixed t, the sum over words is 1.",
+            "You normalise over the positions. The words compete for one position: for fixed t, the sum over words is "
+            "1.",
         ),
         Misconception(
             "mean_of_the_text",
             lambda E, H, t: torch.softmax(E @ H.mean(dim=0), dim=0),
-            "You average the hidden vectors of all positions. The head reads h_t alone, the vector at the gap.",
+            "You average the hidden vectors of all positions. The head uses only h_t, the vector at the masked "
+            "position.",
         ),
         Misconception(
             "next_token",
             lambda E, H, t: torch.softmax(E @ H[max(t - 1, 0)], dim=0),
-            "You read the vector before t, as a GPT would. A masked model reads the vector *at* the place it fills.",
+            "You use the vector before t, as a GPT would. A masked model uses the vector *at* the position it fills.",
         ),
         Misconception(
             "scores",
             lambda E, H, t: E @ H[t],
-            "These are the scores. A softmax makes probabilities of them.",
+            "These are the scores. A softmax turns them into probabilities.",
         ),
         Misconception(
             "overflow",
@@ -84,13 +87,13 @@ SLOT_PROBABILITIES = Exercise(
         Misconception(
             "log_probabilities",
             lambda E, H, t: torch.log_softmax(E @ H[t], dim=0),
-            "These are log-probabilities. They are what the loss needs, but here the probabilities are asked.",
+            "These are log-probabilities. The loss needs them, but the exercise asks for probabilities.",
         ),
         Misconception(
             "scaled",
             lambda E, H, t: torch.softmax(E @ H[t] / E.shape[1] ** 0.5, dim=0),
-            "The √D belongs to attention. Slide C09 takes the plain dot product.",
+            "The division by √D belongs to attention. Slide C09 uses the plain dot product.",
         ),
     ),
-    hints=("The scores of all words at place t: E @ H[t], of shape (V,).", "Then a softmax over the words."),
+    hints=("The scores of all words at position t: E @ H[t], of shape (V,).", "Then a softmax over the words."),
 )

@@ -69,7 +69,7 @@ LOSS = Exercise(
     slides=("C19", "C21"),
     points=4,
     minutes=15,
-    title="The autoregressive loss, padding and all",
+    title="The autoregressive loss, with padding",
     reference=lambda logits, input_ids, attention_mask: autoregressive_loss(logits, input_ids, attention_mask),
     cases=_loss_cases,
     accepts=(_by_hand, _by_torch),
@@ -92,7 +92,7 @@ LOSS = Exercise(
         Misconception(
             "shifted_backwards",
             _shifted_backwards,
-            "You shifted the wrong way: position t is asked for token t − 1, which it has already seen.",
+            "You shifted in the wrong direction: position t predicts token t − 1, which it has already seen.",
         ),
         Misconception(
             "padding_counts",
@@ -102,7 +102,8 @@ LOSS = Exercise(
         Misconception(
             "padding_in_the_denominator",
             _padding_in_the_mean,
-            "The sum is right, but you divide by all positions, padding included: short sentences look too easy.",
+            "The sum is right, but you divide by the number of all positions, padding included. The loss becomes too "
+            "small.",
         ),
         Misconception(
             "mean_of_sentence_means",
@@ -165,7 +166,7 @@ LAST_TOKEN = Exercise(
     slides=("C22",),
     points=3,
     minutes=10,
-    title="The vector that has read everything",
+    title="Last-token pooling",
     reference=_pool,
     cases=_pool_cases,
     accepts=(_by_position, lambda hidden, mask: torch.stack([row[m.bool()][-1] for row, m in zip(hidden, mask)])),
@@ -174,28 +175,31 @@ LAST_TOKEN = Exercise(
         Misconception(
             "last_column",
             lambda hidden, attention_mask: hidden[:, -1],
-            "You take the last column. In a batch padded on the right that is padding for all but the longest sentence.",
+            "You take the last column. In a batch padded on the right it is padding, except for the longest sentence.",
         ),
         Misconception(
             "count_minus_one",
             lambda hidden, attention_mask: hidden[torch.arange(len(hidden)), attention_mask.sum(1) - 1],
-            "Counting the real tokens finds the last one only if they stand on the left. With left padding it does not: "
-            "look for the last 1 of the mask.",
+            "Counting the real tokens finds the last one only with padding on the right. With padding on the left it "
+            "does "
+            "not: look for the last 1 of the mask.",
         ),
         Misconception(
             "first_token",
             lambda hidden, attention_mask: hidden[torch.arange(len(hidden)), attention_mask.argmax(dim=1)],
-            "That is the first token, BERT's [CLS] habit. In a causal model the first token has read nothing but itself.",
+            "That is the first token, as BERT uses [CLS]. In a causal model the first token has seen only itself.",
         ),
         Misconception(
             "first_column",
             lambda hidden, attention_mask: hidden[:, 0],
-            "Column 0 is the first token (or padding): causal attention lets it see nothing of the sentence.",
+            "Column 0 is the first token (or padding): with causal attention it sees nothing of the rest.",
         ),
         Misconception(
             "mean",
             _masked_mean,
-            "You average all tokens. A sensible pooling, but slide C22 uses the last hidden vector, which has read the rest.",
+            "You average all tokens. That is a sensible pooling, but slide C22 uses the last hidden vector, which has "
+            "seen "
+            "all the others.",
         ),
         Misconception(
             "one_before",
@@ -221,7 +225,7 @@ def _log_prob_cases(generator):
         return torch.rand(count, generator=generator, dtype=torch.float64).clamp(min=0.01).log().tolist()
 
     return [
-        case("four tokens of a model that knows nothing of eight", [[math.log(1 / 8)] * 4]),
+        case("four tokens of a uniform model of eight", [[math.log(1 / 8)] * 4]),
         case("two sentences of different length", [draw(2), draw(9)]),
         case("three sentences", [draw(1), draw(6), draw(3)]),
         case("a perfect model", [[0.0, 0.0]]),
@@ -256,7 +260,8 @@ PERPLEXITY = Exercise(
         Misconception(
             "two_to_the_nats",
             lambda log_probs: _perplexity(log_probs) ** math.log(2),
-            "These are natural logarithms, and you raised 2 to them. Base and logarithm must match: e here, 2 with T17's bits.",
+            "These are natural logarithms, and you raised 2 to them. Base and logarithm must match: e here, 2 with "
+            "T17's bits.",
         ),
         Misconception(
             "no_minus",
@@ -266,7 +271,7 @@ PERPLEXITY = Exercise(
         Misconception(
             "not_divided",
             lambda log_probs: math.exp(-sum(v for row in log_probs for v in row)),
-            "You did not divide by the number of tokens: long texts would always be more perplexing.",
+            "You did not divide by the number of tokens: long texts would always have a higher perplexity.",
         ),
         Misconception(
             "entropy",

@@ -34,10 +34,10 @@ def _sentences(generator):
     return [
         case("the slide's sentence", "The cat sat on the mat".split()),
         case("one word", ["Yes"]),
-        case("a word that comes twice", ["tick", "tock", "tick"]),
-        case("no word at all", []),
-        case("a sentence that was drawn", sentence),
-        case("words that were drawn, and the first once more", [*verse, verse[0]]),
+        case("a repeated word", ["tick", "tock", "tick"]),
+        case("no words", []),
+        case("a random sentence", sentence),
+        case("random words, the first of them repeated at the end", [*verse, verse[0]]),
     ]
 
 
@@ -86,18 +86,20 @@ TERMS = Exercise(
         Misconception(
             "empty_first_context",
             _no_start,
-            "Your first word has an empty context, as slide N37 prints it for i = 0. A network needs something to read: "
+            "Your first word has an empty context, as slide N37 prints it for i = 0. A network needs something to "
+            "read: "
             "slide C19 starts every context with [BOS].",
         ),
         Misconception(
             "sees_itself",
             _sees_itself,
-            "Each context holds the very word that is asked for: predicting it is then no art, and its probability is 1.",
+            "Each context contains the word that is to be predicted. Its probability is then 1, and nothing is "
+            "predicted.",
         ),
         Misconception(
             "last_word_missing",
             _last_missing,
-            "A sentence of six words has six terms; yours stop before the last word.",
+            "A sentence of six words has six terms; the term of the last word is missing.",
         ),
         Misconception(
             "start_predicted",
@@ -107,12 +109,13 @@ TERMS = Exercise(
         Misconception(
             "right_to_left",
             _from_the_right,
-            "Your contexts are what follows the word. The slide factorises from left to right: what came before.",
+            "Your contexts are the words after each word. The slide factorises from left to right: use the words "
+            "before it.",
         ),
         Misconception(
             "one_word_of_context",
             _bigrams,
-            "You keep only the word before: that is a bigram model. The chain rule conditions on the whole past.",
+            "You keep only the previous word: that is a bigram model. The chain rule conditions on all previous words.",
         ),
     ),
     hints=(
@@ -139,7 +142,7 @@ def _sequences(generator):
         case("three tokens", model, [2, 0, 3]),
         case("one token", model, [1]),
         case("a repeated token", model, [3, 3, 3, 3]),
-        case("no token: the empty product", model, []),
+        case("no tokens: the empty product", model, []),
         case("another model", Made(next_probs_of_prefix, (3, seed + 1)), [0, 2, 1, 1]),
     ]
 
@@ -165,20 +168,23 @@ SEQUENCE = Exercise(
         Misconception(
             "sum",
             lambda next_probs, ids: float(sum(_factors(next_probs, ids))),
-            "You add the conditional probabilities. “This and then that” multiplies; a sum can exceed 1.",
+            "You add the conditional probabilities. The probability of one event and then another is a product; a sum "
+            "can "
+            "exceed 1.",
         ),
         Misconception(
             "last_factor_only",
             lambda next_probs, ids: next_probs(list(ids[:-1]))[ids[-1]] if ids else 1.0,
-            "That is the probability of the last token given the others, one factor of many. This is what the product on "
-            "slide C24 comes to when its contexts are taken literally.",
+            "That is the probability of the last token given the others, one factor of many. The product on slide C24 "
+            "also "
+            "gives this, if its contexts are taken literally.",
         ),
         Misconception(
             "prefix_of_one",
             lambda next_probs, ids: math.prod(
                 (next_probs(list(ids[max(t - 1, 0) : t]))[i] for t, i in enumerate(ids)), start=1.0
             ),
-            "You pass only the token before. The model wants the whole prefix ids[:t].",
+            "You pass only the previous token. The model needs the whole prefix ids[:t].",
         ),
         Misconception(
             "no_context",
@@ -190,21 +196,21 @@ SEQUENCE = Exercise(
             lambda next_probs, ids: math.prod(
                 (next_probs(list(ids[: t + 1]))[i] for t, i in enumerate(ids)), start=1.0
             ),
-            "The prefix of token t ends before it: ids[:t]. Yours already contains the token that is asked for.",
+            "The prefix of token t ends before it: ids[:t]. Yours already contains the token to be predicted.",
         ),
         Misconception(
             "log_probability",
             lambda next_probs, ids: float(sum(math.log(p) for p in _factors(next_probs, ids))),
-            "This is log P. It is what one computes in practice, but here the probability itself is asked: exp of it.",
+            "This is log P. In practice one computes that, but the exercise asks for the probability: take exp of it.",
         ),
         Misconception(
             "mean_per_token",
             lambda next_probs, ids: math.prod(_factors(next_probs, ids)) ** (1 / len(ids)) if ids else 1.0,
-            "You took the geometric mean: that is 1/perplexity. A probability of a sequence is the plain product.",
+            "You took the geometric mean: that is 1/perplexity. The probability of a sequence is the plain product.",
         ),
     ),
     hints=(
-        "Factor t is next_probs(ids[:t])[ids[t]]: first ask the model, then look up the token that came.",
+        "Factor t is next_probs(ids[:t])[ids[t]]: first call the model, then look up the next token.",
         "math.prod multiplies a sequence of numbers, and gives 1 for none.",
     ),
 )

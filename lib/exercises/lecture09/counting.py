@@ -1,4 +1,4 @@
-"""Exercises of notebook 09: the parameters of a Llama, and how often a mixture reads its texts."""
+"""Exercises of notebook 09: the parameters of a Llama, and epochs over each part of a training mixture."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +19,7 @@ def _draw(generator, low: int, high: int) -> int:
 
 # --- counting.llama_parameters ------------------------------------------------------------------------------
 def llama_parameters(V: int, D: int, L: int, H: int, G: int, F: int) -> int:
-    """The parameters of a Llama: V pieces, width D, L layers, H query heads, G key-value heads, F wide (C28).
+    """The parameters of a Llama: V tokens, width D, L layers, H query heads, G KV heads, feed-forward width F (C28).
 
     >>> llama_parameters(128_000, 4096, 32, 32, 8, 14_336)
     8028164096
@@ -28,7 +28,7 @@ def llama_parameters(V: int, D: int, L: int, H: int, G: int, F: int) -> int:
 
 
 def _llama(V, D, L, H, G, F, *, matrices=3, embeddings=2, query_output=2, key_value=2, norms=2, last_norm=1):
-    """The sum with each part's number of copies, so that a mistake is one number."""
+    """The sum, with a factor for each part, so that a mistake changes one number."""
     K = D // H
     attention = query_output * D * H * K + key_value * D * G * K
     return embeddings * V * D + L * (attention + matrices * D * F + norms * D) + last_norm * D
@@ -51,7 +51,7 @@ def _llamas(generator):
         case("Llama 3 70B", 128_000, 8192, 80, 64, 8, 28_672),
         case("Llama 3 405B", 128_000, 16_384, 126, 128, 8, 53_248),
         case("Llama 1 7B: as many key-value heads as query heads", 32_000, 4096, 32, 32, 32, 11_008),
-        case("one that was drawn", 1000, D, _draw(generator, 2, 9), G * group, G, _draw(generator, 50, 400)),
+        case("a random Llama", 1000, D, _draw(generator, 2, 9), G * group, G, _draw(generator, 50, 400)),
     ]
 
 
@@ -87,12 +87,12 @@ LLAMA = Exercise(
         Misconception(
             "tied_head",
             partial(_llama, embeddings=1),
-            "You count V × D once. The Llamas' output layer is not the embedding: both have V × D.",
+            "You count V × D once. A Llama's output layer is not tied to the embedding: both have V × D.",
         ),
         Misconception(
             "key_or_value",
             partial(_llama, key_value=1),
-            "One of the two matrices D × GD/H is missing: keys have one, and values another.",
+            "One of the two matrices D × GD/H is missing: there is one for keys and one for values.",
         ),
         Misconception(
             "output_projection_forgotten",
@@ -117,7 +117,7 @@ LLAMA = Exercise(
         Misconception(
             "norms_with_bias",
             partial(_llama, norms=4, last_norm=2),
-            "Your norms have a weight and a bias. An RMSNorm has the weight alone.",
+            "Your norms have a weight and a bias. An RMSNorm has only the weight.",
         ),
     ),
     hints=(
@@ -129,7 +129,7 @@ LLAMA = Exercise(
 
 # --- counting.mixture_epochs --------------------------------------------------------------------------------
 def epochs(tokens: Sequence[Number], percent: Sequence[Number], total: Number) -> list[float]:
-    """How often `total` tokens of training read each set: percent/100 · total / tokens (slide C27).
+    """Epochs over each data set in `total` training tokens: percent/100 · total / tokens (slide C27).
 
     >>> [round(e, 2) for e in epochs([410, 19, 12, 55, 3], [60, 22, 8, 8, 3], 300)]
     [0.44, 3.47, 2.0, 0.44, 3.0]
@@ -143,10 +143,10 @@ def _mixtures(generator):
     gpt3 = [410.0, 19.0, 12.0, 55.0, 3.0], [60.0, 22.0, 8.0, 8.0, 3.0]
     return [
         case("GPT-3: 300 billion tokens, percents that sum to 101", *gpt3, 300.0),
-        case("twice as long a training", *gpt3, 600.0),
-        case("one set, read once and a half", [200.0], [100.0], 300.0),
+        case("twice as many training tokens", *gpt3, 600.0),
+        case("one set, read one and a half times", [200.0], [100.0], 300.0),
         case("a set that is never read", [50.0, 150.0], [0.0, 100.0], 75.0),
-        case("sets that were drawn", sizes, [float(first), 30.0, 69.0 - first], 40.0),
+        case("random sets", sizes, [float(first), 30.0, 69.0 - first], 40.0),
     ]
 
 
@@ -170,8 +170,8 @@ MIXTURE = Exercise(
         Misconception(
             "normalised",
             lambda tokens, percent, total: [100 * e / sum(percent) for e in epochs(tokens, percent, total)],
-            "You divided by the sum of the percentages, 101 for GPT-3. That is a fair correction, but here "
-            "the numbers are asked as printed: divide by 100.",
+            "You divided by the sum of the percentages, 101 for GPT-3. That is a fair correction, but the exercise "
+            "takes the numbers as printed: divide by 100.",
         ),
         Misconception(
             "weights_ignored",
@@ -182,28 +182,28 @@ MIXTURE = Exercise(
         Misconception(
             "tokens_drawn",
             lambda tokens, percent, total: [p / 100 * total for p in percent],
-            "So many tokens are drawn from each set. How many times its size is that?",
+            "This is the number of tokens drawn from each set. How many times its size is that?",
         ),
         Misconception(
             "oversampling",
             lambda tokens, percent, total: [p / 100 * sum(tokens) / size for size, p in zip(tokens, percent)],
-            "That is the weight over the set's share of all text: how much it is over-sampled. It becomes a "
-            "number of epochs only with the length of the training, `total`.",
+            "That is the weight divided by the set's share of all text: by how much it is oversampled. For epochs you "
+            "also need the length of the training, `total`.",
         ),
         Misconception(
             "total_forgotten",
             lambda tokens, percent, total: [p / 100 / size for size, p in zip(tokens, percent)],
-            "You divide a share by a size. The share is one of the `total` tokens that are trained on.",
+            "You divide a share by a size. It is a share of the `total` training tokens: multiply by `total`.",
         ),
         Misconception(
             "size_share_times_weight",
             lambda tokens, percent, total: [p / 100 * size / total for size, p in zip(tokens, percent)],
-            "Upside down: the larger a set, the less often it is read, so its size divides.",
+            "The fraction is inverted: the larger a set, the less often it is read, so divide by its size.",
         ),
         Misconception(
             "whole_epochs",
             lambda tokens, percent, total: [float(round(e)) for e in epochs(tokens, percent, total)],
-            "Do not round: Common Crawl is read less than half once, and that is what we want to know.",
+            "Do not round: less than half of Common Crawl is read once, and rounding hides that.",
         ),
     ),
     hints=(

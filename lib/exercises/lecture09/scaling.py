@@ -1,4 +1,4 @@
-"""Exercises of notebook 09: fit an exponent, keep data and model in proportion, spend a budget."""
+"""Exercises of notebook 09: fit an exponent, scale data with the model, allocate a compute budget."""
 
 import math
 
@@ -39,11 +39,11 @@ def _laws(generator):
     noisy = (2.5 * np.array(sizes) ** -alpha * noise).tolist()
     return [
         case("Kaplan's line, four sizes", kaplan, [(8.8e13 / n) ** 0.076 for n in kaplan]),
-        case("seven noisy runs, sizes drawn", sizes, noisy),
+        case("seven noisy runs of random sizes", sizes, noisy),
         case("two runs", [1e6, 4e6], [3.0, 2.8]),
-        case("a loss that rises", [10.0, 100.0, 500.0], [2.0, 2.2, 2.3]),
+        case("a rising loss", [10.0, 100.0, 500.0], [2.0, 2.2, 2.3]),
         case("a loss below one nat", [2.0, 5.0, 11.0, 40.0], [0.9, 0.61, 0.5, 0.21]),
-        case("one run that went wrong in the middle", [1e3, 1e4, 3e5, 1e6], [5.0, 4.1, 4.2, 2.9]),
+        case("an outlier in the middle", [1e3, 1e4, 3e5, 1e6], [5.0, 4.1, 4.2, 2.9]),
     ]
 
 
@@ -84,17 +84,17 @@ EXPONENT = Exercise(
         Misconception(
             "swapped",
             lambda x, y: -_slope(np.log(y), np.log(x)),
-            "You fitted ln x as a function of ln y. x was chosen, y was measured: predict ln y.",
+            "You fitted ln x as a function of ln y. x was chosen and y measured: predict ln y from ln x.",
         ),
         Misconception(
             "sign",
             lambda x, y: -fit_exponent(x, y),
-            "That is the slope. Scaling laws print α with y = c·x^(−α): positive where the loss falls.",
+            "That is the slope. Scaling laws state α with y = c·x^(−α), which is positive if the loss falls.",
         ),
         Misconception(
             "between_the_ends",
             lambda x, y: -math.log(y[-1] / y[0]) / math.log(x[-1] / x[0]),
-            "You joined the first point and the last; those between have no say. Least squares uses all.",
+            "You joined the first and the last point and ignored those between. Least squares uses all points.",
         ),
         Misconception(
             "mean_of_steps",
@@ -105,24 +105,24 @@ EXPONENT = Exercise(
         Misconception(
             "through_the_origin",
             lambda x, y: -float(np.log(x) @ np.log(y) / (np.log(x) @ np.log(x))),
-            "Your line has no intercept. It is ln y = ln c − α ln x, and c is not 1.",
+            "Your line has no intercept, but ln y = ln c − α ln x, and c is not 1.",
         ),
         Misconception(
             "mixed_logarithms",
             lambda x, y: -_slope(np.log10(x), np.log(y)),
-            "You mix ln and log10. Any base will do, if both axes have the same one.",
+            "You mix ln and log10. Any base works if it is the same for both axes.",
         ),
     ),
     hints=(
         "ln y = ln c − α ln x is a straight line in ln x.",
-        "np.polyfit(np.log(x), np.log(y), 1)[0] is its slope; mind the sign, and return a float.",
+        "np.polyfit(np.log(x), np.log(y), 1)[0] is its slope; watch the sign, and return a float.",
     ),
 )
 
 
 # --- scaling.data_multiplier --------------------------------------------------------------------------------
 def data_multiplier(times: Number, alpha_N: Number, alpha_D: Number) -> float:
-    """How many times the data go with `times` the parameters (slide T09): times^(α_N/α_D).
+    """By what factor the data must grow with `times` as many parameters (slide T09): times^(α_N/α_D).
 
     >>> round(data_multiplier(8, 0.076, 0.103), 2)
     4.64
@@ -138,7 +138,7 @@ def _multiples(generator):
         case("the same model", 1.0, 0.076, 0.103),
         case("a model of half the size", 0.5, 0.076, 0.103),
         case("a hundred times, Chinchilla's exponents", 100.0, 0.34, 0.28),
-        case("numbers that were drawn", times, alpha_N, alpha_D),
+        case("random numbers", times, alpha_N, alpha_D),
     ]
 
 
@@ -156,34 +156,34 @@ MULTIPLIER = Exercise(
         Misconception(
             "ratio_upside_down",
             lambda times, alpha_N, alpha_D: times ** (alpha_D / alpha_N),
-            "Your exponent is upside down. Set (N_c/N)^(α_N/α_D) and D_c/D side by side: if N grows 8-fold "
-            "the first falls by 8^(α_N/α_D), and D must follow.",
+            "Your exponent is inverted. Compare (N_c/N)^(α_N/α_D) with D_c/D: if N grows 8-fold, the first falls by "
+            "8^(α_N/α_D), and the second must fall as much.",
         ),
         Misconception(
             "in_proportion",
             lambda times, alpha_N, alpha_D: float(times),
-            "You let the data grow as fast as the model. That is nearly Chinchilla's advice, but by these "
-            "two exponents less (or more) is enough.",
+            "Your data grow as fast as the model. That is nearly Chinchilla's advice, but with these two exponents the "
+            "factor is smaller (or larger).",
         ),
         Misconception(
             "rule_of_three",
             lambda times, alpha_N, alpha_D: times * alpha_N / alpha_D,
-            "You multiplied by the ratio. Power laws take it into the exponent: times ** ratio.",
+            "You multiplied by the ratio. In a power law the ratio is the exponent: times ** ratio.",
         ),
         Misconception(
             "kaplan_by_heart",
             lambda times, alpha_N, alpha_D: times**0.74,
-            "0.74 is 0.076/0.103, rounded: right for one pair of exponents only. Compute it from yours.",
+            "0.74 is 0.076/0.103, rounded: right for one pair of exponents only. Compute it from the arguments.",
         ),
         Misconception(
             "difference_of_exponents",
             lambda times, alpha_N, alpha_D: times ** abs(alpha_N - alpha_D),
-            "You subtracted the exponents. Equating powers of two different things divides them.",
+            "You subtracted the exponents. Setting powers of N and D equal divides one exponent by the other.",
         ),
         Misconception(
             "loss_ratio",
             lambda times, alpha_N, alpha_D: times**alpha_N,
-            "By this factor the loss falls. How many times the data lower it as much? Undo the other power.",
+            "The loss falls by this factor. How much more data lowers it as much? Invert the other power.",
         ),
     ),
     hints=(
@@ -209,7 +209,7 @@ def _prefactor(A, B, alpha, beta):
 
 
 def _spent(flops, G, exponent, product=6):
-    """N = G (C/6)^exponent and the D that is left for it."""
+    """N = G (C/6)^exponent, and the D that remains for it."""
     N = G * (flops / product) ** exponent
     return float(N), float(flops / product / N)
 
@@ -222,15 +222,15 @@ def _budgets(generator):
         case("GPT-3's budget, the corrected constants", 3.15e23, 482.01, 2085.43, 0.3478, 0.3658),
         case("a small budget", 1e18, 406.4, 410.7, 0.34, 0.28),
         case("equal exponents", 6e20, 400.0, 800.0, 0.3, 0.3),
-        case("a law that was drawn", flops, *drawn),
+        case("a random law", flops, *drawn),
     ]
 
 
 def _by_derivative(flops, A, B, alpha, beta):
-    def rise(n):  # of the loss with ln N: one term falls and the other grows
+    def slope(n):  # of the loss in ln N: one term falls and the other grows
         return -alpha * A * math.exp(-alpha * n) + beta * B * (6 * math.exp(n) / flops) ** beta
 
-    N = math.exp(brentq(rise, 0, math.log(flops / 6), xtol=1e-12))
+    N = math.exp(brentq(slope, 0, math.log(flops / 6), xtol=1e-12))
     return N, flops / 6 / N
 
 
@@ -242,7 +242,7 @@ OPTIMAL = Exercise(
     title="Spend a budget",
     reference=optimal,
     cases=_budgets,
-    tolerance=Tolerance(rtol=1e-3),  # a search over N is as good an answer
+    tolerance=Tolerance(rtol=1e-3),  # a numerical search over N is right too
     accepts=(
         _by_derivative,
         lambda flops, *law: tuple(map(float, compute_optimal(ChinchillaLaw(0.0, *law), flops))),
@@ -253,20 +253,20 @@ OPTIMAL = Exercise(
             lambda flops, A, B, alpha, beta: _spent(
                 flops, _prefactor(A, B, alpha, beta), beta / (alpha + beta), product=1
             ),
-            "Your N · D is the whole budget. Training costs 6 FLOPs a parameter and token, so N · D = C/6.",
+            "Your N · D is the whole budget. Training costs 6 FLOPs per parameter and token, so N · D = C/6.",
         ),
         Misconception(
             "exponents_swapped",
             lambda flops, *law: _spent(flops, _prefactor(*law), law[-2] / (law[-2] + law[-1])),
-            "N grows as C^(β/(α+β)), with the exponent of the *data*: where data help quickly (β large) they "
-            "need not grow much, and the budget goes into N.",
+            "N grows as C^(β/(α+β)), with the exponent of the *data*: if more data help quickly (large β), D need not "
+            "grow much, and the budget goes into N.",
         ),
         Misconception(
             "equal_terms",
             lambda flops, A, B, alpha, beta: _spent(
                 flops, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta)
             ),
-            "You made both terms equal. At the minimum their *slopes* are: αA/N^α = βB/D^β.",
+            "You made both terms equal. At the minimum their *slopes* are equal: αA/N^α = βB/D^β.",
         ),
         Misconception(
             "prefactor_forgotten",
@@ -278,17 +278,17 @@ OPTIMAL = Exercise(
             lambda flops, A, B, alpha, beta: _spent(
                 flops, 1 / _prefactor(A, B, alpha, beta), beta / (alpha + beta)
             ),
-            "Your prefactor is upside down: a larger A punishes small models, so N must grow with it.",
+            "Your prefactor is inverted: a larger A penalises small models, so N must grow with it.",
         ),
         Misconception(
             "twenty_tokens",
             lambda flops, A, B, alpha, beta: (math.sqrt(flops / 120), 20 * math.sqrt(flops / 120)),
-            "Twenty tokens a parameter is a rule of thumb for one budget. Derive N from the constants given.",
+            "Twenty tokens per parameter is a rule of thumb for one budget. Derive N from the given constants.",
         ),
         Misconception(
             "order",
             lambda flops, A, B, alpha, beta: optimal(flops, A, B, alpha, beta)[::-1],
-            "Right numbers, wrong order: parameters first, then tokens.",
+            "The numbers are right, the order is wrong: parameters first, then tokens.",
         ),
     ),
     hints=(

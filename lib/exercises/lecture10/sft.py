@@ -1,6 +1,6 @@
-"""Exercises of notebook 10: what an error costs a person, what an answer's probability is, which tokens it teaches.
+"""Exercises of notebook 10: the cost of an error, the probability of a response, labels and loss of fine-tuning.
 
-The wall of slide T20 is in `wall`.
+The connecting wall of slide T20 is in `wall`.
 """
 
 import math
@@ -17,7 +17,7 @@ from lib.exercises.lecture10.sft_tokens import RESPONSE_LABELS, SFT_LOSS
 
 # --- sft.expected_cost ------------------------------------------------------------------------------------------------
 def expected_cost(log_probs: Float[Tensor, " V"], costs: Float[Tensor, " V"]) -> float:
-    """Σ P(w)·cost(w): what a sampled next word costs its reader on average (slide T18).
+    """Σ P(w)·cost(w): the average cost of a sampled next word to its reader (slide T18).
 
     >>> round(expected_cost(torch.tensor([0.3, 0.7]).log(), torch.tensor([10.0, 0.0])), 4)
     3.0
@@ -33,9 +33,9 @@ def _costly_words(generator):
         case("Toronto is a city in [India | Canada]", two, torch.tensor([10.0, 0.0])),
         case("we all live in the same [house | home]", two.clone(), torch.tensor([0.1, 0.0])),
         case("six words", torch.log_softmax(scores, dim=0), costs),
-        case("a word that is never said", torch.tensor([0.5, 0.5, 0.0]).log(), torch.tensor([1.0, 2.0, 50.0])),
-        case("three words that all cost", torch.tensor([0.5, 0.3, 0.2]).log(), torch.tensor([4.0, 2.0, 6.0])),
-        case("nothing costs anything", torch.log_softmax(scores[:3], dim=0), torch.zeros(3)),
+        case("a word with probability 0", torch.tensor([0.5, 0.5, 0.0]).log(), torch.tensor([1.0, 2.0, 50.0])),
+        case("three words that all have a cost", torch.tensor([0.5, 0.3, 0.2]).log(), torch.tensor([4.0, 2.0, 6.0])),
+        case("all costs are 0", torch.log_softmax(scores[:3], dim=0), torch.zeros(3)),
     ]
 
 
@@ -53,19 +53,19 @@ EXPECTED_COST = Exercise(
         Misconception(
             "cost_times_loss",
             lambda log_probs, costs: -(log_probs * costs).sum().item(),
-            "You weigh the costs by −log P, the loss. An expectation weighs by the probability itself: exp of what you "
-            "are given.",
+            "You weight the costs by −log P, the loss. An expectation weights by the probability: exp of log_probs.",
         ),
         Misconception(
             "errors_alike",
             lambda log_probs, costs: log_probs.exp()[costs > 0].sum().item(),
-            "That is the probability of any costly word: every error counts 1. It is what slide T18 complains of: India "
-            "and house weigh the same.",
+            "That is the probability of any costly word: every error counts 1. This is the problem on slide T18: the "
+            "errors "
+            "India and house count the same.",
         ),
         Misconception(
             "unweighted",
             lambda log_probs, costs: costs.sum().item(),
-            "You add up the costs whether or not the model ever says the word: multiply each by its probability.",
+            "You add up the costs of all words, however unlikely: multiply each by its probability.",
         ),
         Misconception(
             "mean",
@@ -75,19 +75,19 @@ EXPECTED_COST = Exercise(
         Misconception(
             "likeliest_word_only",
             lambda log_probs, costs: costs[log_probs.argmax()].item(),
-            "That is the cost of the likeliest word. A model that samples says the others too, sometimes.",
+            "That is the cost of the likeliest word. A model that samples sometimes writes the other words too.",
         ),
         Misconception(
             "given_an_error",
             lambda log_probs, costs: (
                 (log_probs.exp() * costs).sum() / log_probs.exp()[costs > 0].sum().clamp(min=1e-9)
             ).item(),
-            "You divide by the probability of an error: that is the cost once an error has happened, however rare.",
+            "You divide by the probability of an error: that is the expected cost given an error, however rare it is.",
         ),
         Misconception(
             "log_of_the_cost",
             lambda log_probs, costs: torch.logsumexp(log_probs + costs.log(), dim=0).item(),
-            "That is the logarithm of the expected cost: leave it out.",
+            "That is the logarithm of the expected cost: leave the logarithm out.",
         ),
     ),
     hints=(
@@ -123,7 +123,7 @@ def _questions(generator):
         case("a prompt of three tokens, a response of two", model, [0, 3, 1], [4, 2]),
         case("a long prompt, a response of one token", model, [2, 2, 0, 1, 4, 3], [1]),
         case("no prompt: the response's own probability", model, [], [3, 0, 2]),
-        case("an empty response: certain", model, [1, 2], []),
+        case("an empty response: probability 1", model, [1, 2], []),
         case("another model", Made(log_prob_of_sequence, (3, seed + 1)), [1], [2, 0, 1, 1]),
     ]
 
@@ -141,18 +141,18 @@ CONDITIONAL = Exercise(
         Misconception(
             "joint",
             lambda log_prob, prompt, response: log_prob([*prompt, *response]),
-            "This is log P(prompt, response): a long question would make every answer unlikely. Take the question's "
-            "share out.",
+            "This is log P(prompt, response): a long question would make every answer unlikely. Subtract log "
+            "P(prompt).",
         ),
         Misconception(
             "response_alone",
             lambda log_prob, prompt, response: log_prob([*response]),
-            "You ask for the response as if nobody had asked anything: the model has to read the prompt before it.",
+            "This is the probability of the response without a question: the model has to read the prompt before it.",
         ),
         Misconception(
             "as_if_independent",
             lambda log_prob, prompt, response: log_prob([*response]) - log_prob([*prompt]),
-            "log P(response) − log P(prompt) compares two texts that have never met. The first term needs both, joined.",
+            "log P(response) − log P(prompt) treats the two texts separately. The first term needs both, joined.",
         ),
         Misconception(
             "quotient_of_logs",
@@ -164,19 +164,20 @@ CONDITIONAL = Exercise(
         Misconception(
             "wrong_way_round",
             lambda log_prob, prompt, response: log_prob([*prompt, *response]) - log_prob([*response]),
-            "You subtract the response's own log-probability. What is given is the prompt, so its share goes.",
+            "You subtract the response's own log-probability. The prompt is given, so subtract log P(prompt).",
         ),
         Misconception(
             "probability",
             lambda log_prob, prompt, response: math.exp(conditional_log_prob(log_prob, prompt, response)),
-            "This is the probability; asked is its logarithm.",
+            "This is the probability; the exercise asks for its logarithm.",
         ),
         Misconception(
             "per_token",
             lambda log_prob, prompt, response: (
                 conditional_log_prob(log_prob, prompt, response) / max(len(response), 1)
             ),
-            "You divide by the response's length: that is (minus) the loss per token. A response's log-probability is "
+            "You divide by the response's length: that is (minus) the loss per token. The log-probability of a "
+            "response is "
             "the plain sum.",
         ),
         Misconception(

@@ -1,4 +1,4 @@
-"""Which tokens a demonstration teaches: labels and loss of supervised fine-tuning, two exercises of `sft`."""
+"""Labels and loss of supervised fine-tuning: two exercises of `sft`."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from lib.objectives import sft_loss
 def response_labels(
     prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], pad_id: int
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
-    """Prompt and response of each row, padded on the right, and labels that are −100 but on the response (slide C33).
+    """Prompt and response of each row, padded on the right, and labels that are −100 outside the response (slide C33).
 
     >>> response_labels([[5, 6]], [[7, 8]], 0)
     (tensor([[5, 6, 7, 8]]), tensor([[-100, -100,    7,    8]]))
@@ -24,7 +24,7 @@ def response_labels(
 
 
 def _batch(prompts, responses, pad_id, *, ignore=-100, hide_prompt=True, hide_padding=True, hide_more=0):
-    """The batch and its labels, right as the options stand, and wrong in as many ways as they can be changed."""
+    """The batch and its labels. The default options are right; each other option makes a mistake."""
     length = max(len(p) + len(r) for p, r in zip(prompts, responses))
     input_ids = torch.full((len(prompts), length), pad_id)
     labels = torch.full((len(prompts), length), ignore if hide_padding else pad_id)
@@ -74,7 +74,7 @@ RESPONSE_LABELS = Exercise(
     slides=("C33",),
     points=3,
     minutes=12,
-    title="Which tokens are learnt",
+    title="Which tokens have labels?",
     reference=response_labels,
     cases=_demonstrations,
     accepts=(_by_lists,),
@@ -87,41 +87,45 @@ RESPONSE_LABELS = Exercise(
         Misconception(
             "prompt_not_masked",
             lambda p, r, pad_id: _batch(p, r, pad_id, hide_prompt=False),
-            "The labels still hold the prompt: the model would learn to write questions as well. Put −100 there.",
+            "The labels still contain the prompt: the model would learn to write questions as well. Put −100 there.",
         ),
         Misconception(
             "padding_not_masked",
             lambda p, r, pad_id: _batch(p, r, pad_id, hide_padding=False),
-            "The labels hold the padding id behind the responses: the model would learn to write padding, which is easy, "
-            "and the loss would look splendid. Put −100 there.",
+            "The labels contain the padding id after the responses: the model would learn to write padding, which is "
+            "easy, "
+            "and the loss would look too good. Put −100 there.",
         ),
         Misconception(
             "padding_masked_by_value",
             _hidden_by_value,
-            "You mask wherever the padding id stands, also where it ends a response. Many tokenizers pad with their "
-            "end-of-text token: such a model never learns to stop. Mask by position.",
+            "You mask every padding id, even where it ends a response. Many tokenizers pad with their end-of-text "
+            "token: a "
+            "model trained like this never learns to stop. Mask by position.",
         ),
         Misconception(
             "shifted_already",
             _shifted_already,
-            "Your labels are moved by one. Here, as in transformers, labels stand at their own token, and the loss does "
-            "the shift: twice would be once too often.",
+            "Your labels are shifted by one. Here, as in transformers, a label is at its own token's position, and the "
+            "loss "
+            "does the shift. Yours would be shifted twice.",
         ),
         Misconception(
             "first_token_masked",
             lambda p, r, pad_id: _batch(p, r, pad_id, hide_more=1),
-            "The first token of each response is masked too. It is predicted by the last token of the prompt, and "
-            "nobody else teaches the model how to begin.",
+            "The first token of each response is masked too. It is predicted at the last token of the prompt, and only "
+            "this "
+            "label teaches the model how to begin.",
         ),
         Misconception(
             "zero_for_ignore",
             lambda p, r, pad_id: _batch(p, r, pad_id, ignore=0),
-            "You wrote 0 where nothing is to be learnt, but 0 is a token. The value that losses skip is −100.",
+            "You wrote 0 where there is nothing to predict, but 0 is a token. Losses ignore the value −100.",
         ),
         Misconception(
             "prompt_hidden_from_the_model",
             _inputs_hidden_too,
-            "You replaced the prompt in input_ids as well. The model must read the question; it is only not asked to "
+            "You replaced the prompt in input_ids as well. The model must read the question; it only does not have to "
             "predict it.",
         ),
     ),
@@ -134,7 +138,7 @@ RESPONSE_LABELS = Exercise(
 
 # --- sft.sft_loss -----------------------------------------------------------------------------------------------------
 def _token_losses(logits: Tensor, input_ids: Tensor) -> Tensor:
-    """−log P of each token but the first, given those before it: (B, T − 1)."""
+    """−log P of each token except the first, given the tokens before it: (B, T − 1)."""
     log_probs = torch.log_softmax(logits[:, :-1], dim=-1)
     return -log_probs.gather(-1, input_ids[:, 1:, None]).squeeze(-1)
 
@@ -185,7 +189,7 @@ def _mean_of_sums(logits, input_ids, response_mask):
 
 def _answered(generator):
     def batch(rows, V=7):
-        """Rows of (prompt, response, padding) lengths; ids and logits at random, padding with id 0."""
+        """Rows of (prompt, response, padding) lengths, with random ids and logits; the padding id is 0."""
         length = sum(rows[0])
         mask, input_ids = torch.zeros(len(rows), length, dtype=torch.bool), torch.zeros(len(rows), length)
         for row, (prompt, response, padding) in enumerate(rows):
@@ -199,7 +203,7 @@ def _answered(generator):
         case("answers of different lengths", *batch([(3, 4, 0), (2, 2, 3), (4, 1, 2)])),
         case("one row", *batch([(3, 2, 3)])),
         case("an answer of one token at the very end", *batch([(5, 1, 0), (1, 4, 1)])),
-        case("logits of a thousand", 1e3 * logits.sign(), ids, mask),  # at 10,000 float32 keeps three digits
+        case("logits of a thousand", 1e3 * logits.sign(), ids, mask),  # at 10,000 float32 has only three digits after the point
     ]
 
 
@@ -230,12 +234,12 @@ SFT_LOSS = Exercise(
         Misconception(
             "padding_counted",
             _padding_too,
-            "You count everything behind the prompt, padding too. Its loss falls to nothing in no time and hides the rest.",
+            "You count everything after the prompt, padding included. Its loss soon falls to 0 and hides the rest.",
         ),
         Misconception(
             "everything_counted",
             _all_positions,
-            "All positions count in your mean; response_mask says which should.",
+            "All positions count in your mean; only those of response_mask should.",
         ),
         Misconception(
             "unshifted",
@@ -245,19 +249,20 @@ SFT_LOSS = Exercise(
         Misconception(
             "mask_not_shifted",
             _mask_not_moved,
-            "Ids are shifted and the mask is not: you lose the first token of each answer and count the one behind its "
-            "end. The mask belongs to the tokens that are predicted: response_mask[:, 1:].",
+            "The ids are shifted but the mask is not: you lose the first token of each answer and count the one after "
+            "its "
+            "end. The mask belongs to the predicted tokens: response_mask[:, 1:].",
         ),
         Misconception(
             "mean_of_means",
             _mean_of_means,
-            "You average each answer first, then the answers: 'sequence_mean'. Asked is the mean over all tokens, where "
-            "a long answer weighs more.",
+            "You average each answer first, then the answers: 'sequence_mean'. The exercise asks for the mean over all "
+            "tokens, where a long answer has more weight.",
         ),
         Misconception(
             "sum_for_mean",
             _sum_of_all,
-            "This is the sum over the tokens: it grows with the batch. Divide by how many tokens were counted.",
+            "This is the sum over the tokens: it grows with the batch. Divide by the number of counted tokens.",
         ),
         Misconception(
             "sum_per_answer",
@@ -267,7 +272,8 @@ SFT_LOSS = Exercise(
         Misconception(
             "zeros_in_the_mean",
             lambda logits, ids, mask: _loss_with(logits, ids, mask, per=mask[:, 1:].numel()),
-            "You set the loss of other tokens to zero and then average over them as well. Divide by the answers' tokens.",
+            "You set the loss of other tokens to zero and then average over them as well. Divide by the answers' "
+            "tokens.",
         ),
         Misconception(
             "sign",

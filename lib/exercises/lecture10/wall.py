@@ -1,4 +1,4 @@
-"""Exercises of notebook 10: find the groups in a chatbot's answer to the wall of slide T20, and mark them."""
+"""Exercises of notebook 10: parse a chatbot's answer to the connecting wall of slide T20, and score it."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ _HEADING = r"Group \d+:"
 
 # --- wall.parse_groups ------------------------------------------------------------------------------------------------
 def parse_groups(text: str) -> list[list[str]]:
-    """The items behind each "Group 1:", up to the next group or the end of the line (slide T20).
+    """The items after each "Group 1:", up to the next group or the end of the line (slide T20).
 
     >>> parse_groups("Sure! Group 1: Mud, Silver Group 2: Hunt, Grand Canyon")
     [['Mud', 'Silver'], ['Hunt', 'Grand Canyon']]
@@ -54,9 +54,9 @@ def _texts(generator):
              "Sure, I'd be happy to help! Here are 4 groups:\n\n"
              + " ".join(f"Group {i}: {four}" for i, four in enumerate(fours, 1))
              + "\n\nI hope this helps, and good luck!"),
-        case("a group a line", f"Sure, here you are:\n{lines}\nLet me know, please, if I can do more."),
+        case("one group per line", f"Sure, here you are:\n{lines}\nLet me know, please, if I can do more."),
         case("twelve groups of one", " ".join(f"Group {i}: {word}" for i, word in enumerate(order[:12], 1))),
-        case("a comma too many", f"Group 1: {fours[0]},\nGroup 2: {fours[1]}"),
+        case("a trailing comma", f"Group 1: {fours[0]},\nGroup 2: {fours[1]}"),
         case("an answer without groups", "I am sorry, but I see no connection, I really do not."),
     ]  # fmt: skip
 
@@ -75,7 +75,7 @@ PARSE = Exercise(
         Misconception(
             "split_at_spaces",
             lambda text: _split(text, comma=None),
-            "You split at spaces, and Grand Canyon falls in two. Items are separated by commas.",
+            "You split at spaces, so Grand Canyon becomes two items. Items are separated by commas.",
         ),
         Misconception(
             "spaces_kept",
@@ -85,29 +85,28 @@ PARSE = Exercise(
         Misconception(
             "greeting_kept",
             lambda text: _split(text, first=0),
-            "What the model says before the first group is in your list as a group of its own. “Sure, I'd be happy to "
-            "help!” is no group.",
+            "The text before the first group is in your list as a group. “Sure, I'd be happy to help!” is not a group.",
         ),
         Misconception(
             "farewell_kept",
             lambda text: _split(text, cut=False),
-            "Your last group swallows what the model says after it. A group ends with its line.",
+            "Your last group includes the text after it. A group ends at the end of its line.",
         ),
         Misconception(
             "one_digit",
             lambda text: _split(text, heading=r"Group \d:"),
-            "Groups from number 10 on are not found: one \\d is one digit, \\d+ is a number.",
+            "Groups from number 10 on are not found: \\d matches one digit, \\d+ a whole number.",
         ),
         Misconception(
             "greedy",
             _greedy,
-            "Your pattern runs to the end of the line, over the headings of the groups that follow on it. Stop before "
-            "the next “Group”.",
+            "Your pattern matches to the end of the line, across the headings of the following groups. Stop before the "
+            "next “Group”.",
         ),
         Misconception(
             "one_list",
             lambda text: [item for group in parse_groups(text) for item in group],
-            "All items are in one list: which group they belong to is the whole answer.",
+            "All items are in one list, which loses the groups. Return one list per group.",
         ),
         Misconception(
             "empty_items",
@@ -117,12 +116,12 @@ PARSE = Exercise(
         Misconception(
             "small_letters",
             lambda text: [[item.lower() for item in group] for group in parse_groups(text)],
-            "You changed the capitals. A parser reports what was written; comparing is for later.",
+            "You changed capitals to small letters. A parser returns what was written; the comparison comes later.",
         ),
     ),
     hints=(
         're.split(r"Group \\d+:", text)[1:] gives what follows each heading.',
-        'Of each part keep .split("\\n")[0], then split at commas, strip, and drop what is empty.',
+        'Keep .split("\\n")[0] of each part, then split at commas, strip, and drop empty items.',
     ),
 )
 
@@ -156,7 +155,7 @@ def _by_hand(groups, words, solution):
 
 
 def _counting(correct):
-    """The right marks, but for how correct groups are counted: `correct(groups, solution)` in small letters."""
+    """The right score, except that `correct(groups, solution)`, in small letters, counts the correct groups."""
 
     def answer(groups, words, solution):
         small = [[item.lower() for item in group] for group in groups]
@@ -194,11 +193,11 @@ def _answers(generator):
     shuffled = [c[::-1], a[2:] + a[:2], d, [word.upper() for word in b]]
     return [
         case("all right, in another order", shuffled, words, solution),
-        case("the question chopped in fours", [words[i : i + 4] for i in range(0, 16, 4)], words, solution),
-        case("two words changed places", [b, [*a[:3], c[3]], [*c[:3], a[3]], d], words, solution),
+        case("the words of the question in groups of four", [words[i : i + 4] for i in range(0, 16, 4)], words, solution),
+        case("two words swapped", [b, [*a[:3], c[3]], [*c[:3], a[3]], d], words, solution),
         case("words invented and forgotten", [[*a, "Elm"], [*b[:2], "Kestone", b[3]], c], words, solution),
         case("a group given three times", [d, d[::-1], [w.lower() for w in d], b[:3]], words, solution),
-        case("a group with one of its words twice", [a, [*b, b[1]], d, c], words, solution),
+        case("a group with a repeated word", [a, [*b, b[1]], d, c], words, solution),
         case("no groups", [], words, solution),
     ]
 
@@ -208,7 +207,7 @@ SCORE = Exercise(
     slides=("T20", "T21"),
     points=3,
     minutes=12,
-    title="Mark an answer",
+    title="Score an answer",
     reference=mark_wall,
     cases=_answers,
     accepts=(_by_hand,),
@@ -216,17 +215,18 @@ SCORE = Exercise(
         Misconception(
             "capitals_matter",
             _capitals_matter,
-            "BLUEBELL and Bluebell are one word here: compare in small letters, report the wall's spelling.",
+            "BLUEBELL and Bluebell are the same word: compare in small letters, but report the wall's spelling.",
         ),
         Misconception(
             "order_matters",
             _counting(lambda groups, wanted: sum(group in groups for group in wanted)),
-            "You compare groups as lists. In a group order does not matter: sort both.",
+            "You compare groups as lists, but the order within a group does not matter: sort both.",
         ),
         Misconception(
             "same_place",
             _counting(lambda groups, wanted: sum(sorted(g) == sorted(w) for g, w in zip(groups, wanted))),
-            "You compare the first group with the first, the second with the second. Any group may come first.",
+            "You compare the first group with the first, the second with the second. The order of groups does not "
+            "matter.",
         ),
         Misconception(
             "three_is_enough",
@@ -236,31 +236,32 @@ SCORE = Exercise(
         Misconception(
             "more_is_allowed",
             _counting(lambda groups, wanted: sum(any({*w} <= {*g} for g in groups) for w in wanted)),
-            "A group that holds the right four and another word is not right: who lists everything would win.",
+            "A group with the right four words and another one is not right: otherwise one could list all words.",
         ),
         Misconception(
             "as_sets",
             _counting(lambda groups, wanted: sum({*w} in map(set, groups) for w in wanted)),
-            "A group that says one of its words twice is not the solution's. As sets the two are equal; sorted they are not.",
+            "A group with a repeated word is not the solution's. As sets the two are equal, as sorted lists they are "
+            "not.",
         ),
         Misconception(
             "counted_twice",
             _counting(lambda groups, wanted: sum(sorted(g) in [sorted(w) for w in wanted] for g in groups)),
-            "A right group that is given three times counts three times. Go through the solution's groups, not the answer's.",
+            "A right group given three times counts three times in yours. Go through the groups of the solution.",
         ),
         Misconception(
             "invented_for_missing",
             _swapped,
-            "Invented is what the answer has and the wall has not; missing is the other way round.",
+            "You swapped two keys: invented words are only in the answer, missing words only on the wall.",
         ),
         Misconception(
             "each_repetition",
             _every_repetition,
-            "A word that comes three times is listed twice: repeated names each such word once.",
+            "A word that occurs three times is listed twice: `repeated` names each such word once.",
         ),
     ),
     hints=(
-        "Put everything in small letters first: a sorted list for each group, one list of all words said.",
+        "Convert everything to small letters first: a sorted list for each group, and one list of all items.",
         "correct: how many groups of the solution, sorted, are among the groups of the answer, sorted.",
     ),
 )

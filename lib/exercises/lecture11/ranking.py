@@ -1,4 +1,4 @@
-"""Exercises of notebook 11: rankings as pairs, counted wins as a difference, and how well anyone can do."""
+"""Exercises of notebook 11: pairs from rankings, a reward difference from wins, the best possible accuracy."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lib.exercises.engine.exercise import Exercise, Misconception, case
 
 # --- ranking.pairs_from_ranking ---------------------------------------------------------------------------------------
 def pairs_from_ranking(ranks: Sequence[int]) -> list[tuple[int, int]]:
-    """All (better, worse) pairs of answers by their index, sorted; answers of one rank make no pair (slide C34).
+    """All (better, worse) pairs of answers by index, sorted; answers of equal rank make no pair (slide C34).
 
     >>> pairs_from_ranking([2, 1, 2])
     [(1, 0), (1, 2)]
@@ -26,8 +26,8 @@ def _rankings(generator):
         case("four answers, as on slide C34", [2, 4, 1, 3]),
         case("two answers, the second is better", [2, 1]),
         case("nine answers", (torch.randperm(9, generator=generator) + 1).tolist()),
-        case("two that share a place", [1, 3, 1, 2]),
-        case("all alike", [1, 1, 1]),
+        case("two answers of equal rank", [1, 3, 1, 2]),
+        case("all ranks equal", [1, 1, 1]),
     ]
 
 
@@ -49,7 +49,7 @@ def _ties_by_index(ranks):
 
 
 def _read_as_order(ranks):
-    """The list taken as "answer ranks[0] is the best, then ranks[1], …"."""
+    """The list read as "answer ranks[0] is the best, then ranks[1], …"."""
     return sorted((i - 1, j - 1) for i, j in combinations(ranks, 2))
 
 
@@ -58,7 +58,7 @@ PAIRS = Exercise(
     slides=("C34", "T24"),
     points=2,
     minutes=8,
-    title="A ranking as pairs",
+    title="Pairs from a ranking",
     reference=pairs_from_ranking,
     cases=_rankings,
     accepts=(_ordered(lambda a, b: a < b),),
@@ -66,18 +66,20 @@ PAIRS = Exercise(
         Misconception(
             "worse_first",
             _ordered(lambda a, b: a > b),
-            "Your pairs are turned round: rank 1 is the best, so the *smaller* rank wins and its index stands first.",
+            "Your pairs are reversed: rank 1 is the best, so the *smaller* rank wins and its index comes first.",
         ),
         Misconception(
             "both_directions",
             _ordered(lambda a, b: a != b),
-            "Each comparison comes twice, once in each direction. That says y beat y' and y' beat y: 4 answers make 6 pairs, not 12.",
+            "Each comparison occurs twice, once in each direction: y beats y' and y' beats y. 4 answers give 6 pairs, "
+            "not 12.",
         ),
         Misconception(
             "neighbours_only",
             _neighbours,
-            "You only compare answers that stand next to each other. The labeller has said more: the first also beats the last, "
-            "K(K-1)/2 pairs in all.",
+            "You only compare answers with neighbouring ranks. The ranking says more: the first also beats the last. "
+            "There are "
+            "K(K−1)/2 pairs.",
         ),
         Misconception(
             "best_against_the_rest",
@@ -87,17 +89,18 @@ PAIRS = Exercise(
         Misconception(
             "ties_make_pairs",
             _ties_by_index,
-            "Two answers of the same rank have become a pair. Nobody preferred either of them: leave such a pair out.",
+            "Two answers of equal rank became a pair. Neither was preferred: leave such pairs out.",
         ),
         Misconception(
             "ranks_for_indices",
             lambda ranks: sorted((a, b) for a, b in combinations(sorted(ranks), 2) if a < b),
-            "Your pairs hold ranks. Wanted are the answers: their positions in the list, from 0.",
+            "Your pairs contain ranks. They should contain the answers: their positions in the list, from 0.",
         ),
         Misconception(
             "list_read_as_an_order",
             _read_as_order,
-            "You read the list as “which answer comes first, second, …”. It is the other way about: ranks[i] is the place of answer i.",
+            "You read the list as “which answer is first, second, …”. It is the reverse: ranks[i] is the rank of "
+            "answer i.",
         ),
     ),
     hints=(
@@ -109,7 +112,7 @@ PAIRS = Exercise(
 
 # --- ranking.difference -----------------------------------------------------------------------------------------------
 def difference(wins: int, losses: int) -> tuple[float, float]:
-    r"""$\hat r_1 - \hat r_2 = \ln\frac{k}{n-k}$ and its standard error $\sqrt{1/k + 1/(n-k)}$ (slide T28, maximum likelihood).
+    r"""$\hat r_1 - \hat r_2 = \ln\frac{k}{n-k}$ and its standard error $\sqrt{1/k + 1/(n-k)}$ (slide T28).
 
     >>> [round(x, 4) for x in difference(30, 10)]
     [1.0986, 0.3651]
@@ -124,7 +127,7 @@ def _scores(generator):
         case("three to one, from fewer comparisons", 3, 1),
         case("as many wins as losses", 25, 25),
         case("more losses than wins", 7, 70),
-        case("some numbers", *some),
+        case("random numbers", *some),
     ]
 
 
@@ -166,18 +169,20 @@ DIFFERENCE = Exercise(
         Misconception(
             "sides_swapped",
             _with_error(lambda k, m: math.log(m / k)),
-            "The sign is turned: more wins than losses must give a difference above 0.",
+            "The sign is wrong: more wins than losses must give a difference above 0.",
         ),
         Misconception(
             "elo",
             _with_error(lambda k, m: 400 * math.log10(k / m)),
-            "That is the difference in Elo points, the same model on another scale: 400·log₁₀ of the odds. Here the natural "
-            "logarithm is asked.",
+            "That is the difference in Elo points, the same model on another scale: 400·log₁₀ of the odds. The "
+            "exercise uses "
+            "the natural logarithm.",
         ),
         Misconception(
             "error_of_the_share",
             _with_estimate(lambda k, m: math.sqrt(k * m / (k + m) ** 3)),
-            "√(p(1−p)/n) is the standard error of the *share*. The reward is its logit, whose slope is 1/(p(1−p)): divide by p(1−p).",
+            "√(p(1−p)/n) is the standard error of the *share*. The reward is its logit, whose slope is 1/(p(1−p)): "
+            "divide by p(1−p).",
         ),
         Misconception(
             "variance",
@@ -187,31 +192,32 @@ DIFFERENCE = Exercise(
         Misconception(
             "information_not_inverted",
             _with_estimate(lambda k, m: math.sqrt(k * m / (k + m))),
-            "Your error grows with the number of comparisons. np(1−p) is the *information*; the variance is 1 over it.",
+            "Your error grows with the number of comparisons. np(1−p) is the *information*; the variance is its "
+            "reciprocal.",
         ),
     ),
     hints=(
         "The likelihood is largest where σ(d) = k/n. Which d is that?",
-        "The second derivative of the loss at that point is n·p(1−p), the information; the variance is its inverse.",
+        "The second derivative of the loss there is n·p(1−p), the information; the variance is its reciprocal.",
     ),
 )
 
 
 # --- ranking.best_accuracy --------------------------------------------------------------------------------------------
 def best_accuracy(first: Tensor, second: Tensor) -> float:
-    """How often the better answer is the chosen one when labels are drawn by Bradley and Terry's probability (slide T28)."""
+    """How often the better answer is chosen when labels follow Bradley and Terry's probability (slide T28)."""
     return torch.sigmoid((first - second).abs()).mean().item()
 
 
 def _known(generator):
     first, second = torch.randn(2, 8, generator=generator)
-    second[:2] = first[:2] + torch.tensor([1.0, -1.5])  # the better one has either place
+    second[:2] = first[:2] + torch.tensor([1.0, -1.5])  # the better answer is second, then first
     return [
-        case("one close call", torch.tensor([1.0]), torch.tensor([2.0])),
-        case("equal answers: a coin", torch.zeros(4), torch.zeros(4)),
+        case("one close pair", torch.tensor([1.0]), torch.tensor([2.0])),
+        case("equal answers: a coin toss", torch.zeros(4), torch.zeros(4)),
         case("eight pairs", 2 * first, 2 * second),
         case("clear pairs", torch.tensor([10.0, -30.0]), torch.tensor([-10.0, 30.0])),
-        case("one clear, one a coin", torch.tensor([40.0, 1.0]), torch.tensor([0.0, 1.0])),
+        case("one clear pair, one coin toss", torch.tensor([40.0, 1.0]), torch.tensor([0.0, 1.0])),
     ]
 
 
@@ -224,7 +230,7 @@ ACCURACY = Exercise(
     slides=("T27", "T28"),
     points=3,
     minutes=12,
-    title="How well anyone can do",
+    title="The best possible accuracy",
     reference=best_accuracy,
     cases=_known,
     accepts=(_from_p(lambda p: torch.maximum(p, 1 - p)),),
@@ -233,32 +239,34 @@ ACCURACY = Exercise(
         Misconception(
             "always_right",
             lambda first, second: 1.0,
-            "Knowing r* is not knowing the label: a human with close answers before them decides either way. 100 % is out of reach.",
+            "Knowing r* is not knowing the label: of two close answers a human may choose either. 100 % is impossible.",
         ),
         Misconception(
             "first_always_chosen",
             _from_p(lambda p: p),
-            "That is how often the *first* answer wins. Who knows r* bets on the better one, whichever place it has.",
+            "That is how often the *first* answer wins. Somebody who knows r* bets on the better one, first or second.",
         ),
         Misconception(
             "agreement_of_two_labellers",
             _from_p(lambda p: p * p + (1 - p) * (1 - p)),
-            "p² + (1−p)² is how often two *labellers* agree. Someone who knows r* need not toss: they always name the likelier answer.",
+            "p² + (1−p)² is how often two *labellers* agree. Somebody who knows r* always names the likelier answer.",
         ),
         Misconception(
             "error_rate",
             _from_p(lambda p: torch.minimum(p, 1 - p)),
-            "That is how often the better answer loses: the error that nobody can avoid. The accuracy is 1 minus this.",
+            "That is how often the better answer loses: the unavoidable error. The accuracy is 1 minus this.",
         ),
         Misconception(
             "mean_difference_first",
             lambda first, second: torch.sigmoid((first - second).abs().mean()).item(),
-            "You average the differences and then take σ. A mean of probabilities is asked, and σ is not straight.",
+            "You average the differences and then take σ. The accuracy is a mean of probabilities, and σ is not "
+            "linear.",
         ),
         Misconception(
             "abs_forgotten_inside_the_mean",
             lambda first, second: torch.sigmoid((first - second).mean().abs()).item(),
-            "Differences of opposite sign cancel in your mean. Each pair has its own better answer: take |r₁ − r₂| pair by pair.",
+            "Differences of opposite sign cancel in your mean. Each pair has its own better answer: take |r₁ − r₂| of "
+            "each pair.",
         ),
     ),
     hints=(

@@ -1,4 +1,4 @@
-"""Exercises of notebook 11: the loss of Bradley and Terry, its slope, and centring."""
+"""Exercises of notebook 11: the Bradley–Terry loss, its gradient, and centred rewards."""
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ LOSS = Exercise(
         Misconception(
             "no_minus",
             lambda chosen, rejected: logsigmoid(chosen - rejected).mean(),
-            "The minus is missing, as it is on slide T26. A loss is minimised, and minimising this makes the chosen answer worse.",
+            "The minus sign is missing, as on slide T26. Minimising this lowers the reward of the chosen answer.",
         ),
         Misconception(
             "sides_swapped",
@@ -58,32 +58,40 @@ LOSS = Exercise(
         Misconception(
             "no_log",
             lambda chosen, rejected: -torch.sigmoid(chosen - rejected).mean(),
-            "The logarithm is missing: maximum likelihood multiplies probabilities, so it adds their logs. Without it a badly wrong "
-            "pair has hardly any slope.",
+            "The logarithm is missing: maximum likelihood multiplies probabilities, so it adds their logarithms. "
+            "Without it a "
+            "badly wrong pair has almost no gradient.",
         ),
         Misconception(
             "log_of_the_mean",
             lambda chosen, rejected: -torch.sigmoid(chosen - rejected).mean().log(),
-            "You take the log of the mean probability. The mean of the logs is asked, and the two differ as soon as pairs do.",
+            "You take the log of the mean probability. The loss is the mean of the logs, which differs unless all "
+            "pairs are "
+            "equal.",
         ),
         Misconception(
             "log_after_sigmoid",
             lambda chosen, rejected: -torch.log(torch.sigmoid(chosen - rejected)).mean(),
-            "For a difference of −10,000 the sigmoid is 0 and its log −∞. torch.nn.functional.logsigmoid computes both in one, safely.",
+            "For a difference of −10,000 the sigmoid is 0 and its log −∞. torch.nn.functional.logsigmoid computes both "
+            "in one "
+            "step, safely.",
         ),
         Misconception(
             "difference_alone",
             lambda chosen, rejected: (rejected - chosen).mean(),
-            "A plain difference has no end: it pays to push one easy pair apart for ever. −log σ is content once a pair is clear.",
+            "A plain difference has no minimum: it rewards pushing one easy pair apart without end. −log σ flattens "
+            "once a pair "
+            "is clear.",
         ),
         Misconception(
             "hinge",
             lambda chosen, rejected: (1 - chosen + rejected).clamp(min=0).mean(),
-            "That is the hinge loss of a support vector machine. It also ranks, but it is no likelihood of Bradley and Terry's model.",
+            "That is the hinge loss of a support vector machine. It also ranks, but it is not the likelihood of the "
+            "Bradley–Terry model.",
         ),
     ),
     hints=(
-        "One pair costs −log σ(chosen − rejected); the batch costs the mean.",
+        "The loss of one pair is −log σ(chosen − rejected); the loss of the batch is the mean.",
         "torch.nn.functional.logsigmoid stays finite where log(sigmoid) does not.",
     ),
 )
@@ -91,13 +99,13 @@ LOSS = Exercise(
 
 # --- reward.loss_gradient ---------------------------------------------------------------------------------------------
 def loss_gradient(chosen: Tensor, rejected: Tensor) -> tuple[Tensor, Tensor]:
-    r"""The slope of the mean loss in each reward: $\mp(1 - p_i) / B$, with $p_i = \sigma(r_w - r_l)$."""
+    r"""The gradient of the mean loss in each reward: $\mp(1 - p_i) / B$, with $p_i = \sigma(r_w - r_l)$."""
     surprise = torch.sigmoid(rejected - chosen) / len(chosen)
     return -surprise, surprise
 
 
 def _gradient_of(slope):
-    """Both sides from p = σ(chosen − rejected) and B: the chosen side gets `slope`, the rejected one minus that."""
+    """Both gradients from p = σ(chosen − rejected) and B: the chosen side gets `slope`, the rejected side −`slope`."""
 
     def answer(chosen, rejected):
         value = slope(torch.sigmoid(chosen - rejected), len(chosen))
@@ -116,7 +124,7 @@ GRADIENT = Exercise(
     slides=("T26", "T28"),
     points=3,
     minutes=12,
-    title="How hard a pair pulls",
+    title="The gradient of the loss",
     reference=loss_gradient,
     cases=_some_pairs,
     accepts=(_by_autograd,),
@@ -125,37 +133,41 @@ GRADIENT = Exercise(
         Misconception(
             "p_for_one_minus_p",
             _gradient_of(lambda p, B: -p / B),
-            "Your slope is p: it pulls hardest at pairs that are right already. The factor is 1 − p, how surprised the model is.",
+            "Your slope is p, which is largest for pairs that are already right. The factor is 1 − p, the probability "
+            "of the "
+            "wrong choice.",
         ),
         Misconception(
             "ascent",
             _gradient_of(lambda p, B: (1 - p) / B),
-            "The signs are turned. The loss *falls* when the chosen reward rises, so its slope there is negative.",
+            "The signs are reversed. The loss *falls* when the chosen reward rises, so its slope there is negative.",
         ),
         Misconception(
             "no_mean",
             _gradient_of(lambda p, B: -(1 - p)),
-            "The loss is a mean over B pairs, so each pair's slope carries 1/B.",
+            "The loss is a mean over B pairs, so each pair's slope has the factor 1/B.",
         ),
         Misconception(
             "slope_of_the_sigmoid",
             _gradient_of(lambda p, B: -p * (1 - p) / B),
-            "p(1 − p) is the slope of σ. For log σ divide by p: what remains is 1 − p. Without the log the worst pairs would not move.",
+            "p(1 − p) is the slope of σ. For log σ divide by p: 1 − p remains.",
         ),
         Misconception(
             "slope_of_the_log",
             _gradient_of(lambda p, B: -1 / (p * B)),
-            "−1/p is the slope of −log p in p. Go on to the reward by the chain rule: times p(1 − p).",
+            "−1/p is the slope of −log p in p. By the chain rule, multiply by p(1 − p) for the slope in the reward.",
         ),
         Misconception(
             "rejected_left_alone",
             lambda chosen, rejected: (loss_gradient(chosen, rejected)[0], torch.zeros_like(rejected)),
-            "The loss depends on both rewards, and oppositely: what pulls the chosen one up pushes the rejected one down.",
+            "The loss depends on both rewards, with opposite signs: descent raises the chosen one and lowers the "
+            "rejected one.",
         ),
         Misconception(
             "both_the_same_way",
             lambda chosen, rejected: (loss_gradient(chosen, rejected)[0],) * 2,
-            "Both sides have the same sign. The rejected reward enters with a minus: its slope is the opposite one.",
+            "Both sides have the same sign. The rejected reward enters with a minus sign, so its slope has the "
+            "opposite sign.",
         ),
     ),
     hints=(
@@ -176,8 +188,8 @@ def _answers(generator):
     mixed = torch.tensor([4, 0, 4, 9, 0, 4])
     return [
         case("two prompts, easy and hard", torch.tensor([1.0, 3.0, 5.0, 20.0, 24.0]), torch.tensor([0, 0, 0, 1, 1])),
-        case("prompts in any order", 3 * rewards + mixed, mixed),
-        case("one answer a prompt", torch.tensor([7.0, -2.0]), torch.tensor([1, 0])),
+        case("prompts in mixed order", 3 * rewards + mixed, mixed),
+        case("one answer per prompt", torch.tensor([7.0, -2.0]), torch.tensor([1, 0])),
         case("one prompt", torch.tensor([1.0, 2.0, 6.0]), torch.tensor([5, 5, 5])),
     ]
 
@@ -203,7 +215,7 @@ def _each_prompt(change):
 
 
 def _runs(rewards, prompts):
-    """Only neighbours of one prompt are taken together."""
+    """Only neighbouring answers to the same prompt are grouped."""
     run = torch.cat((torch.zeros(1, dtype=torch.long), (prompts[1:] != prompts[:-1]).long().cumsum(dim=0)))
     return _by_loop(rewards, run)
 
@@ -213,7 +225,7 @@ CENTRE = Exercise(
     slides=("T28",),
     points=3,
     minutes=10,
-    title="Zero for the average answer",
+    title="Centred rewards",
     reference=centre_rewards,
     cases=_answers,
     accepts=(_by_loop,),
@@ -221,32 +233,35 @@ CENTRE = Exercise(
         Misconception(
             "one_mean_for_all",
             lambda rewards, prompts: rewards - rewards.mean(),
-            "You subtract one mean from everything. That makes the mean over all prompts 0, but not “for all x”: each prompt has its own.",
+            "You subtract one mean from everything. That makes the mean over all prompts 0, but not “for all x”: each "
+            "prompt has its own mean.",
         ),
         Misconception(
             "standardised",
             _each_prompt(lambda r: (r - r.mean()) / r.std(correction=0).clamp(min=1e-8)),
-            "You also divide by the spread. That changes differences of rewards, and with them every preference; a shift changes none.",
+            "You also divide by the standard deviation. That changes differences of rewards, and so the preferences; a "
+            "shift "
+            "does not.",
         ),
         Misconception(
             "minimum_at_zero",
             _each_prompt(lambda r: r - r.min()),
-            "Your worst answer of each prompt has 0. Asked is that the *mean* is 0.",
+            "The worst answer of each prompt gets 0. It is the *mean* that should be 0.",
         ),
         Misconception(
             "best_at_zero",
             _each_prompt(lambda r: r - r.max()),
-            "Your best answer of each prompt has 0. Asked is that the *mean* is 0.",
+            "The best answer of each prompt gets 0. It is the *mean* that should be 0.",
         ),
         Misconception(
             "the_means_themselves",
             _each_prompt(lambda r: r.mean().expand(len(r))),
-            "That is what is to be subtracted: the mean of each prompt. Rewards minus this.",
+            "These are the means of the prompts. Subtract them from the rewards.",
         ),
         Misconception(
             "neighbours_only",
             _runs,
-            "Answers to one prompt need not stand together: your mean starts afresh whenever the prompt changes.",
+            "Answers to one prompt need not be adjacent, but your mean starts again whenever the prompt changes.",
         ),
         Misconception(
             "sum_for_mean",

@@ -1,4 +1,4 @@
-"""Exercises of notebook 12: baselines, which calm the estimate without moving its mean."""
+"""Exercises of notebook 12: baselines, which reduce the variance of the estimate and keep its mean."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def _groups(generator):
         case("two answers", torch.tensor([[3.0, -1.0], [0.5, 0.0]]).double()),
         case("three prompts", drawn),
         case("prompts of different difficulty", drawn + torch.tensor([[0.0], [10.0], [-50.0]]).double()),
-        case("all equal: nothing to learn", torch.full((2, 5), 4.0).double()),
+        case("all rewards equal", torch.full((2, 5), 4.0).double()),
     ]
 
 
@@ -43,7 +43,7 @@ LEAVE_ONE_OUT = Exercise(
     slides=("T31",),
     points=3,
     minutes=12,
-    title="Judged by the others",
+    title="The leave-one-out baseline",
     reference=leave_one_out,
     cases=_groups,
     accepts=(
@@ -55,24 +55,24 @@ LEAVE_ONE_OUT = Exercise(
         Misconception(
             "includes_itself",
             lambda r: r - r.mean(dim=1, keepdim=True),
-            "Your baseline contains the answer's own reward. It then depends on the answer, and the estimate "
-            "shrinks by (N − 1)/N: take "
-            "the mean of the others.",
+            "Your baseline contains the answer's own reward. It then depends on the answer, and the estimate shrinks "
+            "by the "
+            "factor (N − 1)/N: take the mean of the others.",
         ),
         Misconception(
             "divides_by_n",
             lambda r: r - (r.sum(dim=1, keepdim=True) - r) / r.shape[1],
-            "You took the own reward out of the sum but still divide by N. There are N − 1 others.",
+            "You took the answer's own reward out of the sum but still divide by N. There are N − 1 others.",
         ),
         Misconception(
             "taken_out_twice",
             lambda r: r - (r.sum(dim=1, keepdim=True) - 2 * r) / (r.shape[1] - 1),
-            "The own reward leaves your sum twice: once is enough.",
+            "You subtract the answer's own reward from the sum twice: once is enough.",
         ),
         Misconception(
             "baseline_returned",
             lambda r: (r.sum(dim=1, keepdim=True) - r) / (r.shape[1] - 1),
-            "This is the baseline. Asked is the advantage: the reward minus it.",
+            "This is the baseline. The advantage is the reward minus the baseline.",
         ),
         Misconception(
             "sign",
@@ -82,19 +82,20 @@ LEAVE_ONE_OUT = Exercise(
         Misconception(
             "over_all_prompts",
             lambda r: r - (r.sum() - r) / (r.numel() - 1),
-            "You compare with answers to other prompts too. An easy prompt would make all of its answers look "
-            "good: stay within a row.",
+            "You also compare with answers to other prompts. An easy prompt would make all of its answers look good: "
+            "compare "
+            "within a row.",
         ),
         Misconception(
             "standardised",
             _standardised,
-            "You divided by the standard deviation, as GRPO does. That is another estimator, with another mean; "
-            "here only the baseline "
-            "is asked.",
+            "You divided by the standard deviation, as GRPO does. That is another estimator, with another mean; the "
+            "exercise "
+            "asks only for the baseline.",
         ),
     ),
     hints=(
-        "The sum of the others is the sum of the row minus the own reward; keepdim=True keeps rows apart.",
+        "The sum of the others is the sum of the row minus the answer's own reward; use keepdim=True for sums of rows.",
         "rewards − (rewards.sum(1, keepdim=True) − rewards) / (N − 1).",
     ),
 )
@@ -102,7 +103,7 @@ LEAVE_ONE_OUT = Exercise(
 
 # --- baseline.optimal -------------------------------------------------------------------------------------------------
 def optimal(logits: Tensor, rewards: Tensor) -> float:
-    """The constant b for which (R − b) ∇ log p has least variance: E[|∇ log p|² R] / E[|∇ log p|²]."""
+    """The constant b for which (R − b) ∇ log p has the least variance: E[|∇ log p|² R] / E[|∇ log p|²]."""
     p = torch.softmax(logits, dim=0)
     weights = p * _squared_scores(p)
     return (weights @ rewards / weights.sum()).item()
@@ -118,13 +119,13 @@ def _policies(generator):
         case("three answers", torch.tensor([1.0, 0.0, -1.0]).double(), torch.tensor([0.0, 1.0, 5.0]).double()),
         case("four answers", z, r),
         case("rewards around a hundred", z, 100 + r),
-        case("an undecided policy", torch.zeros(3).double(), torch.tensor([0.0, 3.0, 6.0]).double()),
+        case("a uniform policy", torch.zeros(3).double(), torch.tensor([0.0, 3.0, 6.0]).double()),
         case("two answers, one of them rare", torch.tensor([3.0, 0.0]).double(), torch.tensor([1.0, -1.0]).double()),
     ]
 
 
 def _by_search(logits, rewards):
-    """The second moment is a parabola in b: its lowest point from three values."""
+    """The second moment is a parabola in b: its minimum from three values."""
     p = torch.softmax(logits, dim=0)
     low, middle, high = ((p * (rewards - b).square() * _squared_scores(p)).sum() for b in (-1.0, 0.0, 1.0))
     return (0.5 * (low - high) / (low - 2 * middle + high)).item()
@@ -149,7 +150,7 @@ OPTIMAL = Exercise(
     slides=("T31",),
     points=4,
     minutes=15,
-    title="The best constant",
+    title="The best constant baseline",
     reference=optimal,
     cases=_policies,
     accepts=(_by_search,),
@@ -157,24 +158,24 @@ OPTIMAL = Exercise(
         Misconception(
             "expected_reward",
             _weighted(lambda p: p),
-            "That is the expected reward J: a good baseline, not the best. Answers with a large score disturb "
-            "more, so they weigh "
-            "more: by |∇ log p|².",
+            "That is the expected reward J: a good baseline, not the best. Answers with a large |∇ log p| add more "
+            "variance, "
+            "so weight them by |∇ log p|².",
         ),
         Misconception(
             "plain_mean",
             lambda z, r: r.mean().item(),
-            "You took the plain mean of the rewards. The expectation is over answers that the policy gives.",
+            "You took the plain mean of the rewards. The expectation is over the policy's answers.",
         ),
         Misconception(
             "length_not_squared",
             _weighted(lambda p: p * _squared_scores(p).sqrt()),
-            "You weigh by the length |∇ log p|. Variance is about squares: |∇ log p|².",
+            "You weight by the length |∇ log p|. The variance depends on its square: |∇ log p|².",
         ),
         Misconception(
             "probability_forgotten",
             _weighted(_squared_scores),
-            "You weigh each answer by |∇ log p|² alone. Both expectations are under p: the factor p_k is missing.",
+            "You weight each answer only by |∇ log p|². Both expectations are under p: the factor p_k is missing.",
         ),
         Misconception(
             "not_divided",
@@ -184,20 +185,22 @@ OPTIMAL = Exercise(
         Misconception(
             "own_logit_only",
             _weighted(lambda p: p * (1 - p).square()),
-            "You took (1 − p_k)², the score's own entry. The vector onehot(k) − p has K entries: its squared "
+            "You took (1 − p_k)², the square of one entry. The vector onehot(k) − p has K entries, and its squared "
             "length is "
             "(1 − p_k)² + Σ p_j² over the others.",
         ),
         Misconception(
             "best_reward",
             lambda z, r: r.max().item(),
-            "With the best reward as baseline every answer is punished. Set the derivative of E[(R − b)² |∇ log "
-            "p|²] in b to zero.",
+            "With the best reward as baseline no advantage is positive. Set the derivative of E[(R − b)² |∇ log p|²] "
+            "with "
+            "respect to b to zero.",
         ),
     ),
     hints=(
-        "The mean does not depend on b, so the variance is least where E[(R − b)² |s|²] is, with s = onehot(y) − "
-        "p: derive by b.",
+        "The mean does not depend on b, so the variance is least where E[(R − b)² |s|²] is least, with s = onehot(y) − "
+        "p: "
+        "differentiate with respect to b.",
         "weights = p_k · |s_k|² with |s_k|² = Σ_j (1[j = k] − p_j)²; the answer is (weights · R) / Σ weights, as a "
         "float.",
     ),

@@ -1,4 +1,4 @@
-"""Exercises of notebook 12: answers of many tokens, and which token is paid for what."""
+"""Exercises of notebook 12: answers of many tokens, and which token gets credit for which reward."""
 
 import torch
 from torch import Tensor
@@ -9,8 +9,7 @@ from lib.exercises.engine.made import Function, token_policy, value_head
 
 # --- credit.surrogate -------------------------------------------------------------------------------------------------
 def surrogate(theta: Tensor, log_probs: Function, baseline: Function, rewards: Tensor, response_mask: Tensor) -> Tensor:
-    """The direction of ascent 1/N Σ_i (R_i − b_i) ∇ log π(y_i), where policy and baseline share the parameters "
-    "`theta`."""
+    """The ascent direction 1/N Σ_i (R_i − b_i) ∇ log π(y_i), where policy and baseline share the parameters `theta`."""
     return _direction(theta, log_probs, baseline, rewards, response_mask, _summed)
 
 
@@ -38,7 +37,7 @@ def _batches(generator):
         batch("three answers of different lengths", 3, 4, rewards, mask, 0),
         batch("one answer of two tokens", 1, 3, torch.tensor([2.0]).double(), mask[2:, 1:], 1),
         batch("high rewards", 3, 4, 10 + rewards, mask, 2),
-        batch("punished for everything", 2, 4, torch.tensor([-3.0, -1.0]).double(), mask[:2], 3),
+        batch("negative rewards only", 2, 4, torch.tensor([-3.0, -1.0]).double(), mask[:2], 3),
     ]
 
 
@@ -67,37 +66,35 @@ SURROGATE = Exercise(
         Misconception(
             "descends",
             _other(lambda t, w, m: -_summed(t, w, m)),
-            "The sign is turned round: −(R − b) log π is the loss that an optimiser lowers. Asked is the direction "
-            "that raises the "
-            "reward.",
+            "The sign is reversed: −(R − b) log π is the loss that an optimiser minimises. The exercise asks for the "
+            "direction that raises the reward.",
         ),
         Misconception(
             "gradient_through_the_baseline",
             _other(_summed, leak=True),
-            "A gradient flows into the baseline, because it depends on theta as well. R − b is a number that says "
-            "how good the answer "
-            "was: cut it off with .detach().",
+            "A gradient flows into the baseline, because it also depends on theta. R − b is only a weight: use "
+            ".detach() on "
+            "the baseline.",
         ),
         Misconception(
             "baseline_forgotten",
             lambda theta, log_probs, baseline, rewards, response_mask: surrogate(
                 theta, log_probs, lambda t: 0 * baseline(t), rewards, response_mask
             ),
-            "The baseline is missing: each answer is weighed by R_i − b_i.",
+            "The baseline is missing: each answer is weighted by R_i − b_i.",
         ),
         Misconception(
             "prompt_counted",
             _other(lambda t, w, m: _summed(t, w, 1)),
-            "Every column counts in your sum. The prompt was given and the padding was not written: the mask says "
-            "which tokens "
-            "the policy chose.",
+            "Every column counts in your sum. The policy chose neither prompt nor padding: use the mask of the tokens "
+            "that it "
+            "chose.",
         ),
         Misconception(
             "mean_over_tokens",
             _other(lambda t, w, m: ((w[:, None] * t * m).sum(1) / m.sum(1)).mean()),
             "You take the mean over an answer's tokens. log π(y) of the whole answer is the *sum* of its tokens' "
-            "log-probabilities; "
-            "a mean makes the tokens of long answers count less.",
+            "log-probabilities; a mean gives the tokens of long answers less weight.",
         ),
         Misconception(
             "mean_over_all_tokens",
@@ -107,13 +104,14 @@ SURROGATE = Exercise(
         Misconception(
             "sum_over_answers",
             _other(lambda t, w, m: (w[:, None] * t * m).sum()),
-            "You add the answers up: the estimate is their mean, or its size depends on the batch.",
+            "You add up the answers, so the size of the estimate depends on the batch. Take their mean.",
         ),
         Misconception(
             "probability_for_log",
             _other(lambda t, w, m: (w * (t * m).sum(1).exp()).mean()),
-            "You differentiate π(y_i), not log π(y_i). Answers were sampled from π: weighing them by π again "
-            "counts it twice.",
+            "You differentiate π(y_i), not log π(y_i). Answers were sampled from π, so weighting them by π again "
+            "counts it "
+            "twice.",
         ),
     ),
     hints=(
@@ -146,7 +144,7 @@ def _token_rewards(generator):
         case("a prompt, three tokens, padding", one, torch.tensor([[0, 1, 1, 1, 0]]), 1.0),
         case("the same, discounted by a half", one, torch.tensor([[0, 1, 1, 1, 0]]), 0.5),
         case("two answers of different lengths", rewards, mask, 0.9),
-        case("only the present counts", rewards, mask, 0.0),
+        case("gamma 0: only the token's own reward", rewards, mask, 0.0),
         case("an answer of one token", one, torch.tensor([[0, 0, 0, 1, 0]]), 1.0),
         case("one reward, at the end", torch.tensor([[0.0, 0.0, 0.0, 1.0]]), torch.tensor([[0, 1, 1, 1]]), 0.5),
     ]
@@ -178,47 +176,46 @@ REWARDS_TO_GO = Exercise(
         Misconception(
             "whole_reward",
             lambda r, m, g: _discounted(r * m, g).gather(1, m.argmax(dim=1, keepdim=True)) * m,
-            "Every token gets the whole answer's reward. A token cannot have earned what was paid before it was "
-            "written.",
+            "Every token gets the whole answer's reward. A token cannot have caused a reward that came before it.",
         ),
         Misconception(
             "from_the_past",
             lambda r, m, g: _discounted((r * m).flip(1), g).flip(1) * m,
-            "Your sums run over what came *before* each token. Go from the last token to the first.",
+            "Your sums are over the rewards *before* each token. Go from the last token to the first.",
         ),
         Misconception(
             "discounted_from_the_start",
             _from_the_start,
-            "You discount by the distance to the beginning of the answer. γ^(k−t) counts from the token that is "
-            "judged: its own reward "
-            "is not discounted.",
+            "You discount by the distance from the beginning of the answer. γ^(k−t) counts from the token t itself, "
+            "whose own "
+            "reward is not discounted.",
         ),
         Misconception(
             "padding_counted",
             lambda r, m, g: _discounted(r, g) * m,
-            "Rewards outside the answer got into your sums: clear them with the mask before you add.",
+            "Rewards outside the answer are in your sums: set them to 0 with the mask before you add.",
         ),
         Misconception(
             "prompt_not_cleared",
             lambda r, m, g: _discounted(r * m, g),
-            "The prompt's tokens have rewards to go in your result. The policy did not choose them: 0 outside the "
+            "The prompt's tokens have rewards to go in your result. The policy did not choose them: set 0 outside the "
             "answer.",
         ),
         Misconception(
             "own_reward_missing",
             lambda r, m, g: (_discounted(r * m, g) - r * m) * m,
-            "Your sums begin with the next token. A token also answers for the reward that it brings itself: k ≥ t.",
+            "Your sums begin with the next token. They should include the token's own reward: k ≥ t.",
         ),
         Misconception(
             "never_discounted",
             lambda r, m, g: _discounted(r * m, 1.0) * m,
-            "gamma is not used: a reward k − t tokens later counts γ^(k−t).",
+            "gamma is not used: a reward k − t tokens later has the factor γ^(k−t).",
         ),
     ),
     hints=(
-        "Clear what lies outside the answer, then go from right to left: G_t = r_t + gamma · G_{t+1}.",
-        "total = (rewards * response_mask)[:, t] + gamma * total for t in reversed(range(T)); at the end times the "
-        "mask once more.",
+        "Set rewards outside the answer to 0, then go from right to left: G_t = r_t + gamma · G_{t+1}.",
+        "total = (rewards * response_mask)[:, t] + gamma * total for t in reversed(range(T)); at the end "
+        "multiply by the mask again.",
     ),
 )
 

@@ -22,7 +22,7 @@ def _worlds(generator):
     return [
         case("three answers", _numbers(0.5, 0.0, -1.0), _numbers(1.0, -2.0, 3.0)),
         case("five answers", z, r),
-        case("an undecided policy", _numbers(0.0, 0.0, 0.0, 0.0), _numbers(1.0, 0.0, 0.0, 3.0)),
+        case("a uniform policy", _numbers(0.0, 0.0, 0.0, 0.0), _numbers(1.0, 0.0, 0.0, 3.0)),
         case("all rewards equal", z, torch.full_like(r, 2)),
         case("rewards around a hundred", z, 100 + r),
         case("logits of a thousand", _numbers(1000.0, 999.0, -1000.0), _numbers(0.0, 1.0, 2.0)),
@@ -58,32 +58,34 @@ POLICY_GRADIENT = Exercise(
         Misconception(
             "expected_reward_forgotten",
             lambda z, r: torch.softmax(z, dim=0) * r,
-            "That is p_k R_k. Raising one logit lowers all other probabilities: what they lose is the −p_k J in "
-            "p_k (R_k − J).",
+            "That is p_k R_k. Raising one logit lowers all other probabilities, which gives the −p_k J in p_k (R_k − "
+            "J).",
         ),
         Misconception(
             "probability_forgotten",
             lambda z, r: r - torch.softmax(z, dim=0) @ r,
-            "R_k − J says how good an answer is. How much its logit matters depends on its probability: the factor "
-            "p_k is missing.",
+            "R_k − J is how good an answer is. How much its logit matters depends on its probability: the factor p_k "
+            "is "
+            "missing.",
         ),
         Misconception(
             "plain_mean",
             lambda z, r: torch.softmax(z, dim=0) * (r - r.mean()),
-            "You compare with the plain mean of the rewards. What the policy earns is Σ p_k R_k: likely answers "
-            "weigh more.",
+            "You compare with the plain mean of the rewards. The expected reward is Σ p_k R_k: likely answers have "
+            "more "
+            "weight.",
         ),
         Misconception(
             "descends",
             lambda z, r: -policy_gradient(z, r),
-            "The sign is turned round: this is the gradient of −J, a loss. Asked is the direction in which J grows.",
+            "The sign is reversed: this is the gradient of −J, a loss. The exercise asks for the gradient of J.",
         ),
         Misconception(
             "with_respect_to_probabilities",
             lambda z, r: r.clone(),
-            "∂J/∂p_k = R_k is the gradient for free numbers p_k. They must sum to 1, so the parameters are the "
+            "∂J/∂p_k = R_k is the gradient for independent numbers p_k. They must sum to 1, so the parameters are the "
             "logits: "
-            "go on through the softmax.",
+            "apply the chain rule to the softmax.",
         ),
         Misconception(
             "logits_as_probabilities",
@@ -93,20 +95,21 @@ POLICY_GRADIENT = Exercise(
         Misconception(
             "diagonal_only",
             lambda z, r: (p := torch.softmax(z, dim=0)) * (1 - p) * r,
-            "p_k (1 − p_k) is how an answer's own probability answers to its logit. The other probabilities move "
-            "as well: "
+            "p_k (1 − p_k) is the derivative of an answer's own probability in its logit. The other probabilities "
+            "change too: "
             "−p_k p_j for each other j.",
         ),
         Misconception(
             "every_answer_once",
             _weights_forgotten,
-            "You differentiate Σ R_y log p_y, where every answer counts alike. The expectation weighs them by p_y.",
+            "You differentiate Σ R_y log p_y, where all answers have equal weight. The expectation weights them by "
+            "p_y.",
         ),
     ),
     hints=(
         "∂p_j/∂z_k = p_j (1[j = k] − p_k). Put it into Σ_j R_j ∂p_j/∂z_k and collect.",
-        "With p = softmax(logits) and J = (p * rewards).sum(), the answer has one line: p * (rewards − J). "
-        "torch.autograd.grad is a fine way too.",
+        "With p = softmax(logits) and J = (p * rewards).sum(), the answer is one line: p * (rewards − J). "
+        "torch.autograd.grad works too.",
     ),
 )
 
@@ -124,14 +127,14 @@ def _scores(logits, answers):
 def _samples(generator):
     z = torch.randn(4, generator=generator, dtype=torch.float64)
     drawn = torch.multinomial(torch.softmax(z, dim=0), 8, replacement=True, generator=generator)
-    drawn[:3] = torch.tensor([0, 0, 1])  # whatever is drawn: one answer comes twice, and not all are the same
+    drawn[:3] = torch.tensor([0, 0, 1])  # in every draw an answer is repeated, and not all are equal
     rewards = torch.randn(8, generator=generator, dtype=torch.float64)
     return [
         case("three samples", z[:3], torch.tensor([0, 0, 2]), _numbers(1.0, 1.0, -3.0)),
-        case("one sample, rewarded", z, torch.tensor([2]), _numbers(2.0)),
-        case("one sample, punished", z, torch.tensor([2]), _numbers(-2.0)),
-        case("eight samples, rewards that vary for one answer", z, drawn, rewards),
-        case("no reward at all", z, drawn, torch.zeros(8).double()),
+        case("one sample, positive reward", z, torch.tensor([2]), _numbers(2.0)),
+        case("one sample, negative reward", z, torch.tensor([2]), _numbers(-2.0)),
+        case("eight samples, different rewards for the same answer", z, drawn, rewards),
+        case("all rewards 0", z, drawn, torch.zeros(8).double()),
     ]
 
 
@@ -170,45 +173,46 @@ ESTIMATE = Exercise(
         Misconception(
             "sum",
             lambda z, y, r: estimate(z, y, r) * len(y),
-            "You add the samples up. An expectation is estimated by their mean: slide T31's 1/N.",
+            "You add up the samples. An expectation is estimated by their mean: slide T31's 1/N.",
         ),
         Misconception(
             "descends",
             lambda z, y, r: -estimate(z, y, r),
-            "The sign is turned round: a rewarded answer would become rarer. (As a loss one writes the minus; "
-            "asked here is the "
-            "direction in which the reward grows.)",
+            "The sign is reversed: a rewarded answer would become less likely. (A loss has this minus sign; the "
+            "exercise "
+            "asks for the direction that raises the reward.)",
         ),
         Misconception(
             "one_hot_only",
             lambda z, y, r: (r[:, None] * torch.eye(len(z), dtype=z.dtype)[y]).mean(dim=0),
-            "Σ R_i onehot(y_i) is the gradient of the chosen *logits*. log p also holds −log Σ exp(z), which "
-            "brings the −p.",
+            "Σ R_i onehot(y_i) is the gradient of the chosen *logits*. log p also contains −log Σ exp(z), "
+            "which gives −p.",
         ),
         Misconception(
             "probability_for_log",
             _probability,
-            "You used ∇p(y_i) where ∇log p(y_i) stands. The samples already come as often as they are likely: p "
-            "would be counted twice.",
+            "You used ∇p(y_i) instead of ∇log p(y_i). Likely answers are already sampled more often, so p would be "
+            "counted "
+            "twice.",
         ),
         Misconception(
             "means_multiplied",
             lambda z, y, r: r.mean() * _scores(z, y).mean(dim=0),
-            "You multiply the mean reward with the mean score. Each sample's own reward belongs to its own score, "
-            "before the mean.",
+            "You multiply the mean reward by the mean of ∇log p. Multiply each sample's reward by its own ∇log p, then "
+            "take "
+            "the mean.",
         ),
         Misconception(
             "each_answer_once",
             _each_answer_once,
-            "You count every different answer once. That an answer came twice is what tells how likely it is: keep "
-            "repetitions.",
+            "You count every different answer once. Repetitions show how likely an answer is: keep them.",
         ),
         Misconception(
             "mean_reward_subtracted",
             lambda z, y, r: estimate(z, y, r - r.mean()),
-            "You subtracted the mean reward of the sample. That comes later in this notebook (and changes the mean "
-            "of the estimate); "
-            "here the slide's plain form is asked.",
+            "You subtracted the mean reward of the sample. That comes later in this notebook (and changes the mean of "
+            "the "
+            "estimate); the exercise asks for the slide's plain form.",
         ),
     ),
     hints=(

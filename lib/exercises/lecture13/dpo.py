@@ -1,4 +1,4 @@
-"""Exercises of notebook 13: the loss of direct preference optimisation, and the policy that all roads lead to."""
+"""Exercises of notebook 13: the loss of direct preference optimisation, and the optimal policy of the objective."""
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ def _pairs(generator):
         pairs("four pairs of answers", 4, 5, 0.5),
         pairs("one pair", 1, 6, 0.1),
         same,
-        pairs("a policy that has it all wrong: σ is 0 in float32", 2, 5, 1.0, lead=-150.0),
+        pairs("a policy that is wrong on all pairs: σ is 0 in float32", 2, 5, 1.0, lead=-150.0),
     ]
 
 
@@ -52,7 +52,7 @@ def _stable_by_hand(c, r, ref_c, ref_r, c_mask, r_mask, beta):
 
 
 def _wrong(objective):
-    """The same sums over tokens, and another loss of (chosen, rejected, both references, beta)."""
+    """The same sums over tokens, with another loss of (chosen, rejected, both references, beta)."""
     return lambda *args: objective(*_sums(*args[:6]), args[6])
 
 
@@ -80,37 +80,37 @@ DPO_LOSS = Exercise(
         Misconception(
             "reference_missing",
             _wrong(lambda c, r, ref_c, ref_r, b: -logsigmoid(b * (c - r)).mean()),
-            "The reference does not occur. The implicit reward is β (log π − log π_ref), so that at the "
-            "first step, where π is π_ref, the loss is ln 2 whatever the answers are.",
+            "The reference is missing. The implicit reward is β (log π − log π_ref), so that at the first step, where "
+            "π is "
+            "π_ref, the loss is ln 2 for all answers.",
         ),
         Misconception(
             "beta_outside",
             _wrong(lambda c, r, ref_c, ref_r, b: -b * logsigmoid(c - ref_c - r + ref_r).mean()),
-            "β stands before the loss, where it only rescales the step. It belongs inside the sigmoid: β "
-            "times the difference of the log-ratios.",
+            "β is outside the sigmoid, where it only rescales the step. It belongs inside: β times the difference of "
+            "the "
+            "log-ratios.",
         ),
         Misconception(
             "divides_by_beta",
             _wrong(lambda c, r, ref_c, ref_r, b: -logsigmoid((c - ref_c - r + ref_r) / b).mean()),
-            "You divide by β. r / β stands in the exponent of the optimal policy; solved for r, the β comes "
-            "to multiply the log-ratio.",
+            "You divide by β. The exponent of the optimal policy is r / β; solved for r, β multiplies the log-ratio.",
         ),
         Misconception(
             "chosen_and_rejected_swapped",
             _wrong(lambda c, r, ref_c, ref_r, b: -logsigmoid(b * (r - ref_r - c + ref_c)).mean()),
-            "Your loss falls when the *rejected* answer becomes more likely: chosen minus rejected stands in "
-            "the sigmoid.",
+            "Your loss falls when the *rejected* answer becomes more likely: the sigmoid is of chosen minus rejected.",
         ),
         Misconception(
             "reference_added",
             _wrong(lambda c, r, ref_c, ref_r, b: -logsigmoid(b * (c - r + ref_c - ref_r)).mean()),
-            "The reference has the wrong sign: log π − log π_ref, chosen minus rejected. At π = π_ref all "
-            "must cancel.",
+            "The reference has the wrong sign: log π − log π_ref, chosen minus rejected. At π = π_ref everything must "
+            "cancel.",
         ),
         Misconception(
             "sign_forgotten",
             lambda *args: -dpo_loss(*args),
-            "log σ is to be raised, an optimiser lowers its loss: put a minus before the mean.",
+            "log σ should be maximised, but an optimiser minimises: put a minus sign before the mean.",
         ),
         Misconception(
             "mean_per_token",
@@ -121,28 +121,27 @@ DPO_LOSS = Exercise(
         Misconception(
             "rejected_not_masked",
             _unmasked,
-            "The rejected side counts its prompt and padding too. Each side has a mask of its own.",
+            "Your rejected side also counts prompt and padding. Each side has its own mask.",
         ),
         Misconception(
             "log_of_the_mean",
             _wrong(lambda c, r, ref_c, ref_r, b: -torch.sigmoid(b * (c - ref_c - r + ref_r)).mean().log()),
-            "You average the probabilities and then take the log. Each pair has a loss of its own: the mean "
-            "of the logs.",
+            "You average the probabilities and then take the log. Each pair has its own loss: take the mean of the "
+            "logs.",
         ),
         Misconception(
             "log_of_sigmoid",
             _wrong(lambda c, r, ref_c, ref_r, b: -torch.sigmoid(b * (c - ref_c - r + ref_r)).log().mean()),
-            "log(sigmoid(x)) is −∞ where sigmoid rounds to 0, and training stops there. logsigmoid(x) stays "
-            "finite.",
+            "log(sigmoid(x)) is −∞ where sigmoid rounds to 0, and training breaks. logsigmoid(x) stays finite.",
         ),
         Misconception(
             "sum_over_pairs",
             _wrong(lambda c, r, ref_c, ref_r, b: -logsigmoid(b * (c - ref_c - r + ref_r)).sum()),
-            "You add the pairs up, so that the step grows with the batch. Take their mean.",
+            "You add up the pairs, so that the step grows with the batch. Take their mean.",
         ),
     ),
     hints=(
-        "Four numbers a pair: each (B, T) tensor times its side's mask, summed over the tokens.",
+        "Four numbers per pair: each (B, T) tensor times its side's mask, summed over the tokens.",
         "−logsigmoid(β · ((chosen − reference_chosen) − (rejected − reference_rejected))).mean()",
     ),
 )
@@ -150,7 +149,7 @@ DPO_LOSS = Exercise(
 
 # --- dpo.optimal_policy -----------------------------------------------------------------------------------------------
 def optimal_policy(reference: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    """π*(y|x) ∝ π_ref(y|x) exp(r(x, y) / β), one row of K answers a prompt (Rafailov et al. 2023, eq. 4)."""
+    """π*(y|x) ∝ π_ref(y|x) exp(r(x, y) / β), one row of K answers per prompt (Rafailov et al. 2023, eq. 4)."""
     return objectives.optimal_policy(reference, rewards, beta=beta)
 
 
@@ -163,9 +162,9 @@ def _worlds(generator):
         case("reference (.2, .5, .3), rewards (1, 0, −1), β = 0.5",
              torch.tensor([[0.2, 0.5, 0.3]]), torch.tensor([[1.0, 0.0, -1.0]]), 0.5),
         case("three prompts of four answers", prompts, rewards, 0.7),
-        case("a firm leash", prompts, rewards, 5.0),
+        case("a large β", prompts, rewards, 5.0),
         case("rewards in the thousands: r / β = 10⁴", even.double(), torch.tensor([[999.9, 1e3, 1e3]]).double(), 0.1),
-        case("an answer that the reference never gives", impossible, torch.tensor([[3.0, 1.0, 0.5]]), 1.0),
+        case("an answer with probability 0 under the reference", impossible, torch.tensor([[3.0, 1.0, 0.5]]), 1.0),
     ]
 
 
@@ -182,7 +181,7 @@ OPTIMAL_POLICY = Exercise(
     slides=("T32",),
     points=3,
     minutes=12,
-    title="Where every method must arrive",
+    title="The optimal policy",
     reference=optimal_policy,
     cases=_worlds,
     accepts=(_shifted,),
@@ -190,24 +189,25 @@ OPTIMAL_POLICY = Exercise(
         Misconception(
             "multiplies_by_beta",
             lambda ref, r, beta: torch.softmax(ref.log() + beta * r, dim=-1),
-            "You multiply the reward by β. A large β is a short leash: then rewards must hardly matter, so r "
-            "is *divided* by β.",
+            "You multiply the reward by β. A large β is a strong KL penalty: then rewards must matter little, so r is "
+            "*divided* by β.",
         ),
         Misconception(
             "reference_forgotten",
             lambda ref, r, beta: torch.softmax(r / beta, dim=-1),
-            "Without π_ref this is the softmax of the rewards, the optimum for a uniform reference. Multiply "
-            "by π_ref: what it never says, π* never says.",
+            "Without π_ref this is the softmax of the rewards, the optimum for a uniform reference. Multiply by π_ref: "
+            "where "
+            "it is 0, π* is 0.",
         ),
         Misconception(
             "not_normalised",
             lambda ref, r, beta: ref * (r / beta).exp(),
-            "These weights do not sum to 1. Divide each prompt's by their sum Z(x).",
+            "These weights do not sum to 1. Divide those of each prompt by their sum Z(x).",
         ),
         Misconception(
             "normalised_over_everything",
             lambda ref, r, beta: (ref * ((r - r.amax()) / beta).exp()) / (ref * ((r - r.amax()) / beta).exp()).sum(),
-            "Z sums over all prompts. Each row is a distribution of its own: sum over the last dimension.",
+            "Your Z sums over all prompts. Each row is its own distribution: sum over the last dimension.",
         ),
         Misconception(
             "normalised_over_prompts",
@@ -224,32 +224,30 @@ OPTIMAL_POLICY = Exercise(
         Misconception(
             "slides_bracket",
             lambda ref, r, beta: torch.softmax(r / beta - ref.log() / beta, dim=-1),
-            "This is the optimum of slide T32's reward as printed: π_ref has the exponent −1/β, and what the "
-            "reference finds unlikely is favoured. With the bracket mended π_ref stands there as a plain "
-            "factor.",
+            "This is the optimum of slide T32's reward as printed: π_ref has the exponent −1/β, which favours what the "
+            "reference finds unlikely. With the corrected bracket π_ref is a plain factor.",
         ),
         Misconception(
             "reference_weighted_by_one_over_beta",
             lambda ref, r, beta: torch.softmax((ref.log() + r) / beta, dim=-1),
-            "You divide log π_ref by β as well. Only the reward is; π_ref is a plain factor.",
+            "You also divide log π_ref by β. Divide only the reward; π_ref is a plain factor.",
         ),
         Misconception(
             "best_answer_only",
             lambda ref, r, beta: torch.nn.functional.one_hot(r.argmax(dim=-1), r.shape[-1]).to(r.dtype),
-            "All the probability on the best answer is the optimum for β → 0. With β > 0 leaving the "
-            "reference has a price.",
+            "All the probability on the best answer is the optimum for β → 0. With β > 0 there is a KL penalty for "
+            "moving "
+            "away from the reference.",
         ),
         Misconception(
             "mixes_instead_of_tilts",
             lambda ref, r, beta: _normal(ref + torch.softmax(r / beta, dim=-1)),
-            "You add the reference to the softmax of the rewards. It multiplies: log π* = log π_ref + r/β − "
-            "log Z.",
+            "You add the reference to the softmax of the rewards. Multiply by it: log π* = log π_ref + r/β − log Z.",
         ),
     ),
     hints=(
         "Each answer's weight is π_ref(y|x) · exp(r(x, y) / β); each row is divided by its own sum.",
-        "A product of weights is a sum of logs: torch.softmax(reference.log() + rewards / beta, dim=-1), "
-        "which is also stable.",
+        "The log of a product is a sum: torch.softmax(reference.log() + rewards / beta, dim=-1), which is also stable.",
     ),
 )
 

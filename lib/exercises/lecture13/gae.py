@@ -1,4 +1,4 @@
-"""The third exercise of `ppo`: which token did better than the value model expected, and by how much."""
+"""The third exercise of `ppo`: how much better each token did than the value model predicted."""
 
 import torch
 from torch import Tensor
@@ -18,17 +18,17 @@ def gae(
 def _answers(generator):
     rewards, values = torch.randn(2, 3, 6, generator=generator)
     mask = torch.tensor([[0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 0], [0, 1, 0, 0, 0, 0]]).bool()
-    paid_last = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 2.0]])
+    final_reward = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 2.0]])
     return [
         case("answers of 5, 3 and 1 tokens", rewards * mask, 1 + values, mask, 0.9, 0.8),
-        case("a reward at the end", paid_last, values[:1].abs(), mask[:1], 0.99, 0.95),
+        case("a reward at the end", final_reward, values[:1].abs(), mask[:1], 0.99, 0.95),
         case("λ = 1: rewards to go minus values", rewards * mask, values - 1, mask, 1.0, 1.0),
         case("λ = 0: one step ahead", rewards * mask, 2 + values, mask, 0.7, 0.0),
     ]
 
 
 def _backward(rewards, values, mask, gamma, lam, *, known=None, factor=None, bootstrap=None):
-    """GAE with parts to be replaced: `known` values, `factor` for γλ, `bootstrap` for γ."""
+    """GAE with replaceable parts: `known` for the values, `factor` for γλ, `bootstrap` for γ."""
     known = values * mask if known is None else known
     following = torch.cat((known[:, 1:], 0 * known[:, :1]), dim=1)
     errors = (rewards + (gamma if bootstrap is None else bootstrap) * following - known) * mask
@@ -37,7 +37,7 @@ def _backward(rewards, values, mask, gamma, lam, *, known=None, factor=None, boo
 
 
 def _powers(T, factor):
-    """(T, T) with factor^(k − t) at [k, t] for k ≥ t: what is still to come, discounted."""
+    """(T, T) with factor^(k − t) at [k, t] for k ≥ t: weights for a discounted sum over the future."""
     ages = torch.arange(T)[:, None] - torch.arange(T)
     return torch.where(ages >= 0, float(factor) ** ages.clamp(min=0), 0.0)
 
@@ -65,62 +65,66 @@ GAE = Exercise(
         Misconception(
             "next_value_forgotten",
             lambda *args: _backward(*args, bootstrap=0),
-            "Your error is r − V_t. A step also leads somewhere: δ_t = r_t + γ V_{t+1} − V_t.",
+            "Your error is r − V_t. The next value is missing: δ_t = r_t + γ V_{t+1} − V_t.",
         ),
         Misconception(
             "lambda_forgotten",
             lambda r, v, m, gamma, lam: _backward(r, v, m, gamma, lam, factor=gamma),
-            "You discount the errors by γ alone, which is the case λ = 1. Each step back multiplies by γ·λ.",
+            "You discount the errors by γ only, which is the case λ = 1. Each step back multiplies by γ·λ.",
         ),
         Misconception(
             "gamma_forgotten",
             lambda r, v, m, gamma, lam: _backward(r, v, m, gamma, lam, factor=lam),
-            "You discount the errors by λ alone. Each step back multiplies by γ·λ.",
+            "You discount the errors by λ only. Each step back multiplies by γ·λ.",
         ),
         Misconception(
             "next_value_not_discounted",
             lambda *args: _backward(*args, bootstrap=1),
-            "The next value lies one step in the future: it enters δ_t as γ V_{t+1}.",
+            "The next value is one step in the future: δ_t contains it as γ V_{t+1}.",
         ),
         Misconception(
             "one_step_only",
             lambda *args: _backward(*args, factor=0),
-            "You return the errors δ_t themselves, the case λ = 0. The later ones count too, each by another "
-            "γλ.",
+            "You return the errors δ_t themselves, the case λ = 0. Later errors count too, with another factor γλ for "
+            "each "
+            "step.",
         ),
         Misconception(
             "runs_forward",
             _forward,
-            "Your sum runs from the first token on, so that a token is praised for what came *before* it. Go "
-            "from the last token to the first: A_t = δ_t + γλ A_{t+1}.",
+            "Your sum runs from the first token on, so that a token gets credit for what came *before* it. Go from the "
+            "last "
+            "token to the first: A_t = δ_t + γλ A_{t+1}.",
         ),
         Misconception(
             "leaks_past_the_end",
             lambda r, v, m, gamma, lam: _backward(r, v, m, gamma, lam, known=v),
-            "After its last token an answer is over, and the next value is 0. You use what the value head "
-            "says about the padding.",
+            "After its last token an answer has ended, and the next value is 0. You use the value head's output on "
+            "padding.",
         ),
         Misconception(
             "returns_without_values",
             lambda *args: (gae(*args)[0],) * 2,
-            "Your returns are the advantages. What the value model should have predicted is A_t + V_t.",
+            "Your returns are the advantages. The value model should have predicted A_t + V_t.",
         ),
         Misconception(
             "returns_are_rewards_to_go",
             _to_go,
-            "Your returns are rewards to go, the case λ = 1. With λ < 1 the target is A_t + V_t, which "
-            "trusts the value model in part.",
+            "Your returns are rewards to go, the case λ = 1. With λ < 1 the target is A_t + V_t, which relies partly "
+            "on the "
+            "value model.",
         ),
         Misconception(
             "outside_not_zero",
             lambda r, v, m, *rest: (gae(r, v, m, *rest)[0], gae(r, v, m, *rest)[0] + v),
-            "The advantages are right, but your returns hold values of prompt and padding. Both are 0 "
-            "outside the mask.",
+            "The advantages are right, but your returns contain values of prompt and padding. Both must be 0 outside "
+            "the "
+            "mask.",
         ),
     ),
     hints=(
         "First δ_t = r_t + γ V_{t+1} − V_t for every token of an answer, with V = 0 after its last one.",
-        "Walk from the last column to the first: A = δ_t + γ·λ·A, set to 0 wherever the mask is 0; returns are "
+        "Go from the last column to the first: A = δ_t + γ·λ·A, set to 0 wherever the mask is 0; returns are "
         "A + V.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises of notebook 13: the reward with a leash (slide T32), and the two halves of PPO."""
+"""Exercises of notebook 13: the reward with a KL penalty (slide T32), and the two parts of PPO."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from lib.exercises.lecture13.gae import GAE
 
 # --- ppo.kl_penalised_reward ------------------------------------------------------------------------------------------
 def kl_penalised_reward(reward: Tensor, log_prob: Tensor, reference_log_prob: Tensor, beta: float) -> Tensor:
-    """r − β (log π − log π_ref), for whole answers (slide T32, its bracket mended)."""
+    """r − β (log π − log π_ref), for whole answers (slide T32, with its bracket corrected)."""
     return objectives.kl_penalised_reward(reward, log_prob, reference_log_prob, beta=beta)
 
 
@@ -34,7 +34,7 @@ KL_PENALISED_REWARD = Exercise(
     slides=("T32",),
     points=2,
     minutes=8,
-    title="A reward with a leash",
+    title="A reward with a KL penalty",
     reference=kl_penalised_reward,
     cases=_rewards,
     accepts=(_split_bracket,),
@@ -43,57 +43,61 @@ KL_PENALISED_REWARD = Exercise(
         Misconception(
             "slides_bracket",
             lambda r, p, q, beta: r - beta * p - q,
-            "This is the line as slide T32 prints it, with the bracket closed too early: 4.2 for its r = 1. "
-            "β must weigh *both* logarithms, or the policy is paid for what the reference finds unlikely.",
+            "This is the line as slide T32 prints it, with the bracket closed too early: 4.2 for its r = 1. β must "
+            "multiply "
+            "*both* logarithms, or the policy is rewarded for what the reference finds unlikely.",
         ),
         Misconception(
             "wrong_way_round",
             lambda r, p, q, beta: r + beta * (p - q),
-            "You subtract log π_ref − log π, and so pay the policy for leaving the reference. The KL "
-            "divergence of π *from* π_ref is the mean of log π − log π_ref; it is a price.",
+            "You subtract log π_ref − log π, which rewards the policy for moving away from the reference. The KL "
+            "divergence "
+            "of π *from* π_ref is the mean of log π − log π_ref, and it is subtracted.",
         ),
         Misconception(
             "beta_on_the_reward",
             lambda r, p, q, beta: beta * r - (p - q),
-            "β weighs the reward here. On the slide it weighs the distance from the reference: β → 0 must "
-            "leave r alone.",
+            "You multiply the reward by β. On the slide β multiplies the distance from the reference: β → 0 must leave "
+            "r "
+            "unchanged.",
         ),
         Misconception(
             "reference_forgotten",
             lambda r, p, q, beta: r - beta * p,
-            "Without log π_ref you punish every answer that the policy is sure of: that is an entropy bonus. "
-            "A policy that equals its reference must pay nothing.",
+            "Without log π_ref you penalise every answer that the policy finds likely: that is an entropy bonus. For a "
+            "policy "
+            "that equals its reference the penalty must be 0.",
         ),
         Misconception(
             "policy_forgotten",
             lambda r, p, q, beta: r + beta * q,
-            "You only ask whether the reference likes the answer. The price is the *difference* of the two "
-            "log-probabilities.",
+            "Your penalty depends only on the reference. It is the *difference* of the two log-probabilities.",
         ),
         Misconception(
             "weighted_by_the_probability",
             lambda r, p, q, beta: r - beta * p.exp() * (p - q),
-            "The factor π(y|x) of the KL divergence is already there: the answers are drawn from π, so that "
-            "a mean over them weighs each by its probability. You count it twice.",
+            "The factor π(y|x) of the KL divergence is already there: the answers are sampled from π, so that a mean "
+            "weights "
+            "each by its probability. You count it twice.",
         ),
         Misconception(
             "ratio_without_log",
             lambda r, p, q, beta: r - beta * (p - q).exp(),
-            "You subtract the ratio π / π_ref itself. KL divergence is the mean of its *logarithm*: at π = "
-            "π_ref the price must be 0, not β.",
+            "You subtract the ratio π / π_ref itself. The KL divergence is the mean of its *logarithm*: at π = π_ref "
+            "the "
+            "penalty must be 0, not β.",
         ),
         Misconception(
             "never_negative",
             lambda r, p, q, beta: r - beta * (p - q).abs(),
-            "You take the absolute value. One sample of log π − log π_ref may be negative; only its mean, "
-            "the KL divergence, may not. Answers that π likes less than the reference does earn something "
-            "back.",
+            "You take the absolute value. One sample of log π − log π_ref may be negative; only its mean, the KL "
+            "divergence, "
+            "may not. An answer that π finds less likely than the reference does gets a bonus.",
         ),
     ),
     hints=(
-        "Its mean over answers of π must be E[r] − β KL[π ‖ π_ref]. Which number has that KL divergence as "
-        "its mean?",
-        "KL[π ‖ π_ref] is the mean of log π − log π_ref. Put both into one bracket, and β before it.",
+        "Its mean over answers of π must be E[r] − β KL[π ‖ π_ref]. Which number has that KL divergence as its mean?",
+        "KL[π ‖ π_ref] is the mean of log π − log π_ref. Put both into one bracket, with β in front.",
     ),
 )
 
@@ -113,8 +117,8 @@ def _steps(generator):
     seen = torch.tensor([[False, True, True]])
     return [
         case("three answers of different lengths", new / 2 - 2, old / 2 - 2, 1 + advantages, mask, 0.2),
-        case("gone too far, and too far back, with good advantages", gone - 1, 0 * gone - 1, good, seen, 0.2),
-        case("the same with bad advantages", gone - 1, 0 * gone - 1, -2 * good, seen, 0.2),
+        case("ratios beyond both ends, positive advantages", gone - 1, 0 * gone - 1, good, seen, 0.2),
+        case("the same with negative advantages", gone - 1, 0 * gone - 1, -2 * good, seen, 0.2),
         case("the first step: the ratio is 1", old / 2 - 2, old / 2 - 2, advantages - 1, mask, 0.1),
     ]
 
@@ -146,19 +150,19 @@ CLIP_LOSS = Exercise(
     title="PPO's clipped loss",
     reference=clip_loss,
     cases=_steps,
-    accepts=(  # a good advantage has a ceiling only, a bad one a floor only
+    accepts=(  # a positive advantage is only bounded above, a negative one only below
         _clip(lambda r, a, e: torch.where(a > 0, r.clamp(max=1 + e), r.clamp(min=1 - e)) * a),
     ),
     misconceptions=(
         Misconception(
             "sign_forgotten",
             lambda *args: -clip_loss(*args),
-            "The objective is to be raised, an optimiser lowers its loss: put a minus before the mean.",
+            "The objective should be maximised, but an optimiser minimises: put a minus sign before the mean.",
         ),
         Misconception(
             "ratio_upside_down",
             lambda new, old, *rest: clip_loss(old, new, *rest),
-            "Your ratio is π_old / π. The new policy stands above: exp(log_probs − old_log_probs).",
+            "Your ratio is π_old / π. The new policy is the numerator: exp(log_probs − old_log_probs).",
         ),
         Misconception(
             "clips_the_log",
@@ -177,25 +181,26 @@ CLIP_LOSS = Exercise(
         Misconception(
             "max_for_min",
             _clip(lambda r, a, e: torch.maximum(r * a, r.clamp(1 - e, 1 + e) * a)),
-            "You take the larger of the two. PPO is pessimistic: min, so that a clipped gain is no reason to "
-            "go further, while a loss counts in full.",
+            "You take the larger of the two. PPO takes the smaller: a clipped gain gives no gradient to go further, "
+            "while a "
+            "loss counts in full.",
         ),
         Misconception(
             "clip_without_min",
             _clip(lambda r, a, e: r.clamp(1 - e, 1 + e) * a),
-            "Clipping alone also stops the gradient where the policy went the *wrong* way and must come "
-            "back. The min with the ratio that is not clipped keeps it.",
+            "Clipping alone also stops the gradient where the policy moved in the *wrong* direction and must return. "
+            "The "
+            "minimum with the unclipped ratio keeps it.",
         ),
         Misconception(
             "never_clipped",
             _clip(lambda r, a, e: r * a),
-            "Nothing is clipped: the ratio times the advantage alone can carry the policy as far as it likes "
-            "in one batch.",
+            "Nothing is clipped: with only ratio × advantage the policy can move arbitrarily far in one batch.",
         ),
         Misconception(
             "clipped_above_only",
             _clip(lambda r, a, e: torch.minimum(r * a, r.clamp(max=1 + e) * a)),
-            "You clip above only. With a bad advantage it is the lower end, 1 − ε, that says “far enough”.",
+            "You clip only above. With a negative advantage the lower end, 1 − ε, is the limit.",
         ),
         Misconception(
             "clips_the_product",
@@ -206,27 +211,25 @@ CLIP_LOSS = Exercise(
         Misconception(
             "mean_over_everything",
             _reduced(lambda v, m: (v * m).mean()),
-            "The sum leaves out prompt and padding, but the mean divides by their number too. Divide by "
-            "mask.sum().",
+            "The sum leaves out prompt and padding, but the mean also divides by their number. Divide by mask.sum().",
         ),
         Misconception(
             "prompt_counted",
             _reduced(lambda v, m: v.mean()),
-            "Every column counts in your mean. The policy chose the tokens of the response only: use the "
-            "mask.",
+            "Every column counts in your mean. The policy chose only the tokens of the response: use the mask.",
         ),
         Misconception(
             "answers_weigh_the_same",
             _reduced(lambda v, m: ((v * m).sum(1) / m.sum(1)).mean()),
-            "You average each answer first, then the answers. Here every *token* weighs the same: one mean "
-            "over all that the mask counts.",
+            "You average each answer first, then the answers. Here every *token* has the same weight: one mean over "
+            "all "
+            "tokens of the mask.",
         ),
     ),
     hints=(
-        "ratio = exp(log_probs − old_log_probs) is 1 for an unchanged policy; torch.clamp(ratio, 1 − ε, 1 + "
-        "ε) clips it.",
-        "Token by token torch.minimum(ratio·A, clipped·A); then minus the mean of what response_mask "
-        "selects.",
+        "ratio = exp(log_probs − old_log_probs) is 1 for an unchanged policy; torch.clamp(ratio, 1 − ε, 1 + ε) clips "
+        "it.",
+        "torch.minimum(ratio·A, clipped·A) for each token; then minus the mean over the tokens of response_mask.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Exercises of notebook 14: the low-rank update, its merging, and how many numbers it trains."""
+"""Exercises of notebook 14: the low-rank update, merging it, and its number of trained parameters."""
 
 import torch
 from jaxtyping import Float
@@ -68,17 +68,18 @@ FORWARD = Exercise(
         Misconception(
             "no_scale",
             lambda x, weight, A, B, alpha: x @ weight.T + x @ A.T @ B.T,
-            "You add BA as it is. The update is scaled by α/r, so that a change of the rank asks for no other learning rate.",
+            "You add BA without a scale. The update is scaled by α/r, so that another rank needs no other learning "
+            "rate.",
         ),
         Misconception(
             "alpha_alone",
             lambda x, weight, A, B, alpha: x @ weight.T + alpha * (x @ A.T @ B.T),
-            "You scale by α; divide it by the rank, which is the number of rows of A.",
+            "You scale by α; divide α by the rank, which is the number of rows of A.",
         ),
         Misconception(
             "alpha_times_rank",
             lambda x, weight, A, B, alpha: x @ weight.T + alpha * A.shape[0] * (x @ A.T @ B.T),
-            "You multiply α by the rank. It is α/r: the more columns B has, the less each of them counts.",
+            "You multiply α by the rank. The scale is α/r: the more columns B has, the less each counts.",
         ),
         Misconception(
             "square_root",
@@ -88,22 +89,22 @@ FORWARD = Exercise(
         Misconception(
             "scales_everything",
             lambda x, weight, A, B, alpha: alpha / A.shape[0] * (x @ weight.T + x @ A.T @ B.T),
-            "Your scale reaches the frozen part too. W0 stays as it is; α/r belongs to BA alone.",
+            "You also scale the frozen part. W0 stays unchanged; α/r applies only to BA.",
         ),
         Misconception(
             "update_only",
             lambda x, weight, A, B, alpha: alpha / A.shape[0] * (x @ A.T @ B.T),
-            "Where is W0? The outputs of the frozen layer and of the update are summed.",
+            "W0 is missing. The outputs of the frozen layer and of the update are summed.",
         ),
         Misconception(
             "base_only",
             lambda x, weight, A, B, alpha: x @ weight.T,
-            "That is the frozen layer. It is right only while B is zero.",
+            "That is only the frozen layer, which is right as long as B is zero.",
         ),
     ),
     hints=(
         "Two paths read the same x: through W0, and through A and then B. Their outputs are added.",
-        "x @ A.T has one column per rank; the scale α/r can go onto this small matrix.",
+        "x @ A.T has one column per rank; the scale α/r can be applied to this small matrix.",
     ),
 )
 
@@ -112,7 +113,7 @@ FORWARD = Exercise(
 def merged_weight(
     weight: Float[Tensor, "O I"], A: Float[Tensor, "R I"], B: Float[Tensor, "O R"], alpha: float | int
 ) -> Float[Tensor, "O I"]:
-    """W0 + α/r BA: one matrix that computes what both paths do (slide W27)."""
+    """W0 + α/r BA: one matrix that gives the same output as both paths (slide W27)."""
     return weight + alpha / A.shape[0] * B @ A
 
 
@@ -129,7 +130,7 @@ def _weights(generator):
 
 
 def _only_square(wrong):
-    """`wrong` where its shapes allow it, else the right answer: a mistake that only square matrices show."""
+    """`wrong` where its shapes allow it, else the right answer: a mistake that appears only with square matrices."""
 
     def answer(weight, A, B, alpha):
         made = wrong(A, B)
@@ -144,7 +145,7 @@ MERGED = Exercise(
     slides=("W27", "T47"),
     points=2,
     minutes=6,
-    title="Merging",
+    title="Merge an update into its weight",
     reference=merged_weight,
     cases=_weights,
     accepts=(
@@ -163,7 +164,7 @@ MERGED = Exercise(
         Misconception(
             "no_scale",
             lambda weight, A, B, alpha: weight + B @ A,
-            "The merged matrix must do what the two paths do: the scale α/r goes in with BA.",
+            "The merged matrix must give the same output as the two paths: it includes the scale α/r of BA.",
         ),
         Misconception(
             "alpha_alone",
@@ -173,7 +174,7 @@ MERGED = Exercise(
         Misconception(
             "subtracted",
             lambda weight, A, B, alpha: weight - alpha / A.shape[0] * B @ A,
-            "You subtract the update: that is how one takes a merged one out again.",
+            "You subtract the update: that is how a merged update is removed again.",
         ),
         Misconception(
             "update_only",
@@ -183,15 +184,17 @@ MERGED = Exercise(
         Misconception(
             "transposed_update",
             _only_square(lambda A, B: (B @ A).T if A.shape[1] == B.shape[0] else None),
-            "On a square matrix your update is transposed: B is outputs by rank, A rank by inputs, so BA stands already as W0 does.",
+            "On a square matrix your update is transposed: B is outputs by rank, A is rank by inputs, so BA already "
+            "has the "
+            "orientation of W0.",
         ),
         Misconception(
             "order_of_factors",
             _only_square(lambda A, B: A @ B if A.shape[0] == A.shape[1] == B.shape[0] else None),
-            "You multiply A by B. Where all sizes agree nothing stops you, but the update is BA.",
+            "You multiply A by B. If all sizes are equal there is no error, but the update is BA.",
         ),
     ),
-    hints=("Write x W0ᵀ + s x Aᵀ Bᵀ as x Mᵀ and read off M.", "The scale is alpha / A.shape[0]."),
+    hints=("Write x W0ᵀ + s x Aᵀ Bᵀ as x Mᵀ to find M.", "The scale is alpha / A.shape[0]."),
 )
 
 
@@ -208,9 +211,9 @@ def _shapes(generator):
         case("GPT-3, r = 8 on query and value", 96, 12_288, 8, 2),
         case("GPT-2, r = 4 on all four", 12, 768, 4, 4),
         case("one layer, one matrix, rank 1", 1, 10, 1, 1),
-        case("more ranks than layers", 2, 64, 16, 3),
-        case("a model that was drawn, all four matrices", layers, 64 * blocks, rank, 4),
-        case("another one", layers + 12, 128 * more, 8, 1 + matrices % 4),
+        case("a rank above the number of layers", 2, 64, 16, 3),
+        case("a random model, all four matrices", layers, 64 * blocks, rank, 4),
+        case("another random model", layers + 12, 128 * more, 8, 1 + matrices % 4),
     ]
 
 
@@ -219,7 +222,7 @@ TRAINED = Exercise(
     slides=("W28", "W27"),
     points=2,
     minutes=6,
-    title="4.7M and 37.7M",
+    title="Parameters that LoRA trains: 4.7M and 37.7M",
     reference=trained_by_lora,
     cases=_shapes,
     accepts=(
@@ -242,27 +245,28 @@ TRAINED = Exercise(
         Misconception(
             "one_matrix_a_layer",
             lambda num_layers, d_model, rank, matrices: num_layers * 2 * rank * d_model,
-            "You leave out `matrices`: each adapted matrix of a layer has an A and a B of its own (Hu et al.'s GPT-2 rows adapt two).",
+            "You leave out `matrices`: each adapted matrix of a layer has its own A and B (Hu et al.'s GPT-2 rows "
+            "adapt two).",
         ),
         Misconception(
             "full_matrix",
             lambda num_layers, d_model, rank, matrices: num_layers * matrices * d_model**2,
-            "D² is what full fine-tuning trains of each matrix; the rank must come in.",
+            "D² is the number that full fine-tuning trains per matrix. LoRA's number depends on the rank.",
         ),
         Misconception(
             "rank_squared",
             lambda num_layers, d_model, rank, matrices: num_layers * matrices * 2 * rank**2 * d_model,
-            "The rank enters once for A and once for B, added, not multiplied.",
+            "The ranks of A and B are added, not multiplied.",
         ),
         Misconception(
             "one_layer",
             lambda num_layers, d_model, rank, matrices: matrices * 2 * rank * d_model,
-            "You stop after one layer; every layer has factors of its own.",
+            "You count one layer; every layer has its own factors.",
         ),
         Misconception(
             "frozen_too",
             lambda num_layers, d_model, rank, matrices: num_layers * matrices * (d_model**2 + 2 * rank * d_model),
-            "You count W0 with the factors. It is there, but it is frozen: trained are A and B.",
+            "You count W0 too. It is frozen: only A and B are trained.",
         ),
     ),
     hints=("A is r × D and B is D × r.", "For GPT-3 with r = 1 on query and value the answer is 4,718,592."),

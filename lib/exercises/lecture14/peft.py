@@ -1,4 +1,4 @@
-"""Exercises of notebook 14: what is stored for a task, and which tokens the loss is about."""
+"""Exercises of notebook 14: the size of a task's checkpoint, and the tokens that count in the loss."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from lib.exercises.engine.exercise import Exercise, Misconception, case
 
 # --- peft.checkpoint --------------------------------------------------------------------------------------------------
 def checkpoint_size(parameters: int, bits: int) -> tuple[float, float]:
-    """Megabytes (10⁶ bytes) and mebibytes (2²⁰ bytes) of a checkpoint with so many numbers (slide W28)."""
+    """Megabytes (10⁶ bytes) and mebibytes (2²⁰ bytes) of a checkpoint with this number of parameters (slide W28)."""
     size = parameters * bits / 8
     return size / 1e6, size / 2**20
 
@@ -23,8 +23,8 @@ def _checkpoints(generator):
         case("LoRA on GPT-3, r = 8, 16 bits", 37_748_736, 16),
         case("a million weights of 8 bits", 10**6, 8),
         case("an odd number of 4-bit weights", 1_000_001, 4),
-        case("an adapter whose size was drawn, 16 bits", few, 16),
-        case("a whole model that was drawn, its bits too", 100 * many, bits),
+        case("an adapter of random size, 16 bits", few, 16),
+        case("a whole model of random size and width", 100 * many, bits),
     ]
 
 
@@ -41,8 +41,9 @@ CHECKPOINT = Exercise(
         Misconception(
             "one_byte_each",
             lambda parameters, bits: (parameters / 1e6, parameters / 2**20),
-            "You take a byte for each number. How many bytes are `bits` bits? This is how 37.7 million parameters (r = 8) and "
-            "37.7 megabytes (r = 4) come to look alike.",
+            "You count one byte per number. How many bytes are `bits` bits? With this mistake 37.7 million parameters "
+            "(r = 8) "
+            "look like 37.7 megabytes (r = 4).",
         ),
         Misconception(
             "bits_for_bytes",
@@ -52,27 +53,27 @@ CHECKPOINT = Exercise(
         Misconception(
             "swapped_units",
             lambda parameters, bits: checkpoint_size(parameters, bits)[::-1],
-            "The two are swapped: a mebibyte is larger, so there are fewer of them.",
+            "The two results are swapped: a mebibyte is larger, so there are fewer of them.",
         ),
         Misconception(
             "only_decimal",
             lambda parameters, bits: (checkpoint_size(parameters, bits)[0],) * 2,
-            "You give megabytes twice. A mebibyte has 2²⁰ = 1,048,576 bytes.",
+            "You return megabytes twice. A mebibyte has 2²⁰ = 1,048,576 bytes.",
         ),
         Misconception(
             "only_binary",
             lambda parameters, bits: (checkpoint_size(parameters, bits)[1],) * 2,
-            "You give mebibytes twice. A megabyte has 10⁶ bytes, whatever an operating system may say.",
+            "You return mebibytes twice. A megabyte has 10⁶ bytes, even if some operating systems show it otherwise.",
         ),
         Misconception(
             "always_fp32",
             lambda parameters, bits: checkpoint_size(parameters, 32),
-            "You count 4 bytes each, whatever `bits` says. Checkpoints of 16 bits are half as large.",
+            "You count 4 bytes per number, whatever `bits` is. Checkpoints of 16 bits are half as large.",
         ),
         Misconception(
             "gigabytes",
             lambda parameters, bits: (parameters * bits / 8e9, parameters * bits / 8 / 2**30),
-            "These are gigabytes and gibibytes; megabytes were asked for.",
+            "These are gigabytes and gibibytes; the exercise asks for megabytes and mebibytes.",
         ),
     ),
     hints=("bytes = parameters · bits / 8", "MB: divide by 10**6. MiB: divide by 2**20."),
@@ -92,13 +93,13 @@ def _dialogues(generator):
         return torch.randint(1, 50_000, (length,), generator=generator).tolist()
 
     return [
-        case("four tokens asked, three answered", [11, 12, 13, 14], [21, 22, 23]),
+        case("a prompt of four tokens, an answer of three", [11, 12, 13, 14], [21, 22, 23]),
         case("one token each", [5], [6]),
         case("an answer of one token", [1, 2, 3], [9]),
         case("a prompt of one token", [7], [4, 5, 6, 8]),
         case("the answer repeats the prompt", [3, 4], [3, 4]),
-        case("a long question, briefly answered", draw(6, 12), draw(1, 3)),
-        case("a short question, answered at length", draw(2, 4), draw(5, 10)),
+        case("a long prompt, a short answer", draw(6, 12), draw(1, 3)),
+        case("a short prompt, a long answer", draw(2, 4), draw(5, 10)),
     ]
 
 
@@ -127,37 +128,37 @@ ANSWER_LABELS = Exercise(
         Misconception(
             "prompt_not_masked",
             lambda prompt, answer: _shifted([*prompt, *answer]),
-            "You also ask for the prompt. Slide W26's sum runs over |y|: x is given, and the model is not trained to write it.",
+            "You also train on the prompt. Slide W26's sum is over the |y| tokens of the answer; x is given.",
         ),
         Misconception(
             "not_shifted",
             _unshifted,
-            "Position t is asked for the token at t itself, which it has just read. Its label is the token after it.",
+            "Position t has token t as its label, which the model has just read. The label is the token after it.",
         ),
         Misconception(
             "first_token_lost",
             lambda prompt, answer: [-100] * len(prompt) + _shifted(list(answer)),
-            "Nobody predicts the first token of the answer. It is the label of the prompt's last position.",
+            "The first token of the answer is not predicted. It is the label of the prompt's last position.",
         ),
         Misconception(
             "shifted_the_wrong_way",
             lambda prompt, answer: [-100, *_unshifted(prompt, answer)[:-1]],
-            "Your labels moved to the right: each position is asked for the token before it.",
+            "Your labels are shifted to the right: the label of each position is the token before it.",
         ),
         Misconception(
             "answer_masked",
             lambda prompt, answer: [*list(prompt)[1:], *[-100] * (len(answer) + 1)],
-            "You train on the question and mask the answer. It is the other way round.",
+            "You train on the prompt and mask the answer: swap them.",
         ),
         Misconception(
             "zero_for_ignored",
             lambda prompt, answer: [0 if label == -100 else label for label in answer_labels(prompt, answer)],
-            "0 is a token: those positions would be trained to write it. -100 is what the losses leave out.",
+            "0 is a token: those positions would be trained to predict it. Losses ignore the value -100.",
         ),
     ),
     hints=(
         "Put both together, ids = [*prompt, *answer]; position t predicts ids[t + 1].",
-        "The first position with a label is the last of the prompt; the last position of all has none.",
+        "The first position with a label is the last of the prompt; the very last position has none.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Exercises of notebook 15: what a real optimizer keeps, and on how many GPUs a training run fits."""
+"""Exercises of notebook 15: the state of a real optimizer, and the number of GPUs for a training run."""
 
 import math
 
@@ -35,9 +35,9 @@ def _optimizer_cases(generator):
         case("SGD with momentum", made("SGD", momentum=0.9)),
         case("plain SGD", made("SGD")),
         case("Adam that also keeps the largest v", made("Adam", amsgrad=True)),
-        case("an optimizer that was drawn", drawn()),
-        case("another one", drawn()),
-        case("a third", drawn()),
+        case("a random optimizer", drawn()),
+        case("a second random optimizer", drawn()),
+        case("a third random optimizer", drawn()),
     ]
 
 
@@ -58,7 +58,7 @@ STATE = Exercise(
     slides=("T46",),
     points=3,
     minutes=10,
-    title="What an optimizer keeps",
+    title="The state of an optimizer",
     reference=lambda optimizer: optimizer_state_bytes(optimizer),
     cases=_optimizer_cases,
     accepts=(
@@ -74,40 +74,40 @@ STATE = Exercise(
         Misconception(
             "second_moment_only",
             lambda optimizer: _bytes(k["exp_avg_sq"] for k in optimizer.state.values() if "exp_avg_sq" in k),
-            "You count exp_avg_sq only. “Adam stores the second moment” (T46) is half of it: exp_avg is "
-            "kept too.",
+            "You count only exp_avg_sq. “Adam stores the second moment” (T46) is half of the state: exp_avg is stored "
+            "too.",
         ),
         Misconception(
             "parameters_and_gradients",
             lambda optimizer: _bytes(
                 t for p in _parameters(optimizer) for t in (p, p.grad) if t is not None
             ),
-            "These are parameters and gradients, which T46 calls the optimizer's weights. The model keeps "
-            "those; "
-            "look into optimizer.state.",
+            "These are parameters and gradients, which T46 calls the optimizer's weights. They belong to the model; "
+            "look "
+            "into optimizer.state.",
         ),
         Misconception(
             "no_step_counter",
             lambda optimizer: _bytes(t for t in _state(optimizer) if t.dim()),
-            "Nearly: Adam also keeps a step counter for each tensor, 4 bytes, a tensor without dimensions.",
+            "Almost: Adam also stores a step counter of 4 bytes for each parameter tensor, a tensor without "
+            "dimensions.",
         ),
         Misconception(
             "numbers_not_bytes",
             lambda optimizer: sum(t.numel() for t in _state(optimizer)),
-            "You counted numbers. Each takes element_size() bytes.",
+            "You counted numbers. Each has element_size() bytes.",
         ),
         Misconception(
             "four_bytes_each",
             lambda optimizer: sum(4 * t.numel() for t in _state(optimizer)),
-            "You take 4 bytes for every number. The moments of bf16 weights are bf16 here: ask "
-            "element_size().",
+            "You count 4 bytes per number. The moments of bf16 weights are bf16 here: use element_size().",
         ),
         Misconception(
             "eight_bytes_a_parameter",
             lambda optimizer: sum(8 * p.numel() for p in _parameters(optimizer)),
-            "A formula, not a measurement: 8 bytes for each parameter, even if it is frozen, even before "
-            "the first "
-            "step, even without Adam.",
+            "This is a formula, not a measurement: it counts 8 bytes per parameter even if it is frozen, before the "
+            "first "
+            "step, or without Adam.",
         ),
         Misconception(
             "one_tensor",
@@ -117,8 +117,7 @@ STATE = Exercise(
         Misconception(
             "with_the_parameters",
             lambda optimizer: _bytes([*_state(optimizer), *_parameters(optimizer)]),
-            "The parameters are in your sum as well. They belong to the model; asked is what the optimizer "
-            "adds.",
+            "The parameters are in your sum too. They belong to the model; count only the optimizer's state.",
         ),
     ),
     hints=(
@@ -131,9 +130,9 @@ STATE = Exercise(
 
 # --- budget.gpus_needed -------------------------------------------------------------------------------------
 def gpus_for(state_bytes: int, activation_bytes: int, gpu_bytes: int) -> int | None:
-    """GPUs that hold a training run whose state is divided among them, each with activations of its own.
+    """The number of GPUs for a training run whose state is divided among them; each holds its own activations.
 
-    None where the activations alone leave no room.
+    None if the activations leave no room for the state.
 
     >>> gpus_for(112, 20, 80), gpus_for(112, 80, 80)
     (2, None)
@@ -147,17 +146,17 @@ def _gpu_cases(generator):
     state, activations = torch.randint(1, 40, (2,), generator=generator).tolist()
     return [
         case("T46's 7B on GPUs of 80 GB", 112 * GB, 10 * GB, 80 * GB),
-        case("a small model fits on one", 2 * GB, GB, 24 * GB),
+        case("a small model fits on one GPU", 2 * GB, GB, 24 * GB),
         case("it fits exactly", 300 * GB, 30 * GB, 80 * GB),
-        case("one byte too many", 300 * GB + 1, 30 * GB, 80 * GB),
+        case("one byte more than fits", 300 * GB + 1, 30 * GB, 80 * GB),
         case("the activations fill the GPU", 16 * GB, 24 * GB, 24 * GB),
         case("the activations are too large", 112 * GB, 31 * GB, 24 * GB),
-        case("sizes that were drawn", 40 * state * GB, activations * GB, 48 * GB),
+        case("random sizes", 40 * state * GB, activations * GB, 48 * GB),
     ]
 
 
 def _with_room(count):
-    """An answer that sees where there is no room, and else asks `count(state, activations, gpu)`."""
+    """An answer that returns None where there is no room, and else `count(state, activations, gpu)`."""
     return lambda state, activations, gpu: count(state, activations, gpu) if activations < gpu else None
 
 
@@ -184,45 +183,44 @@ GPUS = Exercise(
         Misconception(
             "rounded_down",
             _with_room(lambda state, activations, gpu: state // (gpu - activations)),
-            "You round down: what is left over has no place to go. A part of a GPU is one more GPU.",
+            "You round down, and the rest of the state does not fit. A fraction of a GPU needs one more GPU.",
         ),
         Misconception(
             "rounded",
             _with_room(lambda state, activations, gpu: round(state / (gpu - activations))),
-            "You round to the nearest. 2.3 GPUs are 3, not 2: always up.",
+            "You round to the nearest number. 2.3 GPUs means 3, not 2: always round up.",
         ),
         Misconception(
             "one_too_many",
             _with_room(lambda state, activations, gpu: state // (gpu - activations) + 1),
-            "Where it fits exactly you order one GPU too many. Round up instead of adding one.",
+            "If the state fits exactly, your answer is one GPU too many. Round up instead of adding one.",
         ),
         Misconception(
             "not_rounded",
             _with_room(lambda state, activations, gpu: state / (gpu - activations)),
-            "A decimal number of GPUs cannot be bought. Round up to a whole number.",
+            "The number of GPUs is a whole number. Round up.",
         ),
         Misconception(
             "activations_divided",
             _with_room(lambda state, activations, gpu: math.ceil((state + activations) / gpu)),
-            "You divide the activations among the GPUs too. Each GPU holds those of its own texts: what is "
-            "left "
-            "for the state is gpu_bytes − activation_bytes on each.",
+            "You divide the activations among the GPUs too. Each GPU holds those of its own texts, so gpu_bytes − "
+            "activation_bytes remain for the state on each.",
         ),
         Misconception(
             "no_activations",
             _with_room(lambda state, activations, gpu: math.ceil(state / gpu)),
-            "The activations are missing: they take their place on every GPU.",
+            "The activations are missing: they take memory on every GPU.",
         ),
         Misconception(
             "no_room_unnoticed",
             lambda state, activations, gpu: math.ceil(state / (gpu - activations)),
-            "Where the activations leave no room you divide by zero, or order fewer than no GPUs. Then no "
-            "number "
-            "of GPUs is enough: None.",
+            "If the activations leave no room, you divide by zero or get a negative number. No number of GPUs is "
+            "enough: "
+            "return None.",
         ),
     ),
     hints=(
-        "On each GPU gpu_bytes − activation_bytes are left for its share of the state.",
+        "On each GPU gpu_bytes − activation_bytes remain for its share of the state.",
         "math.ceil(state_bytes / room) if room > 0 else None",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercise of notebook 15: the keys and values that a decoder keeps, with grouped heads and with a window."""
+"""Exercise of notebook 15: the size of a decoder's KV cache, with grouped-query attention and a sliding window."""
 
 import torch
 
@@ -24,8 +24,8 @@ def _cache_cases(generator):
         case("Llama 2 7B: every head has its own keys", 32, 32, 32, 4096, 4, 4096),
         case("Mistral 7B: a window of 4,096", 32, 32, 8, 4096, 2, 32_768, 4096),
         case("a text shorter than the window", 32, 32, 8, 4096, 3, 1000, 4096),
-        case("one pair of keys and values for all heads", 18, 8, 1, 2048, 2, 1000),
-        case("sizes that were drawn", layers, 12, 3, 768, batch, length, 17),
+        case("multi-query attention: one KV head", 18, 8, 1, 2048, 2, 1000),
+        case("random sizes", layers, 12, 3, 768, batch, length, 17),
     ]
 
 
@@ -36,7 +36,7 @@ def _by_counting(layers, heads, kv_heads, d_model, batch_size, length, window=No
 
 
 def _mistaken(change):
-    """The right product times what a mistake makes of it: `change(layers, heads, kv_heads, batch_size)`."""
+    """The right product times the factor of a mistake, `change(layers, heads, kv_heads, batch_size)`."""
 
     def count(layers, heads, kv_heads, d_model, batch_size, length, window=None):
         right = _by_counting(layers, heads, kv_heads, d_model, batch_size, length, window)
@@ -46,7 +46,7 @@ def _mistaken(change):
 
 
 def _keeping(tokens):
-    """An answer for which a layer keeps `tokens(length, window)` where there is a window."""
+    """An answer for which a layer keeps `tokens(length, window)` tokens if there is a window."""
     return lambda L, H, G, D, B, T, window=None: _by_counting(
         L, H, G, D, B, T if window is None else tokens(T, window)
     )
@@ -57,7 +57,7 @@ KV_CACHE = Exercise(
     slides=("C28",),
     points=4,
     minutes=12,
-    title="The KV cache, with grouped heads and a window",
+    title="The KV cache, with KV heads and a window",
     reference=_by_config,
     cases=_cache_cases,
     accepts=(
@@ -68,39 +68,39 @@ KV_CACHE = Exercise(
         Misconception(
             "query_heads",
             _mistaken(lambda layers, heads, kv_heads, batch_size: heads / kv_heads),
-            "Your result is that of as many key heads as query heads (or of heads d_model / kv_heads wide, "
-            "which comes to the same). Only kv_heads are kept, each d_model / heads wide: that is what "
-            "grouping is for.",
+            "Your result has as many KV heads as query heads (or heads of width d_model / kv_heads, which gives the "
+            "same "
+            "size). Only kv_heads are stored, each of width d_model / heads: this is the purpose of grouping.",
         ),
         Misconception(
             "keys_only",
             _mistaken(lambda *sizes: 1 / 2),
-            "Half of it is missing: is it the values, or the second byte of a 16-bit number?",
+            "Half of the bytes are missing: the values, or the second byte of each 16-bit number?",
         ),
         Misconception(
             "batch_forgotten",
             _mistaken(lambda layers, heads, kv_heads, batch_size: 1 / batch_size),
-            "This is one text. Each text of the batch has keys and values of its own.",
+            "This is for one text. Each text of the batch has its own keys and values.",
         ),
         Misconception(
             "d_model_for_head_width",
             _mistaken(lambda layers, heads, kv_heads, batch_size: heads),
-            "You give each key the whole width d_model. One head is d_model / heads wide.",
+            "You give each key the whole width d_model. The width of one head is d_model / heads.",
         ),
         Misconception(
             "one_layer",
             _mistaken(lambda layers, heads, kv_heads, batch_size: 1 / layers),
-            "This is one layer. Every layer attends with keys and values of its own.",
+            "This is for one layer. Every layer has its own keys and values.",
         ),
         Misconception(
             "numbers_in_fp32",
             _mistaken(lambda *sizes: 2),
-            "Twice too much. The cache is in 16 bits here: 2 bytes a number.",
+            "Twice too much. The cache is in 16 bits here: 2 bytes per number.",
         ),
         Misconception(
             "queries_kept_too",
             _mistaken(lambda *sizes: 3 / 2),
-            "Three tensors? The query of a token is used once, when it is read: nothing keeps it.",
+            "You count three tensors. A token's query is used once, when the token is read, and is not stored.",
         ),
         Misconception(
             "scores",
@@ -111,7 +111,7 @@ KV_CACHE = Exercise(
         Misconception(
             "window_ignored",
             _keeping(lambda length, window: length),
-            "You keep every token. With a window, a layer lets go of those that have slid out of it.",
+            "You keep every token. With a window, a layer drops the tokens that have left it.",
         ),
         Misconception(
             "window_always_full",
@@ -121,16 +121,16 @@ KV_CACHE = Exercise(
         Misconception(
             "the_larger",
             _keeping(max),
-            "You keep the larger of window and length. The window is an upper limit: the smaller.",
+            "You keep the larger of window and length. The window is an upper limit: take the smaller.",
         ),
         Misconception(
             "what_slid_out",
             _keeping(lambda length, window: max(length - window, 0)),
-            "You count the tokens that have left the window. Those are the ones that need no memory.",
+            "You count the tokens that have left the window. These are the ones that need no memory.",
         ),
     ),
     hints=(
-        ("What is kept for one token, in one layer? A key and a value for each of the kv_heads, each of them "
+        ("What is stored for one token in one layer? A key and a value for each of the kv_heads, each of them "
         "d_model // heads numbers of 2 bytes."),
         "Tokens: length, or min(length, window) if there is a window. Then times layers and batch_size.",
     ),

@@ -1,15 +1,15 @@
-"""Exercises of notebook 15: the bytes of a training run by its recipe, and the recipe by the bytes."""
+"""Exercises of notebook 15: the bytes of a training run from its recipe, and the recipe from the bytes."""
 
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 
 # --- memory.training_bytes ----------------------------------------------------------------------------------
-VALUES = {"adam": 2, "momentum": 1, "sgd": 0}  # numbers that an optimizer keeps beside each parameter
+VALUES = {"adam": 2, "momentum": 1, "sgd": 0}  # numbers that an optimizer stores per parameter
 
 
 def training_bytes(parameters: int, weight_bytes: int, optimizer: str, master: bool) -> int:
-    """Bytes of weights, gradients, what the optimizer keeps (fp32), and of an fp32 master copy, if any.
+    """Bytes of weights, gradients, the optimizer's state (fp32), and of an fp32 master copy if there is one.
 
     >>> training_bytes(7_000_000_000, 4, "adam", False)
     112000000000
@@ -61,17 +61,17 @@ TRAINING = Exercise(
         Misconception(
             "second_moment_only",
             _itemised(values={"adam": 1, "momentum": 1, "sgd": 0}),
-            "Your Adam keeps one number a parameter: slide T46's wording. It keeps both moments, m and v.",
+            "Your Adam stores one number per parameter, as slide T46 words it. It stores both moments, m and v.",
         ),
         Misconception(
             "no_optimizer_state",
             _itemised(values={"adam": 0, "momentum": 0, "sgd": 0}),
-            "What the optimizer keeps is missing: two numbers for Adam, one for momentum.",
+            "The optimizer's state is missing: two numbers for Adam, one for momentum.",
         ),
         Misconception(
             "adam_for_all",
             _itemised(values={"adam": 2, "momentum": 2, "sgd": 2}),
-            "You charge every optimizer for Adam's two moments. Momentum keeps one number, plain SGD none.",
+            "You count Adam's two moments for every optimizer. Momentum stores one number, plain SGD none.",
         ),
         Misconception(
             "no_gradients",
@@ -81,13 +81,12 @@ TRAINING = Exercise(
         Misconception(
             "moments_as_wide_as_weights",
             _itemised(value_bytes=lambda width: width),
-            "Your moments are as wide as the weights. Here they stay in fp32, 4 bytes, whatever the "
-            "weights are.",
+            "Your moments are as wide as the weights. Here they are always in fp32, 4 bytes.",
         ),
         Misconception(
             "no_master_copy",
             _itemised(master_bytes=0),
-            "Where `master` is True, a second copy of the weights, in fp32, is kept too.",
+            "If `master` is True, a second copy of the weights is stored too, in fp32.",
         ),
         Misconception(
             "master_replaces_weights",
@@ -100,16 +99,16 @@ TRAINING = Exercise(
         Misconception(
             "gigabytes",
             lambda *recipe: training_bytes(*recipe) / 1e9,
-            "These are gigabytes. Bytes are asked, as a whole number.",
+            "These are gigabytes. The exercise asks for bytes, as a whole number.",
         ),
         Misconception(
             "bits",
             lambda *recipe: 8 * training_bytes(*recipe),
-            "Eight times too much: slide T46 writes a small b, and means bytes.",
+            "Eight times too much: slide T46 writes a small b but means bytes.",
         ),
     ),
     hints=(
-        "Four or five items for each parameter: weight, gradient, what the optimizer keeps, perhaps a copy.",
+        "Up to four items for each parameter: weight, gradient, the optimizer's state, perhaps a master copy.",
         ("parameters * (weight_bytes + weight_bytes + 4 * {'adam': 2, 'momentum': 1, 'sgd': 0}[optimizer] + "
         "…)"),
     ),
@@ -131,7 +130,7 @@ RECIPES = {
 def which_recipes(
     gigabytes: float | int, billions: float | int, recipes: dict[str, list[float | int]]
 ) -> list[str]:
-    """The recipes that are within 0.1 byte of so many GB for so many billion parameters.
+    """The recipes whose bytes per parameter are within 0.1 of gigabytes / billions.
 
     >>> which_recipes(840, 70, RECIPES)
     ['fp32, momentum', '16-bit weights, Adam in fp32']
@@ -162,16 +161,16 @@ def _table_cases(generator):
         case("W28: 175B in 1.2 TB", 1200, 175, RECIPES),
         case("W28: 175B in 350 GB", 350, 175, RECIPES),
         case("less than a byte: 2B in 1 GB", 1, 2, RECIPES),
-        case("not quite even: 65.286B in 392 GB", 392, 65.286, RECIPES),
-        case("a size that was drawn, at 12 bytes", 12 * size, size, RECIPES),
+        case("a rounded size: 65.286B in 392 GB", 392, 65.286, RECIPES),
+        case("a random size, at 12 bytes", 12 * size, size, RECIPES),
         case("no recipes", 112, 7, {}),
-        case("a drawn recipe, in whole GB", round(one / 100 * sum(RECIPES[common])), one / 100, RECIPES),
-        case("other recipes that were drawn", round(other / 100 * sum(drawn[rare])), other / 100, drawn),
+        case("a random recipe, in whole GB", round(one / 100 * sum(RECIPES[common])), one / 100, RECIPES),
+        case("other random recipes", round(other / 100 * sum(drawn[rare])), other / 100, drawn),
     ]
 
 
 def _drawn_recipes(generator):
-    """Eight ways to train: what each spends on weights, gradients, the optimizer and a master copy."""
+    """Eight random recipes: bytes for weights, gradients, the optimizer's state and a master copy."""
     items = [[0.5, 1, 2, 4], [0, 1, 2, 4], [0, 1, 2, 4, 6, 8], [0, 2, 4]]
     return {
         f"recipe {letter}": [choice[int(torch.randint(len(choice), (1,), generator=generator))] for choice in items]
@@ -198,27 +197,27 @@ WHICH = Exercise(
         Misconception(
             "always_the_nearest",
             _nearest,
-            "You name the nearest recipe, however far away. Where none is within 0.1 byte the answer is [].",
+            "You always name the nearest recipe, however far away. If none is within 0.1 byte, the answer is [].",
         ),
         Misconception(
             "equal",
             _chosen(lambda due, items: sum(items) == due),
-            "You ask for equality. Sizes are rounded (65.286B in 392 GB): allow 0.1 byte on either side.",
+            "You test for equality. Sizes are rounded (65.286B in 392 GB): allow 0.1 byte on either side.",
         ),
         Misconception(
             "the_first_only",
             lambda *table: which_recipes(*table)[:1],
-            "You stop at the first. Several recipes may cost the same: name them all.",
+            "You stop at the first. Several recipes may have the same size: name them all.",
         ),
         Misconception(
             "whatever_fits",
             _chosen(lambda due, items: sum(items) <= due + 0.1),
-            "You list every recipe that would fit into this memory. Asked is which ones come to just that.",
+            "You list every recipe that would fit into this memory. List only those that need exactly this much.",
         ),
         Misconception(
             "weights_and_gradients",
             _chosen(lambda due, items: _near(due, items[:2])),
-            "You add weights and gradients only. The optimizer's numbers and the master copy count too.",
+            "You add only weights and gradients. The optimizer's state and the master copy count too.",
         ),
         Misconception(
             "no_master_copy",
@@ -228,12 +227,12 @@ WHICH = Exercise(
         Misconception(
             "gibibytes",
             _chosen(_near, lambda gigabytes, billions: gigabytes * 2**30 / (billions * 1e9)),
-            "You took the GB for GiB (2³⁰ bytes). The slides' GB are 10⁹: GB by billions is bytes each.",
+            "You treat GB as GiB (2³⁰ bytes). The slides' GB are 10⁹ bytes: GB / billions is bytes per parameter.",
         ),
         Misconception(
             "upside_down",
             _chosen(_near, lambda gigabytes, billions: billions / gigabytes),
-            "You divided parameters by bytes. Bytes *per* parameter: gigabytes / billions.",
+            "You divided parameters by bytes. Bytes *per* parameter is gigabytes / billions.",
         ),
     ),
     hints=(

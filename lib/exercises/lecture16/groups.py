@@ -1,4 +1,4 @@
-"""Exercise of notebook 16: what a matrix weighs when small groups of its weights have scales of their own."""
+"""Exercise of notebook 16: the size of a matrix whose weights are quantised in small groups with their own scales."""
 
 import torch
 
@@ -7,7 +7,7 @@ from lib.exercises.engine.exercise import Exercise, Misconception, case
 
 # --- groups.bytes_of --------------------------------------------------------------------------------------------------
 def bytes_of(rows: int, columns: int, bits: int, group_size: int) -> int:
-    """Bytes of rows · columns weights of `bits` bits, and of a 16-bit scale for every `group_size` neighbours in a row."""
+    """Bytes of rows · columns weights of `bits` bits, and of a 16-bit scale for every `group_size` weights in a row."""
     scales = rows * (columns // group_size)
     return -(-rows * columns * bits // 8) + 2 * scales
 
@@ -24,9 +24,9 @@ def _matrices(generator):
         case("four bits, groups of 128", 3, 256, 4, 128),
         case("SmolLM2's largest matrix", 3072, 576, 4, 32),
         case("two bits, groups of two", 4, 6, 2, 2),
-        case("bits that fill no whole byte", 3, 3, 3, 3),
-        case("a matrix that was drawn", draw(64, 4096), group * draw(2, 40), bits, group),
-        case("a drawn one, all of whose sizes are odd", 2 * draw(2, 200) + 1, small * (2 * draw(1, 30) + 1), odd, small),
+        case("bits that do not fill whole bytes", 3, 3, 3, 3),
+        case("a random matrix", draw(64, 4096), group * draw(2, 40), bits, group),
+        case("a random matrix with odd sizes", 2 * draw(2, 200) + 1, small * (2 * draw(1, 30) + 1), odd, small),
     ]
 
 
@@ -39,7 +39,7 @@ BYTES_OF = Exercise(
     slides=("T47", "T48"),
     points=2,
     minutes=8,
-    title="What a quantised matrix weighs",
+    title="The size of a quantised matrix",
     reference=bytes_of,
     cases=_matrices,
     accepts=(
@@ -51,22 +51,22 @@ BYTES_OF = Exercise(
         Misconception(
             "scales_forgotten",
             lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits),
-            "The scales are missing. They are stored beside the integers, and with small groups they are many.",
+            "The scales are missing. They are stored with the integers, and with small groups there are many.",
         ),
         Misconception(
             "bits_for_bytes",
             lambda rows, columns, bits, group: rows * columns * bits + 16 * (rows * columns // group),
-            "That is the number of bits. Eight of them make a byte.",
+            "That is the number of bits. A byte has eight bits.",
         ),
         Misconception(
             "a_byte_each",
             lambda rows, columns, bits, group: rows * columns + 2 * (rows * columns // group),
-            "You give each weight a whole byte. With four bits two weights share one: that is the point of packing them.",
+            "You give each weight a whole byte. With four bits, two weights are packed into one byte.",
         ),
         Misconception(
             "groups_of_one_row",
             lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 2 * (columns // group),
-            "You count the groups of a single row. Every row has its own.",
+            "You count the groups of a single row. Every row has its own groups.",
         ),
         Misconception(
             "a_scale_for_each_row",
@@ -76,21 +76,24 @@ BYTES_OF = Exercise(
         Misconception(
             "scales_of_32_bits",
             lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 4 * (rows * columns // group),
-            "Your scales have four bytes. Here they have 16 bits, which are two.",
+            "Your scales have four bytes. Here they have 16 bits, which are two bytes.",
         ),
         Misconception(
             "scales_as_small_as_weights",
             lambda rows, columns, bits, group: _whole_bytes(bits * (rows * columns + rows * columns // group)),
-            "You store the scales in as few bits as the weights. They are floats of 16 bits: a rounded scale would spoil its group.",
+            "You store the scales in as few bits as the weights. They are 16-bit floats, as a rounded scale would "
+            "distort its "
+            "whole group.",
         ),
         Misconception(
             "rounded_down",
             lambda rows, columns, bits, group: rows * columns * bits // 8 + 2 * (rows * columns // group),
-            "You round down: the last bits need a byte too, even if they do not fill it.",
+            "You round down, but the last bits need a byte too, even if they do not fill it.",
         ),
     ),
     hints=(
-        "Two terms: all weights at `bits` bits, in whole bytes; and two bytes for each of the rows · columns / group_size groups.",
+        "Two terms: all weights at `bits` bits, in whole bytes; and two bytes for each of the rows · columns / "
+        "group_size groups.",
         "Rounding up without floats: -(-bits // 8), or math.ceil(bits / 8).",
     ),
 )

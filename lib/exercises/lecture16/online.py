@@ -1,4 +1,4 @@
-"""Exercises of notebook 16: a softmax that never sees all scores at once."""
+"""Exercises of notebook 16: the online softmax, which never sees all scores at once."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def _streams(generator):
     drawn = (3 * torch.randn(12, generator=generator)).tolist()
     return [
         case("two chunks", [[1.0, 2.0], [3.0, 0.5]]),
-        case("the largest comes first", [[5.0, 1.0], [0.0, 2.0], [1.5]]),
+        case("the largest score first", [[5.0, 1.0], [0.0, 2.0], [1.5]]),
         case("twelve numbers in chunks of four", [drawn[:4], drawn[4:8], drawn[8:]]),
         case("one chunk of one", [[-2.5]]),
         case("scores of a thousand", [[1000.0, 999.0], [1001.0]]),
@@ -74,27 +74,27 @@ LOG_SUM_EXP = Exercise(
         Misconception(
             "never_rescaled",
             _never_rescaled,
-            "When a larger score comes, what was summed so far belongs to the old maximum: multiply it by exp(old − new).",
+            "At a larger score, the sum so far still refers to the old maximum: multiply it by exp(old − new).",
         ),
         Misconception(
             "rescaled_the_wrong_way",
             _rescaled_the_wrong_way,
-            "You multiply the old sum by exp(new − old), which blows it up. It must shrink: exp(old − new) ≤ 1.",
+            "You multiply the old sum by exp(new − old), which enlarges it. It must shrink: exp(old − new) ≤ 1.",
         ),
         Misconception(
             "sum_of_chunks",
             lambda chunks: sum(_of(chunk) for chunk in chunks),
-            "You add the chunks' log-sum-exps. Sums of exponentials add; their logarithms do not.",
+            "You add the log-sum-exps of the chunks. Sums of exponentials can be added; their logarithms cannot.",
         ),
         Misconception(
             "last_chunk",
             lambda chunks: _of(chunks[-1]),
-            "Only your last chunk is left: what came before must be carried along.",
+            "Your result depends only on the last chunk: keep the sum of the earlier chunks.",
         ),
         Misconception(
             "maximum",
             lambda chunks: max(max(chunk) for chunk in chunks),
-            "That is the maximum, the largest part of the answer. The logarithm of the sum is missing.",
+            "That is the maximum. The logarithm of the sum of exp(score − maximum) is missing.",
         ),
         Misconception(
             "maximum_forgotten",
@@ -104,11 +104,11 @@ LOG_SUM_EXP = Exercise(
         Misconception(
             "mean",
             lambda chunks: _of([s for chunk in chunks for s in chunk]) - math.log(sum(map(len, chunks))),
-            "You divide by the number of scores: a sum was asked for, not a mean.",
+            "You divide by the number of scores: the exercise asks for a sum, not a mean.",
         ),
     ),
     hints=(
-        "Carry two numbers, the largest score so far and the sum of exp(score − largest).",
+        "Keep two numbers: the largest score so far and the sum of exp(score − largest).",
         "new = max(largest, *chunk); total = total · exp(largest − new) + Σ exp(score − new). Begin with −inf and 0.",
     ),
 )
@@ -116,7 +116,7 @@ LOG_SUM_EXP = Exercise(
 
 # --- online.merge -----------------------------------------------------------------------------------------------------
 def merge(one: Part, other: Part) -> Part:
-    """The part of all scores of two parts: of the common maximum, rescaled sums and values (Dao et al. 2022, section 3.1)."""
+    """Two parts as one: the common maximum, the rescaled sums and values (Dao et al. 2022, section 3.1)."""
     largest = max(one[0], other[0])
     a, b = (math.exp(part[0] - largest) for part in (one, other))
     return largest, a * one[1] + b * other[1], a * one[2] + b * other[2]
@@ -140,8 +140,8 @@ def _parts(generator):
         case("four scores and three", *draw(4, 3)),
         case("the second part has the larger score", *draw(3, 3, 4.0)),
         case("the first part has the larger score", *draw(3, 5, -4.0)),
-        case("nothing was seen yet", *draw(0, 4)),
-        case("a thousand apart", *draw(2, 2, 1000.0)),
+        case("the first part is empty", *draw(0, 4)),
+        case("maxima a thousand apart", *draw(2, 2, 1000.0)),
     ]
 
 
@@ -166,17 +166,18 @@ MERGE = Exercise(
         Misconception(
             "no_rescaling",
             lambda one, other: _scaled(one, other, 1.0, 1.0),
-            "Each part was computed with its own maximum. Bring both to the common one first: times exp(own − common).",
+            "Each part was computed with its own maximum. First rescale both to the common one: times exp(own − "
+            "common).",
         ),
         Misconception(
             "values_not_rescaled",
             lambda one, other: (*merge(one, other)[:2], one[2] + other[2]),
-            "You rescale the sums and not the values: the same exponentials stand in both.",
+            "You rescale the sums but not the values. Both contain the same exponentials.",
         ),
         Misconception(
             "sums_not_rescaled",
             lambda one, other: (merge(one, other)[0], one[1] + other[1], merge(one, other)[2]),
-            "You rescale the values and not the sums: their quotient is then no average any more.",
+            "You rescale the values but not the sums, so their quotient is not an average.",
         ),
         Misconception(
             "smaller_maximum",
@@ -186,17 +187,17 @@ MERGE = Exercise(
         Misconception(
             "first_only_rescaled",
             lambda one, other: _scaled(one, other, _factor(one, other), 1.0),
-            "You rescale the first part only. That is right as long as the second has the larger score, and not otherwise.",
+            "You rescale only the first part. That is right only if the second part has the larger score.",
         ),
         Misconception(
             "already_divided",
             lambda one, other: (*merge(one, other)[:2], merge(one, other)[2] / merge(one, other)[1]),
-            "You divide already. Parts are merged undivided; the division by the sum comes once, at the very end.",
+            "You divide too early. Merge the parts without dividing; divide by the sum once, at the very end.",
         ),
         Misconception(
             "factors_swapped",
             lambda one, other: _scaled(one, other, _factor(other, one), _factor(one, other)),
-            "Your two factors are exchanged: each part is multiplied by exp(its own maximum − the common one).",
+            "Your two factors are swapped: each part is multiplied by exp(its own maximum − the common one).",
         ),
     ),
     hints=(

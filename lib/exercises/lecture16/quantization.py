@@ -10,7 +10,7 @@ from lib.exercises.engine.exercise import Exercise, Misconception, case
 
 # --- quantization.absmax ----------------------------------------------------------------------------------------------
 def absmax(x: Float[Tensor, "K"]) -> tuple[Int[Tensor, "K"], float]:
-    """Integers round(x / s) and their scale s = max|x| / 127; zeros and scale 0 for a vector of zeros (T03's LLM.int8())."""
+    """Integers round(x / s) and their scale s = max|x| / 127; zeros and scale 0 for zeros (T03's LLM.int8())."""
     scale = x.abs().max().item() / 127
     values = torch.round(x / scale) if scale else torch.zeros_like(x)
     return values.to(torch.int64), scale
@@ -20,10 +20,10 @@ def _vectors(generator):
     return [
         case("five numbers", torch.tensor([0.3, -1.27, 0.9, 0.02, -0.5])),
         case("the largest is negative", torch.tensor([1.0, -4.0, 2.5])),
-        case("drawn at random", torch.randn(12, generator=generator)),
+        case("random numbers", torch.randn(12, generator=generator)),
         case("one number", torch.tensor([-0.7])),
         case("nothing but zeros", torch.zeros(4)),
-        case("one giant", torch.tensor([0.5, 60.0, -0.4, 0.2])),
+        case("one outlier", torch.tensor([0.5, 60.0, -0.4, 0.2])),
     ]
 
 
@@ -47,7 +47,7 @@ ABSMAX = Exercise(
     slides=("T03", "T48"),
     points=3,
     minutes=10,
-    title="Absmax",
+    title="Absmax quantisation",
     reference=absmax,
     cases=_vectors,
     accepts=(
@@ -63,42 +63,43 @@ ABSMAX = Exercise(
         Misconception(
             "largest_not_absolute",
             _with(lambda x, s: torch.round(x / s), lambda x: x.max().item() / 127),
-            "Your scale comes from the largest number, not from the largest absolute value: -4 is larger than 2.5 in this sense.",
+            "Your scale comes from the largest number, not from the largest absolute value: |−4| is larger than |2.5|.",
         ),
         Misconception(
             "divides_by_128",
             _with(lambda x, s: torch.round(x / s), lambda x: _largest(x) / 128),
-            "With 128 the largest number becomes +128, which eight bits do not have: they end at 127.",
+            "With 128 the largest number becomes +128, but signed eight-bit integers end at 127.",
         ),
         Misconception(
             "divides_by_255",
             _with(lambda x, s: torch.round(x / s), lambda x: 2 * _largest(x) / 255),
-            "255 steps over the whole range is the zero-point scheme. Absmax is symmetric: max|x| becomes ±127.",
+            "255 steps over the whole range is zero-point quantisation. Absmax is symmetric: max|x| becomes ±127.",
         ),
         Misconception(
             "floor",
             _with(lambda x, s: torch.floor(x / s), lambda x: _largest(x) / 127),
-            "You round down. Rounding to the nearest integer halves the largest error, and does not shift everything to the left.",
+            "You round down. Rounding to the nearest integer halves the largest error and does not shift all values "
+            "down.",
         ),
         Misconception(
             "cut_off",
             _with(lambda x, s: torch.trunc(x / s), lambda x: _largest(x) / 127),
-            "You cut the decimals off: a cast does that. Round first.",
+            "You truncate the fraction, as a cast does. Round first.",
         ),
         Misconception(
             "inverse_scale",
             lambda x: (absmax(x)[0], 127 / _largest(x) if _largest(x) else 0.0),
-            "You return 127/max|x|, what the numbers were multiplied by. The scale is what brings integers back: x ≈ s·q.",
+            "You return 127/max|x|, the factor for quantising. The scale is the factor for dequantising: x ≈ s·q.",
         ),
         Misconception(
             "largest_as_scale",
             lambda x: (absmax(x)[0], _largest(x)),
-            "You return max|x|. One integer step is worth a 127th of it.",
+            "You return max|x|. The scale is one integer step, max|x| / 127.",
         ),
     ),
     hints=(
         "scale = x.abs().max() / 127, integers = round(x / scale).",
-        "Where every number is 0 the scale is 0, and 0/0 is no number: treat that vector apart.",
+        "If every number is 0 the scale is 0, and 0/0 is NaN: treat this vector separately.",
     ),
 )
 
@@ -107,7 +108,7 @@ ABSMAX = Exercise(
 def int8_product(
     x_q: Int[Tensor, "N K"], x_scale: Float[Tensor, "N 1"], w_q: Int[Tensor, "M K"], w_scale: Float[Tensor, "M 1"]
 ) -> Float[Tensor, "N M"]:
-    """x Wᵀ from integers: sums in 32 bits, then one scale from each side (Dettmers et al. 2022, equation 5)."""
+    """x Wᵀ from integers: sums in 32 bits, then the scales of both sides (Dettmers et al. 2022, equation 5)."""
     sums = x_q.to(torch.int32) @ w_q.to(torch.int32).T
     return sums.to(torch.float32) * x_scale * w_scale.T
 
@@ -127,7 +128,7 @@ def _products(generator):
 
 
 def _wrapped(sums):
-    """What is left of whole numbers in eight bits."""
+    """Whole numbers wrapped around to eight bits."""
     return ((sums + 128) % 256 - 128).float()
 
 
@@ -137,7 +138,7 @@ def _sums(x_q, w_q):
 
 PRODUCT = Exercise(
     id="quantization.int8_product",
-    tolerance=Tolerance(atol=0.01),  # float32 adds thousands that nearly cancel: who brings back first, rounds more
+    tolerance=Tolerance(atol=0.01),  # float32 adds thousands that nearly cancel; dequantising first has more rounding error
     slides=("T03", "T48"),
     points=3,
     minutes=10,
@@ -157,37 +158,39 @@ PRODUCT = Exercise(
         Misconception(
             "sums_in_eight_bits",
             lambda x_q, x_scale, w_q, w_scale: _wrapped(x_q.long() @ w_q.long().T) * x_scale * w_scale.T,
-            "Your sums are kept in eight bits and wrap around. Widen the integers before you multiply: a single product may be 16,129.",
+            "Your sums are kept in eight bits and wrap around. Widen the integers before you multiply: a single "
+            "product may be 16,129.",
         ),
         Misconception(
             "scales_added",
             lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * (x_scale + w_scale.T),
-            "You add the scales. (s q)(t p) = s t q p: they multiply.",
+            "You add the scales, but (s q)(t p) = s t q p: multiply them.",
         ),
         Misconception(
             "only_x",
             lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * x_scale,
-            "You bring back x only; the weight's integers have a scale as well.",
+            "You dequantise only x; the weight's integers have a scale as well.",
         ),
         Misconception(
             "only_w",
             lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * w_scale.T,
-            "You bring back the weight only; each row of x has its own scale too.",
+            "You dequantise only the weight; each row of x has its own scale too.",
         ),
         Misconception(
             "no_scale",
             lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q),
-            "These are the integer sums. They still have to be brought back to the size of x Wᵀ.",
+            "These are the integer sums. Multiply by the scales to get x Wᵀ.",
         ),
         Misconception(
             "divided",
             lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) / (x_scale * w_scale.T),
-            "You divide by the scales. Rounding divided by them; coming back multiplies.",
+            "You divide by the scales. Quantising divides by them, dequantising multiplies.",
         ),
         Misconception(
             "one_scale_for_all",
             lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * x_scale.max() * w_scale.max(),
-            "You use one scale for the whole matrix. Each row of x, and each row of the weight, was rounded with its own.",
+            "You use one scale for the whole matrix. Each row of x, and each row of the weight, was rounded with its "
+            "own.",
         ),
     ),
     hints=(
@@ -215,7 +218,7 @@ def _activations(generator):
     return [
         case("two columns, one of them negative", spiky, 6.0),
         case("exactly the threshold", edge, 6.0),
-        case("a column of nothing else", steady, 6.0),
+        case("a column with outliers only", steady, 6.0),
         case("no outlier", calm, 6.0),
         case("a lower threshold", spiky, 1.0),
         case("large rows, no outlier", wide, 6.0),
@@ -231,7 +234,7 @@ OUTLIERS = Exercise(
     slides=("T03", "T48"),
     points=2,
     minutes=8,
-    title="Outliers",
+    title="Outlier columns",
     reference=outlier_columns,
     cases=_activations,
     accepts=(
@@ -243,35 +246,39 @@ OUTLIERS = Exercise(
         Misconception(
             "signed",
             lambda x, threshold: _columns((x >= threshold).any(dim=0)),
-            "You overlook large negative numbers: it is |x| that counts.",
+            "You miss large negative numbers: compare |x| with the threshold.",
         ),
         Misconception(
             "strict",
             lambda x, threshold: _columns((x.abs() > threshold).any(dim=0)),
-            "A number of exactly the threshold is an outlier too: at least, not more than.",
+            "A number equal to the threshold is an outlier too: use >=, not >.",
         ),
         Misconception(
             "rows",
             lambda x, threshold: _columns((x.abs() >= threshold).any(dim=1)),
-            "You return rows. Outliers sit in columns, features that are large for many tokens: those are multiplied apart.",
+            "You return rows. Outliers are in columns: features that are large for many tokens and are multiplied "
+            "separately.",
         ),
         Misconception(
             "all_of_them",
             lambda x, threshold: _columns((x.abs() >= threshold).all(dim=0)),
-            "You ask for columns in which every number is large. One outlier is enough to spoil the scale of its row.",
+            "You select columns in which every number is large. One outlier is enough to spoil the scale of its row.",
         ),
         Misconception(
             "mean",
             lambda x, threshold: _columns(x.abs().mean(dim=0) >= threshold),
-            "You compare the mean of a column. A single number makes the scale, not the average.",
+            "You compare the mean of a column. A single number determines the scale, not the average.",
         ),
         Misconception(
             "sum",
             lambda x, threshold: _columns(x.abs().sum(dim=0) >= threshold),
-            "You compare the sum over a column; many small numbers are no outlier.",
+            "You compare the sum over a column; many small numbers are not an outlier.",
         ),
     ),
-    hints=("Which numbers reach the threshold in absolute value? Then: is there any in this column?", "(…).any(dim=0) answers for each column."),
+    hints=(
+        "Which numbers reach the threshold in absolute value? Then: is there any in this column?",
+        "(…).any(dim=0) answers for each column.",
+    ),
 )
 
 EXERCISES = (ABSMAX, PRODUCT, OUTLIERS)

@@ -1,6 +1,5 @@
-"""One function per claim of data/slides/claims.csv, one module per notebook that the claims' slides belong
-to.
+"""One function per claim of data/slides/claims.csv, one module or more per lecture.
 
-A function's value is computed with `lib` as the notebooks use it, never copied from a slide; what a slide
-prints comes in only as input (its tables, its examples).
+A function computes its value with `lib`, as the notebooks use it, and never copies it from a slide. What a slide
+prints is only an input (its tables, its examples).
 """

@@ -1,6 +1,6 @@
-"""Claims of the slides of 14_lora_and_peft about numbers of parameters: counted in a GPT-3 that is adapted.
+"""Claims of the slides of 14_lora_and_peft about numbers of parameters, counted in an adapted GPT-3.
 
-The model is built on the meta device, which holds shapes and no numbers.
+The model is built on the meta device, which stores shapes but no numbers.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ from lib.models import Decoder, preset
 from lib.slides.claimed import claims
 from lib.slides.registry import Measured, recompute
 
-HALF = torch.float16.itemsize  # bytes in which W28 counts what is frozen and what is stored
+HALF = torch.float16.itemsize  # bytes per number in W28, for frozen and for stored weights
 
 
 @recompute("A43")
@@ -32,7 +32,7 @@ def lora_of_gpt3() -> tuple[int, int]:
 
 @recompute("A44a")
 def bottlenecks_and_prompt() -> tuple[int, ...]:
-    """Houlsby's adapters of width 1 and 8, two a layer; a prompt of 256 + 8 vectors."""
+    """Houlsby's adapters of width 1 and 8, two per layer; a prompt of 256 + 8 vectors."""
     counts = []
     for rank in (1, 8):
         model = _gpt3()
@@ -44,17 +44,17 @@ def bottlenecks_and_prompt() -> tuple[int, ...]:
 
 @recompute("A44b")
 def prefix_in_every_layer() -> int:
-    """8 + 8 vectors in every layer: as many numbers as the keys and values of 8 tokens."""
+    """8 + 8 vectors in every layer: the size of the keys and values of 8 tokens."""
     with torch.device("meta"):
         return count_trainable(PrefixTuning(_gpt3(), 8))
 
 
 @recompute("A44c")
 def biases_of_gpt3() -> Measured:
-    """All biases, those of the norms included."""
+    """All biases, including those of the norms."""
     model = _gpt3()
     count = sum(model.get_parameter(name).numel() for name in inject_bitfit(model))
-    return Measured(count, f"{count // (model.config.num_layers * model.config.d_model)} vectors a layer")
+    return Measured(count, f"{count // (model.config.num_layers * model.config.d_model)} vectors per layer")
 
 
 @recompute("A42a")
@@ -66,7 +66,7 @@ def stored_for_a_task() -> Measured:
 
 @recompute("A42b")
 def memory_of_training() -> Measured:
-    """GB of the frozen weights in 16 bits, and of r = 4 with what Adam needs for it in float32."""
+    """GB of the frozen weights in 16 bits, plus LoRA with r = 4 and its Adam state in float32."""
     frozen, trained = HALF * claims()["C18c"].value, claims()["T46a"].value * _lora(4)
     words = f"{frozen / 1e9:.0f} GB frozen, {trained / 1e9:.2f} GB for what is trained"
     return Measured((frozen + trained) / 1e9, words)
@@ -74,7 +74,7 @@ def memory_of_training() -> Measured:
 
 @recompute("A59")
 def break_even_rank() -> Measured:
-    """The r at which BA has the parameters of W0, for d = k = 12,288."""
+    """The r at which BA has as many parameters as W0, for d = k = 12,288."""
     weights, for_each_rank = _square(12_288)
     small_weights, for_each = _square(4096)
     words = f"4096 by 4096 has {small_weights / (4 * for_each):.0f} times the parameters of its LoRA of r = 4"

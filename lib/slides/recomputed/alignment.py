@@ -1,4 +1,4 @@
-"""Claims of the slides of 13_rlhf_ppo_dpo: the objective and its leash, T32's bracket, where DPO arrives."""
+"""Claims of the slides of 13_rlhf_ppo_dpo: the objective with its KL penalty, T32's bracket, the optimum of DPO."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def training_for_higher_scores() -> Measured:
 
 @recompute("T16a")
 def dpo_arrives_at_the_optimum() -> Measured:
-    """The policy that endless preferences of Bradley and Terry teach by DPO."""
+    """The policy that DPO finds in the limit of infinitely many Bradley–Terry preferences."""
     rewards, reference = _reals(REWARDS), _reals(REFERENCE).log()
     pairs = [(0, 1), (0, 2), (1, 2)]
 
@@ -53,7 +53,7 @@ def dpo_arrives_at_the_optimum() -> Measured:
 
 @recompute("F16b")
 def objective_without_a_gradient() -> Measured:
-    """Whether a decoder's expected reward has no derivative: all its answers listed, a small step taken."""
+    """Whether a decoder's expected reward has no gradient: all answers enumerated, autograd against a small step."""
     config = TransformerConfig(architecture="decoder", vocab_size=3, d_model=8, num_layers=1, num_heads=2,
                                d_ff=8, max_positions=4, init_std=0.5)
     model = Decoder(config, generator=torch.Generator().manual_seed(0)).double().eval()
@@ -75,7 +75,7 @@ def objective_without_a_gradient() -> Measured:
 
 @recompute("F18a")
 def reward_without_the_prompt() -> Measured:
-    """Whether R(y) still leads to the best policy where two prompts want opposite answers."""
+    """Whether R(y) still gives the best policy when two prompts need opposite answers."""
     rewards = _reals([[1.0, 0.0], [0.0, 1.0]])
     reference = torch.full_like(rewards, 0.5)
     blind = optimal_policy(reference, rewards.mean(dim=0).expand_as(rewards), beta=BETA)
@@ -87,7 +87,7 @@ def reward_without_the_prompt() -> Measured:
 
 @recompute("F18b")
 def one_divergence_for_all_prompts() -> Measured:
-    """Whether a divergence outside the mean over x is one number: it has an x, and nothing says which."""
+    """Whether a divergence outside the mean over x is one number: it depends on x, and no x is given."""
     reference = _reals([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])
     policy = optimal_policy(reference, _reals(REWARDS).expand_as(reference), beta=BETA)
     first, second = kl_divergence(policy.log(), reference.log()).tolist()
@@ -97,7 +97,7 @@ def one_divergence_for_all_prompts() -> Measured:
 
 @recompute("A58")
 def bracket_in_numbers() -> Measured:
-    """The reward with the bracket where it belongs: r = 1, log pi = -2, log pi_ref = -3, beta = 0.1."""
+    """The reward with the bracket in the right place: r = 1, log pi = -2, log pi_ref = -3, beta = 0.1."""
     reward, log_p, log_reference, beta = _reals(1.0), _reals(-2.0), _reals(-3.0), 0.1
     right = kl_penalised_reward(reward, log_p, log_reference, beta=beta).item()
     return Measured(right, f"{(reward - beta * log_p - log_reference).item():.1f} as printed")
@@ -105,7 +105,7 @@ def bracket_in_numbers() -> Measured:
 
 @recompute("F19a")
 def printed_reward_is_the_objective() -> Measured:
-    """Whether the printed reward's mean over a policy's answers is the objective above it."""
+    """Whether the mean of the printed reward over a policy's answers equals the objective printed above it."""
     policy, reference, rewards = _reals([0.5, 0.3, 0.2]), _reals(REFERENCE), _reals(REWARDS)
     objective = regularised_objective(policy, reference, rewards, beta=BETA).item()
     printed = expected_reward(policy, _printed_reward(policy.log())).item()
@@ -117,7 +117,7 @@ def printed_reward_is_the_objective() -> Measured:
 
 @recompute("F19b")
 def printed_reward_has_the_right_optimum() -> Measured:
-    """Where the objective is greatest; in words, where the mean of the printed reward is."""
+    """The policy with the greatest objective; the detail gives the one with the greatest mean printed reward."""
     printed = softmax(climb(lambda z: expected_reward(softmax(z), _printed_reward(log_softmax(z))), 3))
     words = "; ".join(f"{share:.3f}" for share in printed.tolist())
     right = optimal_policy(_reals(REFERENCE), _reals(REWARDS), beta=BETA)
@@ -126,7 +126,7 @@ def printed_reward_has_the_right_optimum() -> Measured:
 
 @recompute("T32a")
 def optimum_and_its_value() -> Measured:
-    """The policy where the objective is greatest, found by climbing it, and its value there."""
+    """The policy with the greatest objective, found by gradient ascent, and the objective there."""
     reference, rewards = _reals(REFERENCE), _reals(REWARDS)
     policy = softmax(climb(lambda z: regularised_objective(softmax(z), reference, rewards, beta=BETA), 3))
     value = regularised_objective(policy, reference, rewards, beta=BETA).item()
@@ -138,7 +138,7 @@ def optimum_and_its_value() -> Measured:
 
 @recompute("T32b")
 def beta_is_a_leash() -> Measured:
-    """Whether the best policy stays nearer to its reference the larger beta is."""
+    """Whether a larger beta keeps the best policy nearer to its reference."""
     reference, rewards, betas = _reals(REFERENCE), _reals(REWARDS), (0.1, 0.2, 0.5, 1, 2, 5)
     best = [optimal_policy(reference, rewards, beta=beta) for beta in betas]
     distances = [kl_divergence(policy.log(), reference.log()).item() for policy in best]
@@ -148,7 +148,7 @@ def beta_is_a_leash() -> Measured:
 
 @recompute("T32c")
 def start_at_the_reference() -> bool:
-    """Whether a policy that begins as its reference pays nothing yet, and the leash doesn't pull."""
+    """Whether the KL penalty and its gradient are 0 for a policy that equals its reference."""
     logits = _reals(REFERENCE).log().requires_grad_()
     distance = kl_divergence(logits, logits.detach())
     slope = torch.autograd.grad(distance, logits)[0]
@@ -156,7 +156,7 @@ def start_at_the_reference() -> bool:
 
 
 def climb(height: Callable[[Tensor], Tensor], size: int) -> Tensor:
-    """The point, of `size` numbers, where `height` is greatest: plain gradient ascent from 0, in float64."""
+    """The vector of `size` numbers with the greatest `height`, by plain gradient ascent from 0 in float64."""
     point = torch.zeros(size, dtype=torch.float64)
     for _ in range(300):
         point.requires_grad_()
@@ -165,7 +165,7 @@ def climb(height: Callable[[Tensor], Tensor], size: int) -> Tensor:
 
 
 def _score_at(weight: Tensor, shift: Tensor, score: Callable[[], Tensor]) -> float:
-    """A model's score with one of its weights shifted, which is put back."""
+    """A model's score with one of its weights shifted; the weight is restored afterwards."""
     kept = weight.clone()
     weight.add_(shift)
     value = score().item()
@@ -174,12 +174,12 @@ def _score_at(weight: Tensor, shift: Tensor, score: Callable[[], Tensor]) -> flo
 
 
 def _printed_reward(log_p: Tensor) -> Tensor:
-    """T32's reward for each answer, its bracket closed where the slide closes it."""
+    """T32's reward for each answer, with the bracket where the slide has it."""
     return _reals(REWARDS) - BETA * log_p - _reals(REFERENCE).log()
 
 
 def _reinforce(seed: int) -> float:
-    """The expected reward after 100 steps of REINFORCE, 16 answers each."""
+    """The expected reward after 100 steps of REINFORCE with 16 answers each."""
     generator, rewards = torch.Generator().manual_seed(seed), _reals(REWARDS)
     logits = _reals(REFERENCE).log()
     for _ in range(100):

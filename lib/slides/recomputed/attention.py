@@ -22,13 +22,13 @@ def softmax_example() -> tuple[float, ...]:
 
 @recompute("A02")
 def argmax_examples() -> tuple[float, ...]:
-    """argmax(1, 2, 8) and argmax(0, 3, 3) as vectors that share a tie."""
+    """argmax(1, 2, 8) and argmax(0, 3, 3) as vectors in which ties share the 1."""
     return (*argmax_onehot(_numbers(1, 2, 8)).tolist(), *argmax_onehot(_numbers(0, 3, 3)).tolist())
 
 
 @recompute("A03")
 def sigmoid_identities() -> Measured:
-    """Whether the three forms of the sigmoid agree, and the two of its derivative with autograd."""
+    """Whether the three forms of the sigmoid agree, and whether both forms of its derivative agree with autograd."""
     x = torch.linspace(-30, 30, 1201, dtype=torch.float64, requires_grad=True)
     y = sigmoid(x)
     (slope,) = torch.autograd.grad(y.sum(), x)
@@ -42,7 +42,7 @@ def sigmoid_identities() -> Measured:
 
 @recompute("F08")
 def sigmoid_reaches_its_ends() -> Measured:
-    """Whether the sigmoid takes the value 0 or 1 anywhere, in exact arithmetic."""
+    """Whether the sigmoid takes the value 0 or 1 anywhere, computed with 500 digits."""
     with localcontext() as context:
         context.prec = 500
         reaches = any(1 / (1 + Decimal(-x).exp()) in (0, 1) for x in (-1000, -37, 37, 1000))
@@ -52,7 +52,7 @@ def sigmoid_reaches_its_ends() -> Measured:
 
 @recompute("F09")
 def softmax_is_a_loss() -> Measured:
-    """Whether softmax gives what a loss gives: one number per example."""
+    """Whether softmax, like a loss, gives one number per example."""
     scores = _numbers(1, 2, 8).requires_grad_()
     p = softmax(scores)
     loss = cross_entropy(scores[None], torch.tensor([2]))
@@ -72,7 +72,7 @@ def allowed_pairs() -> tuple[int, int]:
 
 @recompute("F30")
 def only_the_left_context() -> Measured:
-    """Whether everything that the causal mask allows stands strictly to the left."""
+    """Whether the causal mask allows only positions strictly to the left."""
     itself = int(causal_mask(TOKENS).diagonal().sum())
     return Measured(itself == 0, f"{itself} of {TOKENS} tokens attend to themselves")
 
@@ -88,7 +88,7 @@ def past_and_itself() -> bool:
 
 @recompute("W07a")
 def context_in_all_layers() -> bool:
-    """Whether every layer of a BERT looks both ways, and every layer of a GPT to the left."""
+    """Whether every layer of a BERT attends to both sides, and every layer of a GPT only to the left."""
     ids = torch.arange(TOKENS)[None]
     both_ways = all(bool((layer > 0).all()) for layer in _encoder().attention_maps(ids))
     left = causal_mask(TOKENS)
@@ -114,13 +114,13 @@ def mlm_needs_labelled_examples() -> Measured:
 
 @recompute("F26")
 def vectors_of_an_encoder() -> int:
-    """How many vectors an encoder hands to the decoder for a sentence of six tokens."""
+    """How many vectors an encoder passes to the decoder for a sentence of six tokens."""
     return _encoder_decoder().encode(torch.arange(TOKENS)[None])[0].shape[0]
 
 
 @recompute("C40a")
 def encoder_and_decoder_roles() -> bool:
-    """Whether the decoder sees all of the source, and of its own text only what came before."""
+    """Whether the decoder sees the whole source, and of its own text only what came before."""
     model = _encoder_decoder()
     source, target = torch.arange(TOKENS)[None], torch.arange(TOKENS)[None] + 1
     logits = model(source, target)
@@ -133,7 +133,7 @@ def encoder_and_decoder_roles() -> bool:
 
 @recompute("X08")
 def llama_is_closed() -> Measured:
-    """Whether C28's table falls short of an architecture: if not, it gives the sizes in Llama 3's names."""
+    """Whether C28's table leaves the architecture open: if not, it reproduces the sizes in Llama 3's names."""
     counts = {}
     for row in load_table("llama3_arch").itertuples():
         counts[row.params] = count_parameters(TransformerConfig(

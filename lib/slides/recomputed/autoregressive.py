@@ -15,7 +15,7 @@ BOS = 0
 
 @recompute("A54")
 def terms_of_the_sentence() -> int:
-    """How many terms log P(The cat sat on the mat) has, [BOS] being given."""
+    """How many terms log P(The cat sat on the mat) has, given [BOS]."""
     words = example("E3")["text"].split()
     ids = torch.tensor([[BOS, *range(1, len(words) + 1)]])
     return int((shift_labels(ids) != -100).sum())
@@ -23,7 +23,7 @@ def terms_of_the_sentence() -> int:
 
 @recompute("C19a")
 def chain_rule_is_a_distribution() -> Measured:
-    """Whether the terms add up to log P(x), and P(x) over all x of a length to 1, by enumeration."""
+    """Whether the terms add up to log P(x), and P(x) over all x of one length to 1, by enumeration."""
     model = _decoder()
     ids = torch.tensor([(BOS, *word) for word in product(range(4), repeat=3)])
     with torch.no_grad():
@@ -35,11 +35,11 @@ def chain_rule_is_a_distribution() -> Measured:
 
 @recompute("C22a")
 def last_vector_sees_all() -> bool:
-    """Whether every token moves the last hidden vector, and the last token moves no other."""
+    """Whether every token changes the last hidden vector, and the last token changes no other vector."""
     model, ids = _decoder(), torch.tensor([[1, 2, 3, 1, 2, 3]])
     with torch.no_grad():
         hidden = model.hidden(ids)[0]
-        moved = []  # row t: which vectors move when token t changes
+        moved = []  # row t: which vectors change when token t changes
         for position in range(ids.shape[1]):
             changed = ids.clone()
             changed[0, position] = BOS
@@ -50,7 +50,7 @@ def last_vector_sees_all() -> bool:
 
 @recompute("F21")
 def every_factor_has_a_context() -> Measured:
-    """Whether a model can be given the context of every factor of N37's product, i = 0 included."""
+    """Whether every factor of N37's product has a context that a model can read, including i = 0."""
     words = example("E3")["text"].split()
     contexts = [words[:i] for i in range(len(words))]  # w_{0:i-1}
     empty = sum(not context for context in contexts)
@@ -64,7 +64,7 @@ def every_factor_has_a_context() -> Measured:
 
 @recompute("T17a")
 def cross_entropy_in_bits() -> tuple[float, float]:
-    """H(C; M) of four tokens under a model that finds all eight tokens alike, and its perplexity 2^H."""
+    """H(C; M) of four tokens under a uniform model of eight tokens, and its perplexity 2^H."""
     ids = torch.zeros(1, 1 + 4, dtype=torch.long)  # [BOS] and four tokens
     bits = autoregressive_loss(torch.zeros(1, 5, 8, dtype=torch.float64), ids).item() / math.log(2)
     return bits, 2**bits

@@ -1,8 +1,8 @@
-"""Claims of the slides of 09_scaling_laws about sizes: GPT-3 and Llama, table T43, and who is the larger.
+"""Claims of the slides of 09_scaling_laws about sizes: GPT-3 and Llama, table T43, which model is larger.
 
-One rule for all of them: a size in a column of parameters is judged by the digits that it prints, as any
-other figure; a size that is only part of a model's name ("Llama 3 70B") may be one unit of its last digit
-off, since names are cut as often as rounded.
+One rule for all of them: a size in a column of parameters is checked to the digits that it prints, like any
+other figure. A size that is only part of a model's name ("Llama 3 70B") may be off by one unit of its last
+digit, since names are truncated as often as rounded.
 """
 
 import math
@@ -23,7 +23,7 @@ PALM = TransformerConfig(
     architecture="decoder", vocab_size=256_000, d_model=18_432, num_layers=118, num_heads=48, num_kv_heads=1,
     head_dim=256, d_ff=4 * 18_432, activation="silu", gated=True, bias=False, position="rotary")
 
-# Smith et al. 2022, section 3.1: a GPT-2 of 105 layers; its vocabulary is GPT-2's, filled up to 51,200.
+# Smith et al. 2022, section 3.1: a GPT-2 of 105 layers; its vocabulary is GPT-2's, padded to 51,200.
 MEGATRON_TURING = TransformerConfig(
     architecture="decoder", vocab_size=51_200, d_model=20_480, num_layers=105, num_heads=128, d_ff=4 * 20_480,
     max_positions=2048, activation="gelu_tanh")
@@ -33,7 +33,7 @@ SPEECH = {
     "HuBERT": (94_371_712, 962_497_408),  # base and x-large of Hsu et al. 2021
     "Whisper": (37_760_640, 1_543_304_960),  # tiny and large of Radford et al. 2022
 }
-"""The smallest and the largest of each, without heads: counted with `transformers`, in a test."""
+"""Parameters of the smallest and the largest of each, without heads; a test counts them with `transformers`."""
 
 LLAMA3 = ("llama-3-8b", "llama-3-70b", "llama-3-405b")
 
@@ -52,10 +52,10 @@ def gpt3_medium() -> int:
 
 @recompute("A19c")
 def gpt3_rows_with_a_digit_too_many() -> Measured:
-    """GPT-3 13B and 175B from their layers, at widths that their heads divide."""
+    """GPT-3 13B and 175B from their layers, with widths that are multiples of their head width."""
     width = int(load_table("gpt3_sizes").set_index("name").d_model_ext["GPT-3 13B"])
     as_printed = count_parameters(replace(preset("gpt-3-13b"), d_model=width, d_ff=4 * width, num_heads=20))
-    words = f"13B: {as_printed:,} with the paper's width of {width:,}, which 40 heads of 128 don't make up"
+    words = f"13B: {as_printed:,} with the paper's width of {width:,}, which is not 40 heads of 128"
     return Measured(_counts("gpt-3-13b", "gpt-3-175b"), words)
 
 
@@ -100,7 +100,7 @@ def feed_forward_ratio() -> tuple[float, ...]:
 
 @recompute("C28a")
 def context_lengths() -> tuple[int, int]:
-    """How many tokens Llama 1 and Llama 2 were trained to read."""
+    """The context lengths, in tokens, of Llama 1 and Llama 2."""
     return preset("llama-1-7b").max_positions, preset("llama-2-7b").max_positions
 
 
@@ -121,7 +121,7 @@ def learning_rate_exponents() -> tuple[float, ...]:
 
 @recompute("A66")
 def longest_wavelengths() -> tuple[float, ...]:
-    """Tokens until the slowest rotation of a head of 128 comes round, at C28's base and at 10^4."""
+    """Wavelength in tokens of the slowest rotation in a head of width 128, for C28's base and for 10^4."""
     bases = (float(load_table("llama3_arch").rope_theta[0]), 10_000.0)
     angles = [rotary_angles(torch.arange(2), 128, theta=base) for base in bases]
     return tuple(2 * math.pi / float(sine[1, -1].double().asin()) for _, sine in angles)
@@ -213,7 +213,7 @@ def whisper() -> tuple[int, ...]:
 
 @recompute("A51h")
 def llama_of_t43() -> tuple[int, ...]:
-    """The smallest and the largest of the LLaMA whose year and data T43 gives, the first."""
+    """The smallest and the largest Llama 1, the LLaMA whose year and data T43 gives."""
     return _counts("llama-1-7b", "llama-1-65b")
 
 

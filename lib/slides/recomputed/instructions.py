@@ -1,4 +1,4 @@
-"""Claims of the slides of 10_alignment_and_sft: demonstrations, what the loss weighs, a wall of 16 words."""
+"""Claims of the slides of 10_alignment_and_sft: demonstrations, which tokens the loss counts, a connecting wall."""
 
 import torch
 
@@ -12,7 +12,7 @@ from lib.slides.tables import example
 
 @recompute("C32a")
 def base_model_lists_prompts() -> Measured:
-    """Whether GPT-3 only lists prompts of the same kind, while InstructGPT speaks of what was asked."""
+    """Whether GPT-3 only lists prompts of the same kind, while InstructGPT answers the question."""
     record = example("E8")
     lines, topic = record["continuation"], "moon"
     prompts = sum(line.startswith("Explain") for line in lines)
@@ -24,7 +24,7 @@ def base_model_lists_prompts() -> Measured:
 
 @recompute("C33a")
 def sft_counts_the_response_alone() -> bool:
-    """Whether the SFT loss is -log P(response | instruction) per token, and no guess at the prompt counts."""
+    """Whether the SFT loss is -log P(response | instruction) per token, and ignores predictions in the prompt."""
     generator = torch.Generator().manual_seed(0)
     config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=16, num_layers=1, num_heads=2,
                                d_ff=16, max_positions=8, init_std=0.5)
@@ -35,13 +35,13 @@ def sft_counts_the_response_alone() -> bool:
         logits = model(ids)
         conditional = sequence_log_prob(logits, ids) - sequence_log_prob(logits[:, :prompt], ids[:, :prompt])
         loss = sft_loss(logits, ids, response)
-        logits[:, : prompt - 1] = torch.randn(1, prompt - 1, 9, generator=generator)  # other guesses
+        logits[:, : prompt - 1] = torch.randn(1, prompt - 1, 9, generator=generator)  # other predictions
         return torch.allclose(loss, -conditional / 3) and bool(loss == sft_loss(logits, ids, response))
 
 
 @recompute("T18a")
 def loss_sees_no_difference_between_errors() -> Measured:
-    """Whether it costs the same whichever wrong word the model holds likely, with the right one at 0.15."""
+    """Whether the loss is the same whichever wrong word is likely, with the right word at 0.15."""
     (_, right), (_, synonym) = example("E12")["alternatives"]
     likely = torch.tensor([0.8, 0.15, 0.05], dtype=torch.float64).log()  # error, word of the text, another
     loss = cross_entropy(likely[None], torch.tensor([1]))
@@ -52,14 +52,14 @@ def loss_sees_no_difference_between_errors() -> Measured:
 
 @recompute("A36a")
 def ways_to_solve_the_wall() -> tuple[int, int]:
-    """Different words on the wall, and the ways to make four groups of four of them."""
+    """Different words on the wall, and the number of ways to form four groups of four."""
     words = set(example("E9")["texts"])
     return len(words), count_partitions(len(words), 4)
 
 
 @recompute("A36b")
 def groups_that_are_connected() -> Measured:
-    """Groups of the chat model that are groups of the solution."""
+    """How many of the chat model's groups are groups of the solution."""
     groups, score = _marked("Llama-2-7B-chat")
     solution = example("E9")["solution"].values()
     largest = max(len(set(group) & set(row)) for group in groups for row in solution)
@@ -75,7 +75,7 @@ def chat_model_chops_the_list() -> bool:
 
 @recompute("A36d")
 def base_model_on_the_wall() -> Measured:
-    """Sizes of the base model's groups, its words that are not on the wall, the wall's that it lacks."""
+    """Sizes of the base model's groups; how many words it invented; how many words of the wall are missing."""
     _, score = _marked("Llama-2-7B")
     words = f"invented: {', '.join(score.invented)}; missing: {', '.join(score.missing)}"
     return Measured((*score.sizes, len(score.invented), len(score.missing)), words)

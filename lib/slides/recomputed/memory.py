@@ -1,4 +1,4 @@
-"""Claims of the slides of 15_memory_footprint: bytes per parameter, what Adam keeps, whose sizes they are."""
+"""Claims of the slides of 15_memory_footprint: bytes per parameter, Adam's state, sizes of models."""
 
 from functools import cache
 
@@ -26,7 +26,7 @@ def finetuning_bytes() -> tuple[float, ...]:
 
 @recompute("A39")
 def finetuning_at_t46() -> Measured:
-    """GB of T45's fine-tuning column with as many bytes per parameter as Adam is measured to need."""
+    """GB of T45's fine-tuning column, with the bytes per parameter measured for Adam."""
     width = round(_bytes_after_a_step())
     gigabytes = tuple(float(width * billions) for billions in _t45().params_b)
     short = [printed - due for printed, due in zip(_t45().finetune_gb, gigabytes)]
@@ -35,7 +35,7 @@ def finetuning_at_t46() -> Measured:
 
 @recompute("X03")
 def one_figure_for_finetuning() -> Measured:
-    """Whether T45, T46 and W28 take one number of bytes per parameter for full fine-tuning."""
+    """Whether T45, T46 and W28 use the same number of bytes per parameter for full fine-tuning."""
     of_w28 = claims()["A40b"].value / claims()["C18c"].value
     widths = {*finetuning_bytes(), float(claims()["T46a"].value), of_w28}
     return Measured(len(widths) == 1, "; ".join(f"{width:.3g}" for width in sorted(widths)))
@@ -62,20 +62,20 @@ def weights_of_7b() -> Measured:
 
 @recompute("A38b")
 def adam_of_7b() -> Measured:
-    """GB of training T46's 7B parameters, with as many bytes for each as Adam is measured to need."""
+    """GB to train T46's 7B parameters, with the bytes per parameter measured for Adam."""
     size = _t46_parameters() * round(_bytes_after_a_step())
     return Measured(size / 1e9, f"{size / 2**30:.2f} GiB")
 
 
 @recompute("T46a")
 def adam_per_parameter() -> float:
-    """Bytes per parameter that weights, gradients and Adam's state take after a step in float32."""
+    """Bytes per parameter of weights, gradients and Adam's state after a step in float32."""
     return _bytes_after_a_step()
 
 
 @recompute("A40b")
 def adam_of_gpt3() -> float:
-    """Bytes of training W28's GPT-3 with as many for each parameter as Adam is measured to need."""
+    """Bytes to train W28's GPT-3, with the bytes per parameter measured for Adam."""
     return float(claims()["C18c"].value * round(_bytes_after_a_step()))
 
 
@@ -95,7 +95,7 @@ def cache_per_token() -> tuple[int, ...]:
 
 @recompute("F28a")
 def values_that_adam_keeps() -> Measured:
-    """How many numbers Adam keeps beside each parameter."""
+    """How many numbers Adam stores per parameter."""
     model, optimizer = _after_a_step()
     kept = [name for name, value in _state(optimizer).items() if value.shape == model.weight.shape]
     return Measured(len(kept), " and ".join(kept))
@@ -103,7 +103,7 @@ def values_that_adam_keeps() -> Measured:
 
 @recompute("F28b")
 def optimizer_holds_parameters_and_gradients() -> Measured:
-    """Whether what Adam keeps is the parameters and their gradients."""
+    """Whether Adam's state consists of the parameters and their gradients."""
     model, optimizer = _after_a_step()
     kept = _state(optimizer).values()
     among = [any(torch.equal(value, other) for value in kept) for other in (model.weight, model.weight.grad)]
@@ -128,7 +128,7 @@ def _bytes_after_a_step() -> float:
 
 @cache
 def _after_a_step() -> tuple[nn.Linear, torch.optim.Adam]:
-    """A layer in float32 after one step of Adam, its gradients still there."""
+    """A layer in float32 after one step of Adam, with its gradients."""
     layer = nn.Linear(64, 32, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.randn(32, 64, generator=torch.Generator().manual_seed(0)))

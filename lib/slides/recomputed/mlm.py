@@ -16,14 +16,14 @@ VOCABULARY, MASK = 30_522, 103  # BERT's
 
 @recompute("A07")
 def differences() -> tuple[float, ...]:
-    """How far each score of C07's table is from the same score in its 15 % row."""
+    """The difference of each score of C07's table from its 15 % row, without sign."""
     scores = load_table("masking_rate")[["mnli", "qnli", "squad_f1"]]
     return tuple(float(value) for value in (scores[1:] - scores.iloc[0]).abs().to_numpy().ravel())
 
 
 @recompute("A08")
 def masked_share_of_the_example() -> tuple[float, ...]:
-    """Per cent of the 13 pieces of C07's sentence that are missing from its masked forms."""
+    """Percentage of the 13 pieces of C07's sentence that are masked in each example."""
     total = len(example("E2")["text"].split())
     shown = load_table("masking_rate").masked_example.dropna()
     return tuple(100 * (total - len(re.findall(r"\w+|[-.]", text))) / total for text in shown)
@@ -31,7 +31,7 @@ def masked_share_of_the_example() -> tuple[float, ...]:
 
 @recompute("A09")
 def kept_at_eighty_percent() -> tuple[float, ...]:
-    """Per cent of the 15 % row's scores that remain at 80 %."""
+    """The scores at 80 % masking as percentages of those at 15 %."""
     table = load_table("masking_rate")
     scores = table[["mnli", "qnli", "squad_f1"]][table.rate.isin([0.15, 0.80])]
     return tuple(float(value) for value in 100 * scores.iloc[1] / scores.iloc[0])
@@ -46,28 +46,28 @@ def perplexities_in_nats() -> Measured:
 
 @recompute("C08a")
 def selected_share() -> float:
-    """Per cent of tokens that masking selects."""
+    """Percentage of tokens that are selected for prediction."""
     return _masking_shares()[0]
 
 
 @recompute("W11a")
 def fates_of_the_selected() -> tuple[float, ...]:
-    """Per cent of the selected tokens that become [MASK], become a random token, stay."""
+    """Percentages of the selected tokens that become [MASK], become a random token, stay unchanged."""
     selected, *fates = _masking_shares()
     return tuple(100 * share / selected for share in fates)
 
 
 @recompute("A11")
 def fates_of_all() -> tuple[float, ...]:
-    """Per cent of all tokens that become [MASK], become random, are selected and stay, are left alone."""
+    """Percentages of all tokens: become [MASK], become random, selected but unchanged, not selected."""
     selected, *fates = _masking_shares()
     return (*fates, 100 - selected)
 
 
 @recompute("F01")
 def same_maximum() -> Measured:
-    """Whether E[P] and E[log P] are largest at the same model, for a word that is one of two, 2 : 1."""
-    p = torch.arange(1, 1000, dtype=torch.float64) / 1000  # the model's probability of the commoner word
+    """Whether the same model maximises E[P] and E[log P], for a word that is one of two with odds 2 : 1."""
+    p = torch.arange(1, 1000, dtype=torch.float64) / 1000  # the model's probability of the more frequent word
     likelihood = (2 * p + (1 - p)) / 3
     log_likelihood = (2 * p.log() + (1 - p).log()) / 3
     best = [float(p[values.argmax()]) for values in (likelihood, log_likelihood)]
@@ -118,7 +118,7 @@ def _masked() -> tuple[torch.Tensor, MaskedBatch]:
 
 @cache
 def _masking_shares() -> tuple[float, ...]:
-    """Per cent of all tokens: selected; of these, those that became [MASK], another token, or stayed."""
+    """Percentages of all tokens: selected, became [MASK], became another token, selected but unchanged."""
     ids, masked = _masked()
     selected = masked.labels != -100
     became_mask, stayed = selected & (masked.input_ids == MASK), selected & (masked.input_ids == ids)

@@ -1,4 +1,4 @@
-"""Claims of the slides of 14_lora_and_peft: what LoRA trains, what it saves, the table of W28."""
+"""Claims of the slides of 14_lora_and_peft: trainable parameters, memory, the table of W28."""
 
 from dataclasses import replace
 from functools import cache
@@ -47,7 +47,7 @@ def one_size_of_gpt3() -> Measured:
 
 @recompute("F10")
 def theta_reaches_full_finetuning() -> Measured:
-    """Whether W26's formula, with theta of low rank, can take a step of full fine-tuning."""
+    """Whether W26's formula, with theta of low rank, can express a step of full fine-tuning."""
     step = _step_of_full_finetuning()
     rank = int(torch.linalg.matrix_rank(step))
     left = float((step - _best_of_rank(step, 4)).norm() / step.norm())
@@ -57,7 +57,7 @@ def theta_reaches_full_finetuning() -> Measured:
 
 @recompute("W27a")
 def nothing_changes_at_the_start() -> bool:
-    """Whether W0 + BA gives what W0 gives, bit for bit, while B is zero and A is random."""
+    """Whether W0 + BA gives bit for bit the same as W0 when B is zero and A is random."""
     x, base, down, up = _layer()
     return torch.equal(x @ (base + torch.zeros_like(up) @ down).T, x @ base.T)
 
@@ -71,7 +71,7 @@ def outputs_are_summed() -> bool:
 
 @recompute("W27c")
 def larger_rank_comes_closer() -> Measured:
-    """Whether what BA misses of a full update falls with r, to nothing at r = min(d, k)."""
+    """Whether the part of a full update that BA misses decreases with r and vanishes at r = min(d, k)."""
     step = _step_of_full_finetuning()
     missed = [float((step - _best_of_rank(step, rank)).norm() / step.norm()) for rank in range(1, 13)]
     falls = all(after < before for before, after in zip(missed, missed[1:]))
@@ -81,13 +81,13 @@ def larger_rank_comes_closer() -> Measured:
 
 @recompute("A40a")
 def reduction_of_memory() -> float:
-    """Share of 1.2 TB that is gone when 350 GB are left."""
+    """The share of 1.2 TB that is saved when 350 GB remain."""
     return (1200 - 350) / 1200
 
 
 @recompute("A41")
 def weights_of_gpt3() -> tuple[float, float]:
-    """GB of GPT-3's weights at two bytes each; how many times 35 MB that is."""
+    """GB of GPT-3's weights at two bytes each, and this divided by 35 MB."""
     weights = 2 * GPT3_PARAMETERS
     return weights / 1e9, weights / 35e6
 
@@ -111,7 +111,7 @@ def _layer() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @cache
 def _step_of_full_finetuning() -> Tensor:
-    """The gradient of a squared error for a layer of 12 by 16 weights: what full fine-tuning adds, scaled."""
+    """The gradient of a squared error for a 12 by 16 layer: the update of full fine-tuning, up to scale."""
     x, base, _, _ = _layer()
     weights = base.clone().requires_grad_()
     targets = torch.randn(64, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -120,5 +120,5 @@ def _step_of_full_finetuning() -> Tensor:
 
 
 def _best_of_rank(matrix: Tensor, rank: int) -> Tensor:
-    u, s, v = torch.linalg.svd(matrix, full_matrices=False)  # Eckart and Young: none of this rank is nearer
+    u, s, v = torch.linalg.svd(matrix, full_matrices=False)  # Eckart and Young: the nearest matrix of this rank
     return (u[:, :rank] * s[:rank]) @ v[:rank]

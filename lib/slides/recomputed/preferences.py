@@ -22,7 +22,7 @@ def pairs_of_rankings() -> tuple[int, int]:
 
 @recompute("T26a")
 def only_the_head_is_new() -> Measured:
-    """Whether a reward model is its language model and a random head, and gives one number an answer."""
+    """Whether a reward model is a language model with a random head and gives one number per answer."""
     config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=16, num_layers=1, num_heads=2,
                                d_ff=16, max_positions=8)
     language_model = Decoder(config, generator=torch.Generator().manual_seed(0))
@@ -39,7 +39,7 @@ def only_the_head_is_new() -> Measured:
 
 @recompute("F13a")
 def printed_loss_prefers_the_winner() -> Measured:
-    """Whether descending the loss as T26 prints it puts the winner above the loser."""
+    """Whether gradient descent on the loss as T26 prints it puts the winner above the loser."""
     literal, right = margins_after_descent()
     words = f"after {STEPS} steps the winner leads by {literal:.1f}; with the minus by {right:.1f}"
     return Measured(literal > 0, words)
@@ -47,7 +47,7 @@ def printed_loss_prefers_the_winner() -> Measured:
 
 @recompute("F13b")
 def margins_after_descent() -> tuple[float, float]:
-    """The winner's lead after 200 steps: without T28's minus, and with it."""
+    """The winner's lead after 200 steps, without T28's minus sign and with it."""
     return _descend(-1), _descend(+1)
 
 
@@ -63,7 +63,7 @@ def one_loss_on_both_slides() -> Measured:
 @recompute("F14a")
 def arguments_either_way_round() -> Measured:
     """Whether a reward that T28 calls r*(x, y) gives the same number as T27's r*(y, x)."""
-    table = {("frogs", "moon"): 0.0, ("moon", "frogs"): 1.0}  # a prompt first, then an answer
+    table = {("frogs", "moon"): 0.0, ("moon", "frogs"): 1.0}  # keys: (prompt, answer)
     same = all(table[x, y] == table[y, x] for x, y in table)
     words = "an answer about the moon to a prompt about frogs isn't worth what the reverse is"
     return Measured(same, words)
@@ -71,13 +71,13 @@ def arguments_either_way_round() -> Measured:
 
 @recompute("F14b")
 def braces_keep_the_winner() -> Measured:
-    """Whether {x, y_w, y_l}, a set, still tells which answer won."""
+    """Whether the set {x, y_w, y_l} still tells which answer won."""
     return Measured({"x", "first", "second"} != {"x", "second", "first"}, "a tuple (x, y_w, y_l) does")
 
 
 @recompute("A57")
 def bradley_terry_in_numbers() -> tuple[float, float, float]:
-    """p and loss of rewards 2 and 1; the loss of equal rewards."""
+    """Probability and loss for rewards 2 and 1; the loss for equal rewards."""
     two, one = _reals([2.0]), _reals([1.0])
     probability = bradley_terry_probability(two, one).item()
     return probability, bradley_terry_loss(two, one).item(), bradley_terry_loss(one, one).item()
@@ -85,7 +85,7 @@ def bradley_terry_in_numbers() -> tuple[float, float, float]:
 
 @recompute("T28a")
 def only_differences_count() -> bool:
-    """Whether p is the slide's fraction, both ways sum to 1, and c(x) on both rewards changes nothing."""
+    """Whether p is the slide's fraction, both orders sum to 1, and adding c(x) to both rewards changes nothing."""
     generator = torch.Generator().manual_seed(0)
     first, second, shift = torch.randn(3, 100, generator=generator, dtype=torch.float64)
     p = bradley_terry_probability(first, second)
@@ -105,7 +105,7 @@ def loss_is_binary_classification() -> bool:
 
 @recompute("T28c")
 def maximum_likelihood_finds_the_rewards() -> Measured:
-    """Whether the rewards that make endless comparisons likeliest are r*, but for a shift of all."""
+    """Whether maximum likelihood from infinitely many comparisons finds r*, up to a constant."""
     true = _reals([1.5, 0.3, -0.4, -1.0])
     wins = bradley_terry_probability(*torch.broadcast_tensors(true[:, None], true[None]))
     found = climb(lambda r: (wins * logsigmoid(r[:, None] - r[None])).mean(), len(true))
@@ -125,7 +125,7 @@ def one_mean_for_all_prompts() -> Measured:
 
 @recompute("F15b")
 def centring_lowers_the_variance() -> Measured:
-    """Whether rewards centred prompt by prompt vary less over the data."""
+    """Whether centring the rewards of each prompt lowers the variance over the data."""
     rewards, prompts = _two_prompts()
     centred = centre_rewards(rewards, prompts)
     before, after = (values.var(correction=0).item() for values in (rewards, centred))
@@ -146,7 +146,7 @@ def _descend(sign: int) -> float:
 
 
 def _two_prompts() -> tuple[Tensor, Tensor]:
-    """Three rewards for each of two prompts, of which the second is answered with ease."""
+    """Three rewards for each of two prompts, the second of which is easy."""
     return _reals([1.0, 2.0, 3.0, 6.0, 8.0, 10.0]), torch.tensor([0, 0, 0, 1, 1, 1])
 
 

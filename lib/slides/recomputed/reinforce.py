@@ -1,4 +1,4 @@
-"""Claims of the slides of 12_reinforce: what has a gradient, the log-derivative trick, the estimate."""
+"""Claims of the slides of 12_reinforce: what has a gradient, the log-derivative trick, its estimate."""
 
 from itertools import product
 
@@ -16,20 +16,20 @@ LOGITS, REWARDS = (0.5, -0.2, 0.1, 0.0), (1.0, 0.2, -0.5, 2.0)  # a policy over 
 
 @recompute("T24a")
 def no_gradient_through_a_sample() -> Measured:
-    """Whether the reward of a sampled answer has no gradient in the policy's parameters."""
+    """Whether the reward of a sampled answer has no gradient with respect to the policy's parameters."""
     generator = torch.Generator().manual_seed(0)
-    policy, judge = _decoder(generator), RewardModel(_decoder(generator), generator=generator)
+    policy, reward_model = _decoder(generator), RewardModel(_decoder(generator), generator=generator)
     answers = rollout(policy, torch.tensor([[1, 2]]), 3, samples=4, generator=generator)
-    judge(answers.input_ids).sum().backward()
+    reward_model(answers.input_ids).sum().backward()
     reached = sum(parameter.grad is not None for parameter in policy.parameters())
-    own = sum(parameter.grad is not None for parameter in judge.parameters())
+    own = sum(parameter.grad is not None for parameter in reward_model.parameters())
     words = f"{reached} of the policy's tensors have one; {own} of the reward model's own"
     return Measured(reached == 0 and own > 0, words)
 
 
 @recompute("F16a")
 def the_printed_update_fails() -> Measured:
-    """Whether T29's update, which the slide says does not work, leaves the expected reward where it was."""
+    """Whether T29's update, which the slide says does not work, fails to raise the expected reward."""
     logits, rewards = _tensors()
     scores = []
     for _ in range(200):
@@ -44,7 +44,7 @@ def the_printed_update_fails() -> Measured:
 
 @recompute("T30a")
 def three_forms_of_the_gradient() -> bool:
-    """Whether the slide's three expressions agree, and with p_k (R_k - J)."""
+    """Whether the slide's three expressions agree with each other and with p_k (R_k - J)."""
     logits, rewards = _tensors()
     p = softmax(logits)
     of_p = torch.autograd.functional.jacobian(softmax, logits)
@@ -69,7 +69,7 @@ def log_derivative_trick() -> bool:
 
 @recompute("T31a")
 def estimate_is_right_on_average() -> Measured:
-    """Whether the estimate's mean over all draws of N = 3 answers, as likely as they are, is the gradient."""
+    """Whether the estimate's mean over all draws of N = 3 answers, by their probability, is the gradient."""
     logits, rewards = _tensors()
     draws = torch.tensor(list(product(range(len(REWARDS)), repeat=3)))
     chance = softmax(logits)[draws].prod(dim=1)
@@ -84,7 +84,7 @@ def estimate_is_right_on_average() -> Measured:
 
 @recompute("T31b")
 def sign_of_the_reward() -> Measured:
-    """Whether a step on one answer raises its probability for a positive reward, lowers it for a negative."""
+    """Whether a step on one answer raises its probability for a positive reward and lowers it for a negative one."""
     logits, _ = _tensors()
     moved = [(sign * _change(logits, torch.tensor([answer]), torch.tensor([sign]))[answer]).item()
              for answer in range(len(REWARDS)) for sign in (1.0, -1.0)]
@@ -95,7 +95,7 @@ def sign_of_the_reward() -> Measured:
 
 @recompute("F17")
 def the_update_changes_the_objective() -> Measured:
-    """Whether a step of T31 makes another function of the objective, or only moves on it."""
+    """Whether a step of T31 changes the objective as a function, or only the parameters at which it is taken."""
     logits, rewards = _tensors()
     generator = torch.Generator().manual_seed(0)
     probes = softmax(torch.randn(20, len(REWARDS), generator=generator, dtype=torch.float64))

@@ -10,7 +10,7 @@ from lib.slides.tables import load_table
 GPT2_DOCUMENTS = 8_000_000  # slide C23
 
 GPT3_EPOCHS = (0.44, 2.9, 1.9, 0.43, 3.4)
-"""How often 300B tokens of training read each set of C27, as Brown et al. 2020 print it (table 2.2)."""
+"""Epochs over each data set of C27 in 300B training tokens, as Brown et al. 2020 print them (table 2.2)."""
 
 GPT3_TRAINING_TOKENS = 300 * 10**9  # Brown et al. 2020, section 2.2
 
@@ -42,7 +42,7 @@ def proportions_add_up() -> int:
 
 @recompute("A17b")
 def proportions_by_the_papers_epochs() -> tuple[float, ...]:
-    """Per cent of 300B tokens that the paper's epochs of each set of C27 amount to."""
+    """Percentages of the 300B tokens, computed from the paper's epochs over each data set of C27."""
     tokens = load_table("gpt3_data").tokens_billion
     read = (1e9 * count * epochs for count, epochs in zip(tokens, GPT3_EPOCHS))
     return tuple(100 * tokens_read / GPT3_TRAINING_TOKENS for tokens_read in read)
@@ -50,15 +50,15 @@ def proportions_by_the_papers_epochs() -> tuple[float, ...]:
 
 @recompute("A18")
 def bytes_per_token() -> float:
-    """Bytes of text per token, if 570 GB were all of C27's tokens."""
+    """Bytes of text per token, if C27's tokens were 570 GB of text."""
     return _gpt3_text() / (1e9 * load_table("gpt3_data").tokens_billion.sum())
 
 
 @recompute("X13")
 def gigabytes_of_all_sets() -> Measured:
-    """GB of C27's tokens at as many bytes a token as WebText2 has."""
+    """GB of C27's tokens, with WebText2's bytes per token."""
     billions = load_table("gpt3_data").tokens_billion
-    words = f"at WebText2's {WEBTEXT2_BYTES_PER_TOKEN:.2f} bytes a token; 570 GB would be"
+    words = f"at WebText2's {WEBTEXT2_BYTES_PER_TOKEN:.2f} bytes per token; 570 GB would be"
     words += f" {_gpt3_text() / WEBTEXT2_BYTES_PER_TOKEN / 1e9:.0f}B of the {billions.sum()}B tokens"
     return Measured(float(billions.sum() * WEBTEXT2_BYTES_PER_TOKEN), words)
 
@@ -84,7 +84,7 @@ def llama3_tokens_per_parameter() -> tuple[float, ...]:
 
 @recompute("T22b")
 def trillions_of_tokens() -> Measured:
-    """Whether every Llama 1 of C28 read two trillion tokens or more."""
+    """Whether every Llama 1 of C28 was trained on two trillion tokens or more."""
     table = load_table("llama")
     read = sorted({parse_size(text) for text in table[table.family == "Llama 1"].tokens})
     return Measured(read[0] >= 2e12, f"{' to '.join(f'{tokens / 1e12:.1f}T' for tokens in read)}")
@@ -114,7 +114,7 @@ def first_to_beat_the_best() -> tuple[str, ...]:
 
 @recompute("A55")
 def slopes_of_t5() -> tuple[float, ...]:
-    """The power of the size with which what is missing to 100 falls: GLUE, SQuAD, SuperGLUE."""
+    """The exponent of the size in a power law for 100 − score: GLUE, SQuAD, SuperGLUE."""
     scores = load_table("t5_nlu").set_index("model").loc[list(T5_SIZES)]
     log_sizes = np.log([count_parameters(preset(name)) for name in T5_SIZES.values()])
     return tuple(float(np.polyfit(log_sizes, np.log(100 - scores[column]), 1)[0]) for column in scores)

@@ -16,7 +16,7 @@ FAMILIES = {
     "Decoder-Only": ("GPT-1", "GPT-2", "GPT-3", "InstructGPT"),
     "Encoder-Decoder": ("BART", "T5"),
 }
-"""Slide C05, as far as slide T43 has the same models."""
+"""Slide C05, restricted to the models that slide T43 has too."""
 
 SHOWN_IN_ERA = {"Transfer DL": ("BERT", "T5"), "LLMs": ("GPT-2", "GPT-3", "GPT-4")}
 """Models that deck N shows between the table of one era and the next (slides N28-N31, N35-N47)."""
@@ -42,7 +42,7 @@ def bert_large() -> Measured:
 
 @recompute("A05b")
 def bert_large_as_330m() -> Measured:
-    """The 330M of slide W03, which fits no BERT better than the large one."""
+    """The 330M of slide W03; BERT-large is the nearest BERT."""
     return _bert("bert-large")
 
 
@@ -66,7 +66,7 @@ def gpt3() -> int:
 
 @recompute("A13")
 def growth() -> tuple[float, ...]:
-    """How many times larger each numbered GPT is than the one before, by slide C18's own sizes."""
+    """How many times larger each numbered GPT is than the previous one, by slide C18's sizes."""
     sizes = _gpt_sizes()
     steps = (("GPT-1", "GPT-2"), ("GPT-2", "GPT-3"), ("GPT-3", "GPT-4"))
     return tuple(sizes[after] / sizes[before] for before, after in steps)
@@ -91,13 +91,13 @@ def families() -> bool:
 
 @recompute("C50a")
 def kinds_of_transformer() -> int:
-    """How many architectures T43 lists, the closed ones aside."""
+    """How many architectures T43 lists, without "Close-Sourced"."""
     return len(set(load_table("foundation_models").arch) - {"Close-Sourced"})
 
 
 @recompute("A52a")
 def eras_hold_their_examples() -> Measured:
-    """Whether the models that deck N shows under an era have a size in its range."""
+    """Whether the models that deck N shows in an era have a size in its range."""
     sizes = {"GPT-4": (_gpt_sizes()["GPT-4"],)}
     table = load_table("foundation_models").set_index("model").params
     for models in SHOWN_IN_ERA.values():
@@ -112,7 +112,7 @@ def eras_hold_their_examples() -> Measured:
 
 @recompute("A52b")
 def eras_leave_no_gap() -> Measured:
-    """Whether each era's sizes begin where those of the one before end."""
+    """Whether each era's range of sizes begins where the previous one ends."""
     ranges = list(era_ranges().values())
     gaps = [(a.high, b.low) for a, b in zip(ranges, ranges[1:]) if b.low > a.high]
     inside = [row.name for row in load_table("gpt3_sizes").itertuples()
@@ -131,7 +131,7 @@ def one_size_of_bert() -> Measured:
 
 @recompute("X04")
 def one_guess_of_gpt4() -> Measured:
-    """Whether C18's guess for GPT-4 lies in the range that N46 gives for LLMs, and in the guess of N47."""
+    """Whether C18's guess for GPT-4 lies in N46's range for LLMs and in N47's guess."""
     guess, llms, other_guess = _gpt_sizes()["GPT-4"], era_ranges()["LLMs"], parse_range("1-100 Tril ?")
     inside = {"N46's range": guess in llms, "N47's guess": guess in other_guess}
     words = (f"{'in' if is_in else 'out of'} {name}" for name, is_in in inside.items())
@@ -140,7 +140,7 @@ def one_guess_of_gpt4() -> Measured:
 
 @recompute("X09")
 def bart_is_large() -> Measured:
-    """Whether BART, which W03 lists among large language models, has the size of one by N46."""
+    """Whether BART, which W03 lists as a large language model, is one by N46's range of sizes."""
     sizes = (count_parameters(preset("bart-base")), count_parameters(preset("bart-large")))
     eras = [classify_era(size) for size in sizes]
     words = ", ".join(f"{_short(size)} is {era}" for size, era in zip(sizes, eras))
@@ -162,7 +162,7 @@ def a_prompt_trains() -> Measured:
 
 
 def _bert(name: str) -> Measured:
-    """The count, and in words what the published count leaves open: heads, and the size of the vocabulary."""
+    """The count; the detail gives it with the heads, and with another vocabulary size."""
     config = preset(name)
     count = count_parameters(config)
     rounded_vocabulary = count_parameters(replace(config, vocab_size=30_000))

@@ -188,7 +188,7 @@ def test_wrong_kind_is_named(answer, words):
 def test_mutating_the_inputs_is_wrong_even_where_the_result_is_right(demos):
     message = wrong(demos.in_place)
     assert "x was changed in place" in message
-    assert "besides, x was changed in place" in wrong(lambda x: x.add_(1).sum(-1))
+    assert "also, x was changed in place" in wrong(lambda x: x.add_(1).sum(-1))
 
 
 @pytest.fixture
@@ -348,7 +348,7 @@ def test_judge_accepts_another_draw_and_survives_what_it_cannot_read(demos):
     assert "expected booleans" in wrong(lambda p, n, g: torch.rand(n), "demo.draw")
     blind = replace(demos.DRAW, decide=lambda given, output, expected: output.nothing)
     reason = assess(blind, demos.draw).verdicts[0].reason
-    assert "the result cannot be judged (AttributeError" in reason
+    assert "the result cannot be checked (AttributeError" in reason
 
 
 def test_misconception_is_recognised_by_the_judges_complaint_where_the_draws_differ():

@@ -174,7 +174,7 @@ def test_a_result_that_comes_too_late_does_not_count(monkeypatch):
         except BaseException:
             return "got away"
 
-    monkeypatch.setattr("random.uniform", lambda a, b: 30.0)  # no second ring within this test
+    monkeypatch.setattr("random.uniform", lambda a, b: 30.0)  # no second alarm within this test
     with pytest.raises(TimeUp):
         call_limited(late, seconds=0.05)
 
@@ -200,11 +200,11 @@ def test_what_an_interrupted_answer_raises_is_that_its_time_is_up(error):
 
 def test_a_ring_interrupts_the_answer_and_nothing_around_it():
     alarm = limits._Alarm(60)
-    alarm.ring(signal.SIGALRM, sys._getframe())
+    alarm.on_alarm(signal.SIGALRM, sys._getframe())
     assert alarm.fired
     with pytest.raises(TimeUp):
-        alarm.call(lambda: alarm.ring(signal.SIGALRM, sys._getframe()))
-    alarm.ring(signal.SIGALRM, sys._getframe())
+        alarm.call(lambda: alarm.on_alarm(signal.SIGALRM, sys._getframe()))
+    alarm.on_alarm(signal.SIGALRM, sys._getframe())
 
 
 def test_error_in_a_thread_comes_out():
@@ -311,7 +311,7 @@ def test_cases_are_reproducible_named_and_there(demos):
     one, two, other = (demos.MEAN.build_cases(seed) for seed in (0, 0, 1))
     assert torch.equal(one[0].args[0], two[0].args[0]) and not torch.equal(one[0].args[0], other[0].args[0])
     for cases in ([], [case("same", 1), case("same", 2)]):
-        with pytest.raises(ValueError, match="cases must be there"):
+        with pytest.raises(ValueError, match="there must be cases"):
             replace(demos.MEAN, cases=lambda g, cases=cases: cases).build_cases()
 
 

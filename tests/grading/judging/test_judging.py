@@ -95,7 +95,7 @@ def test_each_way_to_fail_has_its_status_and_its_words(grader, answer, status, r
 def test_a_crash_on_a_late_case_shows_that_case(grader):
     entry = graded(grader, "import os\ndef my_chain_terms(words):\n    words or os._exit(3)\n" + RIGHT[TERMS].replace("\n", "\n").split("\n")[1])
     assert entry["status"] == "crashed" and entry["passed"] == 3
-    assert entry["failed"]["what"] == "no word at all" and entry["failed"]["got"] == ""
+    assert entry["failed"]["what"] == "no words" and entry["failed"]["got"] == ""
 
 
 def test_a_loop_is_ended_and_costs_that_exercise_alone(grader, monkeypatch):
