@@ -1,21 +1,21 @@
-"""`course prepare`: make once what is slow to make, so that no notebook waits for it."""
+"""`course prepare`: fill the caches that take long to make, so that no notebook waits for them."""
 
 import argparse
 import time
 
 
 def add_parser(subparsers) -> None:
-    """`course prepare`."""
+    """Add `course prepare` to the command line."""
     parser = subparsers.add_parser(
         "prepare",
-        help="make the caches: text, and the weights of the packaged model",
+        help="fill the caches: texts, and the weights of the packaged model",
         description="Read the corpora and convert the packaged model, once; later calls take seconds.",
     )
     parser.set_defaults(func=prepare)
 
 
 def prepare(arguments: argparse.Namespace) -> int:
-    """Make every cache that is not there yet, one line for each."""
+    """Make every missing cache, and print one line for each."""
     from lib.models.packaged import load_smollm2
     from lib.text import load_corpus
 

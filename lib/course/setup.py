@@ -1,4 +1,4 @@
-"""Makes `.venv` with everything in it; the Makefile runs it with any Python: standard library only.
+"""Makes `.venv` with all dependencies. The Makefile runs it with any Python, so it uses only the standard library.
 
     python3 -m lib.course.setup
 
@@ -52,7 +52,7 @@ def main(root: Path = ROOT) -> int:
 
 
 def make_venv(root: Path) -> Path:
-    """The Python of `root`/.venv, which is made anew unless it is there and has a pip that answers."""
+    """The Python of `root`/.venv, which is created again unless it exists and has a working pip."""
     python = root / ".venv" / "bin" / "python"
     if not _answers(python):
         run_step("making .venv", [sys.executable, "-m", "venv", "--clear", str(root / ".venv")], root)

@@ -10,7 +10,7 @@ from lib.lectures.work_folder import write_editions
 EXAMPLES = """examples:
   course student                every notebook, into work/
   course student 04 06          two of them
-  course student --out ~/llm    somewhere else
+  course student --out ~/llm    into another folder
 
 A notebook that you changed (or ran and saved) is never overwritten."""
 
@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out `course student` and return its exit code."""
+    """Run `course student` and return its exit code."""
     for written in write_editions(select(arguments.notebooks), arguments.out.expanduser()):
         print(written)
     return 0
