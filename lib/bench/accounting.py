@@ -1,4 +1,4 @@
-"""What the accounting room may cost: a fit of 240 runs from 100 starts, and the counts of every preset."""
+"""Time limits of the accounting room: a fit of 240 runs from 100 starts, and the counts of every preset."""
 
 from time import perf_counter
 
@@ -13,7 +13,7 @@ FIT_LIMIT, COUNT_LIMIT = 10.0, 1.0  # seconds
 
 
 def rows(threads: int) -> list[BenchRow]:
-    """Two times against their limits, in seconds: there is no peer that does the same."""
+    """Two times compared with their limits, in seconds, as there is no peer for them."""
     N, D, loss = synthetic_runs(RUNS)
     return [
         _against(f"surface fit, {RUNS} runs, {STARTS} starts", FIT_LIMIT, threads,
@@ -24,7 +24,7 @@ def rows(threads: int) -> list[BenchRow]:
 
 
 def synthetic_runs(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs on Hoffmann et al.'s surface with 1 % of noise: parameters, tokens and losses, each (count,)."""
+    """Synthetic runs on Hoffmann et al.'s surface with 1 % noise: parameters, tokens and losses, each (count,)."""
     draw = np.random.default_rng(seed)
     N, D = 10 ** draw.uniform(7, 10, count), 10 ** draw.uniform(9, 12, count)
     return N, D, chinchilla_loss(N, D) * np.exp(draw.normal(0, 0.01, count))

@@ -1,4 +1,4 @@
-"""A LoRA training step at SmolLM2's shape, ours against peft's; and what int8 weights take up."""
+"""A LoRA training step at SmolLM2's shape, ours against peft's; and the size of int8 weights."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ REPEATS = 7
 
 
 def rows(threads: int) -> list[BenchRow]:
-    """Time in turns within this process; peak memory in processes of their own; bytes of int8 weights."""
+    """Time, alternating within this process; peak memory, each in its own process; bytes of int8 weights."""
     torch.set_num_threads(threads)
     ours, theirs = our_step(), peft_step()
     name = f"SmolLM2's shape, LoRA step r={RANK} on q, v, B {BATCH}, T {LENGTH}"
@@ -60,18 +60,18 @@ def _ids() -> torch.Tensor:
 
 
 def _int8_bytes(threads: int) -> BenchRow:
-    """Every matrix of the blocks, in int8 with a scale per row, against fp32; a quarter and the scales."""
+    """The matrices of the blocks in int8 with a scale per row, against fp32: a quarter, plus the scales."""
     from lib.models import Decoder, config_from_transformers, model_bytes, quantize_model
 
     model = Decoder(config_from_transformers(_config()), generator=torch.Generator().manual_seed(0))
     small = quantize_model(model, scheme="int8-channel")
     ours, theirs = (model_bytes(whole.stack.blocks) / 1e6 for whole in (small, model))
-    name = "SmolLM2's blocks, int8 a row / fp32: bytes"
+    name = "SmolLM2's blocks, int8 per row / fp32: bytes"
     return BenchRow(name, ours, theirs, ours / theirs, 0.26, "MB", threads)
 
 
 def _worker(side: str, threads: int) -> None:
-    """In the process of one side: the peak of two steps, as a line of JSON."""
+    """Runs in the process of one side: print the peak memory of two steps as a line of JSON."""
     torch.set_num_threads(threads)
     step = {"ours": our_step, "peft": peft_step}[side]()
     print(json.dumps(peak_of(lambda: (step(), step()))))

@@ -1,8 +1,8 @@
-"""Alignment at 10 million parameters: a PPO iteration, a DPO step, and the log-probabilities that both are made of.
+"""Alignment with 10 million parameters: a PPO iteration, a DPO step, and the log-probabilities that both need.
 
-Ours are the `ppo` and `preference_loss` that the lectures call; the peers (`bench_alignment_peers`) are the same steps written
-with `transformers` and plain PyTorch. Both sides have the same weights, and have to arrive at the same numbers before
-anything is timed.
+Ours are the `ppo` and `preference_loss` that the lectures use; the peers (`alignment_peers`) are the same steps with
+`transformers` and plain PyTorch. Both sides have the same weights and must give the same numbers before anything is
+timed.
 """
 
 import json
@@ -31,11 +31,11 @@ PAIRS, SHORTEST, LONGEST = 8, 32, 112  # of a DPO step; tokens of an answer
 BETA = 0.1
 REPEATS = 5
 LOG_PROBS = dict(B=8, T=128, V=49_152, D=576)  # SmolLM2's vocabulary and width
-TOLERANCE = 1e-4  # nats, and units of the score: how far the numbers of the two sides may lie apart
+TOLERANCE = 1e-4  # nats, and units of the score: how much the numbers of the two sides may differ
 
 
 def rows(threads: int) -> list[BenchRow]:
-    """Both steps in turns within this process; peak memory of log-probabilities in processes of their own."""
+    """Times of both steps, alternating within this process; peak memory of log-probabilities in separate processes."""
     torch.set_num_threads(threads)
     return [ppo_row(threads), dpo_row(threads), *log_prob_rows(threads)]
 
@@ -60,7 +60,7 @@ def ppo_row(threads: int) -> BenchRow:
 
 
 def dpo_row(threads: int) -> BenchRow:
-    """Loss, backward and an AdamW step, of answers of different lengths against a frozen reference."""
+    """Loss, backward pass and an AdamW step, for answers of different lengths with a frozen reference."""
     (policy, their_policy), (reference, their_reference) = _models()
     pairs = random_pairs()
     loss_fn = preference_loss(reference, beta=BETA)
@@ -80,10 +80,10 @@ def dpo_row(threads: int) -> BenchRow:
 
 
 def log_prob_rows(threads: int) -> list[BenchRow]:
-    """Log-probabilities of chosen tokens from hidden vectors, without B x T x V logits, against log_softmax + gather.
+    """Log-probabilities of chosen tokens from hidden vectors, without B × T × V logits, against log_softmax + gather.
 
-    Forward, as of old policies and references: at most a fifth of the memory. Both ways, a third: the gradient of the
-    output matrix is there on either side.
+    Forward only, as for old policies and references: at most a fifth of the memory. Forward and backward: at most a
+    third, since both sides need the gradient of the output matrix.
     """
     name = "log π of chosen tokens, B {B}, T {T}, V {V}, chunked / log_softmax + gather".format(**LOG_PROBS)
     return [
@@ -94,7 +94,7 @@ def log_prob_rows(threads: int) -> list[BenchRow]:
 
 
 def log_prob_job(variant: str, *, B: int, T: int, V: int, D: int) -> Callable[[], Tensor]:
-    """Make the inputs now, and return what is to be measured: "chunked" or "plain", "forward" or "forward+backward"."""
+    """Create the inputs and return the function to measure: "chunked" or "plain", "forward" or "forward+backward"."""
     side, _, work = variant.partition(" ")
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(V, (B, T), generator=generator)
@@ -118,13 +118,13 @@ def log_prob_job(variant: str, *, B: int, T: int, V: int, D: int) -> Callable[[]
 
 
 def mean_id(answers: Rollout) -> Float[Tensor, "B"]:
-    """A score that costs nothing and can be raised: how late in the vocabulary the words of an answer stand, 0 to 1."""
+    """A cheap score that training can raise: the mean token id of an answer, relative to the vocabulary, 0 to 1."""
     counts = answers.response_mask
     return (answers.input_ids * counts).sum(dim=1) / counts.sum(dim=1) / SHAPE["vocab_size"]
 
 
 def random_pairs() -> PreferencePairs:
-    """Pairs of random answers to random prompts, each side as wide as its longest may be."""
+    """Pairs of random answers to random prompts, each side padded to its longest answer."""
     prompts = _ids(PAIRS, PROMPT).tolist()
     lengths = torch.linspace(SHORTEST, LONGEST, PAIRS).long().tolist()
     words = _ids(2 * PAIRS, LONGEST).flip(0).tolist()
@@ -134,17 +134,17 @@ def random_pairs() -> PreferencePairs:
 
 
 def check_same(what: str, ours: Mapping[str, float], theirs: Mapping[str, float]) -> None:
-    """Raise CourseError unless both sides have the same numbers, up to `TOLERANCE`: else they did different work."""
+    """Raise CourseError unless both sides have the same numbers, up to `TOLERANCE`."""
     for name, number in ours.items():
         if not abs(number - theirs[name]) <= TOLERANCE:
             raise CourseError(f"{what}: the {name} of ours is {number}, of theirs {theirs[name]}, more than {TOLERANCE} apart")
 
 
 def _models() -> list[tuple[Decoder, nn.Module]]:
-    """A policy and a reference, each twice: ours, and the Llama of `transformers` that it was copied from."""
+    """A policy and a reference, each as our model and as the Llama of `transformers` from which it was copied."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(**SHAPE, eos_token_id=None)  # an answer ends when it is long enough
+    config = LlamaConfig(**SHAPE, eos_token_id=None)  # all answers have the maximum length
     pairs = []
     for seed in (0, 1):
         torch.manual_seed(seed)
@@ -162,7 +162,7 @@ def _values(policy: Decoder, their_policy: nn.Module) -> tuple[ValueModel, Their
 
 @torch.no_grad()
 def _beliefs(policy, their_policy, value, critic) -> tuple[dict[str, float], dict[str, float]]:
-    """What either side makes of sequences that neither has seen: mean log-probability and value of a token."""
+    """Mean log-probability and value per token of new sequences, for each side."""
     ids = _ids(4, PROMPT)
     all_of_it = torch.ones_like(ids, dtype=torch.bool)
     ours = log_probs_of(policy, Rollout(ids, all_of_it, all_of_it)), value(ids)
@@ -180,7 +180,7 @@ def _row(name: str, ours: Callable, theirs: Callable, threads: int) -> BenchRow:
 
 
 def _worker(variant: str, threads: int) -> None:
-    """In the process of one variant: the peak of its job, after a small one that loads what all variants share."""
+    """Runs in the process of one variant: print the peak of its job, after a small job that loads shared libraries."""
     torch.set_num_threads(threads)
     log_prob_job(variant, B=2, T=4, V=100, D=8)()
     print(json.dumps(peak_of(log_prob_job(variant, **LOG_PROBS))))

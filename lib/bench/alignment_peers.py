@@ -1,7 +1,7 @@
-"""What people write without this course: PPO and DPO with models of `transformers` and plain PyTorch, for `bench_alignment`.
+"""Peers for `alignment`: PPO and DPO with models of `transformers` and plain PyTorch, without this course.
 
-Written to be fast: no cache where nothing is generated, no log-softmax where `cross_entropy` will do, chosen and rejected answers
-in one batch, nothing computed twice.
+They are written to be fast: no cache where nothing is generated, no log-softmax where `cross_entropy` suffices,
+chosen and rejected answers in one batch, nothing computed twice.
 """
 
 from copy import deepcopy
@@ -17,7 +17,7 @@ from lib.training.preferences import PreferencePairs
 
 
 class TheirCritic(nn.Module):
-    """A value before each token: a copy of the policy's layers, and a linear layer on top."""
+    """A value before each token: a copy of the policy's layers with a linear layer on top."""
 
     def __init__(self, policy: nn.Module) -> None:
         super().__init__()
@@ -40,20 +40,11 @@ def their_log_probs(
 
 
 def their_ppo(
-    policy: nn.Module,
-    critic: TheirCritic,
-    reference: nn.Module,
-    score: Score,
-    prompts: Int[Tensor, "P T"],
+    policy: nn.Module, critic: TheirCritic, reference: nn.Module, score: Score, prompts: Int[Tensor, "P T"],
     settings: PolicySettings,
-) -> dict[str, float]:
-    """One iteration of `lib.training.policy.ppo`, of answers that all have the same length."""
-    torch.manual_seed(settings.seed)
-    chosen = prompts[torch.randint(len(prompts), (settings.prompts,))].repeat_interleave(settings.samples, dim=0)
-    ids = policy.generate(
-        chosen, attention_mask=torch.ones_like(chosen), max_new_tokens=settings.max_new_tokens,
-        do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=0,
-    )  # fmt: skip
+) -> dict[str, float]:  # fmt: skip
+    """One iteration of `lib.training.policy.ppo`, for answers of equal length."""
+    ids = _their_answers(policy, prompts, settings)
     answer = slice(prompts.shape[1], None)
     with torch.no_grad():
         reward = score(_as_rollout(ids, prompts.shape[1]))
@@ -81,13 +72,23 @@ def their_ppo(
 def their_preference_loss(
     policy: nn.Module, reference: nn.Module, pairs: PreferencePairs, *, beta: float
 ) -> Float[Tensor, ""]:
-    """DPO's loss, with chosen and rejected answers, equally wide, in one batch."""
+    """The DPO loss, with chosen and rejected answers of the same width in one batch."""
     ids, attention_mask, counts = (torch.cat(sides) for sides in zip(pairs.chosen, pairs.rejected))
     with torch.no_grad():
         reference_log_probs = (their_log_probs(reference, ids, attention_mask) * counts).sum(dim=1)
     log_ratio = (their_log_probs(policy, ids, attention_mask) * counts).sum(dim=1) - reference_log_probs
     chosen, rejected = log_ratio.chunk(2)
     return -F.logsigmoid(beta * (chosen - rejected)).mean()
+
+
+def _their_answers(policy: nn.Module, prompts: Int[Tensor, "P T"], settings: PolicySettings) -> Int[Tensor, "B S"]:
+    """Sampled answers to random prompts, after their prompts."""
+    torch.manual_seed(settings.seed)
+    chosen = prompts[torch.randint(len(prompts), (settings.prompts,))].repeat_interleave(settings.samples, dim=0)
+    return policy.generate(
+        chosen, attention_mask=torch.ones_like(chosen), max_new_tokens=settings.max_new_tokens,
+        do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=0,
+    )  # fmt: skip
 
 
 def _advantages(
@@ -104,6 +105,6 @@ def _advantages(
 
 
 def _as_rollout(ids: Int[Tensor, "B S"], prompt_length: int) -> Rollout:
-    """The answers as the score wants them: nothing is padded, and all that follows the prompt is answer."""
+    """The answers in the form that the score needs: without padding, and everything after the prompt is answer."""
     counts = (torch.arange(ids.shape[1]) >= prompt_length).expand_as(ids)
     return Rollout(ids, torch.ones_like(counts), counts)

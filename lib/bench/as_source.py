@@ -1,8 +1,8 @@
-"""What a Python object does, as plain source: so that a student's notebook can hold it.
+"""Write a Python object as plain source, so that a synthetic student's notebook can contain it.
 
-Mistakes and accepted answers of exercises are lambdas, closures and partials, which call helpers beside them
-and functions of the course. A grader withholds both, so here everything that they need is written out:
-captured values as literals, helpers as definitions of their own, under names that are free in the notebook.
+Mistakes and accepted answers of exercises are lambdas, closures and partials that call helpers and functions of the
+course. The grader withholds both, so everything that they need is written out here: captured values as literals,
+helpers as separate definitions, under names that are unused in the notebook.
 """
 
 import ast
@@ -27,24 +27,24 @@ from lib.bench.definitions import (
 )
 
 _OURS = ("lib.", "tests.")
-_WITHHELD = ("lib.exercises", "tests.")  # a submission cannot import these; the rest of the course it can
+_WITHHELD = ("lib.exercises", "tests.")  # a submission cannot import these, but the rest of the course
 _PLAIN = (type(None), bool, int, str, bytes, type(Ellipsis))
 
 
 class Writer:
-    """Collects the imports and definitions that the written objects need, each once."""
+    """Collects the imports and definitions that written objects need, each once."""
 
     def __init__(self, taken: Mapping[str, set[str]] | None = None, prefix: str = "own") -> None:
-        """`taken` are names with what they stand for; helpers are called `prefix` and something more."""
+        """`taken` maps used names to their origins; the names of helpers begin with `prefix`."""
         self.prefix = prefix
         self.taken = {name: set(origins) for name, origins in (taken or {}).items()}
         self.imports: list[str] = []
         self.helpers: list[str] = []
         self._names: dict[int, str] = {}
-        self._alive: list[object] = []  # an id is only good while its object lives
+        self._alive: list[object] = []  # an id is valid only while its object exists
 
     def answer(self, value: object, name: str) -> str:
-        """The source that binds `name` to what does the same as `value`; its helpers are collected beside.
+        """Source that binds `name` to an equivalent of `value`; helpers are collected separately.
 
         Raises NotSource.
         """
@@ -54,7 +54,7 @@ class Writer:
         return f"{name} = {self.expression(value)}"
 
     def preamble(self) -> str:
-        """Imports and helpers, as the cell before the answer."""
+        """Imports and helpers, for the cell before the answer."""
         return "\n".join(self.imports) + "\n\n\n" + "\n\n\n".join(self.helpers)
 
     def expression(self, value: object) -> str:
@@ -88,7 +88,7 @@ class Writer:
 
     @staticmethod
     def _is_ours(value: object) -> bool:
-        """Whether it has to be written out: every function of the course, and classes beside exercises."""
+        """Whether it must be written out: every function of the course, and classes defined with exercises."""
         function = inspect.unwrap(value) if callable(value) else value
         module = getattr(function, "__module__", None) or ""
         if isinstance(function, type):
@@ -96,7 +96,7 @@ class Writer:
         return isinstance(function, FunctionType) and module.startswith(_OURS)
 
     def _public(self, value: object) -> str:
-        """Something of a library, by a name under which it can be imported."""
+        """An object of a library, by a name under which it can be imported."""
         name = getattr(value, "__name__", "")
         if isinstance(value, ModuleType):
             return self._import(name)
@@ -113,7 +113,7 @@ class Writer:
     def _import(self, module: str, name: str = "") -> str:
         """The name that an import of `module`, or of `name` from it, binds; written on first use."""
         if module.startswith(_WITHHELD):
-            raise NotSource(f"{name or module} is of {module}, which no submission may import")
+            raise NotSource(f"{name or module} is from {module}, which no submission may import")
         origin = f"from {module} import {name}" if name else f"import {module}"
         wanted = name or module.split(".")[-1]
         bound = self._free(wanted, origin)
@@ -123,7 +123,7 @@ class Writer:
         return bound
 
     def _free(self, wanted: str, origin: str = "assigned") -> str:
-        """`wanted`, with a number where it stands for something else already."""
+        """`wanted`, with a number if the name is already used for something else."""
         number, name = 1, wanted
         while self.taken.get(name, {origin}) != {origin} or (origin == "assigned" and name in self.taken):
             number += 1
@@ -141,7 +141,7 @@ class Writer:
         return self._names[id(value)]
 
     def constant(self, value: object, label: str) -> str:
-        """The name of a constant that holds `value`: within an f-string a literal may not stand."""
+        """The name of a constant with `value`, as a literal is not allowed inside an f-string."""
         if id(value) not in self._names:
             written = self.expression(value)
             self._names[id(value)] = name = self._free(f"{self.prefix}_{label.strip('_')}")
@@ -159,7 +159,7 @@ class Writer:
         known = {**function.__globals__, **captured(function)}
         read = globals_of(function.__code__) | set(function.__code__.co_freevars)
         if clash := read & locals_of(function.__code__):
-            raise NotSource(f"{function.__qualname__}: {clash.pop()} is local and global")
+            raise NotSource(f"{function.__qualname__}: {clash.pop()} is both local and global")
         decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
         read |= {n.id for d in decorators for n in ast.walk(d) if isinstance(n, ast.Name)}
         replaced = _Replace(self, {key: known[key] for key in read if key in known}, function.__module__)
@@ -169,11 +169,11 @@ class Writer:
             decorator_list=[replaced.visit(copy.deepcopy(d)) for d in decorators], type_params=[],
         )  # fmt: skip
         if clash := replaced.used & locals_of(function.__code__):
-            raise NotSource(f"{function.__qualname__}: {clash.pop()} is the name of a helper too")
+            raise NotSource(f"{function.__qualname__}: {clash.pop()} is also the name of a helper")
         return ast.unparse(ast.fix_missing_locations(definition))
 
     def _parameters(self, arguments: ast.arguments, function: FunctionType) -> ast.arguments:
-        """The parameters without annotations; defaults as they are now, wherever they came from."""
+        """The parameters without annotations, with their current default values."""
         arguments = copy.deepcopy(arguments)
         for parameter in ast.walk(arguments):
             if isinstance(parameter, ast.arg):
@@ -186,14 +186,14 @@ class Writer:
         return arguments
 
     def _partial(self, value: functools.partial, name: str) -> str:
-        """A definition with the parameters that are left, as they are called: by position."""
+        """A definition with the remaining parameters, which are passed by position."""
         left = inspect.signature(value).parameters.values()
         kinds = {p.kind for p in left} - {
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
             inspect.Parameter.KEYWORD_ONLY,
         }
         if kinds or value.args:
-            raise NotSource(f"a partial of {value.func!r} with arguments by position")
+            raise NotSource(f"a partial of {value.func!r} with positional arguments")
         free = [p.name for p in left if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
         given = [f"{key}={self.expression(item)}" for key, item in value.keywords.items()]
         call = f"{self.expression(value.func)}({', '.join([*free, *given])})"
@@ -209,7 +209,7 @@ class Writer:
 
 
 class _Replace(ast.NodeTransformer):
-    """Puts in the place of each name from outside what it stands for."""
+    """Replaces each outside name by source for its value."""
 
     def __init__(self, writer: Writer, known: dict[str, object], module: str) -> None:
         self.writer, self.known, self.module = writer, known, module
@@ -229,11 +229,11 @@ class _Replace(ast.NodeTransformer):
             return self.writer.constant(self.known[name], name)
         try:
             return self.writer.expression(self.known[name])
-        except NotSource:  # an object of the course that is no function: it can be imported
+        except NotSource:  # an object of the course that is not a function can be imported
             return self.writer._import(self.module, name)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        """`objectives.mlm_loss` is a function of the course too, and `from` makes no difference."""
+        """Replace `objectives.mlm_loss` like `mlm_loss`: it is also a function of the course."""
         if isinstance(node.value, ast.Name) and isinstance(self.known.get(node.value.id), ModuleType):
             found = getattr(self.known[node.value.id], node.attr, None)
             if Writer._is_ours(found):

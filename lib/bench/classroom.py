@@ -1,7 +1,7 @@
-"""Classes of synthetic students: notebooks of a release, filled in rightly, wrongly, and not at all.
+"""Classes of synthetic students: notebooks of a release with right, wrong and missing answers.
 
-What a student's notebook holds is plain source, as a person would leave it there; so what comes of it is
-known beforehand, and `expected` says it.
+A synthetic notebook contains plain source, as a person would write it. Its results are known in advance, and
+`expected` returns them.
 """
 
 import ast
@@ -27,7 +27,7 @@ FAULTS = {
 }
 BROKEN_FILES = ("truncated", "not JSON", "empty")
 
-_HABITS = (  # what people leave in their functions, and what changes nothing
+_HABITS = (  # statements that people leave in their functions and that change nothing
     "print('here')",
     "started = True",
     "todo = ['ask about the edge cases']",
@@ -41,17 +41,17 @@ _HABITS = (  # what people leave in their functions, and what changes nothing
 
 @dataclass(frozen=True)
 class Filled:
-    """What stands in a notebook for one exercise: its definition, and the helpers in a cell before it."""
+    """A notebook's answer to one exercise: its definition, and the helpers in a cell before it."""
 
     source: str
     helpers: str = ""
 
 
 class Lecture:
-    """A notebook of a release, with everything that can be filled in for its exercises."""
+    """A notebook of a release, with all known answers to its exercises."""
 
     def __init__(self, path: Path, released: str | None = None) -> None:
-        """`path` is the notebook with its solutions; `released` its text in a release, made where missing."""
+        """`path` is the notebook with solutions; `released` is its text in a release (default: built from `path`)."""
         self.path = path
         self.solutions = load(path)
         text = graded_notebooks([path], None, {})[0].text(0) if released is None else released
@@ -64,7 +64,7 @@ class Lecture:
 
     @cached_property
     def answers(self) -> dict[str, str]:
-        """The name that the notebook gives to the answer of each exercise: what its check is called with."""
+        """The name of each exercise's answer in the notebook: the argument of its check."""
         found = {}
         for cell in filter(is_check, self.solutions.cells):
             call = ast.parse(cell.source).body[-1].value
@@ -88,15 +88,15 @@ class Lecture:
         }
 
     def kinds(self, id: str) -> list[str]:
-        """All that `filled` knows for an exercise, faults apart."""
+        """All kinds of answers that `filled` has for an exercise, except faults."""
         exercise = get(id)
         accepted = [f"accepted {number}" for number in range(len(exercise.accepts))]
         return ["solution", "stub", *accepted, *(mistake.name for mistake in exercise.misconceptions)]
 
     def filled(self, id: str, kind: str) -> Filled | None:
-        """What stands there for "solution", "accepted 0", a misconception's name or a fault; None for "stub".
+        """The answer of a kind: "solution", "accepted 0", a misconception's name or a fault; None for "stub".
 
-        Raises KeyError for a kind that the exercise does not have, NotSource where it is no source.
+        Raises KeyError for a kind that the exercise does not have, and NotSource if it cannot be written as source.
         """
         name = self.answers[id]
         if kind == "stub":
@@ -118,7 +118,7 @@ class Lecture:
         return accepted | {mistake.name: mistake.answer for mistake in exercise.misconceptions}
 
     def notebook(self, answers: Mapping[str, Filled | None]) -> dict:
-        """The released notebook with these answers; where there is none its stub is left."""
+        """The released notebook with these answers; exercises without an answer keep their stub."""
         made = copy.deepcopy(self.edition)
         cells = []
         for cell in made["cells"]:
@@ -135,7 +135,7 @@ class Lecture:
         return made
 
     def file(self, answers: Mapping[str, Filled | None]) -> bytes:
-        """The same as the bytes of a file."""
+        """The notebook as the bytes of a file."""
         return json.dumps(self.notebook(answers), indent=1, ensure_ascii=False).encode()
 
 
@@ -152,17 +152,17 @@ def _code_cell(id: str, source: str) -> dict:
 
 @dataclass(frozen=True)
 class Student:
-    """What one student hands in: the kind of each answer, or the way in which the whole file is broken."""
+    """One student's submission: the kind of each answer, or how the whole file is broken."""
 
     name: str
     kinds: Mapping[str, str]
-    hand: int = 0  # the seed of the habits that show in the answers
-    own_way: bool = False  # each answer comes with workings that nobody else would write
+    style_seed: int = 0  # the seed of the habits in the answers
+    own_way: bool = False  # each answer contains unusual statements that no other answer has
     broken: str = ""
     copied_from: str = ""
 
     def expected(self, id: str) -> tuple[str, str]:
-        """The status of an exercise in this student's result, and the misconception that it names."""
+        """The expected status of an exercise in this student's result, and the expected misconception."""
         if self.broken:
             return "unreadable", ""
         kind = self.kinds[id]
@@ -173,13 +173,13 @@ class Student:
 
 
 def make_class(lecture: Lecture, count: int, seed: int, *, loops: int = 0, copies: int = 4) -> list[Student]:
-    """`count` students of all sorts, the same for the same seed; `loops` of them have one endless answer.
+    """`count` students, the same for the same seed; `loops` of them have one endless answer.
 
-    One has copied by `copies` others, who changed the names of variables. Raises ValueError for fewer
-    students than these.
+    `copies` students have copied from another and renamed variables. Raises ValueError if `count` is too small for
+    these.
     """
     if count < copies + loops + 2:
-        raise ValueError(f"a class with {copies} copies and {loops} loops has more than {count} students")
+        raise ValueError(f"a class with {copies} copies and {loops} loops needs more than {count} students")
     draw = random.Random(seed)
     students = [_student(lecture, f"student{number:03d}", draw) for number in range(count - copies)]
     for student in draw.sample(range(len(students)), loops):
@@ -193,7 +193,7 @@ def make_class(lecture: Lecture, count: int, seed: int, *, loops: int = 0, copie
 
 
 def _student(lecture: Lecture, name: str, draw: random.Random) -> Student:
-    """One student: the abler, the more answers are right."""
+    """One student with a random ability, which is the probability of right answers."""
     ability = draw.random()
     kinds = {id: _kind(lecture, id, 0.3 + 0.65 * ability, draw) for id in lecture.answers}
     broken = draw.choice(BROKEN_FILES) if draw.random() < 0.02 else ""
@@ -209,7 +209,7 @@ def _kind(lecture: Lecture, id: str, right: float, draw: random.Random) -> str:
     if fault < 0.2:
         return "stub" if fault < 0.12 else "syntax error" if fault < 0.17 else "crash"
     mistakes: Sequence[Misconception] = exercise.misconceptions
-    weights = [1 / (rank + 1) for rank in range(len(mistakes))]  # a few mistakes are made by many
+    weights = [1 / (rank + 1) for rank in range(len(mistakes))]  # some mistakes are frequent
     return draw.choices(mistakes, weights)[0].name
 
 
@@ -227,29 +227,29 @@ def hand_in(lecture: Lecture, students: Sequence[Student], folder: Path) -> None
 
 
 def _by_hand(student: Student, answer: Filled | None, id: str) -> Filled | None:
-    """The answer as this student writes it: with habits, and with other names where it is copied."""
+    """The answer in this student's style: with habits, and with renamed variables if it is copied."""
     try:
         tree = ast.parse(answer.source) if answer else None
     except SyntaxError:
         tree = None
     if tree is None or student.kinds[id] in FAULTS:
         return answer
-    draw = random.Random(f"{student.hand} {id}")
+    draw = random.Random(f"{student.style_seed} {id}")
     for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
         habits = draw.sample(_HABITS, draw.choice((0, 1, 1, 2, 2, 3)))
         if student.own_way or draw.random() < 0.2:
-            habits += [f"working = {_workings(draw, 4)}" for _ in range(6)]
+            habits += [f"working = {_arithmetic(draw, 4)}" for _ in range(6)]
         function.body = [*_docstring(function), *ast.parse("\n".join(habits)).body, *_rest(function)]
         if student.copied_from:
             _rename_locals(function, student.name[-3:])
     return replace(answer, source=ast.unparse(tree))
 
 
-def _workings(draw: random.Random, depth: int) -> str:
-    """Some arithmetic of no consequence, quickly done."""
+def _arithmetic(draw: random.Random, depth: int) -> str:
+    """A random arithmetic expression without effect."""
     if depth == 0:
         return str(draw.randrange(10))
-    one, other = (_workings(draw, depth - 1) for _ in range(2))
+    one, other = (_arithmetic(draw, depth - 1) for _ in range(2))
     shape = draw.choice(
         ("({} + {})", "max({}, {})", "({} if {} else 1)", "[{}, {}][0]", "sum(i * {} for i in [{}])")
     )
@@ -265,7 +265,7 @@ def _rest(function: ast.FunctionDef) -> list[ast.stmt]:
 
 
 def _rename_locals(function: ast.FunctionDef, suffix: str) -> None:
-    """Give every variable that the function assigns another name, as a copyist does; parameters stay."""
+    """Rename every variable that the function assigns, but not its parameters, to hide a copy."""
     nested = [node for node in ast.walk(function) if isinstance(node, ast.FunctionDef | ast.Lambda)][1:]
     own = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     own -= {a.arg for f in [function, *nested] for a in ast.walk(f.args) if isinstance(a, ast.arg)}
@@ -281,7 +281,7 @@ def _broken(content: bytes, how: str) -> bytes:
 
 
 def sheets(lecture: Lecture) -> Iterator[dict[str, str]]:
-    """Kinds for whole notebooks that together hold every kind of every exercise, each at least once."""
+    """Kinds for whole notebooks that together contain every kind of every exercise at least once."""
     kinds = {id: lecture.kinds(id) for id in lecture.answers}
     for number in range(max(map(len, kinds.values()))):
         yield {id: names[number] for id, names in kinds.items() if number < len(names)}

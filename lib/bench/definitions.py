@@ -1,4 +1,4 @@
-"""Where a function stands in its file, and what it reads from outside."""
+"""The definition of a function in its file, and the outside names that it reads."""
 
 import ast
 import dis
@@ -9,11 +9,11 @@ from types import CodeType, FunctionType
 
 
 class NotSource(Exception):
-    """This cannot be written as source; the message says why."""
+    """An object cannot be written as source; the message says why."""
 
 
 def bound_names(source: str) -> dict[str, set[str]]:
-    """The names that statements of a notebook bind, and by what: an import's own words, or "assigned".
+    """The names that a notebook's statements bind, with their origins: the import statement, or "assigned".
 
     >>> bound_names("import numpy as np\\nx = 1")
     {'np': {'import numpy'}, 'x': {'assigned'}}
@@ -31,7 +31,7 @@ def bound_names(source: str) -> dict[str, set[str]]:
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str]]:
-    """The name, what it stands for, and the module that is read, for each name that an import binds."""
+    """For each name that an import binds: the name, its origin, and the module."""
     for alias in node.names:
         if isinstance(node, ast.ImportFrom):
             yield alias.asname or alias.name, f"from {node.module} import {alias.name}", node.module or ""
@@ -41,7 +41,7 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str, str
 
 @functools.cache
 def imports_of(module: str) -> dict[str, tuple[str, str]]:
-    """What a module of the course imports from elsewhere, by name: the module, and what of it."""
+    """The imports of a course module from outside the course: name → (module, name in that module)."""
     found = {}
     for node in _tree(sys.modules[module].__file__).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -52,7 +52,7 @@ def imports_of(module: str) -> dict[str, tuple[str, str]]:
 
 
 def _name_in(node: ast.Import | ast.ImportFrom, bound: str) -> str:
-    """What an import takes from its module under the name `bound`; nothing where it takes the module."""
+    """The original name of an import bound to `bound`; "" if the import binds the module itself."""
     if isinstance(node, ast.Import):
         return ""
     return next(alias.name for alias in node.names if (alias.asname or alias.name) == bound)
@@ -60,7 +60,7 @@ def _name_in(node: ast.Import | ast.ImportFrom, bound: str) -> str:
 
 @functools.cache
 def _functions_in(path: str) -> dict[tuple[str, int], ast.FunctionDef]:
-    """The definitions in a file by name and first line, which is that of the first decorator."""
+    """The definitions in a file, by name and first line (that of the first decorator)."""
     found = {}
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.FunctionDef):
@@ -80,7 +80,7 @@ def _tree(path: str) -> ast.Module:
 
 
 def definition_of(function: FunctionType) -> ast.FunctionDef | ast.Lambda:
-    """The definition of a function in its file: by its first line, a lambda by the place of its body."""
+    """The definition of a function in its file, found by its first line; a lambda, by the position of its body."""
     code = function.__code__
     if code.co_name != "<lambda>":
         if node := _functions_in(code.co_filename).get((code.co_name, code.co_firstlineno)):
@@ -95,16 +95,16 @@ def definition_of(function: FunctionType) -> ast.FunctionDef | ast.Lambda:
     ]  # fmt: skip
     if not around:
         raise NotSource(f"a lambda in line {code.co_firstlineno} of {code.co_filename} is not found")
-    return max(around, key=lambda node: (node.lineno, node.col_offset))  # the innermost begins last
+    return max(around, key=lambda node: (node.lineno, node.col_offset))  # the innermost lambda begins last
 
 
 def captured(function: FunctionType) -> dict[str, object]:
-    """What a closure holds; NotSource for a variable that is not set yet."""
+    """The captured variables of a closure. Raises NotSource if one has no value yet."""
     try:
         cells = function.__closure__ or ()
         return {name: cell.cell_contents for name, cell in zip(function.__code__.co_freevars, cells)}
     except ValueError:
-        raise NotSource(f"{function.__qualname__} holds a variable without a value") from None
+        raise NotSource(f"{function.__qualname__} captures a variable without a value") from None
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -1,7 +1,7 @@
-"""Grading a class of 300 synthetic students, beside nbgrader's autograde of ten of the same submissions.
+"""Grading a class of 300 synthetic students, compared with nbgrader's autograde on ten of the same submissions.
 
-Both grade the whole file of a student; nbgrader runs all of it, ours what an answer needs. Memory is that of
-all processes together, each shared page counted once (PSS), at its highest.
+Both grade a student's whole file: nbgrader runs all of it, ours only what an answer needs. Memory is the peak of all
+processes together, with each shared page counted once (PSS).
 """
 
 import math
@@ -25,15 +25,15 @@ STUDENTS, LOOPS, SEED = 300, 3, 5
 THEIRS = 10  # submissions that nbgrader grades
 TARGET = 10.0  # times as fast per submission
 MEMORY_LIMIT = 4000.0  # MB, on two cores
-_SAMPLES = 0.25  # seconds between two looks at the memory
+_SAMPLES = 0.25  # seconds between two measurements of memory
 _ASSIGNMENT = "assignment"
 
 
 def rows(threads: int) -> list[BenchRow]:
-    """Time per submission and memory; `threads` is how many submissions ours grades at a time, and how many
-    threads PyTorch has in nbgrader's kernel.
+    """Time per submission and memory. `threads` is the number of submissions that ours grades at a time, and the
+    number of PyTorch threads in nbgrader's kernel.
 
-    Raises CourseError where the class cannot be made or graded.
+    Raises CourseError if the class cannot be made or graded.
     """
     with tempfile.TemporaryDirectory(prefix="course-bench-") as folder:
         return _rows(Path(folder), threads)
@@ -48,23 +48,22 @@ def _rows(folder: Path, threads: int) -> list[BenchRow]:
         f"{what}: peak memory, ours / limit", memory, MEMORY_LIMIT, memory / MEMORY_LIMIT, 1.0, "MB", threads
     )
     if find_spec("nbgrader") is None:
-        name = f"{what}: time a submission (nbgrader is not installed)"
+        name = f"{what}: time per submission (nbgrader is not installed)"
         return [BenchRow(name, ours, math.nan, math.nan, TARGET, "s", threads, higher_is_better=True), peak]
     theirs = autograde(folder, names, threads) / len(names)
-    name = f"{what}: time a submission, against nbgrader's autograde of {len(names)}"
+    name = f"{what}: time per submission, against nbgrader's autograde of {len(names)}"
     return [BenchRow(name, ours, theirs, theirs / ours, TARGET, "s", threads, higher_is_better=True), peak]
 
 
 def hand_in(folder: Path) -> list[str]:
-    """Write the submissions of the class; return the names of those that nbgrader is to grade as well.
+    """Write the submissions of the class; return the names of those that nbgrader grades too.
 
-    Neither a broken file nor an endless loop is among these: nbgrader would stop at the one and wait for the
-    other.
-    Raises CourseError outside of the repository, whose tests know how to make a class.
+    They include neither broken files, at which nbgrader would stop, nor endless loops, for which it would wait.
+    Raises CourseError outside the repository, whose tests are needed to make a class.
     """
     if find_spec("tests") is None:
         raise CourseError(
-            "the class comes from the tests of this repository: run `course bench grading` in it"
+            "making the class needs the tests of this repository: run `course bench grading` in its folder"
         )
     from lib.bench.classroom import Lecture, hand_in, make_class
 
@@ -76,7 +75,7 @@ def hand_in(folder: Path) -> list[str]:
 
 
 def grade(folder: Path, jobs: int) -> tuple[float, float]:
-    """Seconds (from command to end) and MB that `course grade` takes for all submissions in `folder`."""
+    """Seconds (from start to end) and MB that `course grade` needs for all submissions in `folder`."""
     where = [str(folder / "submissions"), "--out", str(folder / "grades"), "--key", str(folder / "key")]
     start = time.monotonic()
     memory = _watched(
@@ -86,7 +85,7 @@ def grade(folder: Path, jobs: int) -> tuple[float, float]:
 
 
 def autograde(folder: Path, names: Sequence[str], threads: int) -> float:
-    """Seconds that nbgrader's autograde takes for the submissions of these students."""
+    """Seconds that nbgrader's autograde needs for the submissions of these students."""
     course = folder / "nbgrader"
     (course / "source" / _ASSIGNMENT).mkdir(parents=True)
     shutil.copy(NOTEBOOK, course / "source" / _ASSIGNMENT)
@@ -109,9 +108,9 @@ def autograde(folder: Path, names: Sequence[str], threads: int) -> float:
 
 
 def _watched(command: Sequence[str], folder: Path, environment: "os._Environ | dict") -> float:
-    """Run a command to its end; the peak of its memory in MB.
+    """Run a command to its end and return its peak memory in MB.
 
-    Raises CourseError with its last words if it fails.
+    Raises CourseError with the end of its output if it fails.
     """
     peak = 0.0
     with tempfile.TemporaryFile("w+") as said:
@@ -128,17 +127,17 @@ def _watched(command: Sequence[str], folder: Path, environment: "os._Environ | d
 
 
 def memory_of_tree(process: int) -> float:
-    """MB that a process and its descendants hold together, shared pages counted once.
+    """Memory in MB of a process and its descendants together, with shared pages counted once.
 
-    Raises CourseError anywhere but on Linux.
+    Raises CourseError on other systems than Linux.
     """
     if not Path("/proc/self/smaps_rollup").exists():
-        raise CourseError("the memory of processes is read from /proc, which only Linux has")
+        raise CourseError("the memory of processes is read from /proc, which exists only on Linux")
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(status.read_text().rpartition(")")[2].split()[1])
-        except (OSError, IndexError):  # it has ended since
+        except (OSError, IndexError):  # the process has ended
             continue
         children.setdefault(parent, []).append(int(status.parent.name))
     total, waiting = 0, [process]
@@ -150,7 +149,7 @@ def memory_of_tree(process: int) -> float:
 
 
 def _shared_out(process: int) -> int:
-    """KiB of one process, of shared pages its share; 0 once it has ended."""
+    """Memory of one process in KiB, with its share of shared pages; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:

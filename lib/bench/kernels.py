@@ -1,7 +1,7 @@
-"""Our kernels against their plain peers: time and peak memory, for `course bench`.
+"""Our kernels against plain peers: time and peak memory, for `course bench`.
 
-Every run is a process of its own (`bench_rows` says why), whose peak holds buffers, saved tensors and gradients alike.
-Runs of ours and theirs alternate; a row is the median of each.
+Every run has its own process (see `rows`), whose peak includes buffers, saved tensors and gradients. Runs of ours and
+theirs alternate; a row is the median of each.
 """
 
 import json
@@ -22,12 +22,12 @@ WORK = ("forward", "forward+backward", "causal forward", "causal forward+backwar
 
 
 def rows(threads: int) -> list[BenchRow]:
-    """Measure everything of this suite with so many threads; takes some minutes."""
+    """Measure the whole suite with this number of threads; takes some minutes."""
     return attention_rows(threads) + loss_rows(threads)
 
 
 def attention_rows(threads: int) -> list[BenchRow]:
-    """Tiled against reference attention at T = 8192: no slower, and at most a tenth of the memory."""
+    """Tiled against reference attention at T = 8192: at most the same time and a tenth of the memory."""
     found = []
     for work in WORK:
         label = f"attention T={T} {work}, tiled / reference"
@@ -37,9 +37,9 @@ def attention_rows(threads: int) -> list[BenchRow]:
 
 
 def loss_rows(threads: int) -> list[BenchRow]:
-    """Chunked against plain cross-entropy at V = 128,000, both ways: at most a fifth of the memory.
+    """Chunked against plain cross-entropy at V = 128,000, forward and backward: at most a fifth of the memory.
 
-    The time has no target in the course: one more matrix product is what the memory costs, 4 for 3.
+    The time target allows for one more matrix product, 4 instead of 3.
     """
     label = f"cross-entropy N={ROWS} V={VOCABULARY}, chunked / plain"
     return _compare(label, "chunked", "plain", threads, memory_target=0.2, time_target=4 / 3)
@@ -59,7 +59,7 @@ def _compare(label, ours, theirs, threads, *, memory_target, time_target) -> lis
 
 
 def _measure(variant: str, threads: int) -> dict[str, float]:
-    """Run one variant once, in this process, after a small one that loads what all variants share."""
+    """Run one variant once in this process, after a small run that loads shared libraries."""
     torch.set_num_threads(threads)
     _job(variant, small=True)()
     job = _job(variant, small=False)
@@ -69,7 +69,7 @@ def _measure(variant: str, threads: int) -> dict[str, float]:
 
 
 def _job(variant: str, small: bool):
-    """Make the inputs now, and return what is to be measured."""
+    """Create the inputs and return the function to measure."""
     generator = torch.Generator().manual_seed(0)
     if variant in ("chunked", "plain"):
         n, V = (8, 100) if small else (ROWS, VOCABULARY)

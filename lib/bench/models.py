@@ -1,4 +1,4 @@
-"""A training step and greedy generation at GPT-2 small's shape: ours against transformers, same weights."""
+"""A training step and greedy generation at GPT-2 small's shape: ours against transformers, with the same weights."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ REPEATS = 7
 
 
 def rows(threads: int) -> list[BenchRow]:
-    """Two comparisons, of random weights: what they are does not change the time."""
+    """Two comparisons with random weights, as the values do not affect the time."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.set_num_threads(threads)
@@ -29,7 +29,7 @@ def rows(threads: int) -> list[BenchRow]:
 
 
 def _generation(ours: nn.Module, theirs: nn.Module, threads: int) -> BenchRow:
-    """One prompt, continued by argmax with a cache."""
+    """One prompt, continued greedily with a cache."""
     prompt = torch.randint(ours.config.vocab_size, (1, PROMPT))
 
     def write() -> torch.Tensor:
@@ -49,7 +49,7 @@ def _generation(ours: nn.Module, theirs: nn.Module, threads: int) -> BenchRow:
 
 
 def _training(ours: nn.Module, theirs: nn.Module, threads: int) -> BenchRow:
-    """Forward, loss, backward and an AdamW step, with the same optimiser on either side."""
+    """Forward pass, loss, backward pass and an AdamW step, with the same optimiser on both sides."""
     ids = torch.randint(ours.config.vocab_size, (BATCH, LENGTH))
     step = training_step(ours, lambda: autoregressive_loss(ours(ids), ids))
     their_step = training_step(theirs, lambda: theirs(ids, labels=ids).loss)

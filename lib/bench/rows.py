@@ -1,7 +1,7 @@
-"""One line of `course bench`: what was measured, ours, theirs, and what the ratio should be; and how to measure it.
+"""The rows of `course bench`: a measurement, ours and theirs, with a target for the ratio; and how to measure them.
 
-Time is taken in turns within one process. A peak of memory is a property of a process and never goes down, so each is
-measured in a process of its own: the peak less what was resident when the inputs stood ready, as Linux counts it.
+Times are measured alternately within one process. Peak memory is a property of a process and never decreases, so each
+peak is measured in its own process: the peak minus the resident memory when the inputs are ready, as counted by Linux.
 """
 
 import json
@@ -17,26 +17,26 @@ from typing import TYPE_CHECKING, Any
 
 from lib.errors import CourseError
 
-if TYPE_CHECKING:  # the command line reads this module, and should not wait for PyTorch
+if TYPE_CHECKING:  # the command line imports this module and should not load PyTorch
     from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class BenchRow:
-    """A measurement of ours beside a named peer's, in the same unit and from the same run.
+    """A measurement of ours and of a named peer, in the same unit and from the same run.
 
     >>> BenchRow("time", ours=1.0, theirs=2.0, ratio=0.5, target=1.0, unit="s", threads=1).met
     True
     """
 
-    name: str  # what was measured, and against whom
+    name: str  # what was measured, and against which peer
     ours: float  # in `unit`
     theirs: float  # in `unit`
-    ratio: float  # the number that is held against the target
+    ratio: float  # the number that is compared with the target
     target: float  # the ratio to reach
     unit: str  # of `ours` and `theirs`
     threads: int  # that PyTorch used
-    higher_is_better: bool = False  # a speed-up is to be high, a share of time or memory low
+    higher_is_better: bool = False  # True for a speed-up, False for a share of time or memory
 
     @property
     def met(self) -> bool:
@@ -47,10 +47,10 @@ class BenchRow:
 def speed_row(
     name: str, ours: Callable[[], object], theirs: Callable[[], object], *, target: float, threads: int, repeats: int
 ) -> BenchRow:
-    """How many times as fast `ours` is as `theirs`: medians of `repeats` runs in turns, in milliseconds.
+    """The speed of `ours` relative to `theirs`: medians of `repeats` alternating runs, in milliseconds.
 
-    The two alternate, so that a busy moment slows both; a first run of each, which pays for what is loaded late, is
-    not counted. Raises ValueError for fewer than one repeat.
+    The runs alternate, so that other load on the machine affects both. A first run of each, which includes lazy
+    loading, is not counted. Raises ValueError for fewer than one repeat.
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
@@ -69,9 +69,9 @@ def speed_row(
 def memory_row(
     name: str, module: str, ours: str, theirs: str, *, target: float, threads: int, repeats: int = 3
 ) -> BenchRow:
-    """What share of the memory of `theirs` is the peak of `ours`: medians of `repeats` processes in turns, in MB.
+    """The peak memory of `ours` relative to `theirs`: medians of `repeats` alternating processes, in MB.
 
-    `python -m module ours threads` has to print it (see `in_a_process` and `peak_of`).
+    `python -m module ours threads` must print it (see `in_a_process` and `peak_of`).
     Raises ValueError for fewer than one repeat, CourseError when a process fails.
     """
     if repeats < 1:
@@ -85,7 +85,7 @@ def memory_row(
 
 
 def in_a_process(module: str, variant: str, threads: int) -> Any:
-    """Run `python -m module variant threads` and return the JSON of its last line. Raises CourseError when it fails."""
+    """Run `python -m module variant threads` and return the JSON of its last line. Raises CourseError if it fails."""
     run = subprocess.run(
         [sys.executable, "-m", module, variant, str(threads)],
         env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
@@ -98,9 +98,9 @@ def in_a_process(module: str, variant: str, threads: int) -> Any:
 
 
 def peak_of(work: Callable[[], object]) -> float:
-    """MB that this process has taken up for `work`, at the most, beside what it held before; 0 where it took none.
+    """Peak memory in MB that this process needed for `work`, in addition to what it had before; at least 0.
 
-    (Linux counts in batches: its highest may lie some pages below what it has just told.)
+    (Linux counts in batches: the reported peak may be some pages below the current value.)
     """
     before = resident("VmRSS")
     work()
@@ -108,21 +108,21 @@ def peak_of(work: Callable[[], object]) -> float:
 
 
 def resident(which: str) -> float:
-    """Resident memory of this process in MB: now ("VmRSS") or at its highest ("VmHWM").
+    """Resident memory of this process in MB: at present ("VmRSS") or its peak ("VmHWM").
 
-    Not ru_maxrss: a process started by a larger one inherits its peak, which would hide a small one.
-    Raises CourseError anywhere but on Linux.
+    Not ru_maxrss: a process inherits the peak of a larger parent, which would hide its own.
+    Raises CourseError on other systems than Linux.
     """
     try:
         status = Path("/proc/self/status").read_text()
     except FileNotFoundError as error:
-        raise CourseError("the memory benchmark reads /proc/self/status, which only Linux has") from error
+        raise CourseError("the memory benchmark reads /proc/self/status, which exists only on Linux") from error
     line = next(line for line in status.splitlines() if line.startswith(which + ":"))
     return int(line.split()[1]) * 1024 / 1e6  # the file counts in KiB
 
 
 def training_step(model: "nn.Module", loss_of: Callable[[], "Tensor"]) -> Callable[[], None]:
-    """Forward, backward and an update by AdamW of what `model` trains: the same for ours and theirs."""
+    """Forward pass, backward pass and an AdamW update of the trainable parameters, the same for ours and theirs."""
     import torch
 
     model.train()

@@ -1,4 +1,4 @@
-"""The suites of measurements, each in a process of its own: PyTorch reads OMP_NUM_THREADS once."""
+"""The suites of measurements, each in its own process, as PyTorch reads OMP_NUM_THREADS only once."""
 
 import json
 import sys
@@ -11,16 +11,16 @@ SUITES = {
     name: f"lib.bench.{name}"
     for name in ("text", "kernels", "models", "adapters", "alignment", "accounting", "grading")
 }
-"""The modules whose `rows(threads)` measure; each runs in a process of its own."""
+"""The modules whose `rows(threads)` measure; each runs in its own process."""
 
 
 def measure(suite: str, threads: int) -> list[BenchRow]:
-    """Run one suite in a process with this many threads. Raises CourseError with what it printed when it fails."""
+    """Run one suite in a process with this many threads. Raises CourseError with its output if it fails."""
     return [BenchRow(**row) for row in in_a_process("lib.bench.suites", suite, threads)]
 
 
 def _worker(suite: str, threads: int) -> None:
-    """In the process of one suite: its rows as one line of JSON, the last of what is printed."""
+    """Runs in the process of one suite: print its rows as one line of JSON, the last line of its output."""
     print(json.dumps([asdict(row) for row in import_module(SUITES[suite]).rows(threads)]))
 
 

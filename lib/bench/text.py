@@ -16,11 +16,10 @@ TARGET = 3.0
 
 
 def rows(threads: int) -> list[BenchRow]:
-    """Two comparisons from the same tensor of ids.
+    """Two comparisons with the same tensor of ids.
 
-    Given a plain tensor, the collator finds the special tokens by itself, as ours does, but in Python. The
-    second row spares it that: it is handed their places, and only its tensor code is timed, against all of
-    ours.
+    Given a plain tensor, the collator finds the special tokens itself, as ours does, but in Python. In the second
+    row it gets their positions, so that only its tensor code is timed, against all of ours.
     """
     from transformers import AutoTokenizer, DataCollatorForLanguageModeling
 
@@ -34,7 +33,7 @@ def rows(threads: int) -> list[BenchRow]:
     )
 
     def theirs(special_tokens_mask: Tensor | None = None) -> object:
-        return collator.torch_mask_tokens(ids.clone(), special_tokens_mask)  # it writes into what it is given
+        return collator.torch_mask_tokens(ids.clone(), special_tokens_mask)  # it changes its argument
 
     size = f"{ROWS} × {LENGTH}"
     how = {"target": TARGET, "threads": threads, "repeats": REPEATS}

@@ -1,4 +1,4 @@
-"""`course audit`: what the slides print, beside what comes out when it is computed."""
+"""`course audit`: compare what the slides print with a computation."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ FAILED = "failed"  # the computation itself raised an error
 EXAMPLES = """examples:
   course audit                          every claim of the slides, recomputed
   course audit --slide C07              the claims of one slide
-  course audit --verdict erratum        only what does not come out as printed
+  course audit --verdict erratum        only claims that a computation does not confirm
   course audit --format md --out audit.md  as a Markdown table in a file
 
-The exit code is 1 if a computed verdict is not the one that data/slides/claims.csv expects."""
+The exit code is 1 if a computed verdict differs from the expected one in data/slides/claims.csv."""
 
 
 @dataclass(frozen=True)
 class AuditRow:
-    """One line of the report: a claim, and what became of its computation."""
+    """One row of the report: a claim, and the result of its computation."""
 
     claim: Claim
     verdict: str
@@ -40,7 +40,7 @@ class AuditRow:
     agrees: bool
 
     def cells(self) -> tuple[str, ...]:
-        """The texts of `COLUMNS`."""
+        """The texts of the row, in the order of `COLUMNS`."""
         claim = self.claim
         figures = (claim.text, self.recomputed, claim.unit)
         return (claim.id, claim.slide, claim.printed, *figures, self.verdict, self.remark)
@@ -51,25 +51,25 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "audit",
         help="recompute what the slides print",
-        description="Recompute every claim of the slides and tell: exact, rounded, or erratum.",
+        description="Recompute every claim of the slides and print its verdict: exact, rounded, or erratum.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--slide", type=_slide, metavar="C07", help="only the claims of this slide")
-    parser.add_argument("--verdict", choices=VERDICTS, help="only claims with this verdict, as computed")
+    parser.add_argument("--verdict", choices=VERDICTS, help="only claims with this computed verdict")
     parser.add_argument("--format", choices=WRITERS, default="table", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write to this file, not to the terminal")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print or write the report; 1 if a verdict disagrees with the expected one or a computation failed."""
+    """Print or write the report; return 1 if a verdict differs from the expected one or a computation failed."""
     try:
         rows = [recomputed(claim) for claim in audit(slide=arguments.slide)]
     except ValueError as error:  # a damaged claims file
         raise CourseError(str(error)) from error
     bad = [row for row in rows if not row.agrees]
-    if arguments.verdict:  # a row that is wrong is shown whatever was asked for
+    if arguments.verdict:  # rows with an unexpected verdict are always shown
         rows = [row for row in rows if row.verdict == arguments.verdict or not row.agrees]
     text = WRITERS[arguments.format](rows)
     if arguments.out is None:
@@ -83,10 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def recomputed(claim: Claim) -> AuditRow:
-    """Compute one claim; an error of the computation becomes a row, so that the others are still seen."""
+    """Compute one claim. An error becomes a row, so that the other claims are still shown."""
     try:
         verdict = claim.verdict
-    except Exception as error:  # noqa: BLE001  any error at all must not cost the other claims
+    except Exception as error:  # noqa: BLE001  no error may stop the other claims
         return AuditRow(claim, FAILED, "", f"{type(error).__name__}: {error}", agrees=False)
     remark = "; ".join(words for words in (claim.detail, claim.note) if words)
     if not claim.agrees:
@@ -95,7 +95,7 @@ def recomputed(claim: Claim) -> AuditRow:
 
 
 def summary(rows: list[AuditRow]) -> str:
-    """One line: how many of each verdict, and how many are not as expected.
+    """One line: the number of claims with each verdict, and of those with an unexpected one.
 
     >>> summary([])
     '0 claims: 0 exact, 0 rounded, 0 errata'
@@ -141,7 +141,7 @@ def as_csv(rows: list[AuditRow]) -> str:
 
 
 def as_markdown(rows: list[AuditRow]) -> str:
-    """A Markdown table; a disagreement stands in bold."""
+    """A Markdown table, with unexpected verdicts in bold."""
     lines: list[Sequence[str]] = [COLUMNS, ("---",) * len(COLUMNS)]
     for row in rows:
         cells = [cell.replace("|", r"\|") for cell in row.cells()]

@@ -1,7 +1,7 @@
-"""`course bench`: ours against the libraries that people use, as ratios measured in the same run.
+"""`course bench`: ours against widely used libraries, as ratios measured in the same run.
 
-Absolute times are those of the machine and of the hour, so none is a target. Each number of threads is a process of its
-own: PyTorch reads OMP_NUM_THREADS once.
+Absolute times depend on the machine and its load, so they are not targets. Each number of threads has its own process,
+as PyTorch reads OMP_NUM_THREADS only once.
 """
 
 import argparse
@@ -37,11 +37,11 @@ def main(args: argparse.Namespace) -> int:
         for suite in args.suites or SUITES:
             print(f"measuring {suite} with {threads} thread{'s' * (threads > 1)} …", file=sys.stderr, flush=True)
             _print(measure(suite, threads))
-    return 0  # a target that is missed is a finding to read, not a failure: shared machines are noisy
+    return 0  # a missed target is a finding, not a failure: times on shared machines vary
 
 
 def _print(rows: list[BenchRow]) -> None:
-    """One table a suite, as soon as it is measured: all of them together take many minutes."""
+    """Print one table per suite as soon as it is measured, as all suites together take many minutes."""
     from rich.console import Console
     from rich.table import Table
 

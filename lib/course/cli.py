@@ -1,8 +1,7 @@
 """The command line `course`: one subcommand per module, each of which adds its own parser.
 
-Exit codes: 0 all is well, 1 something failed (a notebook, a lint finding), 2 the command was wrong, 130
-interrupted. The modules import heavy packages inside their functions, so that `course --help` answers at
-once.
+Exit codes: 0 success, 1 something failed (a notebook, a lint finding), 2 the command was wrong, 130 interrupted. The
+modules import heavy packages inside their functions, so that `course --help` is fast.
 """
 
 import argparse
@@ -32,7 +31,7 @@ COMMANDS = {
     "report": "report",
     "offline": "offline",
 }
-"""Each command, in the order of the help, and the module here whose `add_parser(subparsers)` adds it."""
+"""The commands, in the order of the help, with the module of this room whose `add_parser(subparsers)` adds each."""
 
 _ELSEWHERE = "; --out writes elsewhere, COURSE_CACHE keeps caches elsewhere, TMPDIR temporary files"
 
@@ -53,17 +52,17 @@ EXAMPLES = """examples:
   course student                          write the student editions into work/
   course validate work/04_mlm*.ipynb      what the grader will find in your notebook
   course release 04 --out assignment1     write an assignment: exercises, points, seeds
-  course grade handed_in --out grades     grade what strangers handed in; none of it is trusted
-  course new exercise words.count --lecture 04   begin an exercise; or: course new lecture 05_name
-  course lint                             hold the notebooks against the rules of the house
+  course grade handed_in --out grades     grade submissions, without trusting them
+  course new exercise words.count --lecture 03   begin an exercise, with all that a linter wants
+  course lint                             check the notebooks against the rules of the course
   course refresh 04                       execute again and store the outputs
-  course audit                            recompute what the slides print
+  course audit                            recompute the numbers on the slides
 
-`course COMMAND --help` tells more about one of them."""
+`course COMMAND --help` describes one command."""
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The command line: every subcommand, or `only` one, which spares the import of the others."""
+    """The parser with every subcommand, or `only` one, without importing the others."""
     parser = argparse.ArgumentParser(
         prog="course",
         description="An executable course on large language models: run it, check it, teach with it.",
@@ -82,8 +81,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one subcommand and return the exit code; a `CourseError` or an `OSError` becomes one line on stderr."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = build_parser(only=argv[0] if argv and argv[0] in COMMANDS else None).parse_args(argv)
-    # A plain `kill` must tidy up like Ctrl-C does: children stopped, nothing half-written. Ctrl-C itself is set
-    # too, because a script that starts us in the background has it ignored.
+    # A plain `kill` must clean up like Ctrl-C: stop children and leave no partial files. Ctrl-C is set as well,
+    # because it is ignored when a script starts us in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -92,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"course: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("course: interrupted; nothing is left half-written", file=sys.stderr)
+        print("course: interrupted; no partial files were left", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `course lint | head`
         sys.stderr.close()

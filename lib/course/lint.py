@@ -1,20 +1,16 @@
-"""`course lint`: hold notebooks against the rules of the house; one line for each finding."""
+"""`course lint`: check notebooks against the rules of the course; one line per finding."""
 
 import argparse
-from typing import TYPE_CHECKING
 
 from lib.lectures import notebooks
 from lib.lectures.lint import RULES, lint_file
 
-if TYPE_CHECKING:
-    pass
-
 
 def add_parser(subparsers) -> None:
-    """`course lint`."""
+    """Add `course lint` to the command line."""
     parser = subparsers.add_parser(
         "lint",
-        help="hold notebooks against the rules of the house",
+        help="check notebooks against the rules of the course",
         description="Check the structure, the code, the stored outputs and the exercises of notebooks.",
         epilog="rules:\n  " + "\n  ".join(f"{name:18} {rule.__doc__.splitlines()[0]}" for name, rule in RULES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -24,7 +20,7 @@ def add_parser(subparsers) -> None:
 
 
 def run_lint(arguments: argparse.Namespace) -> int:
-    """Print the findings of the chosen notebooks; 1 if one of them is more than a warning."""
+    """Print the findings of the chosen notebooks; return 1 if one is more than a warning."""
     paths = notebooks.select(arguments.notebooks)
     findings = [finding for path in paths for finding in lint_file(path)]
     for finding in findings:

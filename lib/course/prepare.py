@@ -1,4 +1,4 @@
-"""`course prepare`: make once what is slow to make, so that no notebook waits for it."""
+"""`course prepare`: fill the caches that take long to make, so that no notebook waits for them."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def add_parser(subparsers) -> None:
-    """`course prepare`."""
+    """Add `course prepare` to the command line."""
     parser = subparsers.add_parser(
         "prepare",
         help="make the cache: the weights of the packaged model",

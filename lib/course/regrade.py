@@ -1,4 +1,4 @@
-"""`course regrade-points`: other points for what is graded already; no submission runs again."""
+"""`course regrade-points`: change the points of graded exercises, without running submissions again."""
 
 import argparse
 from pathlib import Path
@@ -11,33 +11,33 @@ from lib.grading.results.store import Store
 
 EXAMPLES = """examples:
   course regrade-points grades --points mlm.loss=5    another number of points for one exercise
-  course regrade-points grades --release assignment1  the points that the release says now
-  course regrade-points grades                        read what was filled in in grades/manual.csv"""
+  course regrade-points grades --release assignment1  the current points of the release
+  course regrade-points grades                        read the points in grades/manual.csv"""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `course regrade-points` to the command line."""
     parser = subparsers.add_parser(
         "regrade-points",
-        help="change points, or take those of written answers, without grading again",
-        description="Write grades and pages anew with other points; no submission runs.",
+        help="change points, or read those of written answers, without grading again",
+        description="Write grades and pages again with other points, without running submissions.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder that `course grade` wrote")
     parser.add_argument("--points", nargs="+", action="extend", default=[], metavar="ID=POINTS")
     parser.add_argument(
-        "--release", type=Path, metavar="DIR", help="whose points count, or its manifest.json"
+        "--release", type=Path, metavar="DIR", help="use the points of this release (or manifest.json)"
     )
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out `course regrade-points` and return its exit code."""
+    """Run `course regrade-points` and return its exit code."""
     points = read_points(arguments.points)
     store = Store(arguments.out)
     if store.read_assignment() is None:
-        raise CourseError(f"{arguments.out} holds no grading; `course grade SUBMISSIONS --out DIR` makes one")
+        raise CourseError(f"{arguments.out} contains no grading; `course grade SUBMISSIONS --out DIR` makes one")
     with store.held():
         graded = store.read_assignment()  # again: another grading may have ended since
         assert graded is not None
@@ -52,11 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _as_released(graded: Assignment, release: Assignment) -> Assignment:
-    """What the release asks, with its points and its roster. Raises CourseError for what is yet to be graded."""
+    """The release's assignment, with its points and roster. Raises CourseError if it has ungraded exercises."""
     known = {(item.notebook, item.exercise) for item in graded.items}
     new = [item.exercise for item in release.items if (item.notebook, item.exercise) not in known]
     if new:
         raise CourseError(
-            f"the release asks for what is not graded yet: {', '.join(new)}; run `course grade` first"
+            f"the release contains ungraded exercises: {', '.join(new)}; run `course grade` first"
         )
     return release

@@ -14,7 +14,7 @@ EXAMPLES = """examples:
   course release 04 --out a1 --exercises mlm.loss mlm.mask_tokens --points mlm.loss=5
   course release 04 12 --out a1 --seed 7 --roster roster.csv   a folder, with its own seed, for each student
 
-Exercises that are not chosen stay as practice, with their checks, for 0 points."""
+Exercises that are not chosen remain as practice, with their checks, for 0 points."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -28,22 +28,22 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="04 or 04_mlm_masking")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--exercises", nargs="+", action="extend", metavar="ID", help="graded; default: all")
+    parser.add_argument("--exercises", nargs="+", action="extend", metavar="ID", help="exercises to grade; default: all")
     parser.add_argument("--points", nargs="+", action="extend", default=[], metavar="ID=POINTS")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the release; default: 0")
-    parser.add_argument("--roster", type=Path, metavar="CSV", help="with a column 'student'")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the release; default: 0")
+    parser.add_argument("--roster", type=Path, metavar="CSV", help="CSV file with a column 'student'")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out `course release` and return its exit code."""
+    """Run `course release` and return its exit code."""
     if arguments.seed < 0:
         raise UsageError(f"--seed must not be negative, got {arguments.seed}")
     points = read_points(arguments.points)
     paths = select(arguments.notebooks)
     out = arguments.out.expanduser()
     if out.resolve() in {path.resolve().parent for path in paths}:
-        raise UsageError(f"{out} holds the notebooks with solutions; choose another folder with --out")
+        raise UsageError(f"{out} contains the notebooks with solutions; choose another folder with --out")
     students = read_roster(arguments.roster) if arguments.roster else []
     notebooks = graded_notebooks(paths, arguments.exercises, points)
     new = write_release(out, notebooks, students, arguments.seed)

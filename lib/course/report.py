@@ -1,5 +1,4 @@
-"""`course report --exercises`: the kill table, which wrong answers each exercise catches and with which
-words."""
+"""`course report --exercises`: the kill table, which wrong answers each exercise catches and recognises."""
 
 import argparse
 import csv
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   course report --exercises                    the kill table of every exercise
-  course report --exercises mlm                of one notebook's exercises
+  course report --exercises mlm                the exercises of one module
   course report --exercises --out kills.csv    as CSV (or .md: a Markdown table)
 
-The exit code is 1 if a right answer fails, or a misconception passes or is taken for another."""
+The exit code is 1 if a right answer fails, or a misconception passes or is not recognised."""
 
 
 @dataclass(frozen=True)
 class KillRow:
-    """One exercise: how many of its right answers pass, and of its mistakes are told their own hint."""
+    """One exercise: how many of its right answers pass, and how many of its mistakes get their own hint."""
 
     exercise: str
     slides: str
@@ -34,11 +33,11 @@ class KillRow:
     minutes: int
     accepted: str  # "3/3": the reference and the accepted variants
     killed: str  # "6/6": misconceptions that fail with their own hint
-    problems: str  # empty where all is well
+    problems: str  # empty if there are none
 
 
 def kill_row(exercise: "Exercise") -> KillRow:
-    """Run everything that is known about one exercise: right answers and mistakes."""
+    """Run all known answers to one exercise: right answers and mistakes."""
     from lib.exercises import assess
 
     right = [assess(exercise, answer) for answer in (exercise.reference, *exercise.accepts)]
@@ -74,8 +73,7 @@ def table(rows: list[KillRow], form: str) -> str:
 
 
 def kill_table(only: list[str]) -> list[KillRow]:
-    """The rows of all exercises, or of those whose id or module is in `only` (UsageError for an unknown
-    one)."""
+    """The rows of all exercises, or of those whose id or module is in `only`. Raises UsageError for an unknown one."""
     from lib.exercises import Exercise, all_exercises
 
     exercises = all_exercises()
@@ -94,20 +92,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add `course report` to the command line."""
     parser = subparsers.add_parser(
         "report",
-        help="print what the exercises catch",
-        description="Print the kill table: for each exercise, the wrong answers that it catches.",
+        help="print which wrong answers the exercises catch",
+        description="Print the kill table: for each exercise, how many known wrong answers it catches.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--exercises", nargs="*", metavar="ID", required=True, help="exercise ids or modules; default: all"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write FILE, .csv or .md, and do not print")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write to FILE (.csv or .md) instead of printing")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out `course report`; the exit code is 1 where an exercise does not keep its promise."""
+    """Run `course report`; return 1 if an exercise has problems."""
     out = arguments.out
     if out is not None and out.suffix not in (".csv", ".md"):
         raise UsageError(f"--out must end in .csv or .md, got {out}")

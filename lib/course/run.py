@@ -1,4 +1,4 @@
-"""`course run`: execute notebooks side by side, show a table as it goes, keep the executed copies."""
+"""`course run`: execute notebooks in parallel, print a table of results, keep the executed copies."""
 
 import argparse
 import json
@@ -25,11 +25,11 @@ EXAMPLES = """examples:
 
 
 def add_parser(subparsers) -> None:
-    """`course run`."""
+    """Add `course run` to the command line."""
     parser = subparsers.add_parser(
         "run",
         help="execute notebooks, network blocked, into build/",
-        description="Execute notebooks side by side, each in its own process and without network.",
+        description="Execute notebooks in parallel, each in its own process and without network.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,15 +41,15 @@ def add_parser(subparsers) -> None:
         default=[], help="set a parameter of the notebook; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "build", help="folder of the executed copies (build)"
+        "--out", type=Path, default=ROOT / "build", help="folder for the executed copies (build)"
     )
-    parser.add_argument("--strict", action="store_true", help="fail when a notebook is over its budget, too")
+    parser.add_argument("--strict", action="store_true", help="also fail if a notebook is over its budget")
     add_execution_options(parser)
     parser.set_defaults(func=run)
 
 
 def add_execution_options(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that executes notebooks."""
+    """Add the options that all commands share which execute notebooks."""
     parser.add_argument("--jobs", type=int, help="how many at a time (default: as cores and memory allow)")
     parser.add_argument(
         "--timeout", type=float, default=600.0, metavar="S", help="seconds for one notebook (600)"
@@ -60,23 +60,23 @@ def add_execution_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Execute what was asked for; 0 if all went well."""
+    """Execute the chosen notebooks; return 0 if all succeeded."""
     if arguments.timeout <= 0:
         raise UsageError(f"--timeout must be more than 0 seconds, got {arguments.timeout:g}")
     jobs, failed = _prepare(arguments)
-    outcomes = []
+    executions = []
     with open_executor(arguments.jobs, arguments.scheduler) as executor:
-        for outcome in show_progress(jobs, executor, failed):
-            _keep(outcome, arguments.out)
-            outcomes.append(outcome)
-    over = [outcome.name for outcome in outcomes if outcome.over_budget]
+        for execution in show_progress(jobs, executor, failed):
+            _keep(execution, arguments.out)
+            executions.append(execution)
+    over = [execution.name for execution in executions if execution.over_budget]
     if arguments.strict and over:
         print(f"over the budget of {BUDGET_SECONDS:g} s and {BUDGET_BYTES / 1e9:g} GB: {', '.join(over)}")
-    return 1 if any(not outcome.ok for outcome in outcomes) or (arguments.strict and over) else 0
+    return 1 if any(not execution.ok for execution in executions) or (arguments.strict and over) else 0
 
 
 def _prepare(arguments: argparse.Namespace) -> tuple[list[Job], list[Execution]]:
-    """The jobs, and the notebooks that cannot even be read: those fail by name, the others go on."""
+    """The jobs, and results for notebooks that cannot be read: these fail, the others continue."""
     jobs, unreadable = [], []
     for path in notebooks.select(arguments.notebooks):
         try:
@@ -95,7 +95,7 @@ def job_for(path: Path, notebook: dict, timeout: float, parameters: dict | None 
 
 
 def show_progress(jobs: list[Job], executor: Executor, failed: Sequence[Execution] = ()) -> Iterator[Execution]:
-    """Execute `jobs`; print the row of each as it comes (and the reason if it is bad), and yield it."""
+    """Execute `jobs`; print the row of each when it finishes (with the reason if it failed), and yield it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -105,36 +105,36 @@ def show_progress(jobs: list[Job], executor: Executor, failed: Sequence[Executio
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("executing", total=len(jobs))
-        for outcome in failed:
-            _print_outcome(console, outcome, width)
-            yield outcome
+        for execution in failed:
+            _print_execution(console, execution, width)
+            yield execution
         for future in as_completed([executor.submit(execute, job) for job in jobs]):
-            outcome = future.result()
+            execution = future.result()
             bar.advance(task)
-            _print_outcome(console, outcome, width)
-            yield outcome
+            _print_execution(console, execution, width)
+            yield execution
 
 
-def _print_outcome(console: "Console", outcome: Execution, width: int) -> None:
-    seconds = "–" if outcome.seconds is None else f"{outcome.seconds:.1f}"
-    memory = "–" if outcome.peak_bytes is None else f"{outcome.peak_bytes / 1e6:.0f} MB"
-    verdict = "ok, over budget" if outcome.ok and outcome.over_budget else outcome.verdict
-    at_cell = f" in cell {outcome.cell}" if outcome.cell else ""
-    style = "red" if not outcome.ok else "yellow" if outcome.over_budget else "green"
-    row = f"{outcome.name:{width}}  {outcome.cells:5}  {seconds:>7}  {memory:>7}  "
+def _print_execution(console: "Console", execution: Execution, width: int) -> None:
+    seconds = "–" if execution.seconds is None else f"{execution.seconds:.1f}"
+    memory = "–" if execution.peak_bytes is None else f"{execution.peak_bytes / 1e6:.0f} MB"
+    verdict = "ok, over budget" if execution.ok and execution.over_budget else execution.verdict
+    at_cell = f" in cell {execution.cell}" if execution.cell else ""
+    style = "red" if not execution.ok else "yellow" if execution.over_budget else "green"
+    row = f"{execution.name:{width}}  {execution.cells:5}  {seconds:>7}  {memory:>7}  "
     console.print(row, end="", markup=False)
     console.print(verdict + at_cell, style=style, markup=False)
-    if outcome.traceback:
-        console.print("\n".join(f"    {line}" for line in outcome.traceback.splitlines()), markup=False)
+    if execution.traceback:
+        console.print("\n".join(f"    {line}" for line in execution.traceback.splitlines()), markup=False)
 
 
-def _keep(outcome: Execution, folder: Path) -> None:
-    """Lay the executed copy into `folder`, whole; where there is none, an older one must not pass for it."""
+def _keep(execution: Execution, folder: Path) -> None:
+    """Write the executed copy into `folder` atomically. If there is none, remove an older copy."""
     import nbformat
 
-    target = folder / f"{outcome.name}.ipynb"
-    if outcome.notebook is None:
+    target = folder / f"{execution.name}.ipynb"
+    if execution.notebook is None:
         target.unlink(missing_ok=True)
         return
     with atomic_write(target) as file:
-        file.write(notebooks.text_of(nbformat.from_dict(outcome.notebook)))
+        file.write(notebooks.text_of(nbformat.from_dict(execution.notebook)))

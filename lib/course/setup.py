@@ -1,4 +1,4 @@
-"""Makes `.venv` with everything in it; the Makefile runs it with any Python: standard library only.
+"""Makes `.venv` with all dependencies. The Makefile runs it with any Python, so it uses only the standard library.
 
     python3 -m lib.course.setup           what students need
     python3 -m lib.course.setup --test    the test bench besides

@@ -11,7 +11,7 @@ from lib.lectures.work_folder import write_editions
 EXAMPLES = """examples:
   course student                every notebook, into work/
   course student 04 06          two of them
-  course student --out ~/llm    somewhere else
+  course student --out ~/llm    into another folder
 
 A notebook that you changed (or ran and saved) is never overwritten, nor is one under a lecture's former name."""
 

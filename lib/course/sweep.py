@@ -1,4 +1,4 @@
-"""`course sweep`: measure again what the lecture on scaling laws fits, on this machine or on a Dask cluster."""
+"""`course sweep`: train again the models of the lecture on scaling laws, on this machine or on a Dask cluster."""
 
 import argparse
 import os
@@ -20,12 +20,12 @@ SWEEPS = ("scaling",)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """`course sweep`."""
+    """Add `course sweep` to the command line."""
     parser = subparsers.add_parser(
         "sweep",
         help="train the grid of small decoders that the scaling laws are fitted to",
-        description="Train a grid of small models, side by side, and append one row per finished run. Interrupted or "
-        "killed, a second call runs what is missing.",
+        description="Train a grid of small models in parallel, and append one row per finished run. After an "
+        "interruption, a second call runs what is missing.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -34,13 +34,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--first", type=int, metavar="N", help="only the first N runs of the grid, the longest")
     parser.add_argument("--last", type=int, metavar="N", help="only the last N runs of the grid, the shortest")
     parser.add_argument("--out", type=Path, help="the table (data/sweeps/NAME.csv)")
-    parser.add_argument("--jobs", type=int, help="runs at a time (default: one a core; one on a GPU)")
+    parser.add_argument("--jobs", type=int, help="runs at a time (default: one per core; one on a GPU)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786")
     parser.set_defaults(func=main)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run what is missing; 0 if every run of the grid is in the table now."""
+    """Run what is missing; return 0 if every run of the grid is in the table."""
     from lib.training.scaling import scaling_grid, train_point
     from lib.training.sweeps import SweepError, sweep
 

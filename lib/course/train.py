@@ -1,4 +1,4 @@
-"""`course train`: make again, from real text, what the course ships small: models and a measured experiment."""
+"""`course train`: train the shipped small models again from real text, and repeat a measured experiment."""
 
 import argparse
 import csv
@@ -18,15 +18,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train the shipped small models again",
-        description="Train what data/models and data/experiments hold, again, from the Wikipedia text. "
-        "Interrupted, a second call goes on where the first stopped.",
+        description="Train the models of data/models, or repeat the runs of data/experiments, on the Wikipedia text. "
+        "After an interruption, a second call continues.",
         epilog="examples:\n  course train bert-wiki-small\n  course train gpt-wiki-small --out elsewhere\n"
         "  course train masking-rate",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", help="bert-wiki-small, gpt-wiki-small or masking-rate")
     parser.add_argument("--steps", type=int, help="updates, for a trial run (default: the recipe's)")
-    parser.add_argument("--out", type=Path, default=DATA, help="where models/ and experiments/ lie (default: data)")
+    parser.add_argument("--out", type=Path, default=DATA, help="folder of models/ and experiments/ (default: data)")
     parser.set_defaults(func=main)
 
 
@@ -76,7 +76,7 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
 
 
 def masking_rate(file: Path, steps: int | None = None) -> None:
-    """Slide C07's question on our text: a small BERT for each rate and seed, one row appended per finished run."""
+    """The experiment of slide C07 on our text: a small BERT per rate and seed; appends one row per finished run."""
     from lib.text import load_corpus, train_wordpiece
     from lib.training import append_row
     from lib.training.recipes import MASKING_RATE
@@ -94,7 +94,7 @@ def masking_rate(file: Path, steps: int | None = None) -> None:
 
 
 def _masking_run(recipe, rate: float, seed: int, tokenizer, texts: dict[str, list[str]]) -> dict:
-    """Train at `rate`; measure the validation loss at the own rate (as C07's table does) and at 15 % (alike for all)."""
+    """Train at `rate`; measure the validation loss at the same rate (as in C07's table) and at 15 % (for all runs)."""
     from lib.training.fit import fit
     from lib.training.recipes import build
 
@@ -130,7 +130,7 @@ def _read_rows(file: Path) -> list[dict]:
     with open(file, newline="", encoding="utf-8") as text:
         rows = list(csv.DictReader(text))
     if any(None in row or None in row.values() for row in rows):
-        raise CourseError(f"{file.name} has a row that is not whole; mend it or move it away")
+        raise CourseError(f"{file.name} has an incomplete row; repair the file or move it away")
     return rows
 
 

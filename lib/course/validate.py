@@ -1,4 +1,4 @@
-"""`course validate`: what the grader will find in a notebook, told before it is handed in."""
+"""`course validate`: show what the grader will find in a notebook, before it is handed in."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ EXAMPLES = """examples:
   course validate 04_mlm_masking.ipynb         one notebook, as it was last saved
   course validate ~/assignment1/*.ipynb        several
 
-Exit code 0 where all is written and right, else 1."""
+The exit code is 0 if everything is written and right, else 1."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -22,16 +22,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "validate",
         help="what the grader will find in your notebook, before you hand it in",
-        description="Read saved notebooks as the grader will, and say what it finds. " + PUBLIC,
+        description="Read saved notebooks as the grader will, and show what it finds. " + PUBLIC,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a notebook of yours")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one of your notebooks")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out `course validate` and return its exit code: 0 where all is written and right."""
+    """Run `course validate` and return its exit code: 0 if everything is written and right."""
     from lib.grading.judging.grader import Grader
 
     ready = True
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         for number, path in enumerate(arguments.files):
             try:
                 report = examine(path.expanduser(), grader)
-            except CourseError as error:  # the other files are looked at all the same
+            except CourseError as error:  # the other files are still examined
                 print(readable(f"course: {error}"), file=sys.stderr)
                 ready = False
                 continue

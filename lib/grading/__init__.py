@@ -1,9 +1,9 @@
-"""Grading submissions that nobody has read: each answer runs walled off, and is compared here, in the parent.
+"""Grading of submissions that nobody has read: each answer runs isolated behind walls; the parent process compares.
 
-A submission goes one way, from station to station: what is asked (`assignment`), what was handed in (`intake`), the
-process in which an answer runs (`worker`, behind `walls`), whether it is right (`judging`), what is kept (`results`)
-and what people read (`reports`). The modules beside the stations lead it through them.
+A submission passes through the stations in one direction: the assignment (`assignment`), the submitted files
+(`intake`), the process in which an answer runs (`worker`, behind `walls`), the verdict (`judging`), the stored results
+(`results`) and the pages for people (`reports`). The modules beside the stations coordinate them.
 """
 
 STATIONS = ("assignment", "intake", "walls", "worker", "judging", "results", "reports")
-"""Each imports only from those before it."""
+"""The stations in order; each imports only from those before it."""

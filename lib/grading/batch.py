@@ -1,4 +1,4 @@
-"""Many submissions, graded side by side, until each has a result: whatever becomes of the workers."""
+"""Grading many submissions in parallel, until each has a result, even if workers die."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lib.grading.work import Task, not_graded
 
-ATTEMPTS = 3  # for a task whose worker died; the last ones alone
+ATTEMPTS = 3  # for a task whose worker died; all but the first run alone
 
 
 def run_batch(
@@ -16,11 +16,11 @@ def run_batch(
     open_workers: Callable[[], AbstractContextManager[Executor]],
     window: int,
 ) -> Iterator[dict]:
-    """The result of each task, as they come; at most `window` are handed out at a time.
+    """The results of the tasks, in the order in which they finish; at most `window` tasks run at a time.
 
-    When a worker dies, a pool may break and take down whatever else it had in hand. Those tasks are tried
-    again, each alone with fresh workers, so that the one at fault harms no other; what has failed `ATTEMPTS`
-    times gets a result that says so.
+    When a worker dies, a pool may break and lose its other tasks. The lost tasks are tried again, each alone with
+    fresh workers, so that the faulty one affects no other. A task that failed `ATTEMPTS` times gets a result that
+    reports this.
     """
     waiting = iter(tasks)
     while True:
@@ -36,7 +36,7 @@ def run_batch(
 def _until_loss(
     waiting: Iterator[Task], work: Callable, workers: Executor, window: int, lost: list[tuple[Task, str]]
 ) -> Iterator[dict]:
-    """Results until all tasks are done, or one is lost; then what was handed out comes back or is in `lost`."""
+    """Results until all tasks are done or one is lost; then every submitted task has a result or is in `lost`."""
     running: dict[Future, Task] = {}
     while True:
         while not lost and len(running) < window and (task := next(waiting, None)):
@@ -55,11 +55,11 @@ def _until_loss(
 
 
 def _alone(task: Task, work: Callable, open_workers: Callable) -> dict:
-    """The result of one task that has nobody beside it, or one that says that it cannot be graded."""
+    """The result of one task that runs alone, or a result that reports that it cannot be graded."""
     for attempt in range(1, ATTEMPTS):
         with open_workers() as workers:
             try:
                 return workers.submit(work, replace(task, attempt=attempt)).result()
-            except Exception as error:  # noqa: BLE001 – a pool and a cluster say this differently
+            except Exception as error:  # noqa: BLE001 – a pool and a cluster raise different errors
                 why = f"{type(error).__name__}: {error}"
-    return not_graded(task, f"no worker came back with it in {ATTEMPTS} attempts: {why}")
+    return not_graded(task, f"no worker finished it in {ATTEMPTS} attempts: {why}")

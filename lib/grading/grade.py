@@ -1,6 +1,6 @@
-"""A folder of submissions from strangers, graded side by side, into grades and pages.
+"""Grade a folder of submissions in parallel, and write grades and pages.
 
-Results are written as they come. Interrupted or killed, a second call grades what is missing, and the same
+Results are written as they finish. After an interruption a second call grades what is missing, and the same
 submissions give the same bytes.
 """
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from lib.grading.intake.submission import Found
 
 
-IN_FLIGHT = 64  # submissions that a cluster has at a time
+IN_FLIGHT = 64  # submissions on a cluster at a time
 
 Work = Callable[[Task], dict]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is graded, into which folder, and how."""
+    """What to grade, the folder for the results, and how to grade."""
 
     submissions: Path
     out: Path
@@ -54,10 +54,10 @@ class Options:
 
 
 def grade_folder(options: Options, work: Work = grade_file) -> int:
-    """Grade what has no result yet, publish, and return how many submissions have a fault of ours.
+    """Grade what has no result yet, publish, and return how many submissions failed through our own fault.
 
     `work` grades one submission; it is called in other processes.
-    Raises UsageError for options that cannot be right together, CourseError for what is at fault before grading.
+    Raises UsageError for options that contradict each other, and CourseError for faults found before grading.
     """
     _check(options)
     key = load_key(options.key or default_path())
@@ -72,22 +72,22 @@ def grade_folder(options: Options, work: Work = grade_file) -> int:
 
 
 def _check(options: Options) -> None:
-    """Raises UsageError for options that cannot be right together."""
+    """Raise UsageError for options that contradict each other."""
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {options.jobs}")
     if not options.submissions.is_dir():
-        raise UsageError(f"{options.submissions} is no folder of submissions")
+        raise UsageError(f"{options.submissions} is not a folder of submissions")
     submissions, out = options.submissions.resolve(), options.out.resolve()
     if submissions == out or submissions in out.parents or out in submissions.parents:
-        raise UsageError(f"--out and the submissions must not lie in each other: {options.out}")
+        raise UsageError(f"--out and the submissions must not be inside each other: {options.out}")
     key = (options.key or default_path()).resolve()
     if {submissions, out} & set(key.parents):
-        raise UsageError(f"the key must lie neither in --out nor with the submissions: {key}")
+        raise UsageError(f"the key must be neither in --out nor in the folder of submissions: {key}")
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A submission that was found, and what its result depends on."""
+    """A submission that was found, and the plan of its result."""
 
     found: "Found"
     planned: Planned
@@ -95,7 +95,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Batch:
-    """What there is to do."""
+    """The assignment, the submissions and the key of one run."""
 
     assignment: Assignment
     submissions: tuple[Submitted, ...]
@@ -103,8 +103,8 @@ class Batch:
 
 
 def _prepare(options: Options, store: Store, key: bytes) -> Batch:
-    """Find the submissions and say what their results depend on; whatever can be at fault is so before the
-    first one is graded."""
+    """Find the submissions and compute what their results depend on. All faults are reported here, before the first
+    submission is graded."""
     from lib.grading.walls import describe
 
     assignment = _assignment(options.release, store)
@@ -117,9 +117,8 @@ def _prepare(options: Options, store: Store, key: bytes) -> Batch:
 
 
 def _assignment(release: Path | None, store: Store) -> Assignment:
-    """What is asked: by the release, else by the release of the last time, else in the lectures. Points that
-    were changed stay changed.
-    """
+    """The assignment: of the release, else of the previous run's release, else of the lectures. Changed points are
+    kept."""
     last = store.read_assignment()
     if release is None and last and last[0].release:
         return last[0]
@@ -129,18 +128,18 @@ def _assignment(release: Path | None, store: Store) -> Assignment:
 
 
 def _find(folder: Path, assignment: Assignment) -> "tuple[list[Found], Assignment]":
-    """The files that are graded, one for each student and notebook, and for what: without a release, for the
+    """The files to grade, one for each student and notebook, and the assignment: without a release, only the
     notebooks that were handed in.
 
-    A file of which nobody knows which notebook it is stands for those that its student has not handed in:
-    each of their rows says why it is not graded.
+    If it is unknown which notebook a file is, it is listed for every notebook that its student has not handed in,
+    and each of these rows says why it is not graded.
     """
     from lib.grading.intake.submission import find_submissions
 
     everything = find_submissions(folder, assignment.notebooks)
     found = {(each.student, each.notebook): each for each in everything if each.notebook}
     if not found:
-        raise CourseError(f"{folder} holds no submission of {', '.join(assignment.notebooks)}")
+        raise CourseError(f"{folder} contains no submission of {', '.join(assignment.notebooks)}")
     if not assignment.release:
         assignment = assignment.only({notebook for _, notebook in found})
     for each in everything:
@@ -152,7 +151,7 @@ def _find(folder: Path, assignment: Assignment) -> "tuple[list[Found], Assignmen
 
 
 def _named(found: "list[Found]", roster: tuple[str, ...]) -> "list[Found]":
-    """The same submissions under the names of the roster, where only capitals or Unicode's forms differ."""
+    """The submissions under the names of the roster, where names differ only in case or in Unicode's form."""
     on_roster = {_folded(name): name for name in roster}
     alike = Counter(_folded(student) for student in {each.student for each in found})
     return [
@@ -181,12 +180,12 @@ def _planned(found: "list[Found]", assignment: Assignment, key: bytes) -> Iterat
 
 
 def _warn(assignment: Assignment, students: set[str]) -> None:
-    """Name what a person may want to look into."""
+    """Print warnings that a person may want to look into."""
     if assignment.changed:
-        _say(f"asks something else than when it was released: {', '.join(assignment.changed)}")
+        _say(f"the definition has changed since the release: {', '.join(assignment.changed)}")
     strangers = sorted(students - set(assignment.roster)) if assignment.roster else []
     if strangers:
-        _say(f"not on the roster, and graded: {', '.join(strangers)}")
+        _say(f"not on the roster, but graded: {', '.join(strangers)}")
 
 
 def _say(warning: str) -> None:
@@ -194,10 +193,10 @@ def _say(warning: str) -> None:
 
 
 def _grade_missing(options: Options, store: Store, batch: Batch, work: Work) -> int:
-    """Grade what has no result yet, write and print each as it comes, and return how many have a fault."""
+    """Grade what has no result yet, write and print each result, and return how many have a fault."""
     missing = [each for each in batch.submissions if options.regrade or not _is_kept(store, each.planned)]
     if kept := len(batch.submissions) - len(missing):
-        print(f"{kept} results are there already")
+        print(f"{kept} results already exist")
     if not missing:
         return 0
     jobs = options.jobs or default_jobs()
@@ -231,7 +230,7 @@ def _workers(scheduler: str | None, jobs: int) -> "AbstractContextManager[Execut
 
 
 def _show(missing: list[Submitted], results: Iterator[dict]) -> Iterator[dict]:
-    """Print the row of each result as it comes, under a bar where there is a terminal, and yield it."""
+    """Print the row of each result, with a progress bar if there is a terminal, and yield the result."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -1,7 +1,7 @@
-"""What the grader will find in a notebook, told before it is handed in.
+"""Show what the grader will find in a notebook, before it is handed in.
 
-The file is read, and its answers are run, by what grades it later; the cases are the public ones, those of
-the notebook's own checks. The last cell of a student edition calls `validate` for its own file.
+The grader itself reads the file and runs its answers, on the public cases of the notebook's own checks. The last
+cell of a student edition calls `validate` for its own file.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from lib.grading.judging.grader import Grader
 
 
-PUBLIC = "These are the cases of the checks in the notebook; the grader has others of the same kind."
-NO_POINTS = "its points in this file are no number that counts: ask your teacher for the notebook anew"
-MOST_POINTS = 10**6  # of one exercise
+PUBLIC = "These are the cases of the checks in the notebook; the grader uses other cases of the same kind."
+NO_POINTS = "its points in this file are not a valid number: ask your teacher for the notebook again"
+MAX_POINTS = 10**6  # of one exercise
 UNKNOWN = "this version of the course does not have it: update the course, or ask your teacher"
 RETIRED = "the course has retired it: ask your teacher for the notebook anew"
 WIDTH = 100
@@ -32,8 +32,8 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Asked:
-    """An exercise of a notebook. A written answer has the SHA-256 of its cell before anything is written;
-    a `fault` is what is wrong with how the file asks for it, which then gives no points."""
+    """An exercise of a notebook. For a written answer, `empty` is the SHA-256 of its cell before anything is written.
+    `fault` says what is wrong with its entry in the file; then it gives no points."""
 
     exercise: str
     points: int | float  # 0 for practice
@@ -43,13 +43,13 @@ class Asked:
 
     @property
     def counts(self) -> bool:
-        """Whether the work is not ready without it."""
+        """Whether the exercise is needed for the notebook to be ready."""
         return bool(self.points or self.fault)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the grader finds in one file: the entry of its result for each exercise that is asked."""
+    """What the grader finds in one file: its entry for each exercise of the notebook."""
 
     file: str
     saved: float  # seconds since 1970
@@ -59,7 +59,7 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """Whether all that has points is written, and right where that can be checked."""
+        """Whether all exercises with points are written, and right where that can be checked."""
         return not self.problem and all(_is_good(entry) for asked, entry in self.entries if asked.counts)
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Report:
 def examine(path: Path, grader: "Grader") -> Report:
     """What `grader` finds in the notebook file `path`.
 
-    Raises CourseError where there is no such file, or no exercise of this course is asked in it.
+    Raises CourseError if there is no such file, or it contains no exercise of this course.
     """
     from lib.grading.intake.submission import Found, load_submission
 
@@ -118,13 +118,13 @@ def _entry(asked: Asked, found: dict[str, Any] | None, submission: "Submission")
         text = submission.written[asked.exercise]
         if not text.strip() or hashlib.sha256(text.encode(errors="replace")).hexdigest() == asked.empty:
             return found | {"status": "not written"}
-        return found | {"reason": "a person reads it"}
+        return found | {"reason": "a person grades it"}
     return found
 
 
 def asked_in(path: Path) -> list[Asked]:
-    """The exercises of a notebook file: those noted in it when it was made, else those of the lecture whose
-    name it has; none where it is no notebook of the course."""
+    """The exercises of a notebook file: those recorded in its metadata, else those of the lecture in its name; none
+    if it is not a notebook of the course."""
     try:
         plain = json.loads(path.read_bytes())["metadata"]["course"]["asked"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
@@ -143,12 +143,12 @@ def _asked_by_lecture(name: str) -> list[dict[str, Any]]:
 
 
 def _read_asked(plain: Any) -> list[Asked]:
-    """What `edition.name_exercises` has noted, as far as it is still there."""
+    """What `edition.name_exercises` has recorded, as far as it is still there."""
     asked = {}
     for each in plain if isinstance(plain, list) else []:
         try:
             id, points = each["exercise"], each["points"]
-            fault = "" if type(points) in (int, float) and 0 <= points <= MOST_POINTS else NO_POINTS
+            fault = "" if type(points) in (int, float) and 0 <= points <= MAX_POINTS else NO_POINTS
             if isinstance(id, str):
                 manual, empty = bool(each.get("manual")), each.get("empty", "")
                 asked[id] = Asked(id, 0 if fault else points, manual, empty, fault)
@@ -162,7 +162,7 @@ def _is_good(entry: dict[str, Any]) -> bool:
 
 
 def _rows(asked: Asked, entry: dict[str, Any]) -> Iterator[str]:
-    """The lines of one exercise: how it stands, then what is wrong and what helps."""
+    """The lines of one exercise: its status, then the reason and the hint."""
     status = {"missing": "not found", "manual": "written"}.get(entry["status"], entry["status"])
     gets = asked.points if entry["status"] == "right" else "?" if entry["status"] == "manual" else 0
     worth = f"{gets} of {asked.points}" if asked.points else "? of ?" if asked.fault else "practice"
@@ -186,25 +186,25 @@ def _summary(report: Report) -> Iterator[str]:
     out_of = total({a.exercise: a.points for a, _ in graded if not a.manual})
     yield f"  {points} of {out_of} points. {PUBLIC}"
     if by_hand := total({a.exercise: a.points for a, e in graded if a.manual}):
-        yield f"  A person gives up to {by_hand} more for what is written."
+        yield f"  A person gives up to {by_hand} more points for written answers."
     left = sum(not _is_good(entry) for _, entry in graded)
     if left:
         yield f"  Not ready to hand in: {left} exercise{'s are' if left > 1 else ' is'} not yet right."
     else:
-        yield "  Ready to hand in: all is written and right."
+        yield "  Ready to hand in: everything is written and right."
 
 
 def validate(name: str) -> None:
-    """Print what the grader will find in the notebook file `name`, for a notebook's last cell; never raises.
+    """Print what the grader will find in the notebook file `name`, for a notebook's last cell. Never raises.
 
-    It reads the file, so what is not saved does not count.
+    It reads the file, so unsaved changes do not count.
     """
     if "NBGRADER_EXECUTION" in os.environ:
-        print("(nbgrader is grading this notebook: it looks for itself.)")
+        print("(nbgrader is grading this notebook, so this check is skipped.)")
         return
     if not Path(name).exists():
         print(f"There is no {name} in this folder. Save your notebook first (Ctrl+S; on a Mac ⌘S);")
-        print("if the file has another name by now, write that name into this cell.")
+        print("if you have renamed the file, write its new name into this cell.")
         return
     from lib.grading.judging.grader import Grader
 
@@ -213,7 +213,7 @@ def validate(name: str) -> None:
             print(examine(Path(name), grader))
     except CourseError as error:
         print(readable(f"The grader finds nothing: {error}"))
-    except Exception as error:  # a fault of ours must not look like one of the student's
+    except Exception as error:  # our own fault must not look like the student's
         what = readable(f"{type(error).__name__}: {error}")
-        print(f"This did not work, and that is not your notebook's fault ({what}).")
-        print("You can hand it in all the same; please tell your teacher.")
+        print(f"This check failed, but not because of your notebook ({what}).")
+        print("You can hand it in anyway; please tell your teacher.")

@@ -1,4 +1,4 @@
-"""The unit of work: one submission, graded in a process of this machine or of a cluster."""
+"""The unit of work: one submission, graded in a process on this machine or on a cluster."""
 
 import threading
 from dataclasses import dataclass, field, replace
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from lib.grading.intake.submission import Found
     from lib.grading.judging.grader import Grader
 
-_graders = threading.local()  # a worker of a cluster may grade in several threads, a grader cannot
+_graders = threading.local()  # a cluster's worker may use several threads, but a grader cannot be shared
 
 
 @dataclass(frozen=True)
 class Task:
-    """One submission to be graded; it can be sent to another process. Secrets stay out of its `repr`."""
+    """One submission to grade; it can be sent to another process. Its `repr` contains no secrets."""
 
     found: "Found"
     content: bytes = field(repr=False)
     ids: tuple[str, ...]  # of the exercises
-    manual: tuple[str, ...]  # those of them that are written answers
+    manual: tuple[str, ...]  # those that are written answers
     key: bytes = field(repr=False)
-    plan: str = ""  # what the result is the result of
+    plan: str = ""  # see results.store.plan_of
     attempt: int = 0
 
 
 def grade_file(task: Task) -> dict:
-    """The result of one submission; whatever goes wrong on our side becomes one, too, with a `fault`."""
+    """The result of one submission. An error on our side also gives a result, with a `fault`."""
     try:
         from lib.grading.intake.submission import read_submission
 
@@ -36,7 +36,7 @@ def grade_file(task: Task) -> dict:
         written = {id: text for id, text in submission.written.items() if id in task.manual}
         asked = [id for id in task.ids if id not in task.manual or id in written]
         result = _grader(task.key).grade(replace(submission, written=written), asked)
-    except Exception as error:  # noqa: BLE001 – the batch must end, whatever it was
+    except Exception as error:  # noqa: BLE001 – the batch must continue after any error
         return not_graded(task, f"{type(error).__name__}: {error}")
     known = {each["id"]: each for each in result["exercises"]}
     absent = "unreadable" if result["problem"] else "missing"
@@ -45,7 +45,7 @@ def grade_file(task: Task) -> dict:
 
 
 def _grader(key: bytes) -> "Grader":
-    """The grader of this thread, which keeps its server and what it has computed for the next submission."""
+    """The grader of this thread, which keeps its server and answer keys for the next submission."""
     from lib.grading.judging.grader import Grader
 
     grader = getattr(_graders, "grader", None)
@@ -58,8 +58,8 @@ def _grader(key: bytes) -> "Grader":
 
 
 def not_graded(task: Task, fault: str) -> dict:
-    """The result of a submission that could not be graded for reasons of ours: `fault` says which."""
-    problem = "it could not be graded; please tell who graded it"
+    """The result of a submission that could not be graded because of an error on our side, `fault`."""
+    problem = "it could not be graded; please tell your teacher"
     return {
         "format": FORMAT,
         "student": task.found.student,

@@ -1,15 +1,16 @@
-"""The student edition of a notebook: stubs where the solutions were, no outputs, checks that may fail.
+"""The student edition of a notebook: stubs in place of solutions, no outputs, checks that may fail.
 
     def f(x):                       def f(x):
         ### BEGIN SOLUTION     →        raise NotImplementedError("write your answer here")
         return x + 1
         ### END SOLUTION
 
-A block that is not indented holds whole definitions and assignments. A definition keeps its first line and
-gets the same stub; `year = 2018` becomes `year = ...`, which a check knows as "not written yet".
+A block that is not indented consists of whole definitions and assignments. A definition keeps its first line
+and docstring and gets the same stub; `year = 2018` becomes `year = ...`, which a check reports as "not written
+yet".
 
-A written answer, which a person grades, is a cell that nbgrader calls graded and a solution. In a markdown
-cell the model answer stands between `<!-- BEGIN SOLUTION -->` and `<!-- END SOLUTION -->`.
+A written answer, which a person grades, is a cell whose nbgrader metadata say both graded and solution. In a
+Markdown cell the model answer is between `<!-- BEGIN SOLUTION -->` and `<!-- END SOLUTION -->`.
 """
 
 import ast
@@ -31,15 +32,15 @@ MAY_FAIL = "raises-exception"
 BEFORE = """## Before you hand in
 
 Save this notebook (Ctrl+S; on a Mac ⌘S) and run the cell below. It opens the saved file as the grader will,
-and says what it finds. Its cases are those of the checks above; the grader has others of the same kind."""
+and reports what it finds. Its cases are those of the checks above; the grader uses other cases of the same kind."""
 
 
 def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
-    """A copy of `notebook` for students, with last cells that check it; what it was made from stays as it is.
+    """A copy of `notebook` for students, with final cells that check it; `notebook` is not changed.
 
-    Outputs go from all cells: a picture or table further down could show what a solution computes.
-    Raises CourseError, with `name` and the cell, for blocks that are nested, not closed, or missing where
-    the metadata names a solution: one that cannot be found cannot be taken out.
+    All outputs are removed, since a picture or table further down could show what a solution computes.
+    Raises CourseError, with `name` and the cell, for solution blocks that are nested, not closed, or missing in a
+    cell whose metadata say that it is a solution.
     """
     edition = copy.deepcopy(notebook)
     edition.metadata.pop("widgets", None)
@@ -71,9 +72,9 @@ def _empty_code(cell: "NotebookNode", blocks: list[tuple[int, int]], where: str)
 
 
 def _empty_text(cell: "NotebookNode", blocks: list[tuple[int, int]], where: str) -> None:
-    """The question stays, the model answer goes, and with it the pictures that only it shows."""
+    """Keep the question; remove the model answer and the attachments that only it shows."""
     if cell.cell_type != "markdown" or not is_written(cell):
-        raise CourseError(f"{where}: a solution in a {cell.cell_type} cell that is no written answer")
+        raise CourseError(f"{where}: a solution in a {cell.cell_type} cell that is not a written answer")
     lines = cell.source.split("\n")
     for first, last in reversed(blocks):
         lines[first : last + 1] = [PROMPT]
@@ -84,13 +85,13 @@ def _empty_text(cell: "NotebookNode", blocks: list[tuple[int, int]], where: str)
 
 
 def is_check(cell: "NotebookNode") -> bool:
-    """Whether a cell checks an answer: it is graded, and holds no answer itself."""
+    """Whether a cell checks an answer: it is graded and contains no answer itself."""
     marks = cell.metadata.get("nbgrader", {})
     return bool(marks.get("grade")) and not marks.get("solution")
 
 
 def is_written(cell: "NotebookNode") -> bool:
-    """Whether a cell is a written answer: graded, and holding the answer itself, so a person reads it."""
+    """Whether a cell is a written answer: it is graded and contains the answer itself, for a person to read."""
     marks = cell.metadata.get("nbgrader", {})
     return bool(marks.get("grade") and marks.get("solution"))
 
@@ -103,10 +104,10 @@ def exercise_of(cell: "NotebookNode") -> str:
 def name_exercises(
     edition: "NotebookNode", name: str, points: dict[str, int | float], written: "dict[str, NotebookNode]"
 ) -> None:
-    """Note in an edition's metadata its file name, and each exercise with its points, for `course validate`.
+    """Record in an edition's metadata its file name and each exercise with its points, for `course validate`.
 
-    So it knows what is asked, even where a file has a new name or a cell of it is lost. `written` are the
-    cells that a person grades; their hash tells whether anything has been written.
+    With this, `course validate` knows the exercises even if the file was renamed or a cell was lost. `written` are
+    the cells that a person grades; their hash shows whether anything has been written.
     """
     asked: list[dict[str, Any]] = []
     for id, worth in points.items():
@@ -131,8 +132,8 @@ def _last_cells(name: str, taken: set[str]) -> list["NotebookNode"]:
 def solution_blocks(
     source: str, where: str, markers: tuple[str, str] = (BEGIN, END)
 ) -> list[tuple[int, int]]:
-    """The lines (first, last) of the solutions of a cell, `markers` included. Raises CourseError for broken
-    pairs.
+    """The lines (first, last) of the solutions of a cell, `markers` included. Raises CourseError for unmatched
+    markers.
 
     >>> solution_blocks("### BEGIN SOLUTION\\nx = 1\\n### END SOLUTION", "here")
     [(0, 2)]
@@ -142,14 +143,14 @@ def solution_blocks(
     for number, line in enumerate(source.split("\n")):
         if line.strip() == begin:
             if begun is not None:
-                raise CourseError(f"{where}: line {number + 1} begins a solution inside a solution")
+                raise CourseError(f"{where}: line {number + 1} begins a solution inside another solution")
             begun = number
         elif line.strip() == end:
             if begun is None:
-                raise CourseError(f"{where}: line {number + 1} says '{end}', and no solution has begun")
+                raise CourseError(f"{where}: line {number + 1} says '{end}', but no solution has begun")
             blocks.append((begun, number))
             begun = None
-        elif "BEGIN SOLUTION" in line.upper() or "END SOLUTION" in line.upper():  # so nbgrader knows them
+        elif "BEGIN SOLUTION" in line.upper() or "END SOLUTION" in line.upper():  # nbgrader would accept these
             raise CourseError(f"{where}: line {number + 1} is not exactly '{begin}' or '{end}': {line!r}")
     if begun is not None:
         raise CourseError(f"{where}: the solution that begins in line {begun + 1} has no '{end}'")
@@ -158,7 +159,7 @@ def solution_blocks(
 
 def _with_stubs(source: str, blocks: list[tuple[int, int]], where: str) -> str:
     lines = source.split("\n")
-    for first, last in reversed(blocks):  # from below, so that the numbers above stay true
+    for first, last in reversed(blocks):  # from the bottom, so that the line numbers above stay valid
         marker = lines[first]
         indent = marker[: len(marker) - len(marker.lstrip())]
         body = "\n".join(lines[first + 1 : last])
@@ -167,12 +168,12 @@ def _with_stubs(source: str, blocks: list[tuple[int, int]], where: str) -> str:
 
 
 def _outer_stub(body: str, where: str) -> list[str]:
-    """The stub of a block of whole statements: each definition and each assigned name, without what it
-    holds."""
+    """The stub of a block of whole statements: each definition without its body, each assigned name without its
+    value."""
     try:
         statements = ast.parse(body).body
     except SyntaxError as error:
-        raise CourseError(f"{where}: the solution is no Python ({error.msg})") from None
+        raise CourseError(f"{where}: the solution is not valid Python ({error.msg})") from None
     stub: list[str] = []
     for statement in statements:
         if isinstance(statement, ast.FunctionDef | ast.ClassDef):

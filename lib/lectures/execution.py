@@ -1,8 +1,7 @@
 """Executing notebooks as jobs: plain data in, plain data out, on this machine or on a Dask cluster.
 
-Each job is one process of its own (`lib.lectures.process`) in a temporary folder: whatever a notebook does to
-its kernel, to its worker or to the clock, the other jobs go on, and nothing of an interrupted one is left
-behind.
+Each job runs in its own process (`lib.lectures.process`) in a temporary folder. Whatever a notebook does to its
+kernel, its worker or the clock, the other jobs continue, and an interrupted job leaves nothing behind.
 """
 
 import json
@@ -28,7 +27,7 @@ SCHEDULER_SECONDS = 10.0  # how long a Dask scheduler may take to answer
 WORKER = [sys.executable, "-m", "lib.lectures.process"]
 
 _running: set[subprocess.Popen] = set()
-"""The workers of this process, to be stopped when it is interrupted."""
+"""The running workers, which are stopped when this process is interrupted."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Execution:
-    """What became of a job."""
+    """The result of executing one notebook."""
 
     name: str
-    verdict: str  # "ok", or what went wrong in two or three words
+    verdict: str  # "ok", or the reason of the failure in two or three words
     cells: int  # code cells that ran
     seconds: float | None = None
     peak_bytes: int | None = None  # largest resident memory of the kernel
     cell: str = ""  # id of the cell that failed
     traceback: str = ""
-    notebook: dict | None = None  # executed, as far as it came
+    notebook: dict | None = None  # the executed notebook, complete or partial
 
     @property
     def ok(self) -> bool:
@@ -62,12 +61,12 @@ class Execution:
 
     @property
     def over_budget(self) -> bool:
-        """Whether it took more time or memory than a lecture may."""
+        """Whether it used more time or memory than the limit for a lecture."""
         return (self.seconds or 0) > BUDGET_SECONDS or (self.peak_bytes or 0) > BUDGET_BYTES
 
 
 def execute(job: Job) -> Execution:
-    """Execute one notebook in its own process; never raises for what the notebook does."""
+    """Execute one notebook in its own process. Errors in the notebook are reported in the result, never raised."""
     with tempfile.TemporaryDirectory(prefix="course-") as name:
         folder = Path(name)
         (folder / "source.ipynb").write_text(json.dumps(job.notebook))
@@ -85,9 +84,9 @@ def execute(job: Job) -> Execution:
 
 
 def _run_worker(folder: Path, timeout: float) -> bool:
-    """Run the worker to its end or to its time limit; whether the limit was what ended it."""
+    """Run the worker until it ends or reaches its time limit; return whether it timed out."""
     environment = os.environ | {
-        "OMP_NUM_THREADS": "1",  # kernels side by side with more threads than cores wait for each other
+        "OMP_NUM_THREADS": "1",  # parallel kernels with more threads than cores slow each other down
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "HF_HUB_OFFLINE": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -109,9 +108,9 @@ def _run_worker(folder: Path, timeout: float) -> bool:
 
 
 def _stop(worker: subprocess.Popen) -> None:
-    """End a worker and its kernel: politely through its input, then by force."""
+    """Stop a worker and its kernel: by a message to its input, after 5 seconds by force."""
     if worker.stdin and not worker.stdin.closed:
-        with suppress(BrokenPipeError):  # it has ended by itself
+        with suppress(BrokenPipeError):  # it has already ended
             worker.stdin.write(STOP)
             worker.stdin.close()
     try:
@@ -122,7 +121,7 @@ def _stop(worker: subprocess.Popen) -> None:
 
 
 def stop_all() -> None:
-    """End every worker of this process, with its kernel."""
+    """Stop every worker of this process, with its kernel."""
     for worker in list(_running):
         _stop(worker)
 
@@ -146,7 +145,7 @@ def _executed(notebook: dict | None) -> int:
 
 
 def _read_json(path: Path) -> dict | None:
-    """A worker that was stopped may have left half a file, or none."""
+    """The content of a JSON file, or None: a worker that was stopped may have left a partial file or none."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):
@@ -154,7 +153,7 @@ def _read_json(path: Path) -> dict | None:
 
 
 def default_jobs() -> int:
-    """As many as there are cores, and as fit into memory at the budget of a notebook."""
+    """The number of cores, or fewer if memory would not suffice for that many notebooks."""
     import psutil
 
     return max(1, min(os.cpu_count() or 1, psutil.virtual_memory().available // BUDGET_BYTES))
@@ -162,9 +161,9 @@ def default_jobs() -> int:
 
 @contextmanager
 def open_executor(jobs: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
-    """Something to submit jobs to: threads that each wait for a process, or the workers of a Dask cluster.
+    """An executor for jobs: threads that each wait for a process, or the workers of a Dask cluster.
 
-    Raises UsageError for `jobs` below 1, and CourseError where no scheduler answers.
+    Raises UsageError for `jobs` below 1, and CourseError if no scheduler answers.
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")

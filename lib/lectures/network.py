@@ -1,9 +1,8 @@
-"""No network, for this process and everything that it starts.
+"""Block the network for this process and everything that it starts.
 
-Where the system allows it, a network namespace: a private network with nothing in it but loopback, which
-Jupyter needs (a kernel talks to its client over 127.0.0.1). Elsewhere, a guard in every Python process
-(`guard/`). COURSE_SANDBOX=guard chooses the guard by hand, which is how its test runs on a system that has
-namespaces.
+Where the system allows it, a network namespace does this: a private network that contains only loopback, which
+Jupyter needs (a kernel talks to its client over 127.0.0.1). Elsewhere, a guard runs in every Python process
+(`guard/`). COURSE_SANDBOX=guard selects the guard; its test uses this on a system that has namespaces.
 """
 
 import ctypes
@@ -23,10 +22,10 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1  # <linux/sockios.h>
 
 
 def block_network() -> str:
-    """Cut this process and its future children off from the network; return "namespace" or "guard".
+    """Block the network for this process and its future children; return "namespace" or "guard".
 
-    Call it early, while the process has one thread: a namespace belongs to the threads that come after. The
-    guard works in Python processes started from here on, not in this one, which is already running.
+    Call it early, while the process has one thread, since a namespace applies only to later threads. The guard
+    works in Python processes that start after this call, not in this one.
     """
     wanted = os.environ.get("COURSE_SANDBOX", "namespace")
     if wanted not in ("namespace", "guard"):
@@ -39,7 +38,7 @@ def block_network() -> str:
 
 
 def _possible_in_a_child() -> bool:
-    """Try it in a child first: a refusal halfway would leave this process in a broken namespace."""
+    """Try in a child first: a failure halfway would leave this process in a broken namespace."""
     if not sys.platform.startswith("linux"):
         return False
     child = os.fork()
@@ -47,12 +46,12 @@ def _possible_in_a_child() -> bool:
         try:
             os._exit(0 if _enter_empty_network() else 1)
         finally:
-            os._exit(1)  # an error on the way: the child must not live on as a second copy of the caller
+            os._exit(1)  # after an error the child must not continue as a second copy of the caller
     return os.waitpid(child, 0)[1] == 0
 
 
 def _enter_empty_network() -> bool:
-    """Move into a new network namespace with loopback up; False where the system refuses."""
+    """Move into a new network namespace with loopback up; False if the system refuses."""
     if not enter_namespaces(CLONE_NEWNET):
         return False
     _bring_loopback_up()
@@ -62,11 +61,11 @@ def _enter_empty_network() -> bool:
 def enter_namespaces(kinds: int) -> bool:
     """Move this process, which must have one thread, into new namespaces of the `kinds` (CLONE_NEW… flags).
 
-    False where the system refuses; OSError where it does so halfway, in a namespace that is not usable.
+    Returns False if the system refuses. Raises OSError if it refuses halfway, when the namespace is not usable.
     """
     user, group = os.getuid(), os.getgid()
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(kinds) != 0:  # only root may do that; others need a user namespace around it
+    if libc.unshare(kinds) != 0:  # only root may do that; other users need a user namespace around it
         if libc.unshare(_CLONE_NEWUSER | kinds) != 0:
             return False
         _stay_the_same_user(user, group)
@@ -74,7 +73,7 @@ def enter_namespaces(kinds: int) -> bool:
 
 
 def _stay_the_same_user(user: int, group: int) -> None:
-    """Map the user to itself, else every file would seem to belong to nobody."""
+    """Map the user to itself; otherwise every file would appear to belong to nobody."""
     for name, line in [
         ("setgroups", "deny"),
         ("uid_map", f"{user} {user} 1"),

@@ -1,4 +1,4 @@
-"""Notebooks as files: which there are, what was asked for, how one is read, written and parameterised."""
+"""Notebooks as files: listing, selecting, reading, writing and parameterising them."""
 
 import ast
 import json
@@ -26,7 +26,7 @@ def all_notebooks(folder: Path = NOTEBOOKS) -> list[Path]:
 
 
 def select(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
-    """The notebooks that were asked for: all when `names` is empty.
+    """The notebooks with these names, or all if `names` is empty.
 
     A name is a number (`04`, or `4`), a stem (`04_mlm_masking`) or the path of any notebook file.
     Raises UsageError for a name that fits none, with its present name or the nearest that exists.
@@ -35,7 +35,7 @@ def select(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
     if not names and not known:
         raise UsageError(f"there is no notebook in {folder}")
     chosen = [_find(name, known) for name in names] if names else list(known.values())
-    return list(dict.fromkeys(chosen))  # asked for twice is run once
+    return list(dict.fromkeys(chosen))  # without repetitions
 
 
 def _find(name: str, known: dict[str, Path]) -> Path:
@@ -55,7 +55,7 @@ def _find(name: str, known: dict[str, Path]) -> Path:
 def parse(text: str, name: str) -> "NotebookNode":
     """A notebook from its JSON text, validated; `name` is for the message.
 
-    Cell ids are left as they are, even where two are the same. Raises CourseError for text that is not JSON,
+    Cell ids are not changed, even if two are the same. Raises CourseError for text that is not JSON,
     not a notebook, or a notebook with a cell that has no id (older than format 4.5).
     """
     import nbformat
@@ -75,7 +75,7 @@ def parse(text: str, name: str) -> "NotebookNode":
             raise CourseError(f"{name}: cell {number} has no id (notebook format 4.5 has them)")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about ids that it repairs in `content`, which is thrown away
+            warnings.simplefilter("ignore")  # about ids that it repairs in `content`, which is discarded
             nbformat.validate(content)
     except nbformat.ValidationError as error:
         raise CourseError(f"{name} is not a valid notebook: {str(error).splitlines()[0]}") from None
@@ -83,7 +83,7 @@ def parse(text: str, name: str) -> "NotebookNode":
 
 
 def load(path: Path) -> "NotebookNode":
-    """The notebook in a file. Raises CourseError where it cannot be read."""
+    """The notebook in a file. Raises CourseError if it cannot be read."""
     try:
         return parse(path.read_text(encoding="utf-8"), path.name)
     except (OSError, UnicodeDecodeError) as error:
@@ -98,12 +98,12 @@ def text_of(notebook: "NotebookNode") -> str:
 
 
 def tags(cell: "NotebookNode") -> list[str]:
-    """The tags of a cell, none for a cell without."""
+    """The tags of a cell; an empty list for a cell without tags."""
     return cell.metadata.get("tags", [])
 
 
 def parameters(notebook: "NotebookNode") -> dict[str, object]:
-    """Names and defaults of the `parameters` cell; a default that is no literal comes as its source."""
+    """Names and defaults in the `parameters` cell; a default that is not a literal is given as its source."""
     defaults = {}
     for cell in notebook.cells:
         if "parameters" not in tags(cell):
@@ -117,9 +117,9 @@ def parameters(notebook: "NotebookNode") -> dict[str, object]:
 
 
 def given_parameters(pairs: list[list[str]], notebook: "NotebookNode", name: str) -> dict[str, object]:
-    """The values of `-p NAME VALUE`, checked against what the notebook has.
+    """The values of `-p NAME VALUE`, checked against the notebook's parameters.
 
-    Raises UsageError for an unknown name, listing the known ones, and for text where the default is a number.
+    Raises UsageError for an unknown name, with the known ones, and for text where the default is a number.
     """
     known = parameters(notebook)
     given = {}

@@ -1,10 +1,10 @@
-"""Executes one notebook in a process of its own, without network; `lib.lectures.execution` starts it.
+"""Executes one notebook in its own process, without network; `lib.lectures.execution` starts it.
 
     python -m lib.lectures.process FOLDER
 
-FOLDER holds `job.json` and `source.ipynb`; it receives `cell` (where the execution is), `partial.ipynb` (how
-far it got) and, at the end, `result.json`. The parent keeps our standard input open: when that ends, the
-parent is gone or wants us to stop, and the kernel must go as well.
+FOLDER contains `job.json` and `source.ipynb`. The process writes `cell` (the current cell), `partial.ipynb` (the
+outputs so far) and, at the end, `result.json` there. The parent keeps our standard input open: when it ends, the
+parent has ended or wants us to stop, and the kernel must stop as well.
 """
 
 import json
@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-STOP = b"s"  # what a parent says that wants us to end and is alive to tidy up
+STOP = b"s"  # sent by a parent that wants us to stop and will clean up itself
 
 _leaving = threading.Lock()
 
 
 def main(folder: Path) -> None:
-    """Execute the notebook of `folder`/job.json and leave result.json there."""
+    """Execute the notebook of `folder`/job.json and write result.json there."""
     from lib.lectures.network import block_network
 
     block_network()  # before any thread starts
@@ -40,14 +40,14 @@ def main(folder: Path) -> None:
         }
         (folder / "result.json").write_text(json.dumps(result))
     finally:
-        _leaving.acquire()  # a thread that tidies up would be cut short if we ended before it
+        _leaving.acquire()  # do not end before a thread that is cleaning up
 
 
 def execute_here(job: dict, folder: Path) -> tuple[dict, dict | None]:
-    """The executed notebook, and where and why it failed (None where it did not).
+    """The executed notebook, and where and why it failed (None if it did not).
 
-    papermill's own `execute_notebook` would call an error in a cell tagged `raises-exception` a failure, and
-    every cell of a kernel that died `completed`; so its parts are used here, and the verdict is ours.
+    papermill's own `execute_notebook` would report an error in a cell tagged `raises-exception` as a failure, and
+    every cell of a kernel that died as `completed`. So we use its parts and decide ourselves.
     """
     from lib.lectures import notebooks  # noqa: F401 (first, for it makes loading nbformat quick)
 
@@ -70,7 +70,7 @@ def execute_here(job: dict, folder: Path) -> tuple[dict, dict | None]:
             "python3",
             output_path=str(folder / "partial.ipynb"),
             progress_bar=False,
-            record_timing=False,  # times in the metadata would make each run differ from the last
+            record_timing=False,  # times in the metadata would make every run different
         )
     except DeadKernelError:
         return notebook, {"kind": "kernel died", "cell": _current_cell(folder), "traceback": ""}
@@ -78,7 +78,7 @@ def execute_here(job: dict, folder: Path) -> tuple[dict, dict | None]:
 
 
 def _reporting_engine(folder: Path) -> type:
-    """papermill's engine, writing down which cell it is at: a kernel that dies cannot tell."""
+    """papermill's engine, which also records the current cell, since a kernel that dies cannot report it."""
     from papermill.engines import NBClientEngine
 
     class ReportingEngine(NBClientEngine):
@@ -121,18 +121,18 @@ def _peak_of_children() -> int:
 
 
 def _leave_with_the_parent(folder: Path) -> None:
-    """Wait for the end of standard input, then take the kernel (and what it started) down with us.
+    """Wait for the end of standard input, then end the kernel (and what it started) and this process.
 
-    A living parent says `stop` before it closes our input, and still reads how far we got; one that was
-    killed says nothing, and cannot tidy up.
+    A living parent sends STOP before it closes our input, and still reads the partial result. A parent that was
+    killed sends nothing and cannot clean up.
     """
-    asked = os.read(0, 1)  # not through sys.stdin, whose lock would be in the way when Python exits
+    asked = os.read(0, 1)  # not through sys.stdin, whose lock would block the exit of Python
     with _leaving:
         import psutil
 
         for child in psutil.Process().children(recursive=True):
             child.kill()
-        for _ in range(100):  # the notebook may still be writing there, having lost its kernel
+        for _ in range(100):  # the execution may still be writing there after losing its kernel
             if asked or not folder.exists():
                 break
             shutil.rmtree(folder, ignore_errors=True)

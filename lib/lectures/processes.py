@@ -1,4 +1,4 @@
-"""Fresh processes of one thread each, as an executor."""
+"""An executor with fresh, single-threaded processes."""
 
 import multiprocessing
 import os
@@ -11,8 +11,8 @@ from multiprocessing.connection import wait
 
 @contextmanager
 def processes(jobs: int) -> Iterator[Executor]:
-    """`jobs` fresh processes of one thread each, none of which outlives this one, however it ends."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # more threads than cores wait for each other
+    """An executor with `jobs` fresh, single-threaded processes. None outlives this process, however it ends."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # more threads than cores slow each other down
     executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_follow_parent)
     try:
         yield executor
@@ -25,7 +25,7 @@ def processes(jobs: int) -> Iterator[Executor]:
 
 
 def _follow_parent() -> None:
-    """End this worker with its parent: one that was killed cannot tell its workers."""
+    """End this worker when its parent ends, since a parent that was killed cannot stop its workers."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "only a worker calls this"
     threading.Thread(target=lambda sentinel=parent.sentinel: wait([sentinel]) and os._exit(1), daemon=True).start()

@@ -1,4 +1,4 @@
-"""Stored outputs: those of a fresh run, in a form that is the same on every machine."""
+"""Stored outputs: from a fresh run, in a form that is the same on every machine."""
 
 import copy
 import re
@@ -16,7 +16,7 @@ KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "nam
 
 
 def with_outputs(notebook: "NotebookNode", executed: dict) -> "NotebookNode":
-    """`notebook` with the outputs of its executed copy and nothing else of it."""
+    """`notebook` with the outputs of its executed copy, but nothing else from it."""
     import nbformat
 
     fresh = copy.deepcopy(notebook)
@@ -24,13 +24,13 @@ def with_outputs(notebook: "NotebookNode", executed: dict) -> "NotebookNode":
         if cell.cell_type == "code":
             cell.outputs = [nbformat.from_dict(_portable(output)) for output in joined_streams(done["outputs"])]
             cell.execution_count = done["execution_count"]
-            cell.metadata.pop("execution", None)  # times that Jupyter records
+            cell.metadata.pop("execution", None)  # execution times
     fresh.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
     return fresh
 
 
 def joined_streams(outputs: list[dict]) -> list[dict]:
-    """Outputs with neighbouring pieces of one stream joined: a kernel cuts them as the clock has it."""
+    """Outputs with adjacent pieces of one stream joined, since a kernel splits them depending on time."""
     joined: list[dict] = []
     for output in outputs:
         if output["output_type"] == "stream" and joined and joined[-1].get("name") == output["name"]:
@@ -41,7 +41,7 @@ def joined_streams(outputs: list[dict]) -> list[dict]:
 
 
 def _portable(output: dict) -> dict:
-    """A deliberate error without the frames of files, which name the folders of this machine."""
+    """An output; a deliberate error without its file frames, which contain paths of this machine."""
     if output["output_type"] != "error":
         return output
     frames = [frame for frame in output["traceback"] if not re.match(r"(\x1b\[[0-9;]*m)*File\b", frame)]
@@ -49,6 +49,7 @@ def _portable(output: dict) -> dict:
 
 
 def store(path: Path, notebook: "NotebookNode") -> None:
+    """Write the notebook to `path`, unless the file already has this content."""
     text = notebooks.text_of(notebook)
     if text != path.read_text(encoding="utf-8"):
         with atomic_write(path) as file:
@@ -56,7 +57,7 @@ def store(path: Path, notebook: "NotebookNode") -> None:
 
 
 def report_changes(name: str, stored: "NotebookNode", executed: dict) -> bool:
-    """Print the cells whose outputs, pictures aside, are not those stored; whether there is none."""
+    """Print the cells whose stored outputs, apart from pictures, have changed; return whether there are none."""
     fresh = with_outputs(stored, executed)
     changed = [
         before.id
@@ -64,7 +65,7 @@ def report_changes(name: str, stored: "NotebookNode", executed: dict) -> bool:
         if before.cell_type == "code" and _without_pictures(before.outputs) != _without_pictures(after.outputs)
     ]
     for cell in changed:
-        print(f"{name}:{cell}: the stored output is not what the cell gives now")
+        print(f"{name}:{cell}: the stored output differs from the output of a new run")
     return not changed
 
 

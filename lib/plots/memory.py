@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.plots.figure import COLOURS, curve, figure
@@ -40,14 +41,19 @@ def stacked_bars(
     most = max([*left.values(), *limits.values()])
     for bar, total in left.items():
         ax.text(total + 0.01 * most, bar, f"{total:,.{digits}f}", va="center")
-    for limit, value in limits.items():
-        ax.axvline(value, color="black", linestyle=":")
-        ax.text(value, 1.01, limit, ha="center", va="bottom", fontsize=9, transform=ax.get_xaxis_transform())
+    _draw_limits(ax, limits)
     ax.set(xlabel=xlabel, xlim=(0, 1.12 * most))
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     fig.legend(loc="outside lower center", ncols=min(len(there), 5), frameon=False)
     return fig
+
+
+def _draw_limits(ax: Axes, limits: Mapping[str, Number]) -> None:
+    """Vertical lines with their names above the plot."""
+    for name, value in limits.items():
+        ax.axvline(value, color="black", linestyle=":")
+        ax.text(value, 1.01, name, ha="center", va="bottom", fontsize=9, transform=ax.get_xaxis_transform())
 
 
 def predicted_and_measured(

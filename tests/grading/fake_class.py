@@ -144,7 +144,7 @@ def _drawn(draw, id, ability, number):
             "missing": f"nothing in the file defines {id.split('.')[1]}",
             "not written": "the stub is still there",
         }
-        return entry(id, status, reason=reason.get(status, "it did not come to an end in time"))
+        return entry(id, status, reason=reason.get(status, "it did not finish in time"))
     known = get(id).misconceptions
     mistake = None if fault < 0.3 else known[min(int(draw.expovariate(0.8)), len(known) - 1)]
     return wrong(id, mistake, number)

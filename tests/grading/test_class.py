@@ -107,7 +107,7 @@ def test_killed_half_way_and_continued_it_has_the_same_bytes(graded, folder, lec
     done = len(results(out))
     assert done == COUNT // 2 and not (out / "grades.csv").exists()
     assert cli.main([*options(folder, lecture, out), "--jobs", "1"]) == 0
-    assert capsys.readouterr().out.startswith(f"{done} results are there already")
+    assert capsys.readouterr().out.startswith(f"{done} results already exist")
     assert contents(out) == graded
 
 

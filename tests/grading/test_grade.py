@@ -205,7 +205,7 @@ def test_a_changed_definition_is_named_and_recorded(handed_in, release, here, tm
     for _ in range(2):  # the second time from assignment.json
         release_option = ["--release", tmp_path] if not (tmp_path / "out").exists() else []
         assert graded(handed_in, tmp_path / "out", *release_option) == 0
-        assert f"asks something else than when it was released: {IDS[1]}\n" in capsys.readouterr().err
+        assert f"the definition has changed since the release: {IDS[1]}\n" in capsys.readouterr().err
         assert json.loads((tmp_path / "out" / "assignment.json").read_text())["changed"] == [IDS[1]]
 
 
@@ -301,7 +301,7 @@ def test_two_gradings_do_not_share_a_folder(handed_in, release, here, tmp_path, 
     process = started(handed_in, tmp_path / "out", release)
     try:
         assert graded(handed_in, tmp_path / "out", "--release", release) == 1
-        assert "another `course grade` is at work in" in capsys.readouterr().err
+        assert "another `course grade` is running in" in capsys.readouterr().err
     finally:
         process.kill()
         process.communicate()
@@ -340,16 +340,16 @@ def test_names_do_not_reach_the_terminal_or_a_spreadsheet_as_they_are(handed_in,
 @pytest.mark.parametrize(
     "options, code, words",
     [
-        (["nowhere", "--out", "out"], 2, "nowhere is no folder of submissions"),
-        (["handed in", "--out", "handed in/out"], 2, "must not lie in each other"),
-        (["handed in/ada", "--out", "handed in"], 2, "must not lie in each other"),
-        (["handed in", "--out", "handed in"], 2, "must not lie in each other"),
+        (["nowhere", "--out", "out"], 2, "nowhere is not a folder of submissions"),
+        (["handed in", "--out", "handed in/out"], 2, "must not be inside each other"),
+        (["handed in/ada", "--out", "handed in"], 2, "must not be inside each other"),
+        (["handed in", "--out", "handed in"], 2, "must not be inside each other"),
         (["handed in", "--out", "out", "--jobs", "0"], 2, "--jobs must be at least 1, got 0"),
-        (["handed in", "--out", "out", "--key", "handed in/key"], 2, "the key must lie neither in --out nor"),
+        (["handed in", "--out", "out", "--key", "handed in/key"], 2, "the key must be neither in --out nor"),
         (["handed in", "--out", "out", "--release", "empty"], 1, "manifest.json cannot be read"),
-        (["empty", "--out", "out"], 1, "empty holds no submission of 00_start_here.ipynb"),
-        (["handed in", "--out", "full"], 1, "full holds essay.txt and no grading; choose another --out"),
-        (["handed in", "--out", "full/essay.txt"], 1, "essay.txt is a file; --out names a folder"),
+        (["empty", "--out", "out"], 1, "empty contains no submission of 00_start_here.ipynb"),
+        (["handed in", "--out", "full"], 1, "full contains essay.txt but no grading; choose another --out"),
+        (["handed in", "--out", "full/essay.txt"], 1, "essay.txt is a file; --out must name a folder"),
         (["handed in", "--out", "out", "--scheduler", "tcp://127.0.0.1:9"], 1, "no Dask scheduler answers"),
     ],
 )

@@ -146,11 +146,11 @@ def test_a_spreadsheet_may_save_it_in_its_own_way(out):
         ("student,exercise,points\n\nadda,report.q2,1\n", "line 3: no student 'adda'; did you mean ada?"),
         (
             "student,exercise,points\nada,report.q3,1\n",
-            "line 2: 'report.q3' is no written answer here; did you",
+            "line 2: 'report.q3' is not a written answer here; did you",
         ),
         (
             "student,exercise,points\nada,start.slide_count,1\n",
-            "'start.slide_count' is no written answer here",
+            "'start.slide_count' is not a written answer here",
         ),
         (
             "student,exercise,points\nada,report.q2,1\nada,report.q2,2\n",
@@ -158,7 +158,7 @@ def test_a_spreadsheet_may_save_it_in_its_own_way(out):
         ),
         (
             "student,exercise,points\nada,report.q2,1,2\n",
-            "line 2: more fields than columns; a comma needs quotes",
+            "line 2: more fields than columns; put quotes around a comma",
         ),
         ("student,exercise,pionts\nada,report.q2,1\n", "needs a column 'points'; did you mean pionts?"),
         ("", "needs a column 'student'"),
@@ -236,7 +236,7 @@ def test_a_grading_that_has_not_come_to_its_end_is_named(out, tmp_path, capsys):
     assert regrade(out) == 1
     assert "1 results are yet to come" in capsys.readouterr().err
     assert regrade(tmp_path / "nowhere") == 1
-    assert "holds no grading; `course grade SUBMISSIONS --out DIR` makes one" in capsys.readouterr().err
+    assert "contains no grading; `course grade SUBMISSIONS --out DIR` makes one" in capsys.readouterr().err
     assert not (tmp_path / "nowhere").exists()
 
 

@@ -84,8 +84,8 @@ def test_all_right_is_ready(tmp_path):
     lines = str(report).splitlines()
     assert lines[0].startswith("my work.ipynb, as it was saved on 20")
     assert lines[2] == "  ✓ right        1 of 1     start.slide_count (cell 3)"
-    assert lines[-2].startswith("  8 of 8 points.") and "others of the same kind" in lines[-2]
-    assert lines[-1] == "  Ready to hand in: all is written and right."
+    assert lines[-2].startswith("  8 of 8 points.") and "other cases of the same kind" in lines[-2]
+    assert lines[-1] == "  Ready to hand in: everything is written and right."
 
 
 def test_what_is_wrong_comes_with_its_reason_and_hint(tmp_path):
@@ -180,7 +180,7 @@ def test_points_that_are_none_are_a_finding(points, tmp_path):
     report = validate.examine(written(tmp_path, change=spoil), grader)
     lines = str(report).splitlines()
     at = lines.index(f"  ✗ unknown      ? of ?     {IDS[1]}")
-    assert lines[at + 1].startswith("      its points in this file are no number") and not report.ready
+    assert lines[at + 1].startswith("      its points in this file are not a valid number") and not report.ready
     assert lines[-2].startswith("  5 of 5 points.") and lines[-1].endswith("1 exercise is not yet right.")
     assert grader.asked == [IDS[0], *IDS[2:]]
 
@@ -245,7 +245,7 @@ def test_no_check_becomes_a_written_answer(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, words", [(b"", "empty"), (b"{", "not complete"), (b"\xff", "UTF-8"), (b"[]", "notebook")]
+    "content, words", [(b"", "empty"), (b"{", "incomplete"), (b"\xff", "UTF-8"), (b"[]", "notebook")]
 )
 def test_a_broken_file_is_named(content, words, tmp_path):
     path = tmp_path / "00_start_here.ipynb"

@@ -149,11 +149,11 @@ def test_two_blocks_in_one_cell():
     [
         (DOUBLE.replace("    ### END SOLUTION", ""), "has no '### END SOLUTION'"),
         (DOUBLE.replace("    ### BEGIN SOLUTION\n", ""), "no solution has begun"),
-        (DOUBLE.replace("    return", "    ### BEGIN SOLUTION\n    return"), "inside a solution"),
+        (DOUBLE.replace("    return", "    ### BEGIN SOLUTION\n    return"), "inside another solution"),
         (DOUBLE.replace("### BEGIN", "# ### BEGIN"), "is not exactly"),
         (DOUBLE.replace("### END", "### end"), "is not exactly"),
         ("def double(x):\n    return 2 * x", "marked as a solution"),
-        ("### BEGIN SOLUTION\nx = = 1\n### END SOLUTION", "no Python"),
+        ("### BEGIN SOLUTION\nx = = 1\n### END SOLUTION", "not valid Python"),
     ],
 )
 def test_broken_blocks_are_named_with_their_cell(broken, words, source):
@@ -169,7 +169,7 @@ def test_solution_in_a_text_cell_is_refused():
     with pytest.raises(CourseError, match="line 1 is not exactly '<!-- BEGIN SOLUTION -->'"):
         student_edition(notebook, "example")
     notebook.cells[0].source = "<!-- BEGIN SOLUTION -->\nIt is 7.\n<!-- END SOLUTION -->"
-    with pytest.raises(CourseError, match="in a markdown cell that is no written answer"):
+    with pytest.raises(CourseError, match="in a markdown cell that is not a written answer"):
         student_edition(notebook, "example")
 
 
@@ -316,7 +316,7 @@ def test_touched_is_never_lost(source, tmp_path):
     assert actions([source], out) == ["kept"]
     newer(source)
     (written,) = write_editions([source], out)
-    assert written.action == "beside" and "yours is kept" in str(written)
+    assert written.action == "beside" and "your notebook is not changed" in str(written)
     assert mine.read_bytes() == work and "again" in written.path.read_text()
     written.path.write_text("worked in too")
     assert actions([source], out) == ["beside"] and written.path.read_text() == "worked in too"
@@ -360,7 +360,7 @@ def test_saved_in_the_very_moment_is_kept(source, tmp_path, monkeypatch):
         replace(path, text, now)
 
     monkeypatch.setattr(work_folder, "_replace", saved_just_before)
-    with pytest.raises(CourseError, match="it is kept: run this again"):
+    with pytest.raises(CourseError, match="it was kept. Run this again"):
         write_editions([source], out)
     assert mine.read_text() == "saved from Jupyter" and not list(out.glob(".77*"))
 
@@ -390,9 +390,9 @@ def test_bad_targets_and_sources(source, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CourseError, match="is a file"):
         write_editions([source], tmp_path / "file")
-    with pytest.raises(UsageError, match="holds the notebooks with solutions"):
+    with pytest.raises(UsageError, match="contains the notebooks with solutions"):
         write_editions([source], source.parent)
-    with pytest.raises(UsageError, match="holds the notebooks with solutions"):
+    with pytest.raises(UsageError, match="contains the notebooks with solutions"):
         write_editions([source], NOTEBOOKS)
     (tmp_path / "work" / source.name).mkdir(parents=True)
     with pytest.raises(CourseError, match="is a folder"):

@@ -80,7 +80,7 @@ class Exercise:
     title: str = ""
     tolerance: Tolerance = Tolerance()
     decide: Callable[[Case, Any, Any], str | None] | None = None
-    seconds: float | int = 10  # wall time that one call may take
+    seconds: float | int = 10  # elapsed time that one call may take
     withheld: tuple[str, ...] = ()  # in addition to what `reference` calls: "lib.room.function" that would answer it
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ class TimeUp(BaseException):
 
 
 def call_limited(function: Callable[[], Any], seconds: float | int) -> Any:
-    """Return `function()`, or raise TimeUp after `seconds` of wall time.
+    """Return `function()`, or raise TimeUp after `seconds` of elapsed time.
 
     >>> call_limited(lambda: 6 * 7, seconds=1)
     42

@@ -1,4 +1,4 @@
-"""What is graded: the exercises of a release, or of the lectures, with their points and definitions."""
+"""The exercises to grade, of a release or of the lectures, with their points and definitions."""
 
 import hashlib
 import json
@@ -22,10 +22,10 @@ FORMAT = 1  # of assignment.json
 
 @dataclass(frozen=True)
 class Assignment:
-    """What is graded, and with whose points."""
+    """The exercises to grade, with their points."""
 
     items: tuple[Item, ...]
-    definitions: Mapping[str, str]  # hash of each exercise when it was released; none for a written answer
+    definitions: Mapping[str, str]  # hash of each exercise at its release; none for a written answer
     release: str = ""  # SHA-256 of the manifest
     roster: tuple[str, ...] = ()  # the students of the release, if it has a roster
     changed_points: Mapping[str, int | float] = field(default_factory=dict)  # by regrade-points
@@ -40,22 +40,22 @@ class Assignment:
 
     @property
     def changed(self) -> list[str]:
-        """The exercises that ask something else now than when they were released."""
+        """The exercises whose definition has changed since the release."""
         now = {id: definition_hash(_exercise(id)) for id in self.definitions}
         return [id for id, then in self.definitions.items() if now[id] != then]
 
     def students(self, submitted: Iterable[str]) -> tuple[str, ...]:
-        """Everyone: those who handed in, and those of the roster who did not."""
+        """All students: those who submitted, and those of the roster who did not."""
         return tuple(sorted({*submitted, *self.roster}))
 
     def only(self, notebooks: Collection[str]) -> "Assignment":
-        """The part of it that is in these notebooks."""
+        """The part of the assignment in these notebooks."""
         items = tuple(item for item in self.items if item.notebook in notebooks)
         ids = {item.exercise for item in items}
         return replace(self, items=items, definitions={i: d for i, d in self.definitions.items() if i in ids})
 
     def with_points(self, points: Mapping[str, int | float]) -> "Assignment":
-        """The same with other points for some exercises. Raises UsageError for one that is not graded."""
+        """The assignment with other points for some exercises. Raises UsageError for one that is not graded."""
         known = [item.exercise for item in self.items]
         for id in points:
             if id not in known:
@@ -81,7 +81,7 @@ class Assignment:
 
     @staticmethod
     def from_json(plain: dict) -> "Assignment":
-        """Raises KeyError, TypeError or ValueError for what `to_json` has not made."""
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for other data."""
         if plain["format"] != FORMAT:
             raise ValueError(f"format {plain['format']}, expected {FORMAT}")
         names = ("notebook", "exercise", "title", "points", "manual")
@@ -95,9 +95,9 @@ class Assignment:
 
 
 def of_release(path: Path) -> Assignment:
-    """What the manifest of a release (its file, or its folder) asks for points.
+    """The exercises with points in the manifest of a release (its file or its folder).
 
-    Raises CourseError for a manifest that cannot be read, or asks for nothing.
+    Raises CourseError if the manifest cannot be read, or no exercise has points.
     """
     file = path / MANIFEST if path.is_dir() else path
     try:
@@ -118,13 +118,13 @@ def of_release(path: Path) -> Assignment:
 
 
 def of_lectures() -> Assignment:
-    """Every exercise of every lecture, for its usual points."""
+    """Every exercise of every lecture, with its usual points."""
     notebooks = graded_notebooks(all_notebooks(), None, {})
     return Assignment(*_asked({notebook.name: exercises_of(notebook) for notebook in notebooks}))
 
 
 def _asked(held: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[tuple[Item, ...], dict[str, str]]:
-    """What has points of the exercises of each notebook, and the hashes of those that a program grades."""
+    """The exercises of each notebook that have points, and the hashes of those that are graded automatically."""
     asked = [(notebook, entry) for notebook, entries in held.items() for entry in entries if entry["points"] > 0]
     definitions = {entry["id"]: entry["definition"] for _, entry in asked if not entry.get("manual")}
     return tuple(_item(*each) for each in asked), definitions
@@ -136,19 +136,19 @@ def _item(notebook: str, entry: Mapping[str, Any]) -> Item:
 
 
 def grading_hash(ids: Collection[str]) -> str:
-    """A hash of what decides on these exercises: cases, `decide`, reference and misconceptions, with their helpers.
+    """A hash of what decides the result of these exercises: cases, `decide`, reference, misconceptions and helpers.
 
-    Part of the plan of a result, so that one that older cases have given is not kept.
+    It is part of a result's plan, so that a result from older cases is not kept.
     """
     digest = hashlib.sha256()
     for id in ids:
         exercise = _exercise(id)
         mistakes = exercise.misconceptions
-        judging = [exercise.cases, exercise.decide, exercise.reference, *(each.answer for each in mistakes)]
+        deciding = [exercise.cases, exercise.decide, exercise.reference, *(each.answer for each in mistakes)]
         words = [id, exercise.title, exercise.seconds, repr(exercise.tolerance), exercise.hints]
         words += [[each.name, each.hint] for each in mistakes]
-        values = [repr(each) for each in judging if not callable(each)]
-        functions = [each for each in judging if callable(each)]
+        values = [repr(each) for each in deciding if not callable(each)]
+        functions = [each for each in deciding if callable(each)]
         digest.update(json.dumps([*words, *values, *sources(functions)]).encode())
     return digest.hexdigest()
 
@@ -159,4 +159,4 @@ def _exercise(id: str):
     try:
         return get(id)
     except KeyError as error:
-        raise CourseError(f"the assignment asks for what this course does not have: {error}") from None
+        raise CourseError(f"the assignment contains an exercise that this course does not have: {error}") from None

@@ -1,4 +1,4 @@
-"""What an exercise's cases and `decide` are made of: their sources, and those of the helpers that they reach."""
+"""The definition of an exercise: the sources of its cases, of `decide`, and of the helpers that they use."""
 
 import functools
 import inspect
@@ -7,15 +7,15 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 OURS = "lib.exercises."
-ENGINE = "lib.exercises.engine."  # the same for all exercises: it asks nothing
-MADE = ENGINE + "made"  # but this builds what an answer is called with
+ENGINE = "lib.exercises.engine."  # the same for all exercises, so not part of a definition
+MADE = ENGINE + "made"  # except this, which builds inputs of answers
 
 
 def sources(begin: Collection[Callable[..., Any]], without: Collection[Any] = ()) -> list[str]:
-    """The sources of these functions, of the functions and classes of `lib.exercises` that they reach, and
-    the constants that they use; sorted, and the same in every process.
+    """The sources of these functions, of the functions and classes of `lib.exercises` that they use, and their
+    constants; sorted, and the same in every process.
 
-    Nothing of `without` is followed. Tensors and other objects do not count as constants.
+    Objects in `without` are not followed. Tensors and other objects do not count as constants.
     """
     seen = {id(each) for each in without}
     waiting: list[Any] = [leaf for leaf in _leaves([*begin]) if isinstance(leaf, FunctionType | type)]
@@ -35,11 +35,11 @@ def sources(begin: Collection[Callable[..., Any]], without: Collection[Any] = ()
 
 
 def _used(what: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """The names that a function, or the methods of a class, reads from outside, and what they stand for."""
+    """The outside names that a function, or the methods of a class, reads, and their values."""
     if isinstance(what, type):
         file = inspect.getsourcefile(what)
         for method in vars(what).values():
-            if isinstance(method, FunctionType) and method.__code__.co_filename == file:  # not a made one
+            if isinstance(method, FunctionType) and method.__code__.co_filename == file:  # not a generated method
                 yield from _used(method)
         return
     names = set(_names(what.__code__))
@@ -55,7 +55,7 @@ def _used(what: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """The names in a function's code, and in that of the functions inside it."""
+    """The names in a function's code and in the code of functions inside it."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -63,7 +63,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """What containers and partial functions hold in the end; a wrapped function is the one that it wraps."""
+    """The innermost values of containers and partial functions; a wrapper counts as the function that it wraps."""
     if isinstance(value, dict):
         value = [*value.keys(), *value.values()]
     elif isinstance(value, set | frozenset):

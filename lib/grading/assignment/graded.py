@@ -1,4 +1,4 @@
-"""Which exercises of a release are graded, for how many points, and what its notebooks say of that."""
+"""The graded exercises of a release and their points, and the notebooks that contain them."""
 
 import ast
 import hashlib
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from lib.exercises import Exercise
 
 SEED_NAME = "student_seed"
-_SEED_MARK = "@@student seed@@"  # stands in the text where the number comes; no Python
+_SEED_MARK = "@@student seed@@"  # placeholder for the number; not valid Python
 
 
 @dataclass(frozen=True)
 class Graded:
-    """A notebook of a release: its text with a gap for the seed, and the points of each exercise in it."""
+    """A notebook of a release: its text with a placeholder for the seed, and the points of each exercise in it."""
 
     name: str
     template: str
-    points: dict[str, int | float]  # 0 for one that is there for practice
-    written: dict[str, "Written"] = field(default_factory=dict)  # those that a person grades
+    points: dict[str, int | float]  # 0 for practice
+    written: dict[str, "WrittenAnswer"] = field(default_factory=dict)  # graded by a person
 
     def text(self, seed: int) -> str:
-        """The notebook as it is released, with this seed in its parameters."""
+        """The notebook for release, with this seed in its parameters."""
         return self.template.replace(_SEED_MARK, str(seed))
 
 
 @dataclass(frozen=True)
-class Written:
-    """A written answer, as its cell describes it; `definition` is the SHA-256 of what is asked."""
+class WrittenAnswer:
+    """A written answer, as its cell describes it; `definition` is the SHA-256 of the question."""
 
     title: str
     slides: tuple[str, ...]
@@ -54,7 +54,7 @@ def checks(notebook: "NotebookNode", name: str) -> "dict[str, NotebookNode]":
 def graded_cells(notebook: "NotebookNode", name: str) -> "dict[str, NotebookNode]":
     """The check cells and the written answers of a notebook by exercise id.
 
-    Raises CourseError where one names no exercise, or an exercise has two of them.
+    Raises CourseError if such a cell names no exercise, or an exercise has two of them.
     """
     found: dict[str, NotebookNode] = {}
     for cell in notebook.cells:
@@ -62,15 +62,15 @@ def graded_cells(notebook: "NotebookNode", name: str) -> "dict[str, NotebookNode
             continue
         id = exercise_of(cell)
         if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", str(id)):
-            raise CourseError(f"{name}, cell {cell.id}: graded, but its metadata name no exercise, {id!r}")
+            raise CourseError(f"{name}, cell {cell.id}: graded, but its metadata do not name an exercise: {id!r}")
         if id in found:
-            raise CourseError(f"{name}, cell {cell.id}: {id} has another cell that is graded, {found[id].id}")
+            raise CourseError(f"{name}, cell {cell.id}: {id} has another graded cell, {found[id].id}")
         found[id] = cell
     return found
 
 
 def read_points(pairs: list[str]) -> dict[str, int | float]:
-    """The points of `--points id=5 …`; UsageError unless each is a positive number, given once.
+    """The points of `--points id=5 …`. Raises UsageError unless each is a positive number, given once.
 
     >>> read_points(["mlm.loss=5", "chain.terms=0.5"])
     {'mlm.loss': 5, 'chain.terms': 0.5}
@@ -91,10 +91,10 @@ def read_points(pairs: list[str]) -> dict[str, int | float]:
 def choose(
     in_notebooks: dict[str, int | float], exercises: list[str] | None, points: dict[str, int | float]
 ) -> dict[str, int | float]:
-    """The points of each exercise: 0 unless it is among `exercises` (None: all), those of `points` if given.
+    """The points of each exercise: those in `points` or its usual ones, and 0 if it is not in `exercises` (None: all).
 
-    `in_notebooks` holds the exercises of the chosen notebooks with their usual points. Raises UsageError
-    for an exercise that does not exist or stands elsewhere, and for points of one that is not graded.
+    `in_notebooks` has the exercises of the chosen notebooks with their usual points. Raises UsageError for an
+    exercise that does not exist or is in another notebook, and for points of one that is not graded.
     """
     chosen = list(in_notebooks) if exercises is None else exercises
     for id in [*chosen, *points]:
@@ -114,15 +114,15 @@ def _why_not(id: str, known: list[str]) -> str:
         return registry.UnknownExercise(id, known).message
     if id in all_exercises():
         theirs = ", ".join(known) or "none"
-        return f"the exercise {id} is in none of the chosen notebooks; theirs are {theirs}"
+        return f"the exercise {id} is in none of the chosen notebooks; they have {theirs}"
     return f"there is no exercise {id!r}; {nearest(id, [*known, *all_exercises()])}"
 
 
 def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float]) -> Graded:
-    """The student edition of `notebook` in which what has points is graded and the rest is practice.
+    """The student edition of `notebook`, where exercises with points are graded and the rest is practice.
 
-    A check that is not graded stays a locked cell without points. Raises CourseError for a notebook at
-    fault, or one without a cell of parameters, in which the seed belongs.
+    A check that is not graded remains a locked cell without points. Raises CourseError for a faulty notebook, or one
+    without a cell of parameters, which must contain the seed.
     """
     edition = student_edition(notebook, name)
     cells = graded_cells(edition, name)
@@ -145,7 +145,7 @@ def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float])
 
 
 def with_points(source: str, id: str, points: int | float, where: str) -> str:
-    """The source of a check cell whose check gives these points, and says so.
+    """The source of a check cell, changed so that its check gives and shows these points.
 
     Raises CourseError, with `where`, unless there is exactly one call of `check` for this exercise.
 
@@ -155,7 +155,7 @@ def with_points(source: str, id: str, points: int | float, where: str) -> str:
     try:
         nodes = list(ast.walk(ast.parse(source)))
     except SyntaxError as error:
-        raise CourseError(f"{where}: the check is no Python ({error.msg})") from None
+        raise CourseError(f"{where}: the check is not valid Python ({error.msg})") from None
     calls = [node for node in nodes if isinstance(node, ast.Call) and _checks(node, id)]
     if len(calls) != 1:
         raise CourseError(f"{where}: its points are changed, so it must call check({id!r}, answer) once")
@@ -173,8 +173,8 @@ def _checks(call: ast.Call, id: str) -> bool:
     return named and plain == [repr(id)] and len(call.args) == 2 and not call.keywords
 
 
-def _describe(cell: "NotebookNode", where: str) -> Written:
-    """A written answer's title and slides stand in its cell's metadata, beside the id."""
+def _describe(cell: "NotebookNode", where: str) -> WrittenAnswer:
+    """A written answer, with the title and slides from its cell's metadata."""
     from lib.exercises import all_exercises
 
     told = cell.metadata["course"]
@@ -183,26 +183,26 @@ def _describe(cell: "NotebookNode", where: str) -> Written:
     if not all(isinstance(text, str) for text in texts):
         raise CourseError(f"{where}: the title must be text, and the slides a list of texts")
     if told["exercise"] in all_exercises():
-        raise CourseError(f"{where}: {told['exercise']} is an exercise with a check; a person grades others")
+        raise CourseError(f"{where}: {told['exercise']} has an automatic check, so it cannot be a written answer")
     asked = hashlib.sha256(f"{told['exercise']}\n{title}\n{cell.source}".encode()).hexdigest()
-    return Written(title, tuple(slides), asked)
+    return WrittenAnswer(title, tuple(slides), asked)
 
 
 def _make_gap(edition: "NotebookNode", name: str) -> None:
-    """Put the line of the seed at the end of the parameters; a default that is there already gives way."""
+    """Put the line of the seed at the end of the parameters, in place of a default that is already there."""
     for cell in edition.cells:
         if "parameters" in tags(cell):
             kept = [line for line in cell.source.split("\n") if not re.match(rf"{SEED_NAME}\b", line)]
-            cell.source = "\n".join([*kept, f"{SEED_NAME} = {_SEED_MARK}  # of this copy: please leave it"])
+            cell.source = "\n".join([*kept, f"{SEED_NAME} = {_SEED_MARK}  # of this copy: please do not change it"])
             return
-    raise CourseError(f"{name} has no cell tagged 'parameters', in which the seed belongs")
+    raise CourseError(f"{name} has no cell tagged 'parameters' for the seed")
 
 
 def definition_hash(exercise: "Exercise") -> str:
-    """SHA-256 of what an exercise asks: its words, and the sources of its cases and `decide` and their helpers.
+    """SHA-256 of an exercise's question: its texts, and the sources of its cases, of `decide` and of their helpers.
 
-    The reference and the other right answers stay out, even where `decide` calls them. So it changes when the
-    question does, and tells nobody whether an answer is right.
+    The reference and the other right answers are excluded, even where `decide` calls them. So the hash changes when
+    the question does, and does not reveal whether an answer is right.
     """
     asked = [exercise.id, exercise.title, exercise.slides, exercise.seconds, repr(exercise.tolerance)]
     asking = [function for function in (exercise.cases, exercise.decide) if function]
@@ -211,7 +211,7 @@ def definition_hash(exercise: "Exercise") -> str:
 
 
 def total(points: dict[str, int | float]) -> int | float:
-    """The sum of points, an integer where it is one.
+    """The sum of points, as an int if it is whole.
 
     >>> total({"a.b": 2, "a.c": 0.5, "a.d": 0.5})
     3

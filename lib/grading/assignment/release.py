@@ -1,10 +1,10 @@
-"""An assignment: the student editions of an assignment, with its exercises, points and seeds.
+"""Writing a release: the student editions of an assignment, with its exercises, points and seeds.
 
     DIR/manifest.json, DIR/README.md, DIR/04_mlm_masking.ipynb …            without a roster
     DIR/manifest.json, DIR/ada/README.md, DIR/ada/04_mlm_masking.ipynb …    with one
 
-The same command gives the same bytes, and may be repeated after an interruption; whatever else is there is
-kept, and named.
+The same command gives the same bytes, and can be repeated after an interruption. Other files in the folder are
+kept and reported.
 """
 
 import hashlib
@@ -27,17 +27,18 @@ README = """# Assignment
 |---|---|---|---|
 {rows}
 
-{total} points in all. Exercises of 0 points are practice. Work in the notebooks of this folder; in the folder
-of the course (version {version}; its README says how to get it), these two commands set it up and open them:
+{total} points in all. Exercises with 0 points are practice. Work in the notebooks of this folder. In the folder
+of the course (version {version}; its README says how to get it), these two commands set it up and open JupyterLab:
 
 ```
 make .venv/.ready
 .venv/bin/jupyter lab PATH/TO/THIS/FOLDER
 ```
 
-Write each answer yourself: functions of the course's library that are an answer are closed to it when it is
-graded, though the check passes them. Leave the cells that begin with `check(` as they are. Run All and save; what a grader will find in them, the
-last cell of each notebook tells, and so does this command. Then hand in the notebooks.
+Write each answer yourself. The check accepts an answer that calls the course library's own solution, but during
+grading that function is not available. Do not change the cells that begin with `check(`. At the end choose Run All
+and save. The last cell of each notebook, or this command, shows what the grader will find. Then hand in the
+notebooks.
 
 ```
 .venv/bin/course validate PATH/TO/THIS/FOLDER/*.ipynb
@@ -46,7 +47,7 @@ last cell of each notebook tells, and so does this command. Then hand in the not
 
 
 def graded_notebooks(paths: list[Path], exercises: list[str] | None, points: dict[str, int | float]) -> list[Graded]:
-    """The chosen notebooks, ready to be written. Raises CourseError for notebooks or choices at fault."""
+    """The chosen notebooks, ready to be written. Raises CourseError for faulty notebooks, UsageError for choices."""
     sources = {path.name: load(path) for path in paths}
     if len(sources) < len(paths):
         raise UsageError("two of the notebooks have the same file name")
@@ -54,14 +55,14 @@ def graded_notebooks(paths: list[Path], exercises: list[str] | None, points: dic
     for name, notebook in sources.items():
         for id, cell in graded_cells(notebook, name).items():
             if id in usual:
-                raise CourseError(f"{name}: {id} is an exercise of another chosen notebook too")
+                raise CourseError(f"{name}: {id} is also an exercise of another chosen notebook")
             usual[id] = cell.metadata["nbgrader"].get("points", 0)
     chosen = choose(usual, exercises, points)
     return [prepare(notebook, name, chosen) for name, notebook in sources.items()]
 
 
 def files(notebooks: list[Graded], students: list[str], seed: int) -> Iterator[tuple[str, bytes]]:
-    """Every file of a release: its path in the release, and its bytes; the manifest comes last."""
+    """Every file of a release, as its path in the release and its bytes; the manifest comes last."""
     readme = _readme(notebooks)
     hashes: dict[str, dict[str, str]] = {}
     for student in students or [""]:
@@ -77,7 +78,7 @@ def files(notebooks: list[Graded], students: list[str], seed: int) -> Iterator[t
 
 
 def _manifest(notebooks: list[Graded], hashes: dict[str, dict[str, str]], seed: int) -> dict:
-    """What the release is; with a roster, the hashes of each student's copies stand with the student."""
+    """The manifest of the release; with a roster, it has the hashes of the copies under each student."""
     common = hashes.get("")
     manifest = {"format": FORMAT, "course": __version__, "seed": seed, "notebooks": {}}
     for notebook in notebooks:
@@ -91,12 +92,12 @@ def _manifest(notebooks: list[Graded], hashes: dict[str, dict[str, str]], seed: 
 
 
 def exercises_of(notebook: Graded) -> list[dict]:
-    """What a manifest says of each exercise of one notebook."""
+    """The manifest's entry for each exercise of one notebook."""
     return [_exercise(notebook, id) for id in notebook.points]
 
 
 def _exercise(notebook: Graded, id: str) -> dict:
-    """One exercise in the manifest; for a written answer the cell says what the registry says of others."""
+    """One exercise in the manifest; a written answer is described by its cell, others by the registry."""
     from lib.exercises import get
 
     about = notebook.written.get(id)
@@ -106,7 +107,7 @@ def _exercise(notebook: Graded, id: str) -> dict:
         try:
             about = get(id)
         except KeyError as error:
-            raise CourseError(f"a check cell names it, but {error}") from None
+            raise CourseError(f"a check cell names an unknown exercise: {error}") from None
         more = {"definition": definition_hash(about)}
     points = notebook.points[id]
     return {"id": id, "title": about.title, "slides": list(about.slides), "points": points} | more
@@ -118,7 +119,7 @@ def _readme(notebooks: list[Graded]) -> bytes:
         points |= notebook.points
         for each in (_exercise(notebook, id) for id in notebook.points):
             name = f"{each['title']} (`{each['id']}`)".strip()
-            name += ", read by a person" if each.get("manual") else ""
+            name += ", graded by a person" if each.get("manual") else ""
             rows.append(f"| `{notebook.name}` | {name} | {', '.join(each['slides'])} | {each['points']} |")
     return README.format(rows="\n".join(rows), total=total(points), version=__version__).encode()
 
@@ -126,29 +127,29 @@ def _readme(notebooks: list[Graded]) -> bytes:
 def write_release(out: Path, notebooks: list[Graded], students: list[str], seed: int) -> int:
     """Write a release into the folder `out` and return how many files are new.
 
-    Everything is compared before the first file is written. Raises CourseError, naming the file, where
-    another stands in its place, and nothing is overwritten.
+    All files are compared before the first one is written. Raises CourseError, with the file, if a different file is
+    in its place; nothing is overwritten.
     """
     if out.exists() and not out.is_dir():
-        raise CourseError(f"{out} is a file; --out names a folder for the release")
+        raise CourseError(f"{out} is a file; --out must name a folder for the release")
     missing = {name for name, content in files(notebooks, students, seed) if _is_missing(out, name, content)}
     for name, content in files(notebooks, students, seed):
         if name in missing:
             with atomic_path(out / name) as beside:
                 beside.write_bytes(content)
-                _is_missing(out, name, content)  # someone may have put a file there since
+                _is_missing(out, name, content)  # a file may have appeared there in the meantime
     return len(missing)
 
 
 def _is_missing(out: Path, name: str, content: bytes) -> bool:
-    """Whether the file is yet to be written; CourseError where something else is in its place."""
+    """Whether the file has yet to be written. Raises CourseError if something else is in its place."""
     path = out / name
     if path.parent.exists() and not path.parent.is_dir():
-        raise CourseError(f"{path.parent} is a file where a folder of this release belongs")
+        raise CourseError(f"{path.parent} is a file, but this release needs a folder there")
     if path.is_symlink() or path.resolve() != out.resolve() / name:
-        raise CourseError(f"{path} is a link that leads elsewhere; nothing is written through it")
+        raise CourseError(f"{path} is a link to another place; nothing is written through it")
     if not path.exists():
         return True
     if path.is_dir() or path.read_bytes() != content:
-        raise CourseError(f"{path} is there and not of this release; it is kept: choose another --out")
+        raise CourseError(f"{path} exists and does not belong to this release; it is kept: choose another --out")
     return False

@@ -1,4 +1,4 @@
-"""The roster of a release: who gets a copy, and the seed that each copy carries."""
+"""The roster of a release: the students who get a copy, and the seed of each copy."""
 
 import csv
 import hashlib
@@ -9,17 +9,16 @@ from lib.errors import CourseError
 from lib.names import nearest
 
 COLUMN = "student"
-RESERVED = ("manifest.json", "readme.md")  # lie beside the students' folders
+RESERVED = ("manifest.json", "readme.md")  # next to the students' folders
 
-_LONGEST = 200  # bytes; file systems allow 255 for a name, and we write beside it
+_LONGEST = 200  # bytes; file systems allow 255 for a name, and temporary files need longer ones
 
 
 def read_roster(path: Path) -> list[str]:
     """The students of a CSV file with a column `student`, in the order of the file.
 
-    Raises CourseError, with the line, for a file that cannot be read, a missing column, a name that cannot
-    be a folder's, a name that comes twice (capitals do not count: some file systems do not see them), or no
-    student at all.
+    Raises CourseError, with the line, for a file that cannot be read, a missing column, a name that is not allowed
+    for a folder, a repeated name (ignoring case, as some file systems do), or an empty roster.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -32,28 +31,28 @@ def read_roster(path: Path) -> list[str]:
     students = []
     for line, row in rows:
         if None in row:
-            raise CourseError(f"{path}, line {line}: more fields than columns; a comma needs quotes")
+            raise CourseError(f"{path}, line {line}: more fields than columns; put quotes around a comma")
         name = folder_name(row[COLUMN] or "", f"{path}, line {line}")
         if name.casefold() in seen:
-            raise CourseError(f"{path}, line {line}: {name!r} is in line {seen[name.casefold()]} already")
+            raise CourseError(f"{path}, line {line}: {name!r} is already in line {seen[name.casefold()]}")
         seen[name.casefold()] = line
         students.append(name)
     if not students:
-        raise CourseError(f"{path} names no student")
+        raise CourseError(f"{path} contains no students")
     return students
 
 
 def _check_header(path: Path, header: list[str]) -> None:
     if header.count(COLUMN) != 1:
-        found = nearest(COLUMN, header) if COLUMN not in header else "it is there twice"
+        found = nearest(COLUMN, header) if COLUMN not in header else "there are two"
         raise CourseError(f"{path} needs one column {COLUMN!r}: {found}")
 
 
 def folder_name(name: str, where: str) -> str:
-    """`name` in Unicode's composed form, if a folder may be called so; else CourseError, with `where`.
+    """`name` in Unicode's composed form, if it is allowed as a folder name; else raises CourseError, with `where`.
 
-    Letters, digits and "._-+@ " are allowed; neither the first nor the last character is a dot or a space,
-    and the first no hyphen.
+    Letters, digits and "._-+@ " are allowed. The first and the last character must not be a dot or a space, and
+    the first must not be a hyphen.
 
     >>> folder_name("ada.lovelace", "line 2")
     'ada.lovelace'
@@ -62,8 +61,8 @@ def folder_name(name: str, where: str) -> str:
     allowed = all(unicodedata.category(c)[0] in "LMN" or c in "._-+@ " for c in composed)
     if not composed or not allowed or composed[0] in ".- " or composed[-1] in ". ":
         raise CourseError(
-            f"{where}: {name!r} cannot be a folder's name: letters, digits and '._-+@ ' may stand in it, "
-            "no dot or space at its ends and no hyphen in front"
+            f"{where}: {name!r} cannot be the name of a folder: it may have letters, digits and '._-+@ ', "
+            "no dot or space at its ends and no hyphen at the beginning"
         )
     if len(composed.encode()) > _LONGEST:
         raise CourseError(f"{where}: the name {name[:20]!r}… has more than {_LONGEST} bytes")

@@ -1,4 +1,4 @@
-"""What the name of a submitted file tells: whose it is, and which notebook; names made safe for folders."""
+"""Student and notebook from the name of a submitted file; safe folder names for students."""
 
 import hashlib
 import re
@@ -11,16 +11,16 @@ from lib.lectures.renamed import all_names
 
 _COPY = re.compile(r"(\s*\(\d{1,4}\)|[\s_-]*copy\s*\d{0,4}(\s*\(\d{1,4}\))?|-\d{1,3})$", re.IGNORECASE)
 _PARTING = " \t_-.+"
-_KEPT = 40  # characters of a name that cannot be a folder's
+_KEPT = 40  # characters kept of a name that is not allowed for a folder
 
 
 def composed(name: str) -> str:
-    """`name` in Unicode's composed form: systems differ in how they write an é."""
+    """`name` in Unicode's composed form, as systems differ in how they store an é."""
     return unicodedata.normalize("NFC", name)
 
 
 def readable(name: str) -> str:
-    """`name` in one line without characters that cannot be shown, for people only."""
+    """`name` in one line without unprintable characters, for display only."""
     return "".join(c if c.isprintable() else "\ufffd" for c in composed(name))
 
 
@@ -46,12 +46,12 @@ def _longest_in(text: str, notebook: str) -> str:
 
 
 def is_exact(name: str, notebook: str) -> bool:
-    """Whether a file has its released name, and not that of a copy."""
+    """Whether a file has exactly its released name, not that of a copy."""
     return composed(name) == composed(notebook)
 
 
 def student_of(name: str, notebook: str) -> str:
-    """The student in the name of a file that lies in no folder; the whole stem where nothing else is left.
+    """The student in the name of a file outside the students' folders; the whole stem if nothing else is left.
 
     >>> student_of("ada_12345_04_mlm_masking (1).ipynb", "04_mlm_masking.ipynb")
     'ada_12345'
@@ -78,10 +78,10 @@ def _stem(name: str) -> str:
 
 
 def safe_students(names: Iterable[str]) -> dict[str, str]:
-    """A name fit for a folder for each of `names`: itself (composed) if it is, else with marks of its own.
+    """A valid folder name for each of `names`: the name itself (composed) if it is valid, else a changed one.
 
-    Two names get the same only if Unicode takes them for the same. What is made up depends on the name alone,
-    unless somebody else is really called so.
+    Two names get the same result only if they are equal in Unicode. A changed name depends only on the original,
+    unless somebody else already has that name.
 
     >>> safe_students(["ada", "../ada"])
     {'../ada': 'ada-60088279', 'ada': 'ada'}

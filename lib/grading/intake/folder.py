@@ -1,4 +1,4 @@
-"""A folder of submissions: which files there are, whose they are, and which notebook each is."""
+"""A folder of submissions: its files, the student and the notebook of each."""
 
 import os
 from collections import Counter, defaultdict
@@ -17,18 +17,18 @@ from lib.grading.intake.file_names import (
 )
 from lib.grading.intake.notebook_json import Unreadable, marked_exercise, read_cells
 
-DEPTH_LIMIT = 20  # folders in folders
-_PASSED_BY = ("__MACOSX",)  # beside those that are hidden
-_LINK = "it is a link, and links are not followed: hand in the file itself"
-_GUESS_LIMIT = 20 * 10**6  # bytes of a file that is opened to tell which notebook it is
+DEPTH_LIMIT = 20  # nested folders
+_IGNORED = ("__MACOSX",)  # in addition to hidden ones
+_LINK = "it is a link, but links are not followed: hand in the file itself"
+_GUESS_LIMIT = 20 * 10**6  # bytes of a file that is opened to find out which notebook it is
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file that somebody submitted. `student` can be the name of a folder, `file` is for people alone."""
+    """A submitted file. `student` is valid as the name of a folder; `file` is for display only."""
 
     student: str
-    notebook: str  # the released name; "" where that is not known
+    notebook: str  # the released name; "" if unknown
     path: Path
     notes: tuple[str, ...] = ()
     file: str = ""  # relative to the folder of submissions
@@ -37,11 +37,11 @@ class Found:
 
 
 def find_submissions(folder: Path, notebooks: Mapping[str, Sequence[str]]) -> list[Found]:
-    """What is submitted in `folder`, by student and notebook, always in the same order.
+    """The submissions in `folder`, by student and notebook, always in the same order.
 
-    `notebooks` holds the exercise ids of each released notebook. Hidden folders are passed by, links never
-    followed. Of several files of one student for one notebook, the one with the released name is taken, and
-    the others are noted. Raises CourseError if `folder` cannot be listed.
+    `notebooks` has the exercise ids of each released notebook. Hidden folders are ignored, links never followed. Of
+    several files of one student for one notebook, the one with the released name is graded, and the others are
+    noted. Raises CourseError if `folder` cannot be listed.
     """
     walk = _Walk(folder, notebooks)
     safe = safe_students(one.student for one in walk.found)
@@ -55,7 +55,7 @@ def find_submissions(folder: Path, notebooks: Mapping[str, Sequence[str]]) -> li
 
 
 def _first(several: list[Found]) -> Found:
-    """The one that is graded of several files for the same notebook, with notes on the others."""
+    """Of several files for the same notebook, the one to grade, with notes on the others."""
 
     def rank(one: Found) -> tuple:
         name = one.path.name
@@ -63,12 +63,12 @@ def _first(several: list[Found]) -> Found:
         return (bool(one.problem), not is_exact(name, one.notebook), not named, len(one.path.parts), one.file)
 
     first, *others = sorted(several, key=rank)
-    notes = [f"{other.file} was handed in for the same notebook and is not graded" for other in others]
+    notes = [f"{other.file} was also handed in for this notebook and is not graded" for other in others]
     return replace(first, notes=(*first.notes, *notes))
 
 
 class _Walk:
-    """All files of a folder, as `found`, students called as they are; and `notes` by student."""
+    """All files of a folder as `found`, with original student names, and `notes` by student."""
 
     def __init__(self, folder: Path, notebooks: Mapping[str, Sequence[str]]) -> None:
         self.folder, self.notebooks = folder, notebooks
@@ -103,9 +103,9 @@ class _Walk:
                 elif _is_notebook(entry):
                     self._add(student, entry, *self._which(entry))
                 elif entry.is_symlink() and entry.is_dir():
-                    self.notes[student].append(f"{self._shown(entry.path)} is a link, and was not followed")
+                    self.notes[student].append(f"{self._shown(entry.path)} is a link and was not followed")
             if len(folder.parts) - len(top.parts) >= DEPTH_LIMIT:
-                self.notes[student].append(f"{self._shown(folder)}: what is deeper was not read")
+                self.notes[student].append(f"{self._shown(folder)}: deeper folders were not read")
                 waiting = [other for other in waiting if other.parent != folder]
         if len(self.found) == before:
             problem = "there is no notebook (.ipynb) in this folder"
@@ -121,22 +121,22 @@ class _Walk:
         return readable(Path(path).relative_to(self.folder).as_posix())
 
     def _which(self, entry: os.DirEntry) -> tuple[str, str]:
-        """The notebook that a file is, and why it cannot be graded."""
+        """The notebook of a file, and why it cannot be graded."""
         if entry.is_symlink():
             problem = _LINK
         else:
-            problem = "" if entry.is_file(follow_symlinks=False) else "it is no ordinary file"
+            problem = "" if entry.is_file(follow_symlinks=False) else "it is not an ordinary file"
         notebook = which_notebook(entry.name, self.notebooks)
         if not notebook and len(self.notebooks) == 1:
             notebook = next(iter(self.notebooks))
         if not notebook and not problem:
             notebook = self._by_exercises(entry)
         if not notebook:
-            problem = problem or f"which notebook is this? None of {', '.join(self.notebooks)} is in its name"
+            problem = problem or f"unknown notebook: its name contains none of {', '.join(self.notebooks)}"
         return notebook, problem
 
     def _by_exercises(self, entry: os.DirEntry) -> str:
-        """The notebook most of whose exercises a file names; "" if that can not be told."""
+        """The notebook that shares most exercises with the file; "" if that is not unique."""
         if entry.stat(follow_symlinks=False).st_size > _GUESS_LIMIT:
             return ""
         try:
@@ -151,12 +151,12 @@ class _Walk:
 
 def _listed(folder: Path) -> Iterable[os.DirEntry]:
     with os.scandir(folder) as entries:
-        wanted = [entry for entry in entries if not _is_hidden(entry.name) and entry.name not in _PASSED_BY]
+        wanted = [entry for entry in entries if not _is_hidden(entry.name) and entry.name not in _IGNORED]
     return sorted(wanted, key=lambda entry: entry.name)
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a program made it for itself; what begins with two dots was rather called so by somebody."""
+    """Whether the name begins with exactly one dot, as for files of programs. Two dots probably come from a person."""
     return name.startswith(".") and not name.startswith("..")
 
 

@@ -1,4 +1,4 @@
-"""The cells of a notebook file, from bytes that anybody may have written; nothing of them is executed."""
+"""Reads the cells of a notebook file from untrusted bytes; nothing is executed."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 CELL_LIMIT = 5000  # cells of a notebook
 SOURCE_LIMIT = 10**6  # characters of all its code
-BYTES_LIMIT = 3 * 10**6 // 2  # of the same in UTF-8; escaped as JSON they fit into one request of the grader
+BYTES_LIMIT = 3 * 10**6 // 2  # of all its code in UTF-8; escaped as JSON it fits into one request of the grader
 WRITTEN_LIMIT = 10**5  # characters of one written answer
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,60}\.[a-z][a-z0-9_]{0,60}")
@@ -19,25 +19,25 @@ _LOOKS_LIKE = {
 
 
 class Unreadable(Exception):
-    """Says why bytes are no notebook that can be read, in words for the student."""
+    """The bytes are not a readable notebook; the message tells the student why."""
 
 
 def read_cells(content: bytes) -> list[Any]:
-    """The list of cells as it stands in the file: each entry can be anything that JSON has.
+    """The list of cells in the file; each entry can be any JSON value.
 
-    Raises Unreadable where there is none.
+    Raises Unreadable if there is no such list.
 
     >>> read_cells(b'{"nbformat": 4, "cells": [7]}')
     [7]
     """
     notebook = _parse_json(_decode(content))
     if not isinstance(notebook, dict):
-        raise Unreadable("it is JSON, but no notebook")
+        raise Unreadable("it is JSON, but not a notebook")
     cells, version = notebook.get("cells"), notebook.get("nbformat")
     if "worksheets" in notebook or (type(version) is int and version < 4):
         raise Unreadable("it is of notebook format 3 or older: open it in Jupyter and save it again")
     if not isinstance(cells, list):
-        raise Unreadable("it is JSON, but no notebook: it has no list of cells")
+        raise Unreadable("it is JSON, but not a notebook: it has no list of cells")
     if len(cells) > CELL_LIMIT:
         raise Unreadable(f"it has {len(cells)} cells, more than {CELL_LIMIT}")
     return cells
@@ -47,10 +47,10 @@ def _decode(content: bytes) -> str:
     if not content.strip():
         raise Unreadable("the file is empty")
     if content.startswith((b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{")):
-        raise Unreadable("it is UTF-16 text, and a notebook is UTF-8: open it in Jupyter and save it again")
+        raise Unreadable("it is UTF-16 text, but a notebook is UTF-8: open it in Jupyter and save it again")
     for start, what in _LOOKS_LIKE.items():
         if content.lstrip().startswith(start):
-            raise Unreadable(f"it is {what}, and no notebook: hand in the .ipynb file")
+            raise Unreadable(f"it is {what}, not a notebook: hand in the .ipynb file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,14 +63,14 @@ def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        broken = "it breaks off: the file is not complete" if _at_end(error) else "it is not JSON"
+        broken = "it ends too early: the file is incomplete" if _at_end(error) else "it is not JSON"
         raise Unreadable(f"{broken} ({error.msg}, line {error.lineno})") from None
-    except ValueError:  # json says so of nothing else
+    except ValueError:  # json raises this in no other case
         raise Unreadable(
-            "it is JSON, but no notebook: a number in it has more digits than Python reads"
+            "it is JSON, but not a notebook: it contains a number with too many digits for Python"
         ) from None
     except (RecursionError, MemoryError):
-        raise Unreadable("it is JSON, but no notebook: lists in lists without end") from None
+        raise Unreadable("it is JSON, but not a notebook: its lists are nested too deeply") from None
 
 
 def _at_end(error: json.JSONDecodeError) -> bool:
@@ -78,9 +78,9 @@ def _at_end(error: json.JSONDecodeError) -> bool:
 
 
 class Cells:
-    """What is wanted of a list of cells: code by cell, written answers by exercise; notes on what is odd.
+    """The code of a list of cells by cell, its written answers by exercise, and notes on irregular cells.
 
-    Raises Unreadable where the code is too much to be sent to where answers run.
+    Raises Unreadable if there is too much code for one request to the worker.
     """
 
     def __init__(self, cells: list[Any]) -> None:
@@ -94,13 +94,13 @@ class Cells:
             self._read(number, cell)
         size = sum(len(cell["source"].encode(errors="surrogatepass")) for cell in self.code)
         if size > BYTES_LIMIT:
-            raise Unreadable(f"its cells hold {size:,} bytes of code, more than {BYTES_LIMIT:,}")
+            raise Unreadable(f"its cells contain {size:,} bytes of code, more than {BYTES_LIMIT:,}")
 
     def _read(self, number: int, cell: Any) -> None:
         kind = cell.get("cell_type") if isinstance(cell, dict) else None
         source = _text(cell.get("source", "")) if isinstance(cell, dict) else None
         if not isinstance(kind, str) or source is None:
-            self.notes.append(f"cell {number} was left out: it is no cell of a notebook")
+            self.notes.append(f"cell {number} was left out: it is not a valid notebook cell")
             return
         metadata = _dict(cell.get("metadata"))
         marks = _dict(metadata.get("nbgrader"))
@@ -120,7 +120,7 @@ class Cells:
 
     def _keep_written(self, number: int, exercise: str, text: str) -> None:
         if exercise in self.written:
-            self.notes.append(f"cell {number} was left out: there is another one for {exercise}")
+            self.notes.append(f"cell {number} was left out: there is another cell for {exercise}")
             return
         if len(text) > WRITTEN_LIMIT:
             self.notes.append(f"cell {number}: only the first {WRITTEN_LIMIT} characters are kept")
@@ -128,7 +128,7 @@ class Cells:
 
 
 def marked_exercise(metadata: Any) -> str:
-    """The exercise id in the metadata of a cell; "" where there is none that could be one."""
+    """The exercise id in the metadata of a cell; "" if there is no valid one."""
     id = _dict(_dict(metadata).get("course")).get("exercise")
     return id if isinstance(id, str) and _ID.fullmatch(id) else ""
 
@@ -138,7 +138,7 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _text(source: Any) -> str | None:
-    """A source, given as one string or as a list of them; half characters, which UTF-8 cannot hold, go."""
+    """A source, given as one string or a list of strings; lone surrogates, which UTF-8 cannot encode, are replaced."""
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     return source.encode("utf-8", "replace").decode() if isinstance(source, str) else None

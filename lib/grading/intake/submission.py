@@ -1,7 +1,7 @@
-"""Submissions as they come: files from strangers, read without trust.
+"""Reading submissions: untrusted files from students.
 
-A notebook is read as plain JSON: nothing of it is executed, written or believed here. Whatever is wrong with
-a file is said in words, in its own submission; the others are not concerned.
+A notebook is read as plain JSON; nothing in it is executed, written or trusted here. A problem with a file is
+reported in its own submission and does not affect the others.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ NOTES_LIMIT = 20  # notes of one submission
 
 @dataclass(frozen=True)
 class Submission:
-    """What a file holds, in plain data that is safe to encode."""
+    """The content of a file, as plain data that is safe to encode."""
 
     student: str
     notebook: str
     file: str
-    sha256: str  # of the bytes that were read; "" where none were
+    sha256: str  # of the bytes that were read; "" if none were
     cells: tuple[dict, ...] = ()  # code cells only: {"number": from 1, "source", "exercise": its id or ""}
     problem: str = ""  # why it cannot be read; then there are no cells
     written: dict[str, str] = field(default_factory=dict)  # exercise id -> text of a manually graded cell
@@ -33,15 +33,15 @@ class Submission:
 
 
 def load_submission(found: Found) -> Submission:
-    """Read the file that was found, if it is one and not too large; never raises for what it is or holds."""
+    """Read the file that was found. Never raises because of the kind, size or content of the file."""
     return read_submission(*read_bytes(found))
 
 
 def read_bytes(found: Found) -> tuple[Found, bytes]:
-    """What was found with its bytes; with the problem, and no bytes, where there is one.
+    """The submitted file with its bytes; if there is a problem, with the problem and without bytes.
 
-    No link is followed that took the file's place since, no pipe waited for, and of a file that is too large
-    no more read than shows that it is.
+    It follows no link that has replaced the file, does not wait for a pipe, and reads at most one byte more than the
+    limit of a file.
     """
     if found.problem:
         return found, b""
@@ -50,15 +50,15 @@ def read_bytes(found: Found) -> tuple[Found, bytes]:
         with open(handle, "rb") as file:
             if stat.S_ISREG(os.fstat(handle).st_mode):
                 return found, file.read(FILE_LIMIT + 1)
-        return replace(found, problem="it is no ordinary file"), b""
+        return replace(found, problem="it is not an ordinary file"), b""
     except OSError as error:
         return replace(found, problem=f"it cannot be opened: {error.strerror}"), b""
 
 
 def read_submission(found: Found, content: bytes) -> Submission:
-    """The cells of a notebook file, from its bytes; never raises for what they hold.
+    """The cells of a notebook file, from its bytes. Never raises because of its content.
 
-    What is no notebook, or too large, gives a submission with a `problem`; a cell that is none is left out,
+    A file that is not a notebook, or too large, gives a submission with a `problem`; an invalid cell is left out,
     with a note.
 
     >>> from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a result says of one exercise, in plain data."""
+"""The entry of one exercise in a result, as plain data."""
 
 from typing import Any
 
@@ -6,6 +6,6 @@ FORMAT = 1  # of a result
 
 
 def entry(id: str, status: str, **known: Any) -> dict[str, Any]:
-    """What a result says of one exercise: its id and status, and as much more as is `known`."""
+    """The entry of one exercise in a result: its id and status, defaults, and what is `known` besides."""
     empty = {"cell": None, "answer": "", "shape": [], "reason": "", "misconception": "", "hint": "", "passed": 0}
     return {"id": id, "status": status, **empty, "cases": 0, "failed": None, **known}

@@ -1,6 +1,6 @@
-"""From a submission to its result: cases from a secret seed, answers from the server, verdicts from here.
+"""From a submission to its result: cases come from a secret seed, outcomes from the server, verdicts from here.
 
-A result is plain JSON without times, addresses or points: the same submission gives the same bytes.
+A result is plain JSON without times, addresses or points, so the same submission gives the same bytes.
 """
 
 import ast
@@ -27,14 +27,14 @@ from lib.exercises.engine.running import Outcome, describe_inputs
 from lib.exercises.engine.values import describe, shorten
 
 OURS = ("NameError", "Withheld", "ImportError: grading:")
-"""What a cell may raise because we leave parts of the notebook out or close parts of lib: no fault of the student."""
+"""Errors that a cell may raise because we leave out parts of the notebook or close parts of lib, not by mistake."""
 
 ONLY = " (of the other cells, only imports, definitions and constants are executed)"
-BROKEN_CELLS = 5  # cells that are left out, one after the other, before a submission is given up
+BROKEN_CELLS = 5  # cells that are left out, one after another, before we give up on a submission
 
 
 def secret_seed(key: bytes | None, id: str) -> int:
-    """The seed of an exercise's cases: 63 bits of HMAC-SHA256 of its id; without a key 0, the notebook's own.
+    """The seed of an exercise's cases: 63 bits of HMAC-SHA256 of its id; without a key 0, the notebook's seed.
 
     >>> secret_seed(b"key", "mlm.loss") == secret_seed(b"key", "mlm.loss") != secret_seed(b"other", "mlm.loss")
     True
@@ -44,12 +44,12 @@ def secret_seed(key: bytes | None, id: str) -> int:
     return int.from_bytes(hmac.digest(key, f"cases of {id}".encode(), "sha256")[:8], "big") >> 1
 
 
-_one_at_a_time = threading.Lock()  # what runs references changes streams and random states of its whole process
+_one_at_a_time = threading.Lock()  # running a reference changes streams and random states of the whole process
 
 
 @cache
 def answer_names() -> dict[str, str]:
-    """By exercise id, the name that the check of the lecture expects its answer under, as `my_loss`."""
+    """By exercise id, the name of the answer in the lecture's check, such as `my_loss`."""
     names = {}
     for path in all_notebooks():
         for id, cell in checks(load(path), path.name).items():
@@ -59,15 +59,15 @@ def answer_names() -> dict[str, str]:
 
 
 class Grader:
-    """Grades submissions one after the other; holds the server and, once made, the answer key of each exercise.
+    """Grades submissions one after another; keeps the server and the answer key of each exercise.
 
-    `key` is the secret that the cases come from; None takes the cases of the notebook, which are public.
+    `key` is the secret from which cases are drawn; None uses the notebook's cases, which are public.
     """
 
     def __init__(self, key: bytes | None, limits: Limits = Limits()) -> None:
         self.key = key
         self.server = Server(limits)
-        self._asked: dict[str, _Asked] = {}
+        self._exercises: dict[str, _GradedExercise] = {}
 
     def __enter__(self) -> "Grader":
         return self
@@ -76,13 +76,13 @@ class Grader:
         self.close()
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self.server.close()
 
     def grade(self, submission: Submission, ids: Sequence[str]) -> dict[str, Any]:
-        """The result of one submission on the exercises `ids`; never raises for what it holds.
+        """The result of one submission on the exercises `ids`. Never raises because of the submission's content.
 
-        Raises KeyError for an unknown exercise and CourseError where no server can be started.
+        Raises KeyError for an unknown exercise, and CourseError if no server can be started.
         """
         cells = _Cells(submission)
         entries = []
@@ -92,7 +92,7 @@ class Grader:
             elif submission.problem:
                 entries.append(entry(id, "unreadable", reason=clean(submission.problem)))
             else:
-                entries.append(self._grade_one(submission, self._asked_for(id), cells))
+                entries.append(self._grade_one(submission, self._exercise(id), cells))
         return {
             "format": FORMAT,
             "student": submission.student,
@@ -104,20 +104,20 @@ class Grader:
             "exercises": entries,
         }
 
-    def _asked_for(self, id: str) -> "_Asked":
-        if id not in self._asked:
+    def _exercise(self, id: str) -> "_GradedExercise":
+        if id not in self._exercises:
             with _one_at_a_time:
-                self._asked[id] = _Asked(get(id), secret_seed(self.key, id))
-        return self._asked[id]
+                self._exercises[id] = _GradedExercise(get(id), secret_seed(self.key, id))
+        return self._exercises[id]
 
-    def _grade_one(self, submission: Submission, asked: "_Asked", cells: "_Cells") -> dict[str, Any]:
-        """One exercise; a cell that brings the process down before the answer is reached is left out."""
+    def _grade_one(self, submission: Submission, asked: "_GradedExercise", cells: "_Cells") -> dict[str, Any]:
+        """One exercise; a cell that ends the process before the answer is reached is left out."""
         request = asked.request | {"cells": list(submission.cells)}
         while True:
             reply = self.server.ask(request | {"skip": sorted(cells.fatal)}, cases=asked.cases)
-            for message in reply.said[:1]:  # before any line of the student; later ones may be forged
+            for message in reply.said[:1]:  # sent before any code of the student runs; later ones may be forged
                 if "broken" in message:
-                    raise CourseError(f"the walls around an answer cannot be built: {message['broken']}")
+                    raise CourseError(f"the walls around an answer cannot be set up: {message['broken']}")
             cells.learn(reply)
             reached, at = bool(reply.all("left_out")), [*filter(cells.may_be_fatal, reply.all("cell"))][-1:]
             if reached or not at or at[0] == asked.found(reply)["cell"] or len(cells.fatal) > BROKEN_CELLS:
@@ -126,7 +126,7 @@ class Grader:
 
 
 class _Cells:
-    """What is known of a submission's cells: those that end their process are left out of it from then on."""
+    """What is known about a submission's cells; those that end their process are left out afterwards."""
 
     def __init__(self, submission: Submission) -> None:
         self.exercises = {cell["number"]: cell["exercise"] for cell in submission.cells}
@@ -134,29 +134,29 @@ class _Cells:
         self.faulty: dict[int, str] = {}  # the rest of such a cell is executed
 
     def may_be_fatal(self, cell: Any) -> bool:
-        """Whether a child can have ended in `cell`, which it says itself: there is one, and it was executed."""
+        """Whether a child can have ended in `cell`, as it claims: the cell exists and was executed."""
         return type(cell) is int and cell in self.exercises and cell not in self.fatal
 
     def learn(self, reply: Reply) -> None:
-        """Remember what a child says of the cells."""
+        """Record what a child reports about the cells."""
         for problem in _listed(reply.all("problems")[:1]) + _listed(reply.all("left_out")[:1]):
             if not problem["what"].startswith(OURS):
                 self.faulty.setdefault(problem["cell"], problem["what"])
 
     def notes(self) -> list[str]:
-        """A line for each of them, for the student."""
-        lines = {cell: f"in cell {cell}, left out: {why}" for cell, why in self.faulty.items()}
+        """A line for each fatal or faulty cell, for the student."""
+        lines = {cell: f"part of cell {cell} was left out: {why}" for cell, why in self.faulty.items()}
         lines |= {cell: f"cell {cell} was left out: {_why(ended)}" for cell, ended in self.fatal.items()}
         return [lines[cell] for cell in sorted(lines)]
 
     def fault_of(self, id: str) -> str:
-        """What is wrong with the cell that the exercise `id` is marked to be answered in, as "; …", or nothing."""
+        """The fault of the cell whose metadata name the exercise `id`, as "; …", or ""."""
         faults = [why for cell, why in self.faulty.items() if self.exercises.get(cell) == id]
         return f"; its cell has a {faults[0]}" if faults else ""
 
 
-class _Asked:
-    """One exercise as it is asked: its cases and its answer key, made once for all submissions."""
+class _GradedExercise:
+    """One exercise with its cases and its answer key, built once for all submissions."""
 
     def __init__(self, exercise: Exercise, seed: int) -> None:
         self.exercise = exercise
@@ -165,7 +165,7 @@ class _Asked:
 
     @cached_property
     def request(self) -> dict[str, Any]:
-        """What the server is told of the exercise: nothing that is secret, and no reference."""
+        """The part of a request that describes the exercise: it contains nothing secret, and no reference."""
         exercise = self.exercise
         return {
             "id": exercise.id,
@@ -177,11 +177,11 @@ class _Asked:
 
     @staticmethod
     def found(reply: Reply) -> dict[str, Any] | None:
-        """Where the answer is: the child's first word, before any line of the student has run."""
+        """Where the answer is. The child reports this first, before any code of the student runs."""
         return reply.all("answer")[0]
 
     def entry(self, reply: Reply, cells: _Cells) -> dict[str, Any]:
-        """The entry of one submission's result, from what its child said."""
+        """The entry for one submission, from the messages of its child."""
         id = self.exercise.id
         if not reply.all("answer"):
             return entry(id, "crashed", reason=_why(reply.ended))
@@ -198,17 +198,17 @@ class _Asked:
             return entry(id, "crashed", reason=clean(str(error)), **about)
         if not outcomes and reply.all("defined") == [False]:
             return entry(id, **self._undefined(answer["cell"], cells), **about)
-        return self._judged(outcomes, reply, about)
+        return self._concluded(outcomes, reply, about)
 
     @staticmethod
     def _undefined(cell: int, cells: _Cells) -> dict[str, str]:
-        """Status and reason where the cell of the answer ended, or was left out, before it was defined."""
+        """Status and reason if the answer's cell failed, or was left out, before the answer was defined."""
         if ended := cells.fatal.get(cell):
             return {"status": _status(ended), "reason": _why(ended)}
         fault = f": {cells.faulty[cell]}" if cell in cells.faulty else ""
-        return {"status": "wrong", "reason": f"cell {cell} does not get as far as it{fault}"}
+        return {"status": "wrong", "reason": f"cell {cell} stops before the answer is defined{fault}"}
 
-    def _judged(self, outcomes: tuple[Outcome, ...], reply: Reply, about: dict[str, Any]) -> dict[str, Any]:
+    def _concluded(self, outcomes: tuple[Outcome, ...], reply: Reply, about: dict[str, Any]) -> dict[str, Any]:
         with _one_at_a_time:
             assessment = conclude(self.key, outcomes)
         passed = sum(verdict.right for verdict in assessment.verdicts)
@@ -218,7 +218,7 @@ class _Asked:
         if mistake := assessment.misconception:
             about |= {"misconception": mistake.name, "hint": mistake.hint}
         stopped = [i for i, verdict in enumerate(assessment.verdicts) if not verdict.right]
-        if not stopped:  # every outcome that came is right, and the rest never came
+        if not stopped:  # all outcomes that arrived are right, and the rest did not arrive
             failed = self._failed(assessment, len(outcomes))
             return entry(self.exercise.id, _status(reply.ended), reason=_why(reply.ended), failed=failed, **about)
         verdict = assessment.verdicts[stopped[0]]
@@ -228,7 +228,7 @@ class _Asked:
         return entry(self.exercise.id, status, reason=" ".join(clean(reason, 1000).split()), failed=failed, **about)
 
     def _failed(self, assessment: Assessment, number: int) -> dict[str, Any]:
-        """The case that went wrong, in words; for a value nothing is expected that would give it away."""
+        """The case that failed, in words; for a value without the expected one, which would give it away."""
         case, value = self.key.cases[number], self.exercise.asks_for_value
         outcome = assessment.outcomes[number] if number < len(assessment.outcomes) else Outcome("crashed")
         returned = outcome.status == "returned"
@@ -243,7 +243,7 @@ class _Asked:
 
 
 def _listed(lists: list[Any]) -> list[dict[str, Any]]:
-    """The cells that were left out, as far as what a child says of them can be believed."""
+    """The cells that were left out, as far as the child's report is well-formed."""
     entries = [entry for some in lists if type(some) is list for entry in some[:100] if type(entry) is dict]
     return [
         {"cell": entry["cell"], "what": clean(entry["what"], 300)}
@@ -262,7 +262,7 @@ _SIGNALS = {"signal 6": "abort", "signal 9": "killed", "signal 11": "segmentatio
 def _why(ended: str) -> str:
     """Why a child ended early, for the student."""
     if _status(ended) == "time up":
-        return "it did not come to an end in time: does a loop never end?"
+        return "it did not finish in time: is there an endless loop?"
     if ended == DIED:
         return DIED
     if ended.startswith(("signal", "exit")):
@@ -271,7 +271,7 @@ def _why(ended: str) -> str:
 
 
 def clean(text: str, limit: int = 20_000) -> str:
-    """`text` fit for a report: no control characters, no half characters; shortened.
+    """`text` for a report: shortened, without control characters and lone surrogates.
 
     >>> clean("<f at 0x7f3b65372700>\\x1b[0m")
     '<f at 0x…>�[0m'

@@ -1,4 +1,4 @@
-"""The secret key of a grader: whoever knows it knows the cases, so it stays in one file of one person."""
+"""The grader's secret key. Whoever has it can compute the cases, so it is kept in a file of one person."""
 
 import hashlib
 import hmac
@@ -15,16 +15,16 @@ BYTES = 32
 
 
 def default_path() -> Path:
-    """Where the key lies unless `--key` says otherwise: in the folder of the person's settings."""
+    """The path of the key unless `--key` gives another: in the folder of the user's settings."""
     settings = os.environ.get("XDG_CONFIG_HOME", "")
     folder = Path(settings) if Path(settings).is_absolute() else Path.home() / ".config"
     return folder / "llm-course" / "grading.key"
 
 
 def load_key(path: Path) -> bytes:
-    """The 32 bytes of the key in a file, which is made, for its owner alone, where there is none.
+    """The 32 bytes of the key in a file. If there is no file, it is created, readable only by its owner.
 
-    Raises CourseError for a file that others may read, that holds something else, or that cannot be made.
+    Raises CourseError for a file that others may read, that contains something else, or that cannot be created.
     """
     try:
         if not path.exists():
@@ -32,19 +32,19 @@ def load_key(path: Path) -> bytes:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "it holds something else"
-        raise CourseError(f"{path} cannot serve as the key of the grader: {what}") from None
+        what = error.strerror if isinstance(error, OSError) else "it contains something else"
+        raise CourseError(f"{path} cannot be used as the grader's key: {what}") from None
     if mode & 0o077:
         raise CourseError(
-            f"{path} may be read by others, and whoever has the key knows the cases: chmod 600 it"
+            f"{path} is readable by others, and whoever has the key can compute the cases: run chmod 600 on it"
         )
     if not re.fullmatch(rf"[0-9a-f]{{{2 * BYTES}}}", text):
-        raise CourseError(f"{path} cannot serve as the key of the grader: it holds something else")
+        raise CourseError(f"{path} cannot be used as the grader's key: it contains something else")
     return bytes.fromhex(text)
 
 
 def _make(path: Path) -> None:
-    """Write a new key beside `path` and link it there: of two graders that begin together, one makes it."""
+    """Write a new key next to `path` and link it there, so that of two graders that start together one creates it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # of mode 0600
     try:
@@ -58,7 +58,7 @@ def _make(path: Path) -> None:
 
 
 def fingerprint(key: bytes) -> str:
-    """What tells two keys apart and reveals neither.
+    """A short hash that distinguishes keys without revealing them.
 
     >>> fingerprint(bytes(32)) == fingerprint(bytes(32)) != fingerprint(bytes(31) + b"1")
     True

@@ -1,6 +1,6 @@
-"""The report on a whole class, for its instructor: points, exercises, mistakes, answers that are alike.
+"""The report on a whole class, for its instructor: points, exercises, misconceptions, near-identical answers.
 
-It names students, so it is not for them. Like a student's page it is one file without script.
+It names students, so it is for the instructor only. Like a student's page it is one file without scripts.
 """
 
 import math
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from lib.grading.assignment.item import Item
     from lib.grading.results.gradebook import Gradebook
 
-MOST_PICTURED = 12  # mistakes in the picture; the tables have all
-_ELSEWHERE = ("right", "wrong", "manual", "unreadable", "not submitted")  # statuses told in other sections
+MAX_PICTURED = 12  # mistakes in the picture; the tables have all
+_ELSEWHERE = ("right", "wrong", "manual", "unreadable", "not submitted")  # statuses reported in other sections
 _ANSWERED = ("right", "wrong", "time up", "crashed")
 
 
 @dataclass(frozen=True)
 class Points:
-    """How the points of those who handed in something are distributed."""
+    """The distribution of points among the students who handed in something."""
 
     students: int
     mean: float
@@ -39,7 +39,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Alike:
-    """A group of students with nearly the same answer to one exercise, and what the grader made of it."""
+    """A group of students with nearly the same answer to one exercise, and its statuses."""
 
     item: "Item"
     group: Group
@@ -83,7 +83,7 @@ def _results(book: "Gradebook") -> Iterator[dict]:
 
 
 def _points(book: "Gradebook", students: Sequence[str]) -> Points | None:
-    """None where there is nothing to show: nobody handed in anything, or nothing has points."""
+    """The distribution of points; None if nobody handed in anything, or nothing has points."""
     if not students or not book.out_of > 0:
         return None
     totals = [float(book.total(student)) for student in students]
@@ -99,7 +99,7 @@ def _points(book: "Gradebook", students: Sequence[str]) -> Points | None:
 
 
 def _edges(out_of: int | float) -> tuple[float, ...]:
-    """The borders of the histogram: from 0 to all points or a little more, in at most twelve round steps."""
+    """The edges of the histogram's bins, from 0 to all points or a little more, in at most twelve round steps."""
     steps = (base * 10.0**power for power in range(-6, 7) for base in (1, 2, 2.5, 5))
     step = next(step for step in steps if out_of <= 12 * step)
     bins = math.ceil(out_of / step - 1e-9)
@@ -107,7 +107,7 @@ def _edges(out_of: int | float) -> tuple[float, ...]:
 
 
 def _bin(points: float, edges: Sequence[float]) -> int:
-    """The number of the bin: each holds its left border, the last both."""
+    """The number of the bin; a bin includes its left edge, the last bin both edges."""
     return max(0, min(sum(points >= edge - 1e-9 for edge in edges) - 1, len(edges) - 2))
 
 
@@ -119,12 +119,12 @@ def _outcomes(analyses: Sequence[ItemAnalysis]) -> "Markup | None":
 
 
 def _mistakes(analyses: Sequence[ItemAnalysis]) -> "Markup | None":
-    """A picture of the most frequent known mistakes of all exercises; None where there are none."""
+    """A picture of the most frequent known mistakes of all exercises; None if there are none."""
     from lib.grading.reports.pictures import mistakes
 
     made = [(each.item, mistake) for each in analyses for mistake in each.mistakes if mistake.name]
     made.sort(key=lambda pair: (-len(pair[1].students), pair[0].exercise, pair[1].name))
-    shown = made[:MOST_PICTURED]
+    shown = made[:MAX_PICTURED]
     names = [f"{item.exercise}: {mistake.name}" for item, mistake in shown]
     return mistakes(names, [len(mistake.students) for _, mistake in shown]) if shown else None
 
@@ -155,7 +155,7 @@ def _copied(book: "Gradebook") -> "Iterator[tuple[Item, str, Copied]]":
 
 
 def _without_answer(book: "Gradebook") -> "Iterator[tuple[Item, str, tuple[str, ...]]]":
-    """For each exercise and status without an answer that could be judged: who."""
+    """For each exercise and status without an answer that could be checked, the students."""
     for item in book.items:
         who: dict[str, list[str]] = {}
         for student in book.students:

@@ -1,4 +1,4 @@
-"""What a class's results say of its exercises: how hard each is, whom it tells apart, which mistakes came."""
+"""Item analysis of a class's results: difficulty, discrimination and mistakes of each exercise."""
 
 import math
 from collections import Counter
@@ -16,12 +16,12 @@ UNRECOGNISED = ""
 
 @dataclass(frozen=True)
 class Mistake:
-    """Students who made the same known mistake in one exercise; those with none that is known come last."""
+    """Students with the same known mistake in one exercise; wrong answers without a known mistake come last."""
 
     name: str  # empty: not recognised
     hint: str
     students: tuple[str, ...]
-    share: float  # of those whose answer could be read
+    share: float  # of the students whose answer could be read
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class ItemAnalysis:
     item: "Item"
     counts: dict[str, int]  # students by status
     seen: int  # students whose file could be read
-    difficulty: float | None  # mean share of the points among them; None where there is nobody
+    difficulty: float | None  # mean share of the points among them; None if there are none
     discrimination: float | None
-    undefined: str  # why there is no discrimination; empty where there is
+    undefined: str  # why there is no discrimination; empty if there is one
     mistakes: tuple[Mistake, ...]
 
 
 def analyse(book: "Gradebook", item: "Item") -> ItemAnalysis:
     """Difficulty, discrimination and mistakes of one exercise.
 
-    Difficulty is the mean share of the points, of those whose file could be read and whose points are known;
-    discrimination the correlation of this share with the points on everything else (corrected item-total,
-    point-biserial where answers are right or wrong).
+    Difficulty is the mean share of the points, among students whose file could be read and whose points are known.
+    Discrimination is the correlation of this share with the points on everything else (corrected item-total
+    correlation, point-biserial where answers are right or wrong).
     """
     statuses = {student: book.status(student, item) for student in book.students}
     seen = [student for student, status in statuses.items() if status not in _NOT_SEEN]
@@ -62,7 +62,7 @@ def analyse(book: "Gradebook", item: "Item") -> ItemAnalysis:
 
 
 def score(book: "Gradebook", student: str, item: "Item") -> float:
-    """The share of an exercise's points that a student has; of one without points, whether it is right."""
+    """The share of an exercise's points that a student has; for practice without points, 1 if it is right, else 0."""
     if item.points > 0:
         return book.points(student, item) / item.points
     return float(book.status(student, item) == "right")
@@ -79,19 +79,19 @@ def correlation(scores: Sequence[int | float], others: Sequence[int | float]) ->
     >>> correlation([0, 0, 1, 1], [1, 2, 3, 4])
     (0.8944271909999159, '')
     >>> correlation([1, 1, 1], [1, 2, 3])
-    (None, 'everybody has all its points')
+    (None, 'all students have full points')
 
     Raises ValueError for lists of different lengths.
     """
     if len(scores) != len(others):
-        raise ValueError(f"scores and others must be of one length, got {len(scores)} and {len(others)}")
+        raise ValueError(f"scores and others must have the same length, got {len(scores)} and {len(others)}")
     if len(scores) < 3:
         return None, "fewer than three students"
     if len(set(scores)) == 1:
-        alike = {0: "nobody has any of its points", 1: "everybody has all its points"}
-        return None, alike.get(scores[0], "everybody has the same points")
+        alike = {0: "all students have 0 points", 1: "all students have full points"}
+        return None, alike.get(scores[0], "all students have the same points")
     if len(set(others)) == 1:
-        return None, "elsewhere all have the same points"
+        return None, "all students have the same points elsewhere"
     x, y = _centred(scores), _centred(others)
     together = math.fsum(a * b for a, b in zip(x, y))
     return together / math.sqrt(math.fsum(a * a for a in x) * math.fsum(b * b for b in y)), ""
@@ -103,7 +103,7 @@ def _centred(values: Sequence[int | float]) -> list[float]:
 
 
 def _mistakes(book: "Gradebook", item: "Item", seen: Sequence[str]) -> tuple[Mistake, ...]:
-    """The known mistakes of an exercise, the most frequent first; then the wrong answers that show none."""
+    """The known mistakes of an exercise, the most frequent first; then wrong answers without a known mistake."""
     who: dict[str, list[str]] = {}
     hints: dict[str, str] = {}
     for student in seen:

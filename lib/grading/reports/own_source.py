@@ -1,4 +1,4 @@
-"""The course's own source, to hold answers against: known answers to an exercise, and functions of `lib`."""
+"""The course's own source, to compare answers with: known answers to an exercise, and functions of `lib`."""
 
 import ast
 import inspect
@@ -18,15 +18,15 @@ from lib.grading.reports.similarity import Runs, runs_of, similarity
 if TYPE_CHECKING:
     from lib.grading.assignment.item import Item
 
-LEAST_TOKENS = 40  # of a function of the library: below, anyone may write the same
-TELLING_TOKENS = 100  # from here on nobody does by chance; below, lines have to be the same word for word
+LEAST_TOKENS = 40  # of a library function: a shorter one may be written by chance
+TELLING_TOKENS = 100  # from this length on it is no coincidence; below, lines must be identical as well
 TELLING_LINES = 0.8
-_NO_ANSWERS = ("course", "plots")  # rooms of `lib` without anything that an exercise asks for
-LIKE_OURS = 0.9  # share of common runs from which on an answer is ours
+_NO_ANSWERS = ("course", "plots")  # rooms of `lib` without answers to exercises
+LIKE_OURS = 0.9  # share of common runs from which on an answer counts as copied
 
 
 @dataclass(frozen=True)
-class Ours:
+class LibraryFunction:
     """A function of the library."""
 
     name: str  # "lib/objectives/mlm.py: mlm_loss"
@@ -37,19 +37,19 @@ class Ours:
 
 @dataclass(frozen=True)
 class Copied:
-    """A function of the library that an answer is like."""
+    """A library function that an answer resembles."""
 
     name: str
     similarity: float
-    same_lines: int  # lines of the function that stand in the answer word for word …
-    lines: int  # … of so many
+    same_lines: int  # lines of the function that are identical in the answer
+    lines: int  # lines of the function
 
 
 def copied_from(shape: Sequence[str], source: str) -> Copied | None:
-    """The function of the library whose syntax an answer has, names aside; None where there is none.
+    """The library function with the same syntax as an answer, ignoring names; None if there is none.
 
-    A short one counts only where most of its lines stand there word for word. Of several it is the one with
-    the largest share of such lines.
+    A short function counts only if most of its lines are identical in the answer. Of several functions, the result is
+    the one with the largest share of identical lines.
     """
     runs = runs_of(shape)
     lines = Counter(_lines(source))
@@ -66,10 +66,11 @@ def copied_from(shape: Sequence[str], source: str) -> Copied | None:
     )
 
 
-def _candidates(runs: Runs) -> list[Ours]:
-    """The functions that may be like an answer.
+def _candidates(runs: Runs) -> list[LibraryFunction]:
+    """The functions that may resemble an answer.
 
-    Who shares nine runs in ten has one of any tenth and one more: of those in the fewest functions.
+    A function that shares at least nine tenths of the answer's runs contains at least one of any tenth plus one of
+    them. So it is enough to look up the rarest runs.
     """
     functions, index = _library()
     needed = len(runs) - int(LIKE_OURS * len(runs)) + 1
@@ -84,8 +85,8 @@ def _lines(source: str) -> tuple[str, ...]:
 
 
 @cache
-def _library() -> tuple[list[Ours], dict[tuple, list[int]]]:
-    """The functions of `lib` that are long enough, and which of them hold a run."""
+def _library() -> tuple[list[LibraryFunction], dict[tuple, list[int]]]:
+    """The functions of `lib` that are long enough, and an index from runs to the functions that contain them."""
     paths = sorted((ROOT / "lib").rglob("*.py"))
     asked = [path for path in paths if path.relative_to(ROOT).parts[1] not in _NO_ANSWERS]
     functions = [ours for path in asked for ours in _functions(path)]
@@ -96,7 +97,7 @@ def _library() -> tuple[list[Ours], dict[tuple, list[int]]]:
     return functions, index
 
 
-def _functions(path: Path) -> Iterator[Ours]:
+def _functions(path: Path) -> Iterator[LibraryFunction]:
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source)
     imported = statements.import_names(tree)
@@ -107,13 +108,13 @@ def _functions(path: Path) -> Iterator[Ours]:
                 name = f"{path.relative_to(ROOT).as_posix()}: {node.name}"
                 first = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0]
                 body = "\n".join(source.splitlines()[first.lineno - 1 : node.end_lineno])
-                yield Ours(name, runs_of(shape), len(shape), _lines(body))
+                yield LibraryFunction(name, runs_of(shape), len(shape), _lines(body))
 
 
 @cache
 def known_shapes(item: "Item") -> tuple[tuple[str, ...], ...]:
-    """The shapes of answers to an exercise that are nobody's own, as far as they are functions with a source:
-    the solution of its notebook, the reference, accepted variants and misconceptions."""
+    """The shapes of an exercise's published answers, as far as they are functions with a source: the solution in
+    its notebook, the reference, accepted variants and misconceptions."""
     from lib.exercises import get
 
     found = list(_in_notebook(item))

@@ -1,8 +1,8 @@
-"""The page of one student: what was asked, what came of it, and on which input an answer failed.
+"""The page of one student: the exercises, their results, and the input on which an answer failed.
 
-A page is one file: no script, nothing from elsewhere, and a policy in its head that forbids both, should a
-character of a submission ever slip through. Whatever comes from a student is cleaned, cut and escaped by
-`render`, wherever a template shows it.
+A page is one file without scripts and external content, and a policy in its head forbids both, in case escaping
+should ever fail. `render` cleans, shortens and escapes everything that comes from a student, wherever a template
+shows it.
 """
 
 import re
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 
 LONGEST = 4000  # characters of one piece of text
-MOST_NOTES = 20
+MAX_NOTES = 20
 
-# Control characters, halves of surrogate pairs, marks that turn the direction of text, and no characters.
+# Control characters, lone surrogates, marks that change the direction of text, and noncharacters.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
     "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
@@ -43,13 +43,13 @@ SIGNS = {
     "not submitted": "–",
     "manual": "✎",
 }
-"""What stands beside the word for a status, so that a column can be skimmed; in the order of tables."""
+"""A sign for each status, so that a column can be skimmed; in the order of tables."""
 
 _SENTENCES = {
-    "not written": "The stub is still in its place: there is no answer yet.",
+    "not written": "The stub is still there: there is no answer yet.",
     "missing": "No answer to this exercise was found in the notebook.",
-    "time up": "Your answer had not finished when its time was up.",
-    "crashed": "The process in which your answer ran came to an end: out of memory, perhaps.",
+    "time up": "Your answer did not finish within the time limit.",
+    "crashed": "The process in which your answer ran ended unexpectedly, perhaps out of memory.",
 }
 
 
@@ -64,13 +64,13 @@ class ExerciseRow:
     anchor: str
     status: str
     sign: str
-    points: str  # as it is shown
+    points: str  # as shown
     entry: dict
-    sentence: str  # what the status means, for the student; empty where the entry says more
+    sentence: str  # the meaning of the status, for the student; empty if the entry gives a reason
 
     @property
     def explained(self) -> bool:
-        """Whether there is more to say of it than its status; what became of the whole file is said once."""
+        """Whether the page has details of it besides its status; problems of the whole file are reported once."""
         return self.status not in ("right", "manual", "unreadable", "not submitted")
 
 
@@ -87,9 +87,9 @@ class Part:
 
 
 def student_page(book: "Gradebook", student: str) -> str:
-    """The page of `student` as HTML, with nothing of anybody else; the same gradebook gives the same text.
+    """The page of `student` as HTML, without data of other students; the same gradebook gives the same text.
 
-    Raises ValueError for somebody who is not in the gradebook.
+    Raises ValueError if the student is not in the gradebook.
     """
     if student not in book.students:
         raise ValueError(f"student must be one of the gradebook's, got {student!r}")
@@ -134,13 +134,13 @@ def _row(book: "Gradebook", student: str, item: "Item") -> ExerciseRow:
 
 
 def _few(notes: Any) -> tuple[str, ...]:
-    """The first notes, and how many more there are."""
-    more = len(notes) - MOST_NOTES
-    return (*notes[:MOST_NOTES], *([f"… and {more} more"] if more > 0 else []))
+    """The first notes, and the number of further ones."""
+    more = len(notes) - MAX_NOTES
+    return (*notes[:MAX_NOTES], *([f"… and {more} more"] if more > 0 else []))
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of this package as text in which no value is more than text, however it was made."""
+    """A rendered template of this package. Every value is escaped, so that it can only be text."""
     return _environment().get_template(template).render(signs=SIGNS, **values)
 
 
@@ -162,14 +162,14 @@ def _environment() -> "Environment":
 
 
 def _shown(value: Any) -> Any:
-    """What a template shows of a value; only our own pictures are marked as safe, and pass."""
+    """The text that a template shows for a value; only our own pictures are marked as safe and stay unchanged."""
     if hasattr(value, "__html__"):
         return value
     return cut(value) if isinstance(value, str) else value
 
 
 def cut(text: str, limit: int = LONGEST) -> str:
-    r"""`text` with its unseen characters made visible, without its middle where it is longer than `limit`.
+    r"""`text` with invisible characters made visible, and without its middle if it is longer than `limit`.
 
     >>> cut("a\x00b"), cut("0123456789" * 5, 30)
     ('a␀b', '0123456789 [… 37 left out …] 789')
@@ -187,7 +187,7 @@ def _visible(found: re.Match) -> str:
 
 
 def marked(hint: str) -> "Markup":
-    """A hint with its *stressed words* and its `code` as HTML; all else in it is text.
+    """A hint with *emphasis* and `code` as HTML; everything else is text.
 
     >>> marked("the *mean* of `x` * 2 < 3")
     Markup('the <em>mean</em> of <code>x</code> * 2 &lt; 3')
@@ -199,7 +199,7 @@ def marked(hint: str) -> "Markup":
 
 
 def share(part: float | None) -> str:
-    """A share in per cent; a dash where there is none.
+    """A share in per cent; a dash for None.
 
     >>> share(0.125), share(None)
     ('12 %', '–')

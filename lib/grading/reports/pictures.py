@@ -1,7 +1,7 @@
-"""Pictures of the class report as inline SVG: they follow the page into the dark and onto paper.
+"""Pictures of the class report as inline SVG, for light and dark mode and for print.
 
-Matplotlib writes its text as text, in the page's own font; lines and letters take the colour of the page's
-ink. The bytes depend on the numbers alone.
+Matplotlib writes text as text, in the page's font; lines and letters have the page's text colour. The bytes depend
+only on the numbers.
 """
 
 import io
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK = "#010203"  # no other colour of ours: the page's own takes its place
+_INK = "#010203"  # a colour used nowhere else, which is replaced by the page's text colour
 _STYLE = {
     "svg.fonttype": "none",
-    "text.parse_math": False,  # a title may hold a dollar
+    "text.parse_math": False,  # a title may contain a dollar sign
     "text.color": _INK,
     "axes.labelcolor": _INK,
     "axes.edgecolor": _INK,
@@ -33,10 +33,10 @@ OUTCOMES = {
     "wrong": ("wrong",),
     "time up or crashed": ("time up", "crashed"),
     "not written or missing": ("not written", "missing"),
-    "read by a person": ("manual",),
+    "graded by a person": ("manual",),
     "no readable file": ("unreadable", "not submitted"),
 }
-"""The parts of a bar, in order, and the statuses that each stands for."""
+"""The parts of a bar, in order, and the statuses of each part."""
 
 _LOOKS = dict(
     zip(OUTCOMES, [(2, ""), (3, "//"), (5, "xx"), (1, ".."), (4, "\\\\"), (None, "")])
@@ -44,7 +44,7 @@ _LOOKS = dict(
 
 
 def histogram(edges: Sequence[float], counts: Sequence[int], out_of: int | float) -> "Markup":
-    """How many students have how many points; `edges` has one number more than `counts`."""
+    """A histogram of students by points; `edges` has one number more than `counts`."""
     from lib.plots import COLOURS
 
     with _drawing(7.0, 2.8) as (fig, ax):
@@ -58,14 +58,14 @@ def histogram(edges: Sequence[float], counts: Sequence[int], out_of: int | float
         ax.yaxis.get_major_locator().set_params(integer=True)
         fullest = max(range(len(counts)), key=lambda i: counts[i])
         alt = (
-            f"Histogram of the points of {sum(counts)} students. Most, {counts[fullest]}, are between "
-            f"{edges[fullest]:g} and {edges[fullest + 1]:g} of {out_of:g}; the table below has all numbers."
+            f"Histogram of the points of {sum(counts)} students. The most frequent range ({counts[fullest]}) is from "
+            f"{edges[fullest]:g} to {edges[fullest + 1]:g} of {out_of:g}; the table below has all numbers."
         )
     return _svg(fig, "histogram", alt)
 
 
 def outcomes(names: Sequence[str], counts: Sequence[Mapping[str, int]]) -> "Markup":
-    """One bar for each exercise, from left to right how many are right, wrong …; counts are by status."""
+    """One bar for each exercise, with parts for right, wrong and so on; `counts` are by status."""
     from lib.plots import COLOURS
 
     with _drawing(7.0, 1.1 + 0.38 * len(names)) as (fig, ax):
@@ -88,12 +88,12 @@ def outcomes(names: Sequence[str], counts: Sequence[Mapping[str, int]]) -> "Mark
         right = [
             f"{name} {each.get('right', 0)} of {sum(each.values())}" for name, each in zip(names, counts)
         ]
-        alt = f"Bars of how each exercise went. Right: {', '.join(right)}; the table below has all numbers."
+        alt = f"Bars of the results of each exercise. Right: {', '.join(right)}; the table below has all numbers."
     return _svg(fig, "outcomes", alt)
 
 
 def mistakes(names: Sequence[str], counts: Sequence[int]) -> "Markup":
-    """How many students made each mistake, the most frequent on top."""
+    """Bars of the number of students with each mistake, the most frequent on top."""
     from lib.plots import COLOURS
 
     with _drawing(7.0, 0.7 + 0.32 * len(names)) as (fig, ax):
@@ -107,25 +107,25 @@ def mistakes(names: Sequence[str], counts: Sequence[int]) -> "Markup":
         ax.tick_params(axis="y", length=0)
         ax.xaxis.get_major_locator().set_params(integer=True)
         made = ", ".join(f"{name} {count}" for name, count in zip(names[:3], counts))
-        alt = f"Bars of how many students made each known mistake. Most often: {made}; the tables have all."
+        alt = f"Bars of the number of students with each known mistake. Most frequent: {made}; the tables have all."
     return _svg(fig, "mistakes", alt)
 
 
 @contextmanager
 def _drawing(width: float, height: float) -> "Iterator[tuple[Figure, Axes]]":
-    """A figure with one pair of axes in the course's style, in the colour of ink that `_svg` replaces."""
+    """A figure with one plot in the course's style, in the ink colour that `_svg` replaces."""
     import matplotlib.pyplot as plt
 
     from lib.plots import figure
 
     with plt.rc_context(_STYLE):
         fig, (ax,) = figure(width, height)
-        ax.grid(color=_INK, alpha=0.12)  # light enough on black, too
+        ax.grid(color=_INK, alpha=0.12)  # light enough on black as well
         yield fig, ax
 
 
 def _svg(fig: "Figure", name: str, alt: str) -> "Markup":
-    """The figure as an `svg` element named by `alt`, with identifiers of its own; the figure is closed."""
+    """The figure as an `svg` element with `alt` as its label and unique identifiers; closes the figure."""
     import matplotlib.pyplot as plt
     from markupsafe import Markup, escape
 

@@ -1,4 +1,4 @@
-"""From results to grades and pages: nothing is graded here, so that changed points cost seconds."""
+"""From results to grades and pages. Nothing is graded here, so changing points takes only seconds."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from lib.grading.results.store import Planned, Store, write_text
 def publish(store: Store, assignment: Assignment, planned: Sequence[Planned]) -> None:
     """Write grades.csv, grades.json, class.html, manual.csv and the students' pages.
 
-    Pages of students who are gone are removed. Raises CourseError where a result is yet to come, or
-    manual.csv is at fault; then nothing is written.
+    Pages of students who are no longer in the class are removed. Raises CourseError if a result is missing or
+    manual.csv is faulty; then nothing is written.
     """
     from lib.grading.reports.class_report import class_page
     from lib.grading.reports.pages import student_page
@@ -22,7 +22,7 @@ def publish(store: Store, assignment: Assignment, planned: Sequence[Planned]) ->
     missing = sum(result is None for result in results.values())
     if missing:
         raise CourseError(
-            f"{missing} results are yet to come in {store.out}; run `course grade` to its end first"
+            f"{missing} results are still missing in {store.out}; let `course grade` finish first"
         )
     students = assignment.students(each.student for each in planned)
     filled = read_manual(store.out / MANUAL, assignment.items, students)

@@ -1,9 +1,9 @@
-"""Answers to one exercise that are nearly the same.
+"""Near-identical answers to one exercise.
 
-An answer comes as its shape (`shape.shape_of`), cut into runs of five tokens. What many write says nothing of
-who copied, so runs that stand in a known answer, or in those of many students, are taken out first (as Moss
-does: Schleimer et al., "Winnowing", 2003). Two answers are near where what is left is large enough and mostly
-common to both. An index of runs finds them; pairs that share nothing rare are never compared.
+An answer is given as its shape (`shape.shape_of`) and split into runs of five tokens. Runs that many students write do
+not indicate copying, so runs of a known answer, or of many students' answers, are removed first (as Moss does:
+Schleimer et al., "Winnowing", 2003). Two answers are near-identical if enough rare runs are left and most of them are
+in both. An index of runs finds such pairs; pairs without a common rare run are never compared.
 """
 
 import re
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 RUN = 5  # tokens
-LEAST_RARE = 40  # runs that must be left of an answer, or it is like everybody's
-NEAR = 0.7  # Jaccard similarity of what is left; one token changed in 40 runs leaves 0.78
-POPULAR = 0.05  # share of the class from which on a run is everybody's …
-FEW = 3  # … but not for as few students as this
-LONGEST = 4000  # tokens that are looked at
+LEAST_RARE = 40  # rare runs that an answer must have to be compared
+NEAR = 0.7  # Jaccard similarity of rare runs; one changed token in 40 runs leaves 0.78
+POPULAR = 0.05  # share of the class above which a run is not rare …
+FEW = 3  # … if more than this number of students have it
+LONGEST = 4000  # tokens that are compared
 
 Runs = frozenset[tuple]
 
@@ -25,17 +25,17 @@ _OWN_NAME = re.compile(r"n\d+")
 
 @dataclass(frozen=True)
 class Group:
-    """Students whose answers to one exercise are nearly the same, each linked to another of the group."""
+    """Students with near-identical answers to one exercise, each linked to another student of the group."""
 
     students: tuple[str, ...]
-    similarity: float  # of the least similar linked pair: 1 where all have one shape
-    rare: int  # runs of tokens that speak for it, in the shortest answer
+    similarity: float  # of the least similar linked pair: 1 if all have the same shape
+    rare: int  # rare runs in the shortest answer
 
 
 def runs_of(shape: Sequence[str]) -> Runs:
-    """The runs of five tokens in a shape; of a run that comes again the second, third … are others.
+    """The runs of five tokens in a shape; repetitions of a run are numbered and count separately.
 
-    A student's own names are numbered anew in each run: one more variable on top changes no run below.
+    A student's own names are renumbered in each run, so that an additional variable at the top changes no run below.
 
     >>> len(runs_of(["a", "b"] * 4)), len(runs_of(["a"]))
     (4, 0)
@@ -58,7 +58,7 @@ def runs_of(shape: Sequence[str]) -> Runs:
 
 
 def similarity(a: Runs, b: Runs) -> float:
-    """The share of the runs of both that are common to both (Jaccard), from 0 to 1; 0 for two empty ones.
+    """The Jaccard similarity of two sets of runs, from 0 to 1; 0 if both are empty.
 
     >>> similarity(frozenset(zip("abc")), frozenset(zip("bcd")))
     0.5
@@ -67,10 +67,9 @@ def similarity(a: Runs, b: Runs) -> float:
 
 
 def groups(shapes: Mapping[str, Sequence[str]], known: Iterable[Sequence[str]] = ()) -> list[Group]:
-    """The groups of students whose answers to one exercise are nearly the same, the most alike first.
+    """The groups of students with near-identical answers to one exercise, the most similar first.
 
-    `shapes` holds each student's shape, `known` those of answers that are nobody's own: solutions, variants,
-    misconceptions.
+    `shapes` has each student's shape, `known` those of published answers: solutions, variants, misconceptions.
     """
     same: dict[Runs, list[str]] = {}
     for student, shape in shapes.items():
@@ -89,7 +88,7 @@ def groups(shapes: Mapping[str, Sequence[str]], known: Iterable[Sequence[str]] =
 def _without_common(
     same: Mapping[Runs, Sequence[str]], size: int, known: Iterable[Sequence[str]]
 ) -> dict[Runs, Runs]:
-    """What is left of each answer without runs of known answers and of many students, where it is enough."""
+    """The rare runs of each answer (not in known answers, not in those of many students), if there are enough."""
     ours = frozenset().union(*(runs_of(shape) for shape in known))
     writers: Counter[tuple] = Counter()
     for runs, students in same.items():
@@ -100,7 +99,7 @@ def _without_common(
 
 
 def _near_pairs(rare: Mapping[Runs, Runs]) -> dict[tuple[Runs, Runs], float]:
-    """The similarity of every two different answers that are near, found by the rare runs that they share."""
+    """The similarity of every near-identical pair of different answers, found through shared rare runs."""
     order = list(rare)
     holders: dict[tuple, list[int]] = {}
     for number, runs in enumerate(order):
@@ -118,7 +117,7 @@ def _near_pairs(rare: Mapping[Runs, Runs]) -> dict[tuple[Runs, Runs], float]:
 
 
 def _connected(links: Iterable[tuple[Runs, Runs]]) -> list[set[Runs]]:
-    """The sets of answers that hang together."""
+    """The connected components of the linked answers."""
     member: dict[Runs, set[Runs]] = {}
     for a, b in links:
         joined = member.get(a, {a}) | member.get(b, {b})

@@ -1,4 +1,4 @@
-"""The gradebook: what was asked, what came of it, and the points that follow; nothing here runs anything."""
+"""The gradebook: the exercises, their results and the points that follow. Nothing is executed here."""
 
 import csv
 import hashlib
@@ -17,16 +17,16 @@ from lib.grading.assignment.roster import folder_name
 FORMAT = 1  # of grades.json
 
 COLUMNS = ("student", "notebook", "exercise", "points", "status")
-_FORMULA = tuple("=+-@＝＋－＠")  # a spreadsheet computes such a cell
+_FORMULA = tuple("=+-@＝＋－＠")  # a spreadsheet treats a cell that begins with one of these as a formula
 _LONGEST = 120  # bytes of a file name that is made from a student's
 
 
 @dataclass(frozen=True)
 class Gradebook:
-    """The results of a class: one per submission that is there, by (student, notebook)."""
+    """The results of a class: one per existing submission, by (student, notebook)."""
 
     items: tuple[Item, ...]
-    students: tuple[str, ...]  # sorted, those without any submission among them
+    students: tuple[str, ...]  # sorted, including those without any submission
     results: Mapping[tuple[str, str], dict]
     manual: Mapping[tuple[str, str], int | float] = field(default_factory=dict)  # by (student, exercise)
 
@@ -39,11 +39,11 @@ class Gradebook:
         }
 
     def entry(self, student: str, item: Item) -> dict | None:
-        """What the result says of one exercise; None where there is no submission, or nothing of it in it."""
+        """The result's entry for one exercise; None if there is no submission, or no entry in it."""
         return self._entries.get((student, item.notebook, item.exercise))
 
     def status(self, student: str, item: Item) -> str:
-        """How it went, in one or two words: "right", "wrong", "not submitted" …"""
+        """The status in one or two words: "right", "wrong", "not submitted" …"""
         entry = self.entry(student, item)
         if entry:
             return entry["status"]
@@ -53,29 +53,29 @@ class Gradebook:
         return "unreadable" if result["problem"] else "missing"
 
     def awaits(self, student: str, item: Item) -> bool:
-        """Whether a person has yet to give the points of this written answer."""
+        """Whether this written answer has not been graded by a person yet."""
         ungraded = item.manual and (student, item.exercise) not in self.manual
         return ungraded and self.status(student, item) == "manual"
 
     def points(self, student: str, item: Item) -> int | float:
-        """All for what is right, what a person gave for a written answer (0 until then), 0 otherwise."""
+        """Full points for a right answer, a person's points for a written one (0 until graded), else 0."""
         if item.manual:
             return self.manual.get((student, item.exercise), 0)
         return item.points if self.status(student, item) == "right" else 0
 
     def total(self, student: str) -> int | float:
-        """The points of a student, all exercises together."""
+        """A student's points on all exercises together."""
         return total({item.exercise: self.points(student, item) for item in self.items})
 
     @property
     def out_of(self) -> int | float:
-        """The most that a student can have."""
+        """The maximum number of points."""
         return total({item.exercise: item.points for item in self.items})
 
 
 def page_name(student: str) -> str:
-    """The name of a student's page in `students/`, without its suffix: the student's own where a file may
-    be called so, else what is left of it and a hash, so that two students never share a page.
+    """The name of a student's page in `students/`, without suffix: the student's name if it is a valid file name, else
+    its valid part with a hash, so that two students never share a page.
 
     >>> page_name("ada lovelace"), page_name("../ada")
     ('ada lovelace', 'ada 60088279')
@@ -91,9 +91,9 @@ def page_name(student: str) -> str:
 
 
 def grades_csv(book: Gradebook) -> str:
-    """One row per student and exercise, the students in order; no points yet: an empty cell.
+    """One row per student and exercise, in the order of students; points that are not known yet are an empty cell.
 
-    What a spreadsheet would take for a formula begins with an apostrophe.
+    A cell that a spreadsheet would treat as a formula begins with an apostrophe.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -107,7 +107,7 @@ def grades_csv(book: Gradebook) -> str:
 
 
 def defused(cell: str) -> str:
-    """One line of text, with an apostrophe in front where it begins like a formula.
+    """One line of text, with an apostrophe in front if it begins like a formula.
 
     >>> defused("=1+1"), defused("ada\\nlovelace")
     ("'=1+1", 'ada lovelace')
@@ -138,7 +138,7 @@ def _detail(book: Gradebook, student: str, item: Item) -> dict:
 
 
 def _submissions(book: Gradebook, student: str) -> list[dict]:
-    """Which files were graded: all that a result says apart from its exercises."""
+    """The graded files: each result without its exercises."""
     kept = ("notebook", "file", "sha256", "problem", "notes")
     notebooks = dict.fromkeys(item.notebook for item in book.items)
     found = (book.results.get((student, notebook)) for notebook in notebooks)

@@ -1,7 +1,7 @@
 """manual.csv: the written answers, and the points that a person gives for them.
 
-The file belongs to that person: whatever spreadsheet it has been through, what was filled in stays, columns
-of their own too.
+The file belongs to that person: everything that was filled in is kept, whatever spreadsheet program saved it, and
+so are additional columns.
 """
 
 import csv
@@ -24,17 +24,17 @@ EXCERPT = 1000  # characters of an answer
 
 @dataclass(frozen=True)
 class Filled:
-    """What a person filled in: the points, and the whole row, by (student, exercise)."""
+    """The points and rows that a person filled in, by (student, exercise)."""
 
     points: dict[tuple[str, str], int | float] = field(default_factory=dict)
     rows: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
 
 def read_manual(path: Path, items: Sequence[Item], students: Sequence[str]) -> Filled:
-    """What is filled in so far; nothing where there is no file.
+    """What is filled in so far; empty if there is no file.
 
-    Raises CourseError, with the line, for a file that is no such table, points that are no number from 0 to
-    those of the exercise, and points for an unknown student or exercise, or given twice.
+    Raises CourseError, with the line, if the file is not such a table, points are not a number from 0 to the maximum
+    of the exercise, the student or exercise is unknown, or a row is repeated.
     """
     if not path.exists():
         return Filled()
@@ -44,14 +44,14 @@ def read_manual(path: Path, items: Sequence[Item], students: Sequence[str]) -> F
     for line, row in _rows(path):
         where = f"{path}, line {line}"
         if not any(text.strip() for text in own_words(row)):
-            continue  # an empty row of ours, or of a student who is gone
+            continue  # an empty row, perhaps of a student who has left
         student, exercise = names.get(row["student"]), row["exercise"]
         if student is None:
             raise CourseError(f"{where}: no student {row['student']!r}; {nearest(row['student'], names)}")
         if exercise not in asked:
-            raise CourseError(f"{where}: {exercise!r} is no written answer here; {nearest(exercise, asked)}")
+            raise CourseError(f"{where}: {exercise!r} is not a written answer here; {nearest(exercise, asked)}")
         if (student, exercise) in filled.rows:
-            raise CourseError(f"{where}: {exercise} of {student} has a line above already")
+            raise CourseError(f"{where}: {exercise} of {student} already has a line above")
         filled.rows[student, exercise] = row
         if row["points"].strip():
             filled.points[student, exercise] = _points(row["points"].strip(), asked[exercise], where)
@@ -59,12 +59,12 @@ def read_manual(path: Path, items: Sequence[Item], students: Sequence[str]) -> F
 
 
 def own_words(row: dict[str, str]) -> list[str]:
-    """What a person has put into a row: the points, and columns of their own."""
+    """The cells of a row that a person fills in: the points, and additional columns."""
     return [text for column, text in row.items() if column == "points" or column not in COLUMNS]
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows with their lines. Spreadsheets may have put semicolons between the columns."""
+    """The rows with their line numbers. Columns may be separated by semicolons, as some spreadsheets write them."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         delimiter = ";" if ";" in text.split("\n")[0] else ","
@@ -77,12 +77,12 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             raise CourseError(f"{path} needs a column {column!r}; {nearest(column, reader.fieldnames or ())}")
     for line, row in rows:
         if None in row:
-            raise CourseError(f"{path}, line {line}: more fields than columns; a comma needs quotes")
+            raise CourseError(f"{path}, line {line}: more fields than columns; put quotes around a comma")
     return rows
 
 
 def _points(text: str, item: Item, where: str) -> int | float:
-    number = text.replace(",", ".")  # a decimal comma, where the spreadsheet writes one
+    number = text.replace(",", ".")  # some spreadsheets write a decimal comma
     points = float(number) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", number, re.ASCII) else math.nan
     if not 0 <= points <= item.points:
         raise CourseError(f"{where}: points must be a number from 0 to {item.points}, got {text!r}")
@@ -90,7 +90,7 @@ def _points(text: str, item: Item, where: str) -> int | float:
 
 
 def manual_csv(book: Gradebook, filled: Filled) -> str:
-    """The table of all written answers, with what is filled in; "" where there is none."""
+    """The table of all written answers, with what is filled in; "" if there are none."""
     written = {
         (student, item.exercise): _row(book, student, item)
         for student in book.students

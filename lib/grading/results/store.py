@@ -1,10 +1,10 @@
-"""The folder of a grading: results as they come, each whole or absent, and what is made of them.
+"""The folder of a grading: results, each complete or absent, and the files made from them.
 
-    OUT/assignment.json                 what is graded, and the plan of each submission
-    OUT/results/<student>/<stem>.json   one result, with the plan that it is the result of
+    OUT/assignment.json                 the assignment, and the plan of each submission
+    OUT/results/<student>/<stem>.json   one result, with its plan
     OUT/grades.csv, OUT/grades.json, OUT/class.html, OUT/students/<student>.html, OUT/manual.csv
 
-A plan is a hash of all that a result depends on; a result counts if its plan is the one asked for.
+A plan is a hash of everything that a result depends on. A stored result is used only if its plan is the current one.
 """
 
 import fcntl
@@ -27,12 +27,12 @@ from lib.files import atomic_write
 ASSIGNMENT = "assignment.json"
 
 _SHOWN = {"file", "sha256", "problem", "notes"}
-_UNFINISHED = re.compile(r"\..+\.(json|csv|html)\.\w+\.(json|csv|html)")  # as lib.files names what it writes
+_UNFINISHED = re.compile(r"\..+\.(json|csv|html)\.\w+\.(json|csv|html)")  # names of temporary files of lib.files
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A submission, and what its result must be the result of."""
+    """A submission, and the plan that its result must have."""
 
     student: str
     notebook: str
@@ -40,9 +40,8 @@ class Planned:
 
 
 def plan_of(sha256: str, about: Sequence[str], ids: Sequence[str], grading: str, key: str) -> str:
-    """A hash of all that a result depends on: the hash of the submission's bytes, what else is known of the
-    file, the exercises, a hash of what judges them, the fingerprint of the key, the version of the grader.
-    """
+    """A hash of everything that a result depends on: the hash of the submission's bytes, other facts about the file,
+    the exercises, the hash of what decides on them, the fingerprint of the key, the version of the grader."""
     everything = [FORMAT, __version__, sha256, list(about), list(ids), grading, key]
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
 
@@ -55,12 +54,12 @@ class Store:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the folder if need be, and keep other gradings out of it.
+        """Create the folder if necessary, and lock it against other gradings.
 
-        Raises CourseError where another one is at work, or something else lies there.
+        Raises CourseError if another grading is running, or the folder contains something else.
         """
         if self.out.exists() and not self.out.is_dir():
-            raise CourseError(f"{self.out} is a file; --out names a folder for the results")
+            raise CourseError(f"{self.out} is a file; --out must name a folder for the results")
         self.out.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.out, os.O_RDONLY)
         try:
@@ -69,34 +68,34 @@ class Store:
             self._sweep()
             yield
         except BlockingIOError:
-            raise CourseError(f"another `course grade` is at work in {self.out}") from None
+            raise CourseError(f"another `course grade` is running in {self.out}") from None
         finally:
-            os.close(handle)  # and with it the lock, however this process ends
+            os.close(handle)  # releases the lock, as the end of the process does
 
     def _check_ours(self) -> None:
-        """A folder with anything in it must be a grading: some of what lies there is replaced or removed."""
+        """Refuse a folder with other content, since a grading replaces and removes files."""
         others = (path for path in self.out.iterdir() if not _UNFINISHED.fullmatch(path.name))
         if not (self.out / ASSIGNMENT).is_file() and (other := next(others, None)):
-            raise CourseError(f"{self.out} holds {other.name} and no grading; choose another --out")
+            raise CourseError(f"{self.out} contains {other.name} but no grading; choose another --out")
 
     def _sweep(self) -> None:
-        """Remove what a grading that was killed had only half written."""
+        """Remove incomplete files of a grading that was killed."""
         for folder in (self.out, self.out / "students", *(self.out / "results").glob("*")):
             for path in folder.iterdir() if folder.is_dir() else ():
                 if _UNFINISHED.fullmatch(path.name):
                     path.unlink()
 
     def write_assignment(self, assignment: Assignment, planned: Sequence[Planned], walls: dict) -> None:
-        """Say what is graded, before the first result is written."""
+        """Write the assignment, before the first result is written."""
         submissions = [vars(each) for each in planned]
         _write_json(
             self.out / ASSIGNMENT, assignment.to_json() | {"walls": walls, "submissions": submissions}
         )
 
     def read_assignment(self) -> tuple[Assignment, list[Planned], dict] | None:
-        """What the last grading was asked for, its submissions and its walls; None before the first.
+        """The assignment, submissions and walls of the last grading; None before the first one.
 
-        Raises CourseError for a file that no grading has written.
+        Raises CourseError for a file that was not written by a grading.
         """
         path = self.out / ASSIGNMENT
         if not path.exists():
@@ -106,18 +105,18 @@ class Store:
             planned = [Planned(**each) for each in plain["submissions"]]
             return Assignment.from_json(plain), planned, dict(plain["walls"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CourseError(f"{path} cannot be read ({error!r}); remove it to begin anew") from None
+            raise CourseError(f"{path} cannot be read ({error!r}); remove it to start again") from None
 
     def path(self, student: str, notebook: str) -> Path:
-        """Where the result of a submission lies."""
+        """The path of a submission's result."""
         return self.out / "results" / page_name(student) / f"{notebook.removesuffix('.ipynb')}.json"
 
     def write_result(self, result: dict) -> None:
-        """Write one result, whole."""
+        """Write one result atomically."""
         _write_json(self.path(result["student"], result["notebook"]), result)
 
     def read_result(self, planned: Planned) -> dict | None:
-        """The result of a submission, if it is there, whole, and that of this plan."""
+        """The result of a submission; None unless it exists, is complete and has this plan."""
         try:
             result = json.loads(self.path(planned.student, planned.notebook).read_text(encoding="utf-8"))
             whose = (result["format"], result["student"], result["notebook"], result["plan"])
@@ -130,9 +129,9 @@ class Store:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole; halves of characters, which no file can hold, are written out as escapes.
+    """Write a file atomically; lone surrogates, which UTF-8 cannot encode, are written as escapes.
 
-    In JSON that is what they are there, too, so that a result is read as it was written.
+    JSON uses the same escapes, so a result is read back as it was written.
     """
     with atomic_write(path, "wb") as file:
         file.write(text.encode("utf-8", "backslashreplace"))

@@ -1,16 +1,15 @@
-"""What stands between an answer that nobody has read and the machine that runs it.
+"""The isolation of an untrusted answer from the machine that runs it.
 
-Several walls, each of another make, so that a hole in one is not a way out:
+There are several walls of different kinds, so that a hole in one of them is not enough:
 
 * bubblewrap, around the server and its children, where it is installed and works (`command`);
-* namespaces, Landlock, seccomp and limits, around every single answer (`enclose`), none of which needs
+* namespaces, Landlock, seccomp and limits, around every single answer (`enclose`); none of them needs
   privileges;
-* where the kernel has no Landlock or no seccomp, an audit hook inside Python (`audit_hook` says what that
-  is worth).
+* where the kernel has no Landlock or no seccomp, an audit hook inside Python (see `audit_hook` for its limits).
 
-`describe` says what holds on this machine. What no wall here stops: an answer that uses its whole allowance
-of time and memory, thousands of threads among it; one that asks whether a file of some name exists (without
-bubblewrap); a hole in the kernel itself. For those the grader belongs in a container or a virtual machine.
+`describe` reports which walls this machine has. The walls do not stop an answer from using its whole allowance of
+time and memory, including thousands of threads, or from testing whether a file exists (without bubblewrap), and they
+depend on the kernel. To protect against these, run the grader in a container or a virtual machine.
 """
 
 import functools
@@ -27,29 +26,29 @@ from lib.errors import CourseError, UsageError
 from lib.grading.walls import audit_hook, bubblewrap, kernel, landlock, rlimits, seccomp
 
 _AROUND = "COURSE_WALLED"  # tells the server what it runs in: "bubblewrap", or "plain" for nothing
-_ALWAYS_READABLE = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")  # numeric libraries ask
-_FOLDER_SHARE = 4  # an answer's files together, in multiples of the largest one
+_ALWAYS_READABLE = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")  # read by numeric libraries
+_FOLDER_SHARE = 4  # limit of an answer's files together, in multiples of the limit of one file
 
 
 class WallError(CourseError):
-    """A wall that this machine has could not be built; nothing may run without it."""
+    """A wall that this machine supports could not be set up; nothing may run without it."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one answer may use up.
+    """The limits of one answer.
 
     >>> Limits(cpu_seconds=5).cpu_seconds
     5
     """
 
     cpu_seconds: int = 30  # of all its threads together
-    wall_seconds: int = 60  # kept by the server, which kills
-    memory_bytes: int = 3 * 2**30  # beyond what the process has when it begins
-    open_files: int = 64  # at once, with those that are open when it begins
-    processes: int = 0  # of its own; threads are free
-    file_bytes: int = 16 * 2**20  # of one file; all together four times that, where there are namespaces
-    output_bytes: int = 64 * 2**20  # that it sends back, kept by the server
+    elapsed_seconds: int = 60  # of real time, enforced by the server
+    memory_bytes: int = 3 * 2**30  # in addition to what the process has at the start
+    open_files: int = 64  # at once, including those that are open at the start
+    processes: int = 0  # that it starts; threads are not limited
+    file_bytes: int = 16 * 2**20  # of one file; four times that for all files, where there are namespaces
+    output_bytes: int = 64 * 2**20  # that it sends back, enforced by the server
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,12 +56,12 @@ class Limits:
             if value < 1 and field.name != "processes":
                 raise ValueError(f"{field.name} must be at least 1, got {value!r}")
         if self.processes != 0:
-            raise ValueError(f"processes must be 0, no answer starts another: got {self.processes}")
+            raise ValueError(f"processes must be 0, as no answer may start another, got {self.processes}")
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Which walls the kernel of this machine offers."""
+    """The walls that the kernel of this machine supports."""
 
     landlock: int  # version of its interface, 0 for none
     seccomp: bool
@@ -71,15 +70,15 @@ class Kernel:
 
 @functools.cache
 def probe() -> Kernel:
-    """Ask the kernel once. A server should, before it forks: its children then need not ask again."""
+    """The kernel's walls, determined once. A server should call this before it forks, for all its children."""
     return Kernel(landlock.version(), seccomp.available(), kernel.namespaces_possible())
 
 
 def default_readable() -> list[Path]:
-    """What an answer may read: this Python and its packages, the system's libraries, the course's data.
+    """The paths that an answer may read: this Python and its packages, the system's libraries, the course's data.
 
-    Neither `lib`, which holds the solutions, nor the notebooks, the tests or the history. Python's folders
-    come under the names in use and under those that symbolic links lead to.
+    They exclude `lib`, which contains the solutions, the notebooks, the tests and the history. Python's folders are
+    listed under the names in use and under those to which symbolic links lead.
 
     >>> ROOT / "lib" in default_readable(), DATA in default_readable()
     (False, True)
@@ -95,14 +94,14 @@ def default_readable() -> list[Path]:
 
 
 def _beside_the_course(path: Path) -> list[Path]:
-    """The path, or what lies in it beside the course: a clone in /usr/src is not readable because /usr is."""
+    """The path, or its content without the course: a clone in /usr/src is not readable just because /usr is."""
     if not ROOT.is_relative_to(path):
         return [path]
     return [part for child in sorted(path.iterdir()) if child != ROOT for part in _beside_the_course(child)]
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """The whole environment of the server: nothing of the caller's, who may have passwords there.
+    """The whole environment of the server, without the caller's variables, which may contain passwords.
 
     >>> environment(Path("/scratch"))["HOME"]
     '/scratch'
@@ -111,7 +110,7 @@ def environment(scratch: Path) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "USER": "student",  # who asks for a name gets one without reading /etc/passwd
+        "USER": "student",  # code that asks for the user name gets one without reading /etc/passwd
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         **dict.fromkeys(threads, "1"),
@@ -122,18 +121,17 @@ def environment(scratch: Path) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "MPLBACKEND": "Agg",
-        "TQDM_DISABLE": "1",  # a bar shows the time, and what is printed stands in the result
+        "TQDM_DISABLE": "1",  # a progress bar prints times, and printed text is part of the result
         "COURSE_CACHE": str(CACHE),
         _AROUND: "plain",
     }
 
 
 def command(argv: list[str], scratch: Path, readable: Sequence[Path]) -> list[str]:
-    """`argv` in bubblewrap where that works, seeing `readable` and writing `scratch`; else `argv` itself.
+    """`argv` in bubblewrap if that works, with `readable` read-only and `scratch` writable; else `argv` itself.
 
-    To be started with `environment(scratch)`. COURSE_WALLS=plain does without bubblewrap, which is how a test
-    sees what a machine without it would do. Raises UsageError for a value that is neither that nor
-    "bubblewrap".
+    Start it with `environment(scratch)`. COURSE_WALLS=plain disables bubblewrap; tests use this to simulate a
+    machine without it. Raises UsageError for a value other than "plain" and "bubblewrap".
     """
     if not _bubblewrap_wanted():
         return argv
@@ -141,16 +139,16 @@ def command(argv: list[str], scratch: Path, readable: Sequence[Path]) -> list[st
 
 
 def enclose(folder: Path, limits: Limits, readable: Sequence[Path]) -> None:
-    """Wall this process off, for good: the last thing that happens before a student's first line.
+    """Isolate this process permanently, directly before the first line of a student runs.
 
-    For a freshly forked process of one thread that has imported all it needs: beneath `readable` it can read,
-    in `folder`, where it is put, also write, and nothing else is within reach. Raises WallError where a wall
-    that `probe` has promised cannot be built; the process must then end.
+    Call it in a freshly forked process with one thread that has imported everything it needs. Afterwards it can read
+    beneath `readable` and write in `folder`, its working directory, and reach nothing else. Raises WallError if a
+    wall that `probe` found cannot be set up; the process must then end.
     """
     if rlimits.status("Threads") not in ("", "1"):
-        raise WallError("walls hold for one thread: enclose() came after a second one was started")
+        raise WallError("walls apply to one thread: call enclose() before a second thread starts")
     if not folder.is_dir():
-        raise WallError(f"the answer's folder must exist: {folder}")
+        raise WallError(f"the answer's folder does not exist: {folder}")
     has = probe()
     try:
         _leave_everybody(folder, limits, has)
@@ -162,22 +160,22 @@ def enclose(folder: Path, limits: Limits, readable: Sequence[Path]) -> None:
         if not (has.landlock and has.seccomp):
             audit_hook.install(folder, seen)
     except (OSError, ValueError) as error:
-        raise WallError(f"a wall cannot be built: {error}") from error
+        raise WallError(f"a wall cannot be set up: {error}") from error
 
 
 def _leave_everybody(folder: Path, limits: Limits, has: Kernel) -> None:
-    """A session, a folder, limits and a view of the machine of its own."""
+    """Give this process its own session, folder, limits and namespaces."""
     if os.getsid(0) != os.getpid():
         os.setsid()
     if kernel.ON_LINUX:
         kernel.die_with_parent()
-        Path("/proc/self/oom_score_adj").write_text("1000")  # should memory run out, this one goes first
+        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this process is killed first
     if has.namespaces:
         kernel.enter_private_namespaces(folder, _FOLDER_SHARE * limits.file_bytes)
     os.chdir(folder)
     os.umask(0o077)
     os.environ.update(HOME=str(folder), TMPDIR=str(folder))
-    tempfile.tempdir = None  # it remembers what TMPDIR was
+    tempfile.tempdir = None  # forget the previous TMPDIR
     rlimits.lower(
         cpu_seconds=limits.cpu_seconds,
         memory_bytes=limits.memory_bytes,
@@ -190,17 +188,17 @@ def _leave_everybody(folder: Path, limits: Limits, has: Kernel) -> None:
 
 
 def describe() -> dict[str, str]:
-    """Which wall is made of what on this machine, in words for a report.
+    """The mechanism behind each wall on this machine, in words for a report.
 
     >>> sorted(describe())
     ['disk', 'files', 'memory', 'network', 'processes', 'signals']
     """
-    has, around = probe(), os.environ.get(_AROUND)  # None: not in the server, which is still to be started
-    hook = "Python's audit hook (against accidents, not against an attack)"
+    has, around = probe(), os.environ.get(_AROUND)  # None: not in the server, which has not started yet
+    hook = "Python's audit hook (against accidents, not against attacks)"
     outer = ["bubblewrap"] if around == "bubblewrap" or (around is None and _bubblewrap_wanted()) else []
     empty = ["an empty network namespace"] if has.namespaces else []
     calls = ["seccomp"] if has.seccomp else [hook]
-    disk = "a file system of its own" if has.namespaces else "RLIMIT_FSIZE (each file, not their number)"
+    disk = "a file system of its own" if has.namespaces else "RLIMIT_FSIZE (size of a file, not the number of files)"
     scope = ["Landlock"] if has.landlock >= 6 else []
     beyond = [] if has.seccomp else ["RLIMIT_NPROC (not for root)"]
     return {

@@ -1,9 +1,9 @@
-"""The last resort: Python itself refuses, where the kernel offers nothing to wall an answer off with.
+"""The last resort where the kernel offers no isolation: Python itself refuses.
 
-An audit hook sees every file, socket, process and library that Python opens, whichever module asks, and
-cannot be removed. Honest limits: it does not see an extension that calls the C library by itself, or a file
-opened relative to a folder's descriptor for what it is, and whoever finds it in memory can take it apart. It
-stops accidents and the usual curiosity, not an attack. Landlock, seccomp and bubblewrap stop those.
+An audit hook sees every file, socket, process and library that Python opens, from any module, and cannot be
+removed. Its limits: it does not see an extension that calls the C library directly, it does not recognise a file
+opened relative to a folder's descriptor, and code that finds it in memory can disable it. It stops accidents and
+curiosity, not an attack. Landlock, seccomp and bubblewrap also stop attacks.
 """
 
 import os
@@ -26,17 +26,17 @@ _CHANGING = {
 }  # fmt: skip
 
 
-class Walled(PermissionError):
-    """An answer tried what no exercise asks for."""
+class AccessRefused(PermissionError):
+    """An answer tried to access something that no exercise needs."""
 
 
 def install(folder: Path, readable: Iterable[Path]) -> None:
-    """Refuse, for good: to write outside `folder`, to read outside it and `readable`, and all but files."""
+    """Refuse permanently to write outside `folder`, to read outside it and `readable`, and everything except files."""
     sys.addaudithook(_hook(folder, readable))
 
 
 def _hook(folder: Path, readable: Iterable[Path]) -> Callable[[str, tuple], None]:
-    """What it needs is bound here: a name in a module could be given another meaning."""
+    """The hook, with everything that it needs bound here, since names in a module could be replaced."""
     real, fspath, fsdecode, sep, self = os.path.realpath, os.fspath, os.fsdecode, os.sep, os.getpid()
     inside = (real(folder),)
     seen = (*inside, *map(real, readable), "/dev/null", "/dev/urandom")
@@ -44,11 +44,11 @@ def _hook(folder: Path, readable: Iterable[Path]) -> Callable[[str, tuple], None
     reading, changing, refused, writes = _READING, dict(_CHANGING), _REFUSED, _WRITES
 
     def demand(event: str, path: object, places: tuple[str, ...]) -> None:
-        if path is None or isinstance(path, int):  # the current folder, or a file that is open already
+        if path is None or isinstance(path, int):  # the current folder, or a file that is already open
             return
         name = real(fsdecode(fspath(path)))
         if not any(name == place or name.startswith(place + sep) for place in places):
-            raise Walled(f"refused: {event} of {name!r}")
+            raise AccessRefused(f"refused: {event} of {name!r}")
 
     def hook(event: str, arguments: tuple) -> None:
         if event == "open":
@@ -59,6 +59,6 @@ def _hook(folder: Path, readable: Iterable[Path]) -> Callable[[str, tuple], None
             for index in changing[event]:
                 demand(event, arguments[index], written)
         elif event.startswith(refused) or (event == "os.kill" and arguments[0] != self):
-            raise Walled(f"refused: {event}")
+            raise AccessRefused(f"refused: {event}")
 
     return hook

@@ -1,6 +1,6 @@
-"""bubblewrap: the whole server in namespaces of its own, seeing only the files it needs.
+"""bubblewrap: runs the whole server in private namespaces with only the files that it needs.
 
-Optional, and only on Linux. Where it is installed the system may still refuse it (a container without user
+It is optional and only for Linux. Where it is installed, the system may still refuse it (a container without user
 namespaces), so it is tried once.
 """
 
@@ -19,7 +19,7 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc
 
 @functools.cache
 def works() -> bool:
-    """Whether it is installed and this system lets it start this Python."""
+    """Whether bubblewrap is installed and can start this Python on this system."""
     python = [sys.executable, "-S", "-c", "pass"]
     line = wrap(python, Path("/tmp"), [Path(sys.prefix), Path(sys.base_prefix)], {"PATH": "/usr/bin"})
     try:
@@ -31,11 +31,11 @@ def works() -> bool:
 def wrap(
     argv: Sequence[str], scratch: Path, readable: Sequence[Path], environment: Mapping[str, str]
 ) -> list[str]:
-    """The command line that runs `argv` in a private system with `environment` and nothing else.
+    """The command line that runs `argv` in a private system with exactly this `environment`.
 
-    Only `readable` (under the names given and their real ones) and the system's libraries are there,
-    read-only; `scratch` is there to be written, and is where it starts. Users, processes, network, shared
-    memory, host name and control groups are private; everything ends when the caller's thread does.
+    Only `readable` (under the given names and their real ones) and the system's libraries exist there, read-only.
+    `scratch` is writable and the working directory. Users, processes, network, shared memory, host name and control
+    groups are private; everything ends when the caller's thread ends.
     """
     line = [shutil.which(_PROGRAM) or _PROGRAM]
     line += ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
@@ -50,5 +50,5 @@ def wrap(
 
 
 def _names(path: Path) -> list[str]:
-    """A path and where it leads, which are two places to whoever sees only one of them; [] if not there."""
+    """A path and its target, since both names must exist inside; [] if the path does not exist."""
     return [str(path.absolute()), str(path.resolve())] if path.exists() else []

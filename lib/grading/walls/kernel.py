@@ -1,4 +1,4 @@
-"""Calls to the Linux kernel for which Python has no name, and the namespaces around one answer."""
+"""Calls to the Linux kernel that Python does not offer, and the namespaces around one answer."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ ON_LINUX = sys.platform.startswith("linux")
 
 
 def libc(name: str, *arguments: object) -> int:
-    """Call a function of the C library that returns an int and return that; OSError where that is -1.
+    """Call a function of the C library that returns an int. Raises OSError if the result is -1.
 
     >>> libc("getpid") == os.getpid()
     True
@@ -32,12 +32,12 @@ def libc(name: str, *arguments: object) -> int:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that forked it ends."""
+    """Make the kernel kill this process when its parent ends."""
     libc("prctl", _PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def give_up_privileges() -> None:
-    """No capability, now or later: root without them can neither raise limits nor pass over file modes."""
+    """Drop all capabilities permanently: without them root can neither raise limits nor bypass file modes."""
     libc("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     none = (ctypes.c_uint32 * 6)()
@@ -45,7 +45,7 @@ def give_up_privileges() -> None:
 
 
 def namespaces_possible() -> bool:
-    """Whether `enter_private_namespaces` works here, tried in a child that ends at once."""
+    """Whether `enter_private_namespaces` works here, tested in a child that ends at once."""
     if not ON_LINUX:
         return False
     child = os.fork()
@@ -54,18 +54,18 @@ def namespaces_possible() -> bool:
             enter_private_namespaces(Path(tempfile.gettempdir()), 2**20)
             os._exit(0)
         finally:
-            os._exit(1)  # the error is the answer; the child must not live on as a second copy of the caller
+            os._exit(1)  # it failed; the child must not continue as a second copy of the caller
     return os.waitpid(child, 0)[1] == 0
 
 
 def enter_private_namespaces(folder: Path, size: int) -> None:
-    """No network, nobody's shared memory, and `folder` an empty file system of at most `size` bytes.
+    """Enter namespaces without network or shared memory, with `folder` as an empty file system of `size` bytes.
 
-    The last is what bounds *all* files of an answer together; RLIMIT_FSIZE bounds each. Nothing of it is left
-    on disk. Raises OSError where the system refuses.
+    The file system limits *all* files of an answer together; RLIMIT_FSIZE limits each of them. It leaves nothing on
+    disk. Raises OSError if the system refuses.
     """
     if not enter_namespaces(CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWNS):
         raise PermissionError("the system refuses namespaces")
-    libc("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)  # else all would see the mount below
+    libc("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)  # otherwise all processes would see the mount below
     options = f"size={size},nr_inodes=4096,mode=0700".encode()
     libc("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", _MS_NOSUID | _MS_NODEV, options)

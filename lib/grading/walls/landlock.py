@@ -1,7 +1,7 @@
 """Landlock: the kernel lets this process read only beneath some folders and write only beneath one.
 
-Linux 5.13 and later, no privileges needed, and no way back. What it does not cover, at any version: file
-*names* and modes can be asked for everywhere (stat), and a file that is open already stays open.
+It needs Linux 5.13 or later and no privileges, and cannot be undone. No version covers these: file *names* and
+modes can be queried everywhere (stat), and a file that is already open stays open.
 See the kernel's Documentation/userspace-api/landlock.rst.
 """
 
@@ -19,16 +19,16 @@ _VERSION_FLAG, _PATH_BENEATH = 1, 1
 _EXECUTE, _WRITE, _READ, _READ_FOLDER = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_SOCKET, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
 _TRUNCATE, _DEVICE_IOCTL = 1 << 14, 1 << 15
-_ON_A_FILE = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_IOCTL  # the others make sense on folders only
+_ON_A_FILE = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_IOCTL  # the others apply only to folders
 
 _NEWEST_RIGHT = {1: 12, 2: 13, 3: 14, 4: 14, 5: 15}  # ABI version -> number of the last right to a file
 _TCP_BIND_AND_CONNECT, _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11, 0b11
 
-_RANDOM = ("/dev/urandom", "/dev/random")  # not /dev/zero: shared and mapped it is memory that nobody counts
+_RANDOM = ("/dev/urandom", "/dev/random")  # not /dev/zero: a shared mapping of it is memory that no limit counts
 
 
 def version() -> int:
-    """The ABI version of this kernel; 0 where there is no Landlock."""
+    """The ABI version of this kernel; 0 if there is no Landlock."""
     if not kernel.ON_LINUX:
         return 0
     try:
@@ -38,11 +38,10 @@ def version() -> int:
 
 
 def restrict(folder: Path, readable: Iterable[Path]) -> None:
-    """Read beneath `readable` and `folder`, write beneath `folder`, nothing else, for ever.
+    """Allow permanently only reading beneath `readable` and `folder`, and writing beneath `folder`.
 
-    From version 4 on no TCP either, from version 6 on no signal to a process outside and no abstract socket.
-    A path that does not exist is passed over. Raises OSError where the kernel refuses a rule; the caller must
-    then not go on.
+    From version 4 on, TCP is blocked too; from version 6 on, signals to outside processes and abstract sockets. A
+    path that does not exist is ignored. Raises OSError if the kernel refuses a rule; the caller must then stop.
     """
     abi = version()
     handled = 2 ** (_NEWEST_RIGHT[min(abi, 5)] + 1) - 1
@@ -65,7 +64,7 @@ def restrict(folder: Path, readable: Iterable[Path]) -> None:
 
 class _PathBeneath(ctypes.Structure):
     _pack_ = 1
-    _layout_ = "ms"  # Python 3.14 wants the layout of a packed structure named
+    _layout_ = "ms"  # Python 3.14 requires the layout of a packed structure
     _fields_ = [("rights", ctypes.c_uint64), ("folder", ctypes.c_int32)]
 
 
@@ -73,7 +72,7 @@ def _allow(rules: int, path: Path, rights: int) -> None:
     try:
         opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return  # what cannot be reached now cannot be read later either
+        return  # a path that cannot be opened now cannot be read later either
     try:
         if not stat.S_ISDIR(os.fstat(opened).st_mode):
             rights &= _ON_A_FILE

@@ -1,4 +1,4 @@
-"""Limits that the system keeps for every process: time, memory, files. Lowered once, for good."""
+"""Resource limits that the system enforces for every process: time, memory, files. They are lowered once."""
 
 import resource
 from pathlib import Path
@@ -11,32 +11,32 @@ _STATUS = Path("/proc/self/status")
 def lower(
     *, cpu_seconds: int, memory_bytes: int, open_files: int, file_bytes: int, processes: int | None
 ) -> None:
-    """Set the limits of this process and of what it may start.
+    """Set the limits of this process and its children.
 
-    memory_bytes counts from what the process has now; `processes` (of this user) is None where something
-    better than a count keeps it from starting any. Who catches the signal at the end of the CPU time has one
-    second more. The stack keeps its limit: less of it would make right answers that recurse fail.
+    `memory_bytes` is in addition to what the process has now. `processes` (of this user) is None where something
+    better than a count prevents new ones. A process that catches the signal at the end of its CPU time has one more
+    second. The stack keeps its limit, as right answers that recurse need it.
     """
     _lower(resource.RLIMIT_CPU, cpu_seconds, beyond=1)
     _lower(resource.RLIMIT_NOFILE, open_files)
     _lower(resource.RLIMIT_FSIZE, file_bytes)
     _lower(resource.RLIMIT_CORE, 0)
-    if ON_LINUX:  # elsewhere the limit exists and limits nothing
+    if ON_LINUX:  # elsewhere the limit has no effect
         _lower(resource.RLIMIT_DATA, writable_bytes() + memory_bytes)
     if processes is not None:
         _lower(resource.RLIMIT_NPROC, processes)
 
 
 def writable_bytes() -> int:
-    """What the kernel counts against RLIMIT_DATA at this moment: private writable memory, touched or not.
+    """The memory that counts against RLIMIT_DATA at present: private writable memory, used or not.
 
-    RLIMIT_AS would count torch's libraries and reserved addresses as well, many times what is really used.
+    RLIMIT_AS would also count torch's libraries and reserved addresses, many times the memory in use.
     """
     return 1024 * int(status("VmData").split()[0])
 
 
 def status(name: str) -> str:
-    """One line of what Linux says about this process.
+    """One entry of /proc/self/status.
 
     >>> status("Threads").isdecimal() or not ON_LINUX
     True
@@ -50,7 +50,7 @@ def status(name: str) -> str:
 
 
 def _lower(which: int, value: int, beyond: int = 0) -> None:
-    """Never above what was the limit before: only a privileged process may do that, and none should."""
+    """Lower a limit, never raise it: only a privileged process could, and none should."""
     hard = resource.getrlimit(which)[1]
     if hard != resource.RLIM_INFINITY:
         value, beyond = min(value, hard), min(beyond, max(hard - value, 0))

@@ -1,7 +1,7 @@
-"""What a child of the server does with one exercise: enclose itself, run the cells, call the answer.
+"""The work of a server's child on one exercise: isolate itself, run the cells, call the answer.
 
-The first message says where the answer is, before any line of the student has run. From then on the process
-belongs to the student, and whatever it says is taken for hostile by the parent.
+The first message says where the answer is, before any code of the student runs. From then on the student's code
+controls the process, and the parent does not trust its messages.
 """
 
 import os
@@ -16,7 +16,7 @@ _encode, _send = protocol.encode, protocol.send
 
 
 def answer(request: dict[str, Any], folder: Path, readable: list[Path], pipe: int) -> None:
-    """Carry out one request, telling `pipe` what comes of it; the process ends here."""
+    """Carry out one request and write messages to `pipe`; the process ends here."""
     limits = walls.Limits(**request["limits"])
 
     def tell(what: dict[str, Any]) -> None:
@@ -26,7 +26,7 @@ def answer(request: dict[str, Any], folder: Path, readable: list[Path], pipe: in
         walls.enclose(folder, limits, readable)
         withheld.withhold(request["withheld"])
         withheld.seal_exercises()
-    except Exception as error:  # ours, not the student's: nothing may run
+    except Exception as error:  # our error, not the student's: nothing may run
         tell({"broken": f"{type(error).__name__}: {error}"})
         os._exit(1)
     reading = cells.parse_cells(request["cells"])

@@ -1,8 +1,7 @@
-"""The code cells of a submission: read, searched for an answer, executed as far as an answer may need.
+"""The code cells of a submission: parse them, find an answer, execute what an answer may need.
 
-All of this happens in a process that is thrown away, on text that nobody has read: what a cell holds may
-spoil that cell, and nothing else. Only imports, definitions and constants are executed, in the order of the
-file.
+All of this happens in a disposable process, on untrusted text: a faulty cell may affect only itself. Only imports,
+definitions and constants are executed, in the order of the file.
 """
 
 import ast
@@ -16,19 +15,19 @@ from typing import Any
 from lib.grading.worker import statements
 from lib.grading.worker.magics import plain_python
 from lib.grading.worker.shape import shape_of
-from lib.exercises.engine.limits import TimeUp  # at once: lib.exercises is closed before the first cell runs
+from lib.exercises.engine.limits import TimeUp  # imported here, as lib.exercises is closed before the first cell runs
 from lib.exercises.engine.values import steady
 
 _SOURCE_LIMIT = 20_000  # characters of an answer that are kept for the report
-_WORDS_LIMIT = 300  # characters of what an exception says
+_WORDS_LIMIT = 300  # characters of an exception's message
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A code cell that is Python."""
+    """A code cell that is valid Python."""
 
     number: int  # among all cells of the file, from 1
-    exercise: str  # the id in its metadata; "" without
+    exercise: str  # the id in its metadata, or ""
     lines: tuple[str, ...]
     statements: tuple[ast.stmt, ...]
 
@@ -39,26 +38,26 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """The cells that could be read, and {"cell", "what"} for each that could not."""
+    """The cells that could be parsed, and {"cell", "what"} for each that could not."""
 
     cells: tuple[Cell, ...]
     problems: list[dict[str, Any]]
-    imported: dict[str, str]  # what imports call what, over all cells
+    imported: dict[str, str]  # full name of each imported name, over all cells
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Where an answer stands and what it looks like; plain data."""
+    """The location and the source of an answer, as plain data."""
 
     cell: int
     name: str
-    source: str  # its definition alone, at most 20,000 characters
+    source: str  # only its definition, at most 20,000 characters
     written: bool  # False: the stub of the student edition
     shape: list[str]  # see shape.shape_of
 
 
 def parse_cells(cells: Sequence[Mapping[str, Any]]) -> Reading:
-    """Read code cells, each {"number", "source", "exercise"}; one that is no Python is a problem of its own.
+    """Parse code cells, each {"number", "source", "exercise"}; one that is not valid Python is listed as a problem.
 
     >>> parse_cells([{"number": 3, "source": "def f(:", "exercise": ""}]).problems
     [{'cell': 3, 'what': 'SyntaxError: invalid syntax (line 1)'}]
@@ -79,7 +78,7 @@ def parse_cells(cells: Sequence[Mapping[str, Any]]) -> Reading:
 def _parse(source: str) -> tuple[ast.Module, str]:
     source = re.sub(r"\r\n?", "\n", source)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a backslash in somebody else's string
+        warnings.simplefilter("ignore")  # about invalid escape sequences in strings
         try:
             return ast.parse(source), source
         except SyntaxError:
@@ -88,10 +87,10 @@ def _parse(source: str) -> tuple[ast.Module, str]:
 
 
 def find_answer(reading: Reading, id: str, name: str) -> Answer | None:
-    """The answer to the exercise `id`, which has to be called `name`; None where nothing binds that name.
+    """The answer to the exercise `id`, which must be called `name`; None if no cell binds that name.
 
-    First choice is the cell whose metadata name the exercise, if an answer is written there; then the last
-    cell in which one is written; then a stub. So ids may be missing, twice there or mixed up.
+    The first choice is the cell whose metadata name the exercise, if an answer is written there; then the last cell
+    with a written answer; then a stub. So ids may be missing, repeated or mixed up.
     """
     found = [(cell, binding) for cell in reading.cells if (binding := _last_binding(cell, name))]
     written = [(cell, binding) for cell, binding in found if not statements.is_stub(binding)]
@@ -124,12 +123,12 @@ def run_cells(
     before: Callable[[int], None],
     skip: Collection[int],
 ) -> list[dict[str, Any]]:
-    """Execute imports, definitions and constants of all cells in `namespace`; say what could not be.
+    """Execute imports, definitions and constants of all cells in `namespace`; return what failed.
 
-    In the answer's cell whatever binds its name is executed too, and with `value` every statement. What the
-    name is bound to when that cell has ended is put into `namespace` at the end; if it was not bound there,
-    the name is missing. `before` is called with the number of each cell, those in `skip` are left out. Raises
-    nothing but a watchdog's TimeUp, and what `before` raises.
+    In the answer's cell every statement that binds its name is executed too, and with `value` all statements. The
+    value of the name after that cell is put into `namespace` at the end; if the cell did not bind it, the name is
+    missing. `before` is called with the number of each cell; cells in `skip` are left out. Raises only a watchdog's
+    TimeUp, and what `before` raises.
     """
     namespace |= {"__name__": "__main__", "get_ipython": _NoShell, "display": _show_nothing}
     execution = _Execution(reading, namespace, answer, value)
@@ -149,9 +148,9 @@ class _Execution:
     def __init__(self, reading: Reading, namespace: dict[str, Any], answer: Answer, value: bool) -> None:
         self.imported, self.namespace, self.answer, self.value = reading.imported, namespace, answer, value
         self.problems: list[dict[str, Any]] = []
-        self.missing: set[str] = set()  # names that something not executed binds or changes
+        self.missing: set[str] = set()  # names that a statement that was not executed binds or changes
         self.captured: dict[str, Any] = {}
-        self.flags = 0  # of `from __future__ import …`, which hold for all cells that follow
+        self.flags = 0  # of `from __future__ import …`, which apply to all later cells
 
     def leave_out(self, statement: ast.stmt) -> None:
         is_import = isinstance(statement, ast.Import | ast.ImportFrom)
@@ -186,13 +185,13 @@ class _Execution:
         return not statements.names_read(statement) & self.missing
 
     def _is_expected(self, cell: Cell, statement: ast.stmt, whole: bool) -> bool:
-        """Whether a failure is ours: a constant of what was left out, or a picture beside a value."""
+        """Whether a failure is caused by our omissions: a constant from left-out code, or a plot next to a value."""
         if cell.number == self.answer.cell:
             return self.value and isinstance(statement, ast.Expr | ast.Assert)
         return not whole and isinstance(statement, ast.Assign | ast.AnnAssign)
 
     def _run_one(self, cell: Cell, statement: ast.stmt) -> str:
-        """Execute one statement; what it raised, "" if nothing."""
+        """Execute one statement; return what it raised, or ""."""
         try:
             module = ast.Module([statement], type_ignores=[])
             code = compile(module, cell.filename, "exec", flags=self.flags, dont_inherit=True)
@@ -200,7 +199,7 @@ class _Execution:
             self.flags |= _future_flags(statement)
         except TimeUp:
             raise
-        except BaseException as error:  # also SystemExit: it ends this statement and nothing else
+        except BaseException as error:  # also SystemExit, which ends only this statement
             return _say(error, cell.filename)
         return ""
 
@@ -217,7 +216,7 @@ def _future_flags(statement: ast.stmt) -> int:
 
 
 def _say(error: BaseException, filename: str = "") -> str:
-    """An exception in one line, with the last line of the cell that it passed through."""
+    """An exception in one line, with the last line of the cell in its traceback."""
     try:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
         words = " ".join(steady(f"{type(error).__name__}: {message}").split())
@@ -227,7 +226,7 @@ def _say(error: BaseException, filename: str = "") -> str:
         return text.encode("utf-8", "replace").decode()
     except TimeUp:
         raise
-    except BaseException:  # one of the student's own, which cannot be shown without another
+    except BaseException:  # an exception class of the student whose message raises another
         return "an exception that cannot be shown"
 
 
@@ -241,11 +240,11 @@ def _line(error: BaseException, filename: str) -> int:
 
 
 class _NoShell:
-    """In the place of IPython's shell: whatever it is asked to do is not done."""
+    """A replacement of IPython's shell whose methods do nothing."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return _show_nothing
 
 
 def _show_nothing(*args: Any, **kwargs: Any) -> None:
-    """In the place of `display` and of the shell's methods."""
+    """A replacement of `display` and of the shell's methods, which does nothing."""

@@ -1,4 +1,4 @@
-"""The grader's side of the pipe: start the server, ask it, and start another one when it was brought down."""
+"""The grader's side of the pipe: start the server, send requests, and restart it after a crash."""
 
 import select
 import shutil
@@ -15,33 +15,33 @@ from lib import ROOT
 from lib.errors import CourseError
 from lib.grading import walls
 from lib.grading.worker import protocol
-from lib.grading.worker.server import CHILDS
+from lib.grading.worker.server import FROM_CHILD
 
 START_SECONDS = 120  # imports of torch on a busy machine
-GRACE_SECONDS = 20  # beyond the wall limit, after which the server itself is taken for dead
-STEP_GRACE_SECONDS = 2  # beyond what one call may take: the answer's own alarm comes first
+GRACE_SECONDS = 20  # beyond the limit of elapsed time, after which the server itself counts as dead
+STEP_GRACE_SECONDS = 2  # beyond the limit of one call, so that the answer's own alarm comes first
 
-DIED = "the process that ran it was brought down"
+DIED = "the process that ran it died"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a child said, in order, and how it ended: "exit 0", "signal 9", "time up", …"""
+    """A child's messages, in order, and how it ended: "exit 0", "signal 9", "time up", …"""
 
     said: tuple[dict[str, Any], ...]
     ended: str
 
     def all(self, name: str) -> list[Any]:
-        """What stands under `name` in each message that has it."""
+        """The value of `name` in each message that has it."""
         return [message[name] for message in self.said if name in message]
 
 
 class Server:
-    """One server process, started when it is first needed and again whenever it died."""
+    """One server process, started when it is first needed and again after it dies."""
 
     def __init__(self, limits: walls.Limits = walls.Limits()) -> None:
         self.limits = limits
-        self.walls: dict[str, str] = {}  # what holds on this machine, known once it has started
+        self.walls: dict[str, str] = {}  # the walls of this machine, known after the start
         self._process: subprocess.Popen | None = None
         self._scratch: Path | None = None
 
@@ -52,7 +52,7 @@ class Server:
         self.close()
 
     def start(self) -> None:
-        """Start the process unless it runs; CourseError where it cannot."""
+        """Start the process unless it is running. Raises CourseError if it cannot start."""
         if self._process and self._process.poll() is None:
             return
         self.close()
@@ -68,13 +68,13 @@ class Server:
             self.walls = protocol.decode(self._receive(time.monotonic() + START_SECONDS))["ready"]
         except (protocol.BadMessage, TimeoutError, EOFError):
             self._process.kill()
-            last = (self._process.communicate()[1].decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+            last = (self._process.communicate()[1].decode(errors="replace").strip().splitlines() or ["no message"])[-1]
             self.close()
             raise CourseError(f"the process in which answers run cannot be started: {last}") from None
         self._process.stderr.close()
 
     def ask(self, request: dict[str, Any], *, cases: Sequence[list] = ()) -> Reply:
-        """Let a child carry out one request; never raises for what an answer does."""
+        """Let a child carry out one request. Never raises because of what an answer does."""
         self.start()
         limits = self.limits
         full = request | {
@@ -83,20 +83,20 @@ class Server:
             "step_seconds": request["seconds"] + STEP_GRACE_SECONDS,
         }
         said: list[dict[str, Any]] = []
-        bad = ""  # what follows a message that cannot be read is passed over
-        deadline = time.monotonic() + limits.wall_seconds + GRACE_SECONDS
+        bad = ""  # messages after an unreadable one are ignored
+        deadline = time.monotonic() + limits.elapsed_seconds + GRACE_SECONDS
         try:
             protocol.send(self._process.stdin.fileno(), protocol.encode(full, protocol.MAX_REQUEST))
             while True:
-                whose = self._read(1, deadline)
+                origin = self._read(1, deadline)
                 message = self._receive(deadline)
-                if whose != CHILDS:
+                if origin != FROM_CHILD:
                     return Reply(tuple(said), bad or protocol.decode(message)["ended"])
                 bad = bad or _read_into(said, message)
         except (EOFError, TimeoutError, BrokenPipeError, protocol.BadMessage) as error:
-            self.close()  # what follows in the pipe cannot be trusted either
+            self.close()  # the rest of the pipe cannot be trusted either
             return Reply(tuple(said), str(error) if isinstance(error, protocol.BadMessage) else DIED)
-        except BaseException:  # nor for the next request, where somebody goes on after a fault of ours
+        except BaseException:  # the pipe is not usable for another request either
             self.close()
             raise
 
@@ -114,7 +114,7 @@ class Server:
         return got
 
     def close(self) -> None:
-        """End the process, if there is one, and remove its folder."""
+        """Stop the process, if there is one, and remove its folder."""
         process, self._process = self._process, None
         if process:
             process.stdin.close()
@@ -139,7 +139,7 @@ def _until(deadline: float) -> Any:
 
 
 def _read_into(said: list[dict[str, Any]], message: bytes) -> str:
-    """Append what a child said to `said`; or say why it cannot be read, for which the server is not to blame."""
+    """Append a child's message to `said` and return ""; or return why it cannot be read."""
     try:
         said.append(_dict(protocol.decode(message)))
     except protocol.BadMessage as error:
@@ -149,5 +149,5 @@ def _read_into(said: list[dict[str, Any]], message: bytes) -> str:
 
 def _dict(message: Any) -> dict[str, Any]:
     if type(message) is not dict or any(type(key) is not str for key in message):
-        raise protocol.BadMessage("a message that is no dict")
+        raise protocol.BadMessage("a message that is not a dict")
     return message

@@ -1,12 +1,12 @@
-"""What IPython adds to Python is taken out of a cell, each line keeping its number.
+"""Removes IPython's additions to Python from a cell, without changing line numbers.
 
-Only a cell that is no Python comes here, so a line that begins with % inside a string or an open bracket is
-never meant: those are left alone.
+Only a cell that is not valid Python comes here. A line that begins with % inside a string or an open bracket is not
+changed.
 """
 
 import re
 
-RUN_PYTHON = ("time", "timeit", "capture", "prun")  # cell magics whose cell is Python all the same
+RUN_PYTHON = ("time", "timeit", "capture", "prun")  # cell magics whose cell is Python
 
 _LINE = re.compile(r"\s*(?:[%!?]|[%\w.]+\?{1,2}\s*$)")
 _ASSIGNED = re.compile(r"(\s*[\w.,*][\w.,* \t]*=)\s*[%!]")
@@ -14,9 +14,9 @@ _MARK = re.compile(r"'''|\"\"\"|[\\'\"#()\[\]{}]")
 
 
 def plain_python(source: str) -> str:
-    """The Python of a cell: magics, shell commands and questions gone, everything indented moved left.
+    """The Python code of a cell, without magics, shell commands and help requests, and with its indentation removed.
 
-    A cell magic that runs something else than Python leaves nothing.
+    A cell with a magic for another language gives "".
 
     >>> plain_python("%matplotlib inline\\nfiles = !ls\\nx = 5")
     'pass\\nfiles = get_ipython().getoutput()\\nx = 5'
@@ -33,7 +33,7 @@ def plain_python(source: str) -> str:
 
 
 def _moved_left(lines: list[str]) -> list[str]:
-    """As IPython does: what the first line is indented by is taken from all lines that have it."""
+    """Remove the first line's indentation from all lines that have it, as IPython does."""
     first = next((line for line in lines if line.strip()), "")
     indent = first[: len(first) - len(first.lstrip())]
     return [line.removeprefix(indent) for line in lines] if indent else lines
@@ -54,7 +54,7 @@ def _without_magics(lines: list[str]) -> list[str]:
 
 
 class _State:
-    """Where a line ends: inside a string of several lines, inside brackets, or after a whole statement."""
+    """The state at the end of a line: inside a multi-line string, inside brackets, or after a complete statement."""
 
     def __init__(self) -> None:
         self.quotes = ""
@@ -66,7 +66,7 @@ class _State:
         return not (self.quotes or self.depth or self.continued)
 
     def read(self, line: str) -> None:
-        """Follow one line from mark to mark."""
+        """Update the state with one line, from mark to mark."""
         at, self.continued = 0, False
         while mark := _MARK.search(line, at):
             at = mark.end()
@@ -82,10 +82,10 @@ class _State:
             else:
                 self.quotes = mark[0]
         if len(self.quotes) == 1 and not self.continued:
-            self.quotes = ""  # such a string ends with its line
+            self.quotes = ""  # a single-quoted string ends with its line
 
     def _inside(self, line: str, at: int) -> int:
-        """Go on behind the mark at `at`: the end of the string, or a part of it."""
+        """The position after the mark at `at`, which is the end of the string or a part of it."""
         if not line.startswith(self.quotes, at):
             return at + 1
         length, self.quotes = len(self.quotes), ""

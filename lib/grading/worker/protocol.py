@@ -1,8 +1,7 @@
-"""What crosses between the grader and the process in which a student's answer runs: plain data, never pickle.
+"""The protocol between the grader and the process in which a student's answer runs: plain data, never pickle.
 
-A message is a tree of JSON beside the raw bytes of its arrays. Whatever comes from the other side is taken for
-hostile: every length is checked before it is believed, every type is named, and what does not fit raises
-BadMessage. Nothing that is read here can run code.
+A message is a JSON tree with the raw bytes of its arrays. Messages are not trusted: every length is checked before
+it is used, every type is named, and anything else raises BadMessage. Nothing that is read here can run code.
 """
 
 import json
@@ -23,26 +22,26 @@ from lib.exercises.engine.values import MAX_ITEMS, Array, to_plain
 VERSION = 1
 MAX_TREE = 8 * 2**20  # bytes of JSON in one message
 MAX_REQUEST = 2**30  # bytes of a request, which the grader makes
-MAX_DEPTH = 60  # of the tree; plain data are at most 20 deep, and each level takes two here
-MAX_TREE_ITEMS = 4 * MAX_ITEMS  # entries of its lists and dicts; plain data hold MAX_ITEMS, some are lists here
-MAX_KEYS = 10_000  # of all dicts in one message of an answer: keys that collide take quadratic time
+MAX_DEPTH = 60  # of the tree; plain data are at most 20 deep, and each level takes two levels here
+MAX_TREE_ITEMS = 4 * MAX_ITEMS  # entries of its lists and dicts; plain data have MAX_ITEMS, some become lists here
+MAX_KEYS = 10_000  # of all dicts in one message of an answer, as colliding keys take quadratic time
 
 _HEAD = struct.Struct(">4sQQ")  # magic and version, bytes of JSON, bytes of arrays
 _MAGIC = b"crs" + bytes([VERSION])
 _NUMPY = [np.dtype(kind) for kind in np.sctypeDict.values() if np.dtype(kind).kind in "biufc"]
-_DTYPES = {dtype.str: dtype for dtype in _NUMPY}  # NumPy and PyTorch never see a name that is not known
+_DTYPES = {dtype.str: dtype for dtype in _NUMPY}  # NumPy and PyTorch never get an unknown name
 _DTYPE_NAMES = {dtype.name for dtype in _NUMPY}
 _TORCH = {name: dtype for name, dtype in vars(torch).items() if type(dtype) is torch.dtype}
 
 
 class BadMessage(Exception):
-    """What came is not a message of this protocol and version, or is larger than allowed."""
+    """The data is not a message of this protocol and version, or is larger than allowed."""
 
 
 def encode(value: Any, limit: int) -> bytes:
     """`value` (plain data, see `lib.exercises.engine.values`) as one message of at most `limit` bytes.
 
-    Inputs of cases may stand in it too: tensors, generators, dtypes and `Made` recipes. Raises BadMessage for
+    It may also contain inputs of cases: tensors, generators, dtypes and `Made` recipes. Raises BadMessage for
     anything else, or for more than `limit` bytes.
 
     >>> decode(encode({"loss": (1, float("inf"))}, 1000))
@@ -52,12 +51,12 @@ def encode(value: Any, limit: int) -> bytes:
     tree = json.dumps(_to_tree(value, buffers), allow_nan=False).encode()
     size = sum(map(len, buffers))
     if len(tree) > MAX_TREE or len(tree) + size > limit:
-        raise BadMessage(f"a message of {len(tree) + size:,} bytes, more than the {limit:,} that are allowed")
+        raise BadMessage(f"a message of {len(tree) + size:,} bytes, more than the {limit:,} allowed")
     return b"".join([_HEAD.pack(_MAGIC, len(tree), size), tree, *buffers])
 
 
 def decode(message: bytes, *, inputs: bool = False) -> Any:
-    """The value of one message; the inputs of cases may stand in it only if `inputs`. Raises BadMessage."""
+    """The value of one message; it may contain inputs of cases only if `inputs`. Raises BadMessage."""
     tree_size, size = _sizes(message[: _HEAD.size])
     if len(message) != _HEAD.size + tree_size + size:
         raise BadMessage("a message whose lengths do not add up")
@@ -66,7 +65,7 @@ def decode(message: bytes, *, inputs: bool = False) -> Any:
         return _Tree(raw, _PLAIN | _INPUTS if inputs else _PLAIN).read(json.loads(tree))
     except BadMessage:
         raise
-    except Exception as error:  # noqa: BLE001 – who reads on must know where the next message begins
+    except Exception as error:  # noqa: BLE001 – the reader must find the next message after any error
         raise BadMessage(f"a message that cannot be read ({type(error).__name__})") from None
 
 
@@ -83,7 +82,7 @@ def _sizes(head: bytes) -> tuple[int, int]:
 
 # --- values as trees ------------------------------------------------------------------------------------------
 def _to_tree(value: Any, buffers: list[bytes]) -> Any:
-    """JSON for `value`: what JSON has as it is, everything else as {tag: …}."""
+    """JSON for `value`: types that JSON has unchanged, everything else as {tag: …}."""
     kind = type(value)
     if value is None or kind in (bool, str):
         return value
@@ -113,14 +112,14 @@ def _to_tree(value: Any, buffers: list[bytes]) -> Any:
 
 
 def _put(values: np.ndarray, buffers: list[bytes]) -> list:
-    """Append an array's bytes to `buffers`: its dtype, its shape and where they begin."""
+    """Append an array's bytes to `buffers`; return its dtype, its shape and where the bytes begin."""
     begin = sum(map(len, buffers))
     buffers.append(np.ascontiguousarray(values).tobytes())
     return [values.dtype.str, list(values.shape), begin]
 
 
 class _Tree:
-    """Reads the JSON of one message; `readers` says which tags may stand in it."""
+    """Reads the JSON of one message; `readers` has the allowed tags."""
 
     def __init__(self, raw: memoryview, readers: dict[str, Any]) -> None:
         self.raw, self.readers, self.theirs = raw, readers, readers is _PLAIN
@@ -152,10 +151,10 @@ class _Tree:
 
     def numbers(self, dtype: str, shape: list[int], begin: int) -> np.ndarray:
         if type(dtype) is not str or dtype not in _DTYPES or begin != self.end or len(shape) > 32:
-            raise BadMessage("an array of no known dtype, or out of place")
+            raise BadMessage("an array of unknown dtype, or out of place")
         if any(type(length) is not int or length < 0 for length in shape):
-            raise BadMessage("an array whose shape is none")
-        self.end += math.prod(shape) * _DTYPES[dtype].itemsize  # each follows the last: no byte serves twice
+            raise BadMessage("an array with an invalid shape")
+        self.end += math.prod(shape) * _DTYPES[dtype].itemsize  # arrays follow each other without overlap
         if self.end > len(self.raw):
             raise BadMessage("an array that is longer than its message")
         return np.frombuffer(self.raw[begin : self.end], _DTYPES[dtype]).reshape(shape).copy()
@@ -163,7 +162,7 @@ class _Tree:
     def array(self, content: list) -> Array:
         kind, dtype, *where = content
         if dtype not in {"tensor": _TORCH, "array": _DTYPE_NAMES}[kind]:
-            raise BadMessage("an array of no known dtype")
+            raise BadMessage("an array of unknown dtype")
         return Array(kind, dtype, self.numbers(*where))
 
     def tensor(self, content: list) -> torch.Tensor:
@@ -179,7 +178,7 @@ class _Tree:
 
 
 def _whole_number(text: str) -> int:
-    if len(text) > 1100:  # plain data hold 4096 bits at most
+    if len(text) > 1100:  # plain data have at most 4096 bits
         raise BadMessage("a whole number that is far too large")
     return int(text, 16)
 
@@ -202,7 +201,7 @@ _INPUTS = {
 
 # --- cases and outcomes ---------------------------------------------------------------------------------------
 def case_to_plain(case: Case) -> list:
-    """The inputs of a case, without the words that describe it: an answer shall not see which one it is."""
+    """The inputs of a case without its description, so that an answer cannot identify it."""
     return [case.args, case.kwargs]
 
 
@@ -221,7 +220,7 @@ _STATUSES = ("returned", "raised", "not written", "time up", "not plain")
 
 
 def outcome_from_plain(plain: Any) -> Outcome:
-    """The inverse, for what comes from a process that nobody trusts; BadMessage for anything else."""
+    """The inverse, for data of an untrusted process. Raises BadMessage for anything else."""
     if type(plain) is not dict or set(plain) != {"status", "value", "message", "line", "mutated", "printed"}:
         raise BadMessage("an outcome with other fields")
     texts = [plain["message"], plain["line"], plain["printed"]]
@@ -241,10 +240,10 @@ def send(pipe: int, message: bytes) -> None:
 
 
 def receive(pipe: int, limit: int, wait: Callable[[int], None] = lambda pipe: None) -> bytes | None:
-    """Read a whole message of at most `limit` bytes, or None where the pipe ends before one begins.
+    """Read a whole message of at most `limit` bytes; None if the pipe ends before a message begins.
 
-    `wait(pipe)` is called before each read and may raise. Raises BadMessage for bytes that are none, a length
-    beyond `limit`, or an end in the middle.
+    `wait(pipe)` is called before each read and may raise. Raises BadMessage for an invalid message, a length beyond
+    `limit`, or an end in the middle.
     """
     head = bytearray(_HEAD.size)
     if not (got := _fill(pipe, memoryview(head), wait)):
@@ -252,7 +251,7 @@ def receive(pipe: int, limit: int, wait: Callable[[int], None] = lambda pipe: No
     size = sum(_sizes(bytes(head[:got])))
     _check_size(size, limit)
     rest = bytearray()
-    while len(rest) < size:  # memory grows with what comes, not with what was promised
+    while len(rest) < size:  # memory grows with the bytes that arrive, not with the announced size
         part = bytearray(min(size - len(rest), 2**20))
         _must_fill(pipe, memoryview(part), wait)
         rest += part
@@ -260,7 +259,7 @@ def receive(pipe: int, limit: int, wait: Callable[[int], None] = lambda pipe: No
 
 
 def receive_into(pipe: int, room: memoryview, wait: Callable[[int], None] = lambda pipe: None) -> int:
-    """The same into memory that is there: how many bytes it takes, 0 where the pipe ends before one begins."""
+    """The same, into existing memory; return the number of bytes, or 0 if the pipe ends before a message begins."""
     _check_size(_HEAD.size, len(room))
     if not (got := _fill(pipe, room[: _HEAD.size], wait)):
         return 0
@@ -272,7 +271,7 @@ def receive_into(pipe: int, room: memoryview, wait: Callable[[int], None] = lamb
 
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
-        raise BadMessage(f"a message of {size:,} bytes, more than the {limit:,} that are allowed")
+        raise BadMessage(f"a message of {size:,} bytes, more than the {limit:,} allowed")
 
 
 def _must_fill(pipe: int, room: memoryview, wait: Callable[[int], None]) -> None:
@@ -281,7 +280,7 @@ def _must_fill(pipe: int, room: memoryview, wait: Callable[[int], None]) -> None
 
 
 def _fill(pipe: int, room: memoryview, wait: Callable[[int], None]) -> int:
-    """Read until `room` is full or the pipe ends; how many bytes came."""
+    """Read until `room` is full or the pipe ends; return the number of bytes."""
     at = 0
     while at < len(room):
         wait(pipe)

@@ -1,10 +1,10 @@
-"""The process in which answers run: it forks one child for each exercise, and never sees what is secret.
+"""The process in which answers run: it forks one child for each exercise, and has no access to secrets.
 
     python -m lib.grading.worker.server SCRATCH READABLE…
 
-Requests come on standard input and messages go to standard output (see `protocol`); each is followed, after
-one byte that says whose it is, by what the child said, and in the end by the server's own word on how it
-ended. No line of a student runs in this process: it imports what answers use, once, and waits.
+Requests come on standard input and replies go to standard output (see `protocol`). A reply consists of the child's
+messages and, at the end, the server's message on how the child ended; one byte before each message says whose it is.
+No code of a student runs in this process: it imports once what answers use, and waits.
 """
 
 import importlib
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lib import OPEN_ROOMS
 
-CHILDS, SERVERS = b"c", b"s"  # whose message follows
+FROM_CHILD, FROM_SERVER = b"c", b"s"  # whose message follows
 
 
 class _ParentGone(Exception):
@@ -29,9 +29,9 @@ class _ParentGone(Exception):
 
 
 def import_rooms() -> None:
-    """Import every module of lib that an answer may use: their files cannot be read later.
+    """Import every module of lib that an answer may use, as their files cannot be read later.
 
-    And what the first optimizer would import: each child that makes one would wait for it.
+    Also import what the first optimizer needs, so that not every child with an optimizer waits for it.
     """
     for room in OPEN_ROOMS:
         package = importlib.import_module(f"lib.{room}")
@@ -62,10 +62,10 @@ def serve(scratch: Path, readable: list[Path]) -> None:
 
 
 def _run(folder: Path, readable: list[Path], requests: int, replies: int) -> bool:
-    """One child for one request: forward what it says, and how it ended; False where there is no request.
+    """Fork a child for one request, forward its messages and how it ended; return False if there is no request.
 
-    The child itself reads the request: what one student wrote must not lie in the memory that the child of
-    the next one inherits.
+    The child itself reads the request, so that a student's code is never in the memory that the next student's child
+    inherits.
     """
     from lib.grading.worker import protocol
 
@@ -79,7 +79,7 @@ def _run(folder: Path, readable: list[Path], requests: int, replies: int) -> boo
     os.close(sink)
     ended = None
     try:
-        begun = protocol.receive(source, protocol.MAX_TREE)  # of our own code: no line of a student has run
+        begun = protocol.receive(source, protocol.MAX_TREE)  # from our own code: no code of a student has run yet
         if begun:
             ended = _forward(source, requests, replies, **protocol.decode(begun))
     finally:
@@ -88,12 +88,12 @@ def _run(folder: Path, readable: list[Path], requests: int, replies: int) -> boo
     if ended is None:
         ended = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
     if begun:
-        protocol.send(replies, SERVERS + protocol.encode({"ended": ended}, protocol.MAX_TREE))
+        protocol.send(replies, FROM_SERVER + protocol.encode({"ended": ended}, protocol.MAX_TREE))
     return bool(begun)
 
 
 def _answer(folder: Path, readable: list[Path], requests: int, sink: int) -> None:
-    """In the child: read the request, tell the server its limits, and carry it out."""
+    """In the child: read the request, report its limits to the server, and carry it out."""
     from lib.grading.worker import protocol
     from lib.grading.worker.answering import answer
 
@@ -102,9 +102,9 @@ def _answer(folder: Path, readable: list[Path], requests: int, sink: int) -> Non
         return
     request = protocol.decode(message, inputs=True)
     limits = request["limits"]
-    begun = {"size": limits["output_bytes"], "seconds": limits["wall_seconds"], "step_seconds": request["step_seconds"]}
+    begun = {"size": limits["output_bytes"], "seconds": limits["elapsed_seconds"], "step_seconds": request["step_seconds"]}
     protocol.send(sink, protocol.encode(begun, protocol.MAX_TREE))
-    os.closerange(3, sink)  # an open file is beyond every wall
+    os.closerange(3, sink)  # no wall blocks a file that is already open
     os.closerange(sink + 1, os.sysconf("SC_OPEN_MAX"))
     answer(request, folder, readable, sink)
 
@@ -112,9 +112,9 @@ def _answer(folder: Path, readable: list[Path], requests: int, sink: int) -> Non
 def _forward(
     source: int, requests: int, replies: int, *, size: int, seconds: float, step_seconds: float
 ) -> str | None:
-    """Pass the child's messages on; why it has to end, or None where it closed its pipe by itself.
+    """Forward the child's messages; return why it must end, or None if it closed its pipe itself.
 
-    They are held in memory of their own, `size` bytes of it, that is given back before the next child.
+    The messages are kept in a separate mapping of `size` bytes, which is released before the next child.
     """
     from lib.grading.worker import protocol
 
@@ -139,14 +139,14 @@ def _forward(
             return str(error)
         if not got:
             return None
-        os.write(replies, CHILDS)
+        os.write(replies, FROM_CHILD)
         protocol.send(replies, room[:got])
         room = room[got:]
 
 
 def _end(child: int) -> int:
-    """Kill what is left of a child and of its session, and return how it ended."""
-    deadline = time.monotonic() + 0.2  # one that closed its pipe is about to end by itself, and says how
+    """Kill what is left of a child and its session, and return its exit status."""
+    deadline = time.monotonic() + 0.2  # a child that closed its pipe is about to end by itself with its status
     while not (found := os.waitpid(child, os.WNOHANG))[0]:
         if time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
@@ -154,7 +154,7 @@ def _end(child: int) -> int:
             break
         time.sleep(0.001)
     try:
-        os.killpg(child, signal.SIGKILL)  # where a child could start others, they are of its session
+        os.killpg(child, signal.SIGKILL)  # processes that a child could start belong to its session
     except (ProcessLookupError, PermissionError):
         pass
     return found[1]

@@ -1,4 +1,4 @@
-"""The shape of an answer: its syntax without names, comments and annotations, to compare answers by."""
+"""The shape of an answer: its syntax without names, comments and annotations, for comparing answers."""
 
 import ast
 import builtins
@@ -13,7 +13,7 @@ _LEFT_OUT = ("annotation", "returns", "ctx", "type_comment", "kind", "type_param
 def shape_of(binding: ast.stmt, imported: dict[str, str]) -> list[str]:
     """Tokens of the syntax tree of a definition or assignment, at most 4,000, in the order of the text.
 
-    Names of the student's own are numbered as they first appear: two answers that differ in names, comments,
+    The student's own names are numbered by first appearance, so two answers that differ only in names, comments,
     docstrings and annotations have the same shape. Builtins and imported modules keep their names.
 
     >>> one, two = (ast.parse(text).body[0] for text in ("def f(a): return a + 1", "def g(x): return x + 1"))
@@ -58,10 +58,10 @@ def _numbered(name: str, numbers: dict[str, str], imported: dict[str, str]) -> s
 
 
 def _constant(value: object) -> str:
-    """The beginning of a constant; a string of a megabyte is cut before it is written out."""
+    """The beginning of a constant; a long string is shortened before it is converted."""
     if isinstance(value, str | bytes):
         value = value[:_TOKEN]
     try:
         return ascii(value)[:_TOKEN]
-    except ValueError:  # an integer of more digits than Python writes
+    except ValueError:  # an integer with more digits than Python converts
         return "int"

@@ -1,8 +1,8 @@
-"""Which statements of a cell are executed when answers are graded: imports, definitions and constants.
+"""The statements of a cell that are executed when answers are graded: imports, definitions and constants.
 
-A constant is what a reader can work out: literals, names, operators, comprehensions, and calls of functions
-that are known to be quick and to touch nothing. This keeps training runs and pictures out of grading; it is
-no wall against malice, which the process around it is.
+A constant is built from literals, names, operators, comprehensions, and calls of functions that are known to be fast
+and free of side effects. This keeps training runs and plots out of grading. It does not protect against malicious
+code; the isolated process does.
 """
 
 import ast
@@ -36,7 +36,7 @@ _FUNCTIONS = {
     "torch.cuda": "is_available",
     "torch.backends.mps": "is_available",
 }
-_MODULES = ("math", "cmath", "operator", "itertools", "fractions", "decimal")  # all of each
+_MODULES = ("math", "cmath", "operator", "itertools", "fractions", "decimal")  # all functions of these
 _METHODS = (
     "capitalize casefold center count decode encode endswith expandtabs find format format_map index "
     "isalpha isdigit islower isupper join ljust lower lstrip maketrans partition removeprefix "
@@ -87,7 +87,7 @@ _OWN_SCOPE = (*_DEFINITION, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp,
 
 
 def import_names(tree: ast.Module) -> dict[str, str]:
-    """What the imports of a cell call what: {"np": "numpy", "sqrt": "math.sqrt"}."""
+    """The full name of each name that a cell imports: {"np": "numpy", "sqrt": "math.sqrt"}."""
     found = {}
     for node in _walk(tree, _DEFINITION):
         if isinstance(node, ast.Import):
@@ -101,9 +101,9 @@ def import_names(tree: ast.Module) -> dict[str, str]:
 
 
 def is_executed(statement: ast.stmt, imported: dict[str, str]) -> bool:
-    """Whether `statement` is an import, a definition or a constant, or an `if` or `try` of such alone."""
+    """Whether `statement` is an import, a definition or a constant, or an `if` or `try` with only these."""
     if isinstance(statement, ast.Expr):
-        return False  # shown in the notebook, and bound to nothing
+        return False  # only shown in the notebook; binds no name
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
@@ -113,7 +113,7 @@ def is_executed(statement: ast.stmt, imported: dict[str, str]) -> bool:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if not (_are_names(targets) and (node.value is None or is_constant(node.value, imported))):
                 return False
-        elif isinstance(node, ast.Expr):  # a word to the reader when an import fails
+        elif isinstance(node, ast.Expr):  # perhaps a message for a failed import
             if not is_constant(node.value, imported):
                 return False
         elif isinstance(node, ast.If):
@@ -135,7 +135,7 @@ def _are_names(targets: list[ast.expr]) -> bool:
 
 
 def is_constant(value: ast.expr, imported: dict[str, str]) -> bool:
-    """Whether `value` calls nothing but known, harmless functions; what a lambda does when called is open.
+    """Whether `value` calls only known, harmless functions; the body of a lambda is not checked.
 
     >>> value = lambda text: ast.parse(text, mode="eval").body
     >>> is_constant(value("2 * math.pi"), {}), is_constant(value("train(model)"), {})
@@ -166,12 +166,12 @@ def _is_harmless(function: ast.expr, imported: dict[str, str]) -> bool:
         if path in _ALLOWED or path.rpartition(".")[0] in _MODULES:
             return True
         if node.id in imported:
-            return False  # requests.get is another get than a dict's
+            return False  # requests.get is not the get of a dict
     return isinstance(function, ast.Attribute) and function.attr in _HARMLESS_METHODS
 
 
 def names_read(statement: ast.stmt) -> set[str]:
-    """The names that executing `statement` reads, those apart that run through a comprehension."""
+    """The names that executing `statement` reads, without the loop variables of comprehensions."""
     nodes = list(_walk(statement, (*_DEFINITION, ast.Lambda)))
     running = {name for node in nodes if isinstance(node, ast.comprehension) for name in _stored(node.target)}
     return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} - running
@@ -195,7 +195,7 @@ def bindings(statement: ast.stmt, name: str) -> list[ast.stmt]:
 
 
 def names_changed(statement: ast.stmt) -> set[str]:
-    """All names of the module that executing `statement` may bind, or whose object it may change."""
+    """All module-level names that executing `statement` may bind, or whose object it may change."""
     found = set()
     for node in _walk(statement, _OWN_SCOPE):
         if isinstance(node, _DEFINITION):
@@ -210,7 +210,7 @@ def names_changed(statement: ast.stmt) -> set[str]:
 
 
 def _owner(node: ast.expr) -> str:
-    """The name at the left end: "sizes" of `sizes[0].append`; "" if that is no name."""
+    """The leftmost name: "sizes" for `sizes[0].append`; "" if there is none."""
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""
@@ -223,7 +223,7 @@ def _stored(target: ast.AST) -> set[str]:
 
 
 def _walk(top: ast.AST, closed: tuple[type, ...]) -> Iterator[ast.AST]:
-    """`top` and the nodes below it, in their order, without recursion; `closed` ones are not entered."""
+    """`top` and the nodes below it in order, without recursion; nodes of a type in `closed` are not entered."""
     waiting = [top]
     while waiting:
         node = waiting.pop()
@@ -233,7 +233,7 @@ def _walk(top: ast.AST, closed: tuple[type, ...]) -> Iterator[ast.AST]:
 
 
 def is_stub(binding: ast.stmt) -> bool:
-    """Whether a definition or assignment is still what the student edition holds in place of an answer.
+    """Whether a definition or assignment is still the stub of the student edition.
 
     >>> stub = "def f(x):\\n    n = len(x)\\n    raise NotImplementedError('write your answer here')"
     >>> is_stub(ast.parse(stub).body[0]), is_stub(ast.parse("year = 2018").body[0])
@@ -249,7 +249,7 @@ def is_stub(binding: ast.stmt) -> bool:
 
 
 def _gives_up(body: list[ast.stmt]) -> bool:
-    """Whether a body does nothing, or says that it is not written before it can have returned anything."""
+    """Whether a body does nothing, or raises NotImplementedError before it can return anything."""
     for statement in body:
         if isinstance(statement, ast.Raise):
             raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
@@ -260,5 +260,5 @@ def _gives_up(body: list[ast.stmt]) -> bool:
 
 
 def is_idle(node: ast.AST) -> bool:
-    """Whether it does nothing: a docstring, a string that serves as a comment, `...`, `pass`."""
+    """Whether a node does nothing: a docstring, a string used as a comment, `...`, `pass`."""
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))

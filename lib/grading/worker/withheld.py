@@ -1,6 +1,6 @@
-"""What lib must not give away: the functions that an exercise asks for raise where the answer runs.
+"""Withholds solutions in lib: the functions that an exercise asks for raise where the answer runs.
 
-The parent says which ones (`withheld_names`, which may load the exercise); the child makes them raise
+The parent determines which ones (`withheld_names`, which may load the exercise). The child makes them raise
 (`withhold`) and closes lib's exercises (`seal_exercises`) before it reads the first line of a student.
 """
 
@@ -21,16 +21,16 @@ _SEALED = (*(f"lib.{room}" for room in ROOMS if room not in OPEN_ROOMS), "tests"
 
 
 class Withheld(Exception):
-    """An answer called what it was asked to write."""
+    """An answer called the function that it should implement."""
 
 
 # --- in the parent: which functions -------------------------------------------------------------------------
 def withheld_names(exercise: Exercise) -> tuple[str, ...]:
     """The functions and classes of lib that would answer `exercise`, as "lib.objectives.masked.mlm_loss".
 
-    They are the reference and the accepted answers, where they are lib's; what those call in lib, where they
-    are the exercise's own; and `exercise.withheld`. Each is named once, by the module that defines it, in
-    alphabetical order. Raises LookupError where `exercise.withheld` names something that lib does not have.
+    These are the reference and the accepted answers, if they are functions of lib; otherwise the functions of lib that
+    they call; and `exercise.withheld`. Each is named once, by the module that defines it, in alphabetical order.
+    Raises LookupError if `exercise.withheld` names something that lib does not have.
 
     >>> from lib.exercises import get
     >>> withheld_names(get("start.classify_era"))
@@ -42,7 +42,7 @@ def withheld_names(exercise: Exercise) -> tuple[str, ...]:
 
 
 def functions_of_lib(answer: Callable[..., Any]) -> tuple[Any, ...]:
-    """The functions of lib that a known answer comes down to: itself, or what it and its helpers call."""
+    """The functions of lib behind a known answer: the answer itself, or those that it and its helpers call."""
     return tuple(_asked_for(answer, set()))
 
 
@@ -60,7 +60,7 @@ def _asked_for(function: Any, seen: set[int]) -> Iterator[Any]:
 
 
 def _globals_of(code: CodeType, known: dict[str, Any]) -> Iterator[Any]:
-    """The global functions that `code` and the code within it name, also as `module.function`."""
+    """The global functions named in `code` and in the code inside it, also as `module.function`."""
     value: Any = None
     for instruction in dis.get_instructions(code):
         if instruction.opname == "LOAD_GLOBAL":
@@ -80,7 +80,7 @@ def _cells_of(function: FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
         try:
             content = cell.cell_contents
-        except ValueError:  # it is filled later
+        except ValueError:  # the cell is still empty
             continue
         if callable(content):
             yield content
@@ -99,16 +99,16 @@ def _home(thing: Any) -> str:
 def withhold(names: Iterable[str]) -> None:
     """Make every function and class in `names` raise `Withheld`, under whatever name it is called.
 
-    A function loses its code, so that references to it which others hold raise as well; of a class, every
-    method does. It cannot be undone: call it in a process that is there for one answer.
-    Raises LookupError where lib has no such name, TypeError where it is neither a function nor a class.
+    The code of a function is replaced, so that all references to it raise as well; for a class, the code of every
+    method. It cannot be undone: call it in a process that serves one answer.
+    Raises LookupError if lib has no such name, and TypeError if it is neither a function nor a class.
     """
     for name in names:
         _withhold(_find(name), name.rpartition(".")[2])
 
 
 def _find(name: str) -> Any:
-    """What `name` ("lib.room.module.function" or "lib.room.module.Class.method") is; its module is imported."""
+    """The object called `name` ("lib.room.module.function" or "lib.room.module.Class.method"); imports its module."""
     parts = name.split(".")
     for end in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:end])
@@ -116,10 +116,10 @@ def _find(name: str) -> Any:
             return functools.reduce(getattr, parts[end:], importlib.import_module(module))
         except ModuleNotFoundError as error:
             if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
-                raise  # the module is there, but something that it needs is not
+                raise  # the module exists, but something that it imports does not
         except AttributeError:
             break
-    raise LookupError(f"lib has no {name!r} that could be withheld")
+    raise LookupError(f"lib has no {name!r} to withhold")
 
 
 def _withhold(thing: Any, name: str) -> None:
@@ -138,7 +138,7 @@ def _withhold(thing: Any, name: str) -> None:
 
 
 def _inside(thing: Any) -> Any:
-    """The next function within what is callable without being one: bound, static, cached or a property."""
+    """The function inside a callable that is not a plain function: bound, static, cached or a property."""
     if isinstance(thing, functools._lru_cache_wrapper):
         thing.cache_clear()
     for held in ("__func__", "__wrapped__", "func", "fget"):
@@ -157,7 +157,7 @@ def _withhold_class(cls: type, name: str) -> None:
 
 def _refusal(name: str) -> Callable[..., NoReturn]:
     def refuse() -> NoReturn:
-        raise Withheld(f"grading: lib's {name} is what this exercise asks for; write it yourself")
+        raise Withheld(f"grading: lib's {name} is the solution of this exercise; write it yourself")
 
     return refuse
 
@@ -166,7 +166,7 @@ def _refusal(name: str) -> Callable[..., NoReturn]:
 def _refusing_code(free: int) -> CodeType:
     """Code that calls its keyword `_refuse`, with as many free variables as the code that it replaces.
 
-    A function's code can only be exchanged for one with as many; it never comes to reading them.
+    A function's code can only be replaced by code with as many free variables; they are never read.
     """
     cells = ", ".join(f"free_{i}" for i in range(free))
     source = f"""def outer({cells}):
@@ -181,10 +181,10 @@ def _refusing_code(free: int) -> CodeType:
 
 # --- in the child: exercises and course are closed ----------------------------------------------------------
 def seal_exercises() -> None:
-    """Close the rooms that know the answers, and the tests, to whatever is imported from now on.
+    """Block all later imports of the rooms that contain answers, and of the tests.
 
-    `from lib.exercises import check, hint` still works, for the cells that do so: both do nothing. The worker
-    keeps using the modules that it has imported already. It cannot be undone.
+    `from lib.exercises import check, hint` still works for cells that use it, but both do nothing. The worker
+    continues to use the modules that it has already imported. This cannot be undone.
     """
     for name in list(sys.modules):
         if _is_sealed(name):
@@ -203,8 +203,8 @@ def _is_sealed(name: str) -> bool:
 
 
 def _stand_in() -> ModuleType:
-    stand_in = ModuleType("lib.exercises", "What a notebook imports from here does nothing while it is graded.")
-    stand_in.__path__ = []  # it is still a package, so that the seal is asked for what is in it
+    stand_in = ModuleType("lib.exercises", "Imports from here do nothing while a notebook is graded.")
+    stand_in.__path__ = []  # still a package, so that imports from it reach `_Seal`
     stand_in.__all__ = ["check", "hint"]
     stand_in.check = lambda id, answer: 0
     stand_in.hint = lambda id: None
@@ -213,13 +213,13 @@ def _stand_in() -> ModuleType:
 
 
 def _no_such_part(name: str) -> NoReturn:
-    if name.startswith("__"):  # the import system asks for __spec__, say, and takes no for an answer
+    if name.startswith("__"):  # the import system asks for __spec__, for example, and accepts its absence
         raise AttributeError(name)
     raise ImportError(f"grading: lib.exercises.{name} is closed while an answer is graded")
 
 
 class _Seal(importlib.abc.MetaPathFinder):
-    """Stands first among the finders, so that a sealed module is not read from its file again."""
+    """The first of the import finders, so that a sealed module is not loaded from its file again."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if _is_sealed(name):

@@ -1,10 +1,9 @@
-"""Refuses the network inside Python, where the system allows no network namespace.
+"""Blocks the network inside Python, where the system allows no network namespace.
 
-Python imports a module of this name at start, before any other code, from the first folder of PYTHONPATH that
-has one: `lib.lectures.network` puts this folder there. An audit hook cannot be removed again and sees every
-socket that Python opens, whichever library asks. Honest limits: it does not stop a program that is not
-Python, nor an extension that opens sockets in C (Jupyter's own loopback traffic through zmq is such a one). A
-namespace stops those as well.
+At start, before any other code, Python imports a module of this name from the first folder of PYTHONPATH that has
+one; `lib.lectures.network` puts this folder there. An audit hook cannot be removed again and sees every socket
+that Python opens, from any library. Limits: it does not stop a program that is not Python, nor an extension that
+opens sockets in C (such as zmq, which Jupyter uses for its loopback traffic). A namespace stops those as well.
 """
 
 import ipaddress
@@ -16,7 +15,7 @@ _LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"
 
 
 class NetworkBlocked(PermissionError):
-    """The course runs offline: something tried to reach another machine."""
+    """Code tried to reach another machine, but the course runs offline."""
 
 
 def _is_local(host: object) -> bool:
@@ -28,7 +27,7 @@ def _is_local(host: object) -> bool:
         address = ipaddress.ip_address(str(host))
         return address.is_loopback or address.is_unspecified
     except ValueError:
-        return False  # a name that would have to be looked up
+        return False  # a host name, which would need a lookup
 
 
 def _refuse_network(event: str, arguments: tuple) -> None:

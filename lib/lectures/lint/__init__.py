@@ -1,4 +1,4 @@
-"""Hold notebooks against the rules of the house: one finding for each place."""
+"""Check notebooks against the rules of the course: one finding per problem."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 RULES = {name: rule for module in (structure, code, outputs, exercises) for name, rule in module.RULES.items()}
-"""Each rule's name and its function from a notebook to pairs of (cell id, message)."""
+"""The rules by name: functions from a notebook to pairs of (cell id, message)."""
 
 WARNINGS = {"cell-count"}
-"""Rules that advise and do not fail."""
+"""Rules whose findings are only warnings."""
 
 
 def lint_file(path: Path) -> list[Finding]:
-    """The findings of one file; a file that is no notebook is one finding."""
+    """The findings of one file; a file that is not a notebook gives one finding."""
     try:
         notebook = notebooks.load(path)
     except CourseError as error:

@@ -1,4 +1,4 @@
-"""Lint rules on the sources: length of cells, no network, no paths of one machine, alt text in Markdown."""
+"""Lint rules for sources: length of cells, no network, no machine paths, alt text in Markdown."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ MAX_LINES = 40
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w.~:/])/(?:home|root|tmp|Users|usr|var|opt|mnt|srv|etc|work|media)/\w|\b[A-Z]:\\\w"
 )
-"""A path that is right on one machine only; not the path part of a web address."""
+"""A path that is valid on one machine only; not the path part of a web address."""
 
 _NETWORK_MODULES = {
     "requests",
@@ -40,7 +40,7 @@ def code_length(notebook: "NotebookNode") -> Findings:
 
 
 def absolute_path(notebook: "NotebookNode") -> Findings:
-    """No source, code or Markdown, names a path of one machine."""
+    """No source, code or Markdown, contains an absolute path of a machine."""
     for cell in notebook.cells:
         match = ABSOLUTE_PATH.search(cell.source)
         if match:
@@ -48,7 +48,7 @@ def absolute_path(notebook: "NotebookNode") -> Findings:
 
 
 def network(notebook: "NotebookNode") -> Findings:
-    """No cell reaches for the network."""
+    """No cell uses the network."""
     for cell in _code(notebook):
         for line in cell.source.splitlines():
             if _NETWORK_COMMANDS.match(line.strip()):
@@ -59,7 +59,7 @@ def network(notebook: "NotebookNode") -> Findings:
 
 
 def syntax(notebook: "NotebookNode") -> Findings:
-    """Every code cell is Python (magics aside)."""
+    """Every code cell is valid Python (apart from magics)."""
     for cell in _code(notebook):
         try:
             ast.parse(_without_magics(cell.source))
@@ -83,7 +83,7 @@ def _code(notebook: "NotebookNode") -> list["NotebookNode"]:
 def _tree(source: str) -> ast.AST:
     try:
         return ast.parse(_without_magics(source))
-    except SyntaxError:  # the rule `syntax` tells
+    except SyntaxError:  # reported by the rule `syntax`
         return ast.Module(body=[], type_ignores=[])
 
 

@@ -1,4 +1,4 @@
-"""Lint rules on exercises: a solution cell, its check cell after it, and the metadata that nbgrader reads."""
+"""Lint rules for exercises: a solution cell, the check cell after it, and the metadata that nbgrader reads."""
 
 import re
 from collections import Counter
@@ -23,7 +23,7 @@ _KEYS = {*_FLAGS, "schema_version", "grade_id", "points", "cell_type", "checksum
 
 
 def nbgrader(notebook: "NotebookNode") -> Findings:
-    """nbgrader's metadata are valid in its schema 3, and no grade_id is there twice."""
+    """nbgrader's metadata are valid in its schema 3, and every grade_id is unique."""
     marked = [(cell, cell.metadata["nbgrader"]) for cell in notebook.cells if "nbgrader" in cell.metadata]
     for cell, meta in marked:
         for problem in _schema_problems(meta):
@@ -46,13 +46,13 @@ def _schema_problems(meta: dict) -> Iterator[str]:
     if meta.get("grade") is True and (
         isinstance(points, bool) or not isinstance(points, int | float) or points < 0
     ):
-        yield f"a graded cell needs points of 0 or more, got {points!r}"
+        yield f"a graded cell needs points of at least 0, got {points!r}"
     if set(meta) - _KEYS:
         yield f"unknown keys {sorted(set(meta) - _KEYS)}"
 
 
 def solution(notebook: "NotebookNode") -> Findings:
-    """Solution markers stand in pairs, in solution cells, and every solution cell has them."""
+    """Solution markers come in pairs, only in solution cells, and every solution cell has them."""
     for cell in notebook.cells:
         begin, end = (BEGIN, END) if cell.cell_type == "code" else (TEXT_BEGIN, TEXT_END)
         marks = [line.strip() for line in cell.source.splitlines() if line.strip() in (begin, end)]
@@ -60,13 +60,13 @@ def solution(notebook: "NotebookNode") -> Findings:
         if is_solution and marks != [begin, end]:
             yield cell.id, f"a solution cell needs one '{begin}' and then one '{end}', got {marks}"
         if marks and not is_solution:
-            yield cell.id, "solution markers in a cell that is no solution cell of nbgrader would leak"
+            yield cell.id, "solution markers in a cell that is not a solution for nbgrader: the solution would leak"
 
 
 def exercise(notebook: "NotebookNode") -> Findings:
-    """The code cell after a solution is its check, with matching ids; no check stands alone.
+    """The code cell after a solution is its check, with matching ids, and every check follows a solution.
 
-    A written answer needs no check, for a person reads it.
+    A written answer needs no check, since a person reads it.
     """
     for cell in filter(is_written, notebook.cells):
         for problem in _name_problems(cell):

@@ -1,18 +1,18 @@
-"""What the linter says about one place."""
+"""One finding of the linter."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One breach of one rule.
+    """One violation of one rule.
 
     >>> print(Finding("04_mlm_masking", "intro", "title", "a second H1"))
     04_mlm_masking:intro: title: a second H1
     """
 
     notebook: str
-    cell: str  # its id, "-" where the notebook as a whole is meant
+    cell: str  # its id, or "-" for the whole notebook
     rule: str
     message: str
     warning: bool = False

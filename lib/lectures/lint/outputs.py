@@ -1,4 +1,4 @@
-"""Lint rules on the stored outputs: those of one fresh run, readable by everybody, nothing of one machine."""
+"""Lint rules for stored outputs: from one fresh run, accessible to everybody, independent of the machine."""
 
 import json
 import re
@@ -30,18 +30,18 @@ def fresh_run(notebook: "NotebookNode") -> Findings:
 
 
 def error_output(notebook: "NotebookNode") -> Findings:
-    """A stored error is a deliberate one, tagged `raises-exception`, and such a tag has its error."""
+    """Stored errors occur exactly in the cells tagged `raises-exception`."""
     for cell, outputs in _outputs(notebook):
         errors = [output for output in outputs if output.output_type == "error"]
         deliberate = "raises-exception" in tags(cell)
         if errors and not deliberate:
-            yield cell.id, f"a stored {errors[0].ename}, and no tag 'raises-exception'"
+            yield cell.id, f"a stored {errors[0].ename}, but no tag 'raises-exception'"
         if deliberate and not errors:
             yield cell.id, "tagged 'raises-exception', but it raised nothing"
 
 
 def stderr(notebook: "NotebookNode") -> Findings:
-    """Nothing is stored that was written to stderr (warnings, bars)."""
+    """No output to stderr is stored (warnings, progress bars)."""
     for cell, outputs in _outputs(notebook):
         for output in outputs:
             if output.output_type == "stream" and output.name == "stderr":
@@ -49,7 +49,7 @@ def stderr(notebook: "NotebookNode") -> Findings:
 
 
 def alt_text(notebook: "NotebookNode") -> Findings:
-    """Every stored picture says what is to be seen (plots.show(figure, alt=…))."""
+    """Every stored picture has an alternative text (plots.show(figure, alt=…))."""
     for cell, outputs in _outputs(notebook):
         for output in outputs:
             for kind in output.get("data", {}):
@@ -59,7 +59,7 @@ def alt_text(notebook: "NotebookNode") -> Findings:
 
 
 def widget(notebook: "NotebookNode") -> Findings:
-    """No widget state: it is large, changes with each run and shows nothing outside of Jupyter."""
+    """No widget state: it is large, changes with each run and is invisible outside Jupyter."""
     if "widgets" in notebook.metadata:
         yield "-", "widget state in the notebook metadata"
     for cell, outputs in _outputs(notebook):
@@ -68,7 +68,7 @@ def widget(notebook: "NotebookNode") -> Findings:
 
 
 def machine_text(notebook: "NotebookNode") -> Findings:
-    """No output shows a path or a memory address of the machine that it ran on."""
+    """No output contains an absolute path or a memory address."""
     for cell, outputs in _outputs(notebook):
         for output in outputs:
             text = _text(output)
@@ -88,7 +88,7 @@ def _outputs(notebook: "NotebookNode") -> Iterator[tuple["NotebookNode", list]]:
 
 
 def _text(output: dict) -> str:
-    """What can be read in an output: pictures are left out, SVG (which is text) is not."""
+    """The text in an output, without PNG and JPEG pictures but with SVG, which is text."""
     data = {
         kind: value
         for kind, value in output.get("data", {}).items()

@@ -1,4 +1,4 @@
-"""Lint rules on the structure of a notebook: title, headings, ids, parameters, metadata."""
+"""Lint rules for the structure of a notebook: title, headings, ids, parameters, metadata."""
 
 import re
 from collections import Counter
@@ -32,7 +32,7 @@ def headings(notebook: "NotebookNode") -> Iterator[tuple[str, int, str]]:
 
 
 def title(notebook: "NotebookNode") -> Findings:
-    """The first cell is Markdown and holds the only H1."""
+    """The first cell is Markdown and contains the only H1."""
     ones = [(cell, text) for cell, level, text in headings(notebook) if level == 1]
     first = notebook.cells[0] if notebook.cells else None
     if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
@@ -45,7 +45,7 @@ def title(notebook: "NotebookNode") -> Findings:
 
 
 def heading_order(notebook: "NotebookNode") -> Findings:
-    """No heading level is skipped on the way down."""
+    """A heading is at most one level below the previous one."""
     before = 0
     for cell, level, text in headings(notebook):
         if before and level > before + 1:
@@ -54,7 +54,7 @@ def heading_order(notebook: "NotebookNode") -> Findings:
 
 
 def cell_id(notebook: "NotebookNode") -> Findings:
-    """Cell ids are unique and readable (not the hexadecimal ones that Jupyter makes)."""
+    """Cell ids are unique and readable (not the hexadecimal ids that Jupyter generates)."""
     for name, count in Counter(cell.id for cell in notebook.cells).items():
         if count > 1:
             yield name, f"{count} cells have this id"
@@ -63,9 +63,9 @@ def cell_id(notebook: "NotebookNode") -> Findings:
 
 
 def cell_count(notebook: "NotebookNode") -> Findings:
-    """A lecture has 20 to 45 cells (advice)."""
+    """A lecture has 20 to 45 cells (a warning)."""
     if not 20 <= len(notebook.cells) <= 45:
-        yield "-", f"{len(notebook.cells)} cells, a lecture has 20 to 45"
+        yield "-", f"{len(notebook.cells)} cells, a lecture should have 20 to 45"
 
 
 def parameters(notebook: "NotebookNode") -> Findings:
@@ -78,7 +78,7 @@ def parameters(notebook: "NotebookNode") -> Findings:
 
 
 def metadata(notebook: "NotebookNode") -> Findings:
-    """Metadata says which kernel and nothing of one machine or one run."""
+    """Metadata names the kernel and contains nothing that depends on a machine or a run."""
     for key in sorted(
         set(notebook.metadata) - _NOTEBOOK_METADATA - {"widgets"}
     ):  # widgets have their own rule
@@ -86,7 +86,7 @@ def metadata(notebook: "NotebookNode") -> Findings:
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         yield "-", "the kernel must be 'python3'"
     if set(notebook.metadata.get("language_info", {})) - {"name"}:
-        yield "-", "language_info holds more than the name (course refresh removes it)"
+        yield "-", "language_info contains more than the name (course refresh removes it)"
     for cell in notebook.cells:
         for key in sorted(set(cell.metadata) - _CELL_METADATA):
             yield cell.id, f"cell metadata {key!r}"

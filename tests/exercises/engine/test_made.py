@@ -57,7 +57,7 @@ def test_recipes_are_built_without_loading_an_exercise():
 
 
 def test_a_recipe_may_not_be_given_an_object():
-    with pytest.raises(TypeError, match="plain data, generators and Made recipes, got a object"):
+    with pytest.raises(TypeError, match="plain data, generators or Made recipes, got a object"):
         copy_inputs(Made(made.reads_by_pattern, (object(),)))
 
 

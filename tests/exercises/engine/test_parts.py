@@ -262,7 +262,7 @@ def test_copies_of_inputs():
     assert copies[0].requires_grad and copies[0] is not inputs[0]
     assert torch.equal(torch.rand(2, generator=copies[1]), torch.rand(2, generator=generator))
     assert copies[2][0] is not inputs[2][0] and isinstance(copies[3], torch.nn.Linear)
-    with pytest.raises(TypeError, match="plain data, generators and Made recipes, got a object"):
+    with pytest.raises(TypeError, match="plain data, generators or Made recipes, got a object"):
         copy_inputs(object())
 
 

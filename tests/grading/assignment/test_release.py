@@ -195,9 +195,9 @@ def test_a_name_that_is_no_folder_is_refused(name, tmp_path):
     [
         (b"", "needs one column 'student'"),
         (b"studnet\nada\n", "did you mean studnet"),
-        (b"student,student\nada,bob\n", "twice"),
-        (b"student\n", "names no student"),
-        (b"student\nada\nAda\n", "line 3: 'Ada' is in line 2 already"),
+        (b"student,student\nada,bob\n", "there are two"),
+        (b"student\n", "contains no students"),
+        (b"student\nada\nAda\n", "line 3: 'Ada' is already in line 2"),
         (b"student,x\nDoe, Jane,1\n", "line 2: more fields"),
         (b"x,student\n1\n", "line 2: ''"),
         (b"student\n\xff\n", "cannot be read"),
@@ -252,7 +252,7 @@ def test_unknown_notebook_and_bad_targets(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     capsys.readouterr()
     assert released(tmp_path / "file") == 1
-    assert "is a file; --out names a folder" in capsys.readouterr().err
+    assert "is a file; --out must name a folder" in capsys.readouterr().err
 
 
 def test_what_is_there_already_is_not_written_again(tmp_path):
@@ -281,7 +281,7 @@ def test_nothing_is_overwritten(name, tmp_path, capsys):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / name).write_text("mine")
     assert released(tmp_path / "a") == 1
-    assert f"{tmp_path / 'a' / name} is there" in capsys.readouterr().err
+    assert f"{tmp_path / 'a' / name} exists" in capsys.readouterr().err
     assert contents(tmp_path / "a") == {name: b"mine"}
 
 
@@ -320,7 +320,7 @@ def test_a_link_to_itself_and_a_folder_in_the_place_of_a_file(tmp_path, capsys):
     assert released(tmp_path / "a") == 1 and "is a link" in capsys.readouterr().err
     (tmp_path / "a" / "README.md").unlink()
     (tmp_path / "a" / "README.md").mkdir()
-    assert released(tmp_path / "a") == 1 and "README.md is there" in capsys.readouterr().err
+    assert released(tmp_path / "a") == 1 and "README.md exists" in capsys.readouterr().err
 
 
 def test_notebooks_at_fault(tmp_path):
@@ -341,7 +341,7 @@ def test_notebooks_at_fault(tmp_path):
         for cell in cells.values():
             cell.metadata.pop("tags", None)
 
-    faults = {"no exercise": ungraded, "another cell that is graded": twice, "parameters": without_parameters}
+    faults = {"do not name an exercise": ungraded, "another graded cell": twice, "parameters": without_parameters}
     for words, change in faults.items():
         with pytest.raises(CourseError, match=words):
             release.graded_notebooks([broken(change)], None, {})
@@ -427,7 +427,7 @@ def test_a_written_answer_is_released_without_its_model_answer(tmp_path):
     assert {k: entry[k] for k in ("id", "title", "slides", "points", "manual")} == {
         "id": "report.why", "title": "Why?", "slides": ["T30"], "points": 10, "manual": True,
     }  # fmt: skip
-    assert "(`report.why`), read by a person | T30 | 10 |" in (tmp_path / "a" / "README.md").read_text()
+    assert "(`report.why`), graded by a person | T30 | 10 |" in (tmp_path / "a" / "README.md").read_text()
     assert [e.get("manual") for e in manifest["notebooks"][path.name]["exercises"][:-1]] == [None] * 4
 
 
@@ -457,11 +457,11 @@ def test_a_written_answer_at_fault_is_named(tmp_path):
     for words, change in {
         "without '<!-- BEGIN": {"source": "Say why."},
         "is not exactly": {"source": SOLVED.replace("<!-- END", "<!--END")},
-        "no exercise": {"exercise": ""},
+        "do not name an exercise": {"exercise": ""},
         "must be text": {"title": 3},
         "list of texts": {"slides": "T30"},
-        "has another cell that is graded": {"exercise": IDS[0]},
-        "is an exercise with a check": {"exercise": "mlm.loss"},
+        "has another graded cell": {"exercise": IDS[0]},
+        "has an automatic check": {"exercise": "mlm.loss"},
     }.items():
         path = with_written_answer(tmp_path, **change)
         with pytest.raises(CourseError, match=words):

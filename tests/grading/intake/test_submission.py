@@ -71,9 +71,9 @@ def test_code_cells_come_with_their_number_and_exercise():
     [
         (b"", "the file is empty"),
         (b" \n ", "the file is empty"),
-        (b"[]", "no notebook"),
-        (b"7", "no notebook"),
-        (b"null", "no notebook"),
+        (b"[]", "not a notebook"),
+        (b"7", "not a notebook"),
+        (b"null", "not a notebook"),
         (b"{}", "no list of cells"),
         (b'{"cells": {}}', "no list of cells"),
         (b'{"cells": null, "nbformat": 4}', "no list of cells"),
@@ -82,9 +82,9 @@ def test_code_cells_come_with_their_number_and_exercise():
             "notebook format 3 or older: open it in Jupyter and save",
         ),
         (b'{"cells": [], "nbformat": 2}', "notebook format 3 or older"),
-        (b'{"cells": [7', "it breaks off"),
-        (b'{"cells": ["some te', "it breaks off"),
-        (b'{"cells": [7]', "it breaks off"),
+        (b'{"cells": [7', "it ends too early"),
+        (b'{"cells": ["some te', "it ends too early"),
+        (b'{"cells": [7]', "it ends too early"),
         (
             b'{"cells":\n [7],, }',
             "it is not JSON (Expecting property name enclosed in double quotes, line 2)",
@@ -99,10 +99,10 @@ def test_code_cells_come_with_their_number_and_exercise():
         (b"%PDF-1.7 \xff", "a PDF document"),
         (b"PK\x03\x04\xff", "a zip archive"),
         (b"\x1f\x8b\x08", "a gzip archive"),
-        (b"[" * 200_000, "lists in lists without end"),
-        (b'{"cells":' + b"[" * 5000 + b"]" * 5000 + b"}", "lists in lists without end"),
-        (b'{"a":' * 100_000, "lists in lists without end"),
-        (b'{"cells": [' + b"9" * 5000 + b"]}", "more digits"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b'{"cells":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b'{"cells": [' + b"9" * 5000 + b"]}", "too many digits"),
         (b'{"cells": [' + b"0," * 5000 + b"0]}", "it has 5001 cells, more than 5000"),
     ],
 )
@@ -150,7 +150,7 @@ def test_what_can_be_read_is_read(content):
 def test_a_cell_that_is_none_is_left_out_and_noted(cell):
     one = read(made(cell, code("fine")))
     assert [(each["number"], each["source"]) for each in one.cells] == [(2, "fine")]
-    assert one.notes == ("cell 1 was left out: it is no cell of a notebook",)
+    assert one.notes == ("cell 1 was left out: it is not a valid notebook cell",)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_written_answers_come_by_exercise():
     one = read(made(text, code("more", "report.why", MANUAL), code("x" * 200_000, "report.how", MANUAL)))
     assert one.written["report.why"] == "Because\nof it." and len(one.written["report.how"]) == 100_000
     assert one.notes == (
-        "cell 2 was left out: there is another one for report.why",
+        "cell 2 was left out: there is another cell for report.why",
         "cell 3: only the first 100000 characters are kept",
     )
     assert read(made(text | {"metadata": {"nbgrader": MANUAL}})).written == {}
@@ -203,7 +203,7 @@ def test_code_beyond_a_megabyte_is_left_out_and_the_rest_is_read():
 
 def test_code_of_too_many_bytes_is_refused_and_what_is_not_refused_fits_into_a_request():
     many = read(made(code("x = 1"), code("# " + "\U0001f600" * 700_000)))
-    assert many.problem == "its cells hold 2,800,007 bytes of code, more than 1,500,000" and many.cells == ()
+    assert many.problem == "its cells contain 2,800,007 bytes of code, more than 1,500,000" and many.cells == ()
     worst = "\U0001f600" * (10**6 // 6) + "\x01" * (10**6 // 6 * 5)  # 12 and 6 bytes of JSON each
     most = read(made(code(worst), *[code("", "a" * 61 + "." + "b" * 61)] * 4999))
     assert not most.problem and len(most.cells) == 5000
@@ -360,7 +360,7 @@ def test_a_file_that_could_be_any_notebook_is_a_problem(tmp_path, content):
     write(tmp_path / "ada" / "y.ipynb", content)
     for one in find_submissions(tmp_path, BOTH):
         assert (one.student, one.notebook) == ("ada", "")
-        assert load_submission(one).problem.startswith("which notebook is this?")
+        assert load_submission(one).problem.startswith("unknown notebook: ")
     assert len(rows(tmp_path)) == 2
 
 
@@ -400,7 +400,7 @@ def test_of_several_files_the_exactly_named_one_is_graded_and_the_others_noted(t
     write(tmp_path / "ada_04_mlm_masking.ipynb")
     (one,) = find_submissions(tmp_path, {MASKING: []})
     assert one.file == f"ada/a/{MASKING}"
-    assert [note.split(" was handed in")[0] for note in one.notes] == [
+    assert [note.split(" was also handed in")[0] for note in one.notes] == [
         "ada_04_mlm_masking.ipynb",
         "ada/00 04_mlm_masking.ipynb",
         "ada/04_mlm_masking (1).ipynb",
@@ -461,13 +461,13 @@ def test_no_link_is_followed_and_each_is_reported(tmp_path):
     found = {one.student: one for one in find_submissions(folder, BOTH)}
     assert list(found) == ["ada", "bob", "cleo", "dan", "eve", "fay", "gone"]
     assert {name for name, one in found.items() if load_submission(one).cells} == {"cleo"}
-    assert found["cleo"].notes == ("cleo/more is a link, and was not followed",)
+    assert found["cleo"].notes == ("cleo/more is a link and was not followed",)
     assert (
         found["dan"].problem.startswith("there is no notebook")
         and "dan/deep is a link" in found["dan"].notes[0]
     )
     for name in ("ada", "bob", "eve", "gone"):
-        assert found[name].problem == "it is a link, and links are not followed: hand in the file itself"
+        assert found[name].problem == "it is a link, but links are not followed: hand in the file itself"
 
 
 def test_a_link_does_not_stand_in_for_the_file_beside_it(tmp_path):
@@ -486,7 +486,7 @@ def test_a_file_that_changed_since_it_was_found_is_refused(tmp_path):
     assert load_submission(found).problem.startswith("it cannot be opened: Too many levels")
     path.unlink()
     os.mkfifo(path)
-    assert load_submission(found).problem == "it is no ordinary file"
+    assert load_submission(found).problem == "it is not an ordinary file"
     assert load_submission(found).sha256 == ""
     path.unlink()
     path.mkdir()
@@ -501,7 +501,7 @@ def test_a_pipe_is_not_waited_for_and_a_folder_may_be_called_like_a_notebook(tmp
     os.mkfifo(tmp_path / "bob.ipynb")
     write(tmp_path / "zoe.ipynb" / MASKING)
     ada, bob, zoe = find_submissions(tmp_path, BOTH)
-    assert ada.problem == bob.problem == load_submission(ada).problem == "it is no ordinary file"
+    assert ada.problem == bob.problem == load_submission(ada).problem == "it is not an ordinary file"
     assert (zoe.student, zoe.problem) == ("zoe.ipynb", "")
 
 
@@ -510,7 +510,7 @@ def test_folders_without_end_have_one(tmp_path):
     write(tmp_path / "bob" / "/".join("d" * 21) / MASKING)
     ada, bob = find_submissions(tmp_path, BOTH)
     assert load_submission(ada).cells and not load_submission(bob).cells
-    assert "what is deeper was not read" in bob.notes[0]
+    assert "deeper folders were not read" in bob.notes[0]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

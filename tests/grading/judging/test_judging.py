@@ -30,7 +30,7 @@ STUB = 'def my_chain_terms(words):\n    raise NotImplementedError("write your an
 
 @pytest.fixture(scope="module")
 def grader():
-    with Grader(KEY, Limits(wall_seconds=20)) as grader:
+    with Grader(KEY, Limits(elapsed_seconds=20)) as grader:
         yield grader
 
 
@@ -100,7 +100,7 @@ def test_a_crash_on_a_late_case_shows_that_case(grader):
 
 def test_a_loop_is_ended_and_costs_that_exercise_alone(grader, monkeypatch):
     monkeypatch.setattr("lib.grading.judging.grader.get", lambda id: _hasty(id))
-    with Grader(KEY, Limits(wall_seconds=20)) as hasty:
+    with Grader(KEY, Limits(elapsed_seconds=20)) as hasty:
         entry = graded(hasty, "def my_chain_terms(words):\n    while True:\n        pass")
     assert entry["status"] == "time up" and entry["passed"] == 0
 
@@ -188,7 +188,7 @@ def test_a_server_that_is_brought_down_costs_one_exercise(grader):
     with unlucky:
         result = unlucky.grade(submission(), list(RIGHT))
     assert statuses(result) == ["crashed", "right", "right"]
-    assert "brought down" in result["exercises"][0]["reason"]
+    assert "died" in result["exercises"][0]["reason"]
 
 
 def in_memory(pid, words):

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lib.grading.assignment.item import Item
-from lib.grading.reports.pages import LONGEST, MOST_NOTES, SIGNS, cut, marked, student_page
+from lib.grading.reports.pages import LONGEST, MAX_NOTES, SIGNS, cut, marked, student_page
 from tests.grading.fake_class import SOURCES, book_of, entry, fake_class, items_of, result
 
 NOTEBOOK = "04_mlm_masking.ipynb"
@@ -101,7 +101,7 @@ def test_each_status_has_a_word_and_a_sign(status):
     assert status in words_of(page) and SIGNS[status] in page and "0 of 3" in words_of(page)
     assert ("<article" in page) == (status not in ("unreadable", "not submitted"))
     assert ("this is not JSON" in page) == (status == "unreadable")
-    assert ("no file of this name" in page) == (status == "not submitted")
+    assert ("You did not hand in this notebook" in page) == (status == "not submitted")
 
 
 def test_a_status_that_nobody_knew_is_shown_as_it_is():
@@ -114,7 +114,7 @@ def test_a_written_answer_waits_for_its_points():
     book = book_of(one, items=(LOSS, essay))
     words = words_of(student_page(book, "ada"))
     assert (
-        "3 of 7 points; written answers for another 4 are still to be read" in words
+        "3 of 7 points; written answers worth another 4 have not been graded yet" in words
         and "not yet of 4" in words
     )
     words = words_of(
@@ -125,7 +125,7 @@ def test_a_written_answer_waits_for_its_points():
 
 def test_notes_on_the_file_are_there_but_not_all_of_a_thousand():
     words = words_of(page_of(WRONG, notes=[f"note {i}." for i in range(1000)]))
-    assert "note 0." in words and f"note {MOST_NOTES}." not in words and "… and 980 more" in words
+    assert "note 0." in words and f"note {MAX_NOTES}." not in words and "… and 980 more" in words
 
 
 def test_nothing_of_anybody_else_and_nothing_that_is_secret():

@@ -94,7 +94,7 @@ def test_whatever_judges_an_exercise_is_part_of_the_plan(id, other, monkeypatch)
 def test_an_assignment_that_no_grading_wrote_is_an_error(tmp_path):
     for text in ("", "[]", "{}", '{"format": 2, "submissions": []}'):
         (tmp_path / "assignment.json").write_text(text)
-        with pytest.raises(CourseError, match="cannot be read .* remove it to begin anew"):
+        with pytest.raises(CourseError, match="cannot be read .* remove it to start again"):
             Store(tmp_path).read_assignment()
 
 
@@ -119,10 +119,10 @@ def test_a_key_that_others_read_or_that_is_none_is_refused_and_not_shown(tmp_pat
     path.chmod(0o600)
     for content in (b"sesame", b"", b"\xff" * 64):
         path.write_bytes(content)
-        with pytest.raises(CourseError, match="it holds something else") as error:
+        with pytest.raises(CourseError, match="it contains something else") as error:
             load_key(path)
         assert "sesame" not in str(error.value)
-    with pytest.raises(CourseError, match="cannot serve as the key"):
+    with pytest.raises(CourseError, match="cannot be used as the grader's key"):
         load_key(tmp_path / "key" / "in a file")
 
 
@@ -234,7 +234,7 @@ def test_what_no_worker_brings_back_is_tried_three_times_and_the_rest_once(tmp_p
     results = list(run_batch(tasks, work, lambda: ThreadPoolExecutor(1), window=1))
     assert tried == [("a", 0), ("lost", 0), ("lost", 1), ("lost", 2), ("b", 0), ("c", 0)]
     assert [result["plan"] for result in results] == ["a", "lost", "b", "c"]
-    assert results[1]["fault"] == "no worker came back with it in 3 attempts: MemoryError: no room"
+    assert results[1]["fault"] == "no worker finished it in 3 attempts: MemoryError: no room"
 
 
 def test_a_part_of_an_assignment_is_whole():

@@ -125,12 +125,12 @@ def test_a_wall_that_was_promised_and_cannot_be_built_ends_it(monkeypatch, tmp_p
     for module in (landlock, seccomp):
         with monkeypatch.context() as patch:
             patch.setattr(module, "restrict", refuse)
-            with pytest.raises(walls.WallError, match="a wall cannot be built: not today"):
+            with pytest.raises(walls.WallError, match="a wall cannot be set up: not today"):
                 walls.enclose(tmp_path, walls.Limits(), [])
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path, not_really):
-    with pytest.raises(walls.WallError, match="folder must exist"):
+    with pytest.raises(walls.WallError, match="folder does not exist"):
         walls.enclose(tmp_path / "none", walls.Limits(), [])
 
 
@@ -140,7 +140,7 @@ def test_the_description_says_what_is_missing(monkeypatch):
     poor = walls.describe()
     for wall in ("files", "network", "processes", "signals"):
         assert "audit hook (against accidents" in poor[wall]
-    assert "not their number" in poor["disk"]
+    assert "not the number of files" in poor["disk"]
     monkeypatch.setattr(walls, "probe", lambda: walls.Kernel(7, True, True))
     monkeypatch.setenv("COURSE_WALLED", "bubblewrap")  # what the server finds, whatever the switch says
     rich = walls.describe()

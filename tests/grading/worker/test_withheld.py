@@ -114,7 +114,7 @@ def test_right_answers_do_without_what_is_withheld(id):
         return raised, left_out, outcomes
 
     raised, left_out, run = forked(work)
-    assert raised == [f"grading: lib's {name.rpartition('.')[2]} is what this exercise asks for; write it yourself"
+    assert raised == [f"grading: lib's {name.rpartition('.')[2]} is the solution of this exercise; write it yourself"
                       for name in names]  # fmt: skip
     assert all(what.startswith(("ImportError: grading: lib.exercises.", "NameError")) for what in left_out), left_out
     for answer, plain in zip((None, exercise.reference, *exercise.accepts), run):
