@@ -33,7 +33,9 @@ def main(owner: str, name: str, count: str, *arguments: str) -> None:
         nonlocal left
         result, left = whole(*args, **kwargs), left - 1
         if not left:
-            print("", json.dumps([child.pid for child in psutil.Process().children(recursive=True)]), sep="\n", flush=True)
+            print(
+                "", json.dumps([child.pid for child in psutil.Process().children(recursive=True)]), sep="\n", flush=True
+            )
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 

@@ -9,14 +9,37 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from lib import ROOT, checks
 
 WHOLE = [3, np.int64(3), np.uint8(3), torch.tensor(3), torch.tensor([3]), np.array(3)]
-REAL = [0.5, np.float32(0.5), np.float64(0.5), torch.tensor(0.5), torch.tensor([0.5]), np.array(0.5), fractions.Fraction(1, 2)]
-NO_NUMBER = [True, False, np.True_, torch.tensor(True), "3", b"3", None, 1j, torch.tensor(1j), [3], {}, torch.zeros(2), np.zeros(2)]
+REAL = [
+    0.5,
+    np.float32(0.5),
+    np.float64(0.5),
+    torch.tensor(0.5),
+    torch.tensor([0.5]),
+    np.array(0.5),
+    fractions.Fraction(1, 2),
+]
+NO_NUMBER = [
+    True,
+    False,
+    np.True_,
+    torch.tensor(True),
+    "3",
+    b"3",
+    None,
+    1j,
+    torch.tensor(1j),
+    [3],
+    {},
+    torch.zeros(2),
+    np.zeros(2),
+]
 OUTSIDE = [math.nan, math.inf, -math.inf, np.float32("nan"), torch.tensor(math.inf)]
 
 
@@ -180,7 +203,13 @@ def test_lengths():
 def test_kinds_of_tensors():
     checks.floating(x=torch.zeros(1), y=torch.zeros(1, dtype=torch.bfloat16))
     checks.integers(x=torch.arange(1), y=torch.zeros(1, dtype=torch.uint8))
-    refused(TypeError, "y must be a floating-point tensor, got torch.int64", checks.floating, x=torch.ones(1), y=torch.arange(1))
+    refused(
+        TypeError,
+        "y must be a floating-point tensor, got torch.int64",
+        checks.floating,
+        x=torch.ones(1),
+        y=torch.arange(1),
+    )
     refused(TypeError, "x must be a floating-point tensor, got ndarray", checks.floating, x=np.ones(1))
     for bad in (torch.ones(1), torch.ones(1) > 0, torch.ones(1) * 1j):
         refused(TypeError, f"x must be an integer tensor, got {bad.dtype}", checks.integers, x=bad)
@@ -227,7 +256,9 @@ def test_same_shapes():
 def test_ids():
     checks.ids_below(4, x=torch.tensor([[0, 3]]), y=torch.tensor(3), nothing=torch.zeros(0, dtype=torch.long))
     checks.ids_below(4, x=torch.empty(3, dtype=torch.long, device="meta"))
-    refused(ValueError, "y must be ids from 0 to 3, got 4", checks.ids_below, 4, x=torch.tensor([0]), y=torch.tensor([1, 4]))
+    refused(
+        ValueError, "y must be ids from 0 to 3, got 4", checks.ids_below, 4, x=torch.tensor([0]), y=torch.tensor([1, 4])
+    )
     refused(ValueError, "x must be ids from 0 to 3, got -1", checks.ids_below, 4, x=torch.tensor([[9, -1]]))
 
 
@@ -237,7 +268,14 @@ def test_dimensions():
     for bad in (2, -3):
         message = f"dim must be a dimension of z, which has shape (3, 4), got {bad}"
         refused(ValueError, message, checks.dimension, "dim", bad, z=z)
-    refused(ValueError, "dim must be a dimension of z, which has shape (), got 0", checks.dimension, "dim", 0, z=torch.tensor(1))
+    refused(
+        ValueError,
+        "dim must be a dimension of z, which has shape (), got 0",
+        checks.dimension,
+        "dim",
+        0,
+        z=torch.tensor(1),
+    )
     refused(TypeError, "dim must be a whole number, got 1.0", checks.dimension, "dim", 1.0, z=z)
 
 

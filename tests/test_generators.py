@@ -150,7 +150,7 @@ def public_names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
 
 
 def found() -> dict[str, tuple[str, str]]:
-    """"module.name" -> where to import it from."""
+    """ "module.name" -> where to import it from."""
     places = {}
     for path in sorted((ROOT / "lib").rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)

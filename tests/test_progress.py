@@ -1,4 +1,3 @@
-
 from lib import progress as module
 from lib.progress import progress
 
@@ -22,7 +21,9 @@ def test_in_a_notebook_one_output_ends_as_a_repeatable_line(monkeypatch, capsys)
             shown.append(data["text/plain"])
 
     monkeypatch.setattr(module, "_in_notebook", lambda: True)
-    monkeypatch.setattr("IPython.display.display", lambda data, raw, display_id: shown.append(data["text/plain"]) or Handle())
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, raw, display_id: shown.append(data["text/plain"]) or Handle()
+    )
     with progress(description="training", total=2) as bar:
         bar.update()
         bar.set_postfix(loss="1.0")

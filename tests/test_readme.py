@@ -28,7 +28,9 @@ def test_the_code_that_it_shows_prints_what_it_shows():
 
 def test_the_lectures_are_those_that_there_are_with_their_exercises():
     rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", section("The lectures"), re.MULTILINE)
-    exercises = {path.stem: {exercise_of(cell) for cell in load(path).cells if is_check(cell)} for path in all_notebooks()}
+    exercises = {
+        path.stem: {exercise_of(cell) for cell in load(path).cells if is_check(cell)} for path in all_notebooks()
+    }
     assert dict(rows) == {name: str(len(ids)) for name, ids in exercises.items()} and len(rows) == len(exercises)
 
 

@@ -16,7 +16,9 @@ TWO = ("-v", "-n2", "--no-loadscope-reorder", "-p", "xdist")
 CONFTEST = "from tests.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler\n"
 
 # The controller hears late that a worker has died: until then it writes into a pipe that nobody reads.
-LATE = CONFTEST + """
+LATE = (
+    CONFTEST
+    + """
 import time
 from xdist.workermanage import Marker, WorkerController
 
@@ -33,6 +35,7 @@ def pytest_runtest_logreport(report):
 
 WorkerController.process_from_remote = process_from_remote
 """
+)
 
 
 @pytest.mark.parametrize("first", ["test_a.py", "test_z.py"])

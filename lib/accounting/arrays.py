@@ -57,9 +57,7 @@ def enough(what: str, points: int, parameters: int) -> None:
     ValueError: a power law has 2 parameters and needs at least as many points, got 1
     """
     if points < parameters:
-        raise ValueError(
-            f"{what} has {parameters} parameters and needs at least as many points, got {points}"
-        )
+        raise ValueError(f"{what} has {parameters} parameters and needs at least as many points, got {points}")
 
 
 def distinct(name: str, array: NDArray[np.float64], least: int, unknown: str) -> None:
@@ -73,6 +71,5 @@ def distinct(name: str, array: NDArray[np.float64], least: int, unknown: str) ->
     found = len(np.unique(array))
     if found < least:
         raise ValueError(
-            f"{name} must take at least {least} different values, "
-            f"or {unknown} is not identifiable; got {found}"
+            f"{name} must take at least {least} different values, or {unknown} is not identifiable; got {found}"
         )

@@ -59,9 +59,7 @@ class PowerLawFit:
         return -high, -low
 
 
-def fit_power_law(
-    x: Numbers, y: Numbers, *, weights: Numbers | None = None, confidence: float = 0.95
-) -> PowerLawFit:
+def fit_power_law(x: Numbers, y: Numbers, *, weights: Numbers | None = None, confidence: float = 0.95) -> PowerLawFit:
     """y = c x^s by least squares on ln y = ln c + s ln x (slide T08's straight lines on log-log paper).
 
     x and y are positive and equally long; `weights` are relative, 1/variance of ln y. A straight line is
@@ -160,9 +158,7 @@ def _best_floor(u: NDArray, y: NDArray, root: NDArray):
     return min(found, key=lambda solution: solution.cost)
 
 
-def _checked(
-    x: Numbers, y: Numbers, weights: Numbers | None, confidence: float
-) -> tuple[NDArray, NDArray, NDArray]:
+def _checked(x: Numbers, y: Numbers, weights: Numbers | None, confidence: float) -> tuple[NDArray, NDArray, NDArray]:
     """The columns in double precision, weights of mean one."""
     checks.share("confidence", confidence, "(0, 1)")
     if weights is None:

@@ -134,8 +134,11 @@ def explain_bytes_per_parameter(value: checks.Number, tolerance: checks.Number =
 
 
 def quantized_bytes(
-    parameters: checks.Whole | TransformerConfig, bits: checks.Whole, *,
-    group_size: checks.Whole | None = None, scale_bytes: checks.Whole = 2,
+    parameters: checks.Whole | TransformerConfig,
+    bits: checks.Whole,
+    *,
+    group_size: checks.Whole | None = None,
+    scale_bytes: checks.Whole = 2,
 ) -> int:
     """Bytes of weights of `bits` bits, with one scale for each group (None: no scales counted; slide T47).
 

@@ -210,9 +210,7 @@ def mixture_epochs(
     if not (shares >= 0).all():
         raise ValueError(f"weights must be at least 0, got {shares.tolist()}")
     if not 0.95 <= shares.sum() <= 1.05:
-        raise ValueError(
-            f"weights must be shares that sum to about 1 (60 % is 0.6), got a sum of {shares.sum():g}"
-        )
+        raise ValueError(f"weights must be shares that sum to about 1 (60 % is 0.6), got a sum of {shares.sum():g}")
     if normalise:
         shares = shares / shares.sum()
     return shares * checks.positive("total", total) / sizes

@@ -228,9 +228,7 @@ class _Surface:
         return np.array([a, alpha, b, np.log(law.alpha_D)])
 
 
-def _checked(
-    N: Numbers, D: Numbers, loss: Numbers, form: str, delta: float, starts: int
-) -> list[NDArray[np.float64]]:
+def _checked(N: Numbers, D: Numbers, loss: Numbers, form: str, delta: float, starts: int) -> list[NDArray[np.float64]]:
     checks.one_of("form", form, FORMS)
     checks.positive("delta", delta, infinite=True)
     checks.whole("starts", starts)

@@ -23,8 +23,10 @@ def inject_bitfit(model: nn.Module) -> list[str]:
     checks.instance("model", model, nn.Module)
     biases = {name: p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"}
     if not biases:
-        raise ValueError(f"this {type(model).__name__} has no biases, so BitFit has nothing to train "
-                         f"(Llama and T5 were built without)")
+        raise ValueError(
+            f"this {type(model).__name__} has no biases, so BitFit has nothing to train "
+            f"(Llama and T5 were built without)"
+        )
     freeze(model)
     for parameter in biases.values():
         parameter.requires_grad_(True)

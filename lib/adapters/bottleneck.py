@@ -46,7 +46,11 @@ class Bottleneck(nn.Module):
 
 
 def inject_bottleneck(
-    model: nn.Module, rank: int, *, targets: Iterable[str] | None = None, activation: str = "gelu",
+    model: nn.Module,
+    rank: int,
+    *,
+    targets: Iterable[str] | None = None,
+    activation: str = "gelu",
     generator: torch.Generator | None = None,
 ) -> list[str]:
     """Put a `Bottleneck` after each linear layer that ends a sublayer, in place, and train only these.
@@ -108,6 +112,7 @@ def _ours(model: nn.Module) -> list[str]:
     names = tuple(find_targets(model))
     present = [pattern for pattern in OURS if any(f".{name}".endswith(f".{pattern}") for name in names)]
     if not present:
-        raise ValueError(f"targets must be given for a {type(model).__name__}: "
-                         f"name the layers after which the bottlenecks go")
+        raise ValueError(
+            f"targets must be given for a {type(model).__name__}: name the layers after which the bottlenecks go"
+        )
     return present

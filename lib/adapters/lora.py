@@ -24,7 +24,10 @@ from lib.names import nearest
 
 
 def inject_lora(
-    model: nn.Module, settings: LoraSettings, *, name: str = "default",
+    model: nn.Module,
+    settings: LoraSettings,
+    *,
+    name: str = "default",
     generator: torch.Generator | None = None,
 ) -> list[str]:
     """Add s BA to the matrices that `settings.targets` name, in place: W₀ + ΔW = W₀ + s BA (slide W27).
@@ -47,14 +50,19 @@ def inject_lora(
     for target in chosen:
         most = min(target.outputs, target.inputs)
         if settings.rank > most:
-            raise ValueError(f"rank {settings.rank} is above min(d, k) = {most} of {target.name}: "
-                             f"a matrix of {target.outputs} by {target.inputs} has no higher rank")
+            raise ValueError(
+                f"rank {settings.rank} is above min(d, k) = {most} of {target.name}: "
+                f"a matrix of {target.outputs} by {target.inputs} has no higher rank"
+            )
     attach(model, name, settings, chosen, generator)
     return [target.name for target in chosen]
 
 
 def attach(
-    model: nn.Module, name: str, settings: LoraSettings, targets: Sequence[Target],
+    model: nn.Module,
+    name: str,
+    settings: LoraSettings,
+    targets: Sequence[Target],
     generator: torch.Generator | None = None,
 ) -> dict[str, nn.Parameter]:
     """Add a checked adapter, active and trained; returns its factors as "target.A" and "target.B"."""

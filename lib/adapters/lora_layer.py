@@ -164,7 +164,7 @@ class LoraLayer(nn.Module):
 
     def unmerge(self) -> None:
         """Put the weight back that was there before."""
-        base, = self.kept
+        (base,) = self.kept
         if base.device != self.weight.device or base.dtype != self.weight.dtype:  # the model has moved since
             base = nn.Parameter(base.detach().to(self.weight), requires_grad=base.requires_grad)
         self.weight = base
@@ -181,9 +181,18 @@ class _LowRankProduct(torch.autograd.Function):
     """x Wᵀ + b + s (x' Aᵀ) Bᵀ, where B adds to some of the outputs and x' is x or what dropout left of it."""
 
     @staticmethod
-    def forward(ctx: Any, conv1d: bool, scale: float, spans: list[tuple[int, int]], x: Tensor,
-                dropped: Tensor | None, weight: Tensor, bias: Tensor | None, down: Tensor,
-                *ups: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        conv1d: bool,
+        scale: float,
+        spans: list[tuple[int, int]],
+        x: Tensor,
+        dropped: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        down: Tensor,
+        *ups: Tensor,
+    ) -> Tensor:
         if conv1d:
             y = torch.addmm(bias, x.reshape(-1, x.shape[-1]), weight).view(*x.shape[:-1], -1)
         else:
@@ -217,8 +226,9 @@ class _LowRankProduct(torch.autograd.Function):
         return None, None, None, x_grad, dropped_grad, weight_grad, bias_grad, down_grad, *up_grads
 
 
-def _add_low_rank(y: Tensor, source: Tensor, down: Tensor, ups: Sequence[Tensor],
-                  spans: list[tuple[int, int]], scale: float) -> Tensor:
+def _add_low_rank(
+    y: Tensor, source: Tensor, down: Tensor, ups: Sequence[Tensor], spans: list[tuple[int, int]], scale: float
+) -> Tensor:
     """Add s (x Aᵀ) Bᵀ into y, and return x Aᵀ with one row per token, (N, R)."""
     low = F.linear(source.reshape(-1, source.shape[-1]), down)
     rows = y.view(-1, y.shape[-1])

@@ -117,5 +117,7 @@ def remove_lora(model: nn.Module, name: str | None = None) -> None:
 
 def _require_kept(layer: LoraLayer, prefix: str) -> None:
     if not layer.kept:
-        raise ValueError(f"the adapter {layer.merged!r} was merged for good (keep_base=False): "
-                         f"the base of {prefix or 'the layer'} is gone")
+        raise ValueError(
+            f"the adapter {layer.merged!r} was merged for good (keep_base=False): "
+            f"the base of {prefix or 'the layer'} is gone"
+        )

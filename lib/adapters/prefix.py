@@ -30,7 +30,11 @@ class PromptTuning(nn.Module):
     """
 
     def __init__(
-        self, model: Encoder | Decoder, length: int, *, init_ids: Int[Tensor, " T"] | None = None,
+        self,
+        model: Encoder | Decoder,
+        length: int,
+        *,
+        init_ids: Int[Tensor, " T"] | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -127,8 +131,10 @@ class PrefixTuning(nn.Module):
         check_ids(input_ids, self.config.vocab_size)
         past = length if cache is None else cache.length
         if past < length:
-            raise ValueError(f"the cache holds {past} tokens, not the {length} of the prefix: "
-                             f"begin with the one that this object's cache() returns")
+            raise ValueError(
+                f"the cache holds {past} tokens, not the {length} of the prefix: "
+                f"begin with the one that this object's cache() returns"
+            )
         _check_context(input_ids, self.config.max_positions, past)
         mask = _extended(attention_mask, input_ids, length, past - length)
         return self.model.hidden(input_ids, mask, _PrefixCache(self.prefix) if cache is None else cache)
@@ -159,9 +165,7 @@ class _PrefixCache(KVCache):
         return torch.cat((before[0], k), dim=2), torch.cat((before[1], v), dim=2)
 
 
-def _drawn(
-    shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None, std: float | None = None
-) -> Tensor:
+def _drawn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None, std: float | None = None) -> Tensor:
     """N(0, std²), by default with the standard deviation of `like`; nothing on the meta device."""
     if like.is_meta:
         return like.new_empty(shape)
@@ -178,8 +182,10 @@ def _check_room(length: int, context: int | None) -> None:
 def _check_context(input_ids: Tensor, context: int | None, taken: int) -> None:
     length = input_ids.shape[1]
     if context is not None and taken + length > context:
-        raise ValueError(f"input_ids has {length} tokens, more than the {context - taken} that the {taken} "
-                         f"before them leave of the context of {context}")
+        raise ValueError(
+            f"input_ids has {length} tokens, more than the {context - taken} that the {taken} "
+            f"before them leave of the context of {context}"
+        )
 
 
 def _extended(mask: AttentionMask | None, ids: Tensor, length: int, past: int = 0) -> Tensor | None:

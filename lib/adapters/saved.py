@@ -28,9 +28,23 @@ KEY = re.compile(rf"{re.escape(PREFIX)}(?:(?P<target>.+)\.)?lora_(?P<factor>[AB]
 # Fields of peft's configuration that do not change what the two factors mean, beside those that are read.
 # Any other that is set (DoRA, ranks by layer, ...) means more than W + s BA, and is refused.
 HARMLESS = {
-    "task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision",
-    "inference_mode", "r", "target_modules", "exclude_modules", "lora_alpha", "lora_dropout",
-    "fan_in_fan_out", "use_rslora", "layers_to_transform", "layers_pattern", "megatron_core",
+    "task_type",
+    "peft_type",
+    "auto_mapping",
+    "peft_version",
+    "base_model_name_or_path",
+    "revision",
+    "inference_mode",
+    "r",
+    "target_modules",
+    "exclude_modules",
+    "lora_alpha",
+    "lora_dropout",
+    "fan_in_fan_out",
+    "use_rslora",
+    "layers_to_transform",
+    "layers_pattern",
+    "megatron_core",
     "qalora_group_size",
 }
 PLAIN = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "orthogonal")}
@@ -96,14 +110,18 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
     found = find_targets(model)
     for target, pair in factors.items():
         if target not in found:
-            raise ValueError(f"the adapter changes {target!r}, which this {type(model).__name__} "
-                             f"does not have; {nearest(target, found, most=3)}")
+            raise ValueError(
+                f"the adapter changes {target!r}, which this {type(model).__name__} "
+                f"does not have; {nearest(target, found, most=3)}"
+            )
         here = found[target]
         expected = {"A": (settings.rank, here.inputs), "B": (here.outputs, settings.rank)}
         for factor, shape in expected.items():
             if tuple(pair[factor].shape) != shape:
-                raise ValueError(f"the adapter is for another model: {factor} of {target} has shape "
-                                 f"{tuple(pair[factor].shape)}, expected {shape}")
+                raise ValueError(
+                    f"the adapter is for another model: {factor} of {target} has shape "
+                    f"{tuple(pair[factor].shape)}, expected {shape}"
+                )
     _refuse_overlap(factors)
     attached = attach(model, name, settings, [found[target] for target in factors])
     with torch.no_grad():
@@ -120,10 +138,18 @@ def _key(target: str, factor: str) -> str:
 def _described(adapter: Adapter, targets: list[str], fan_in_fan_out: bool) -> dict[str, Any]:
     settings = adapter.settings
     return {
-        "peft_type": "LORA", "task_type": None, "base_model_name_or_path": None, "inference_mode": True,
-        "r": settings.rank, "lora_alpha": settings.alpha, "lora_dropout": settings.dropout,
-        "use_rslora": settings.rslora, "target_modules": targets, "fan_in_fan_out": fan_in_fan_out,
-        "bias": "none", "init_lora_weights": True,
+        "peft_type": "LORA",
+        "task_type": None,
+        "base_model_name_or_path": None,
+        "inference_mode": True,
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": settings.dropout,
+        "use_rslora": settings.rslora,
+        "target_modules": targets,
+        "fan_in_fan_out": fan_in_fan_out,
+        "bias": "none",
+        "init_lora_weights": True,
     }
 
 
@@ -135,7 +161,9 @@ def _read_settings(path: Path) -> LoraSettings:
             raise ValueError(f"{path.name} describes {config['peft_type']!r}: only 'LORA' can be read")
         targets = config["target_modules"]
         settings = LoraSettings(
-            rank=config["r"], alpha=float(config["lora_alpha"]), rslora=config.get("use_rslora", False),
+            rank=config["r"],
+            alpha=float(config["lora_alpha"]),
+            rslora=config.get("use_rslora", False),
             dropout=float(config.get("lora_dropout", 0.0)),
             targets=(targets,) if isinstance(targets, str) else tuple(targets),
         )
@@ -144,8 +172,7 @@ def _read_settings(path: Path) -> LoraSettings:
     for field, value in config.items():
         plain = value in PLAIN[field] if field in PLAIN else field in HARMLESS or not value
         if not plain:
-            raise ValueError(f"{path.name} sets {field}={value!r}: this is more than W + s BA, "
-                             f"and cannot be loaded")
+            raise ValueError(f"{path.name} sets {field}={value!r}: this is more than W + s BA, and cannot be loaded")
     return settings
 
 
@@ -181,5 +208,7 @@ def _refuse_overlap(factors: dict[str, dict[str, Tensor]]) -> None:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no {path.name} in {path.parent.name or path.parent}: "
-                                f"an adapter is two files, {CONFIG} and {WEIGHTS}")
+        raise FileNotFoundError(
+            f"there is no {path.name} in {path.parent.name or path.parent}: "
+            f"an adapter is two files, {CONFIG} and {WEIGHTS}"
+        )

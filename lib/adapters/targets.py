@@ -81,12 +81,17 @@ def select_targets(model: nn.Module, patterns: Iterable[str]) -> list[Target]:
     for pattern in patterns:
         matched = {name: target for name, target in found.items() if _matches(name, pattern)}
         if not matched:
-            raise ValueError(f"targets: {pattern!r} names no linear layer of this "
-                             f"{type(model).__name__}; {nearest(pattern, _known(found, pattern), most=3)}")
+            raise ValueError(
+                f"targets: {pattern!r} names no linear layer of this "
+                f"{type(model).__name__}; {nearest(pattern, _known(found, pattern), most=3)}"
+            )
         chosen |= matched
     whole = {id(target.module) for target in chosen.values() if target.part == WHOLE}
-    return [target for name, target in found.items()
-            if name in chosen and (target.part == WHOLE or id(target.module) not in whole)]
+    return [
+        target
+        for name, target in found.items()
+        if name in chosen and (target.part == WHOLE or id(target.module) not in whole)
+    ]
 
 
 def is_linear(module: nn.Module) -> bool:

@@ -137,7 +137,9 @@ def check_same(what: str, ours: Mapping[str, float], theirs: Mapping[str, float]
     """Raise CourseError unless both sides have the same numbers, up to `TOLERANCE`."""
     for name, number in ours.items():
         if not abs(number - theirs[name]) <= TOLERANCE:
-            raise CourseError(f"{what}: the {name} of ours is {number}, of theirs {theirs[name]}, more than {TOLERANCE} apart")
+            raise CourseError(
+                f"{what}: the {name} of ours is {number}, of theirs {theirs[name]}, more than {TOLERANCE} apart"
+            )
 
 
 def _models() -> list[tuple[Decoder, nn.Module]]:

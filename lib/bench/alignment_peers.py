@@ -91,9 +91,7 @@ def _their_answers(policy: nn.Module, prompts: Int[Tensor, "P T"], settings: Pol
     )  # fmt: skip
 
 
-def _advantages(
-    rewards: Float[Tensor, "B N"], values: Float[Tensor, "B N"], lam: float
-) -> Float[Tensor, "B N"]:
+def _advantages(rewards: Float[Tensor, "B N"], values: Float[Tensor, "B N"], lam: float) -> Float[Tensor, "B N"]:
     """GAE without discount, from the last token to the first."""
     following = F.pad(values[:, 1:], (0, 1))
     errors = rewards + following - values

@@ -76,9 +76,7 @@ class Writer:
 
     def _container(self, value: object) -> str:
         if isinstance(value, dict):
-            return (
-                "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
-            )
+            return "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in value.items()) + "}"
         inner = ", ".join(map(self.expression, value))
         if isinstance(value, list):
             return f"[{inner}]"

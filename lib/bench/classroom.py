@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from lib.lectures.edition import BEGIN, END, is_check
-from lib.lectures.notebooks import load
-from lib.grading.assignment.release import graded_notebooks
-from lib.exercises import Misconception, get
 from lib.bench.as_source import Writer
 from lib.bench.definitions import bound_names
+from lib.exercises import Misconception, get
+from lib.grading.assignment.release import graded_notebooks
+from lib.lectures.edition import BEGIN, END, is_check
+from lib.lectures.notebooks import load
 
 FAULTS = {
     "syntax error": "def {name}(:\n    return 0",
@@ -105,9 +105,7 @@ class Lecture:
             return Filled(self._solved[id])
         if kind in FAULTS:
             return Filled(FAULTS[kind].format(name=name))
-        writer = Writer(
-            self._taken, prefix=id.replace(".", "_")
-        )  # helpers of several answers share a notebook
+        writer = Writer(self._taken, prefix=id.replace(".", "_"))  # helpers of several answers share a notebook
         source = writer.answer(self._known(id)[kind], name)
         return Filled(source, writer.preamble())
 
@@ -250,9 +248,7 @@ def _arithmetic(draw: random.Random, depth: int) -> str:
     if depth == 0:
         return str(draw.randrange(10))
     one, other = (_arithmetic(draw, depth - 1) for _ in range(2))
-    shape = draw.choice(
-        ("({} + {})", "max({}, {})", "({} if {} else 1)", "[{}, {}][0]", "sum(i * {} for i in [{}])")
-    )
+    shape = draw.choice(("({} + {})", "max({}, {})", "({} if {} else 1)", "[{}, {}][0]", "sum(i * {} for i in [{}])"))
     return shape.format(one, other)
 
 
@@ -275,9 +271,7 @@ def _rename_locals(function: ast.FunctionDef, suffix: str) -> None:
 
 
 def _broken(content: bytes, how: str) -> bytes:
-    return {"": content, "truncated": content[: len(content) // 2], "not JSON": b"PK\x03\x04", "empty": b""}[
-        how
-    ]
+    return {"": content, "truncated": content[: len(content) // 2], "not JSON": b"PK\x03\x04", "empty": b""}[how]
 
 
 def sheets(lecture: Lecture) -> Iterator[dict[str, str]]:

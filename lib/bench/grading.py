@@ -78,9 +78,7 @@ def grade(folder: Path, jobs: int) -> tuple[float, float]:
     """Seconds (from start to end) and MB that `course grade` needs for all submissions in `folder`."""
     where = [str(folder / "submissions"), "--out", str(folder / "grades"), "--key", str(folder / "key")]
     start = time.monotonic()
-    memory = _watched(
-        [sys.executable, "-m", "lib.course", "grade", *where, "--jobs", str(jobs)], ROOT, os.environ
-    )
+    memory = _watched([sys.executable, "-m", "lib.course", "grade", *where, "--jobs", str(jobs)], ROOT, os.environ)
     return time.monotonic() - start, memory
 
 
@@ -91,9 +89,7 @@ def autograde(folder: Path, names: Sequence[str], threads: int) -> float:
     shutil.copy(NOTEBOOK, course / "source" / _ASSIGNMENT)
     for name in names:
         shutil.copytree(folder / "submissions" / name, course / "submitted" / name / _ASSIGNMENT)
-    path = os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    )  # it calls alembic
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])  # it calls alembic
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT), "PATH": path}
     nbgrader = [sys.executable, "-m", "nbgrader"]
     _watched([*nbgrader, "generate_assignment", _ASSIGNMENT], course, environment)
@@ -120,9 +116,7 @@ def _watched(command: Sequence[str], folder: Path, environment: "os._Environ | d
             time.sleep(_SAMPLES)
         said.seek(0)
         if run.returncode:
-            raise CourseError(
-                f"{' '.join(command[1:5])} failed (exit {run.returncode}): {said.read().strip()[-500:]}"
-            )
+            raise CourseError(f"{' '.join(command[1:5])} failed (exit {run.returncode}): {said.read().strip()[-500:]}")
     return peak
 
 

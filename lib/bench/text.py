@@ -28,9 +28,7 @@ def rows(threads: int) -> list[BenchRow]:
     ids = _ids(bert)
     special = torch.isin(ids, torch.tensor(bert.special_ids))
     collator = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(package_file(*MINILM).parent))
-    ours = partial(
-        mask_tokens, ids, mask_id=bert.mask_id, vocab_size=bert.vocab_size, special_ids=bert.special_ids
-    )
+    ours = partial(mask_tokens, ids, mask_id=bert.mask_id, vocab_size=bert.vocab_size, special_ids=bert.special_ids)
 
     def theirs(special_tokens_mask: Tensor | None = None) -> object:
         return collator.torch_mask_tokens(ids.clone(), special_tokens_mask)  # it changes its argument

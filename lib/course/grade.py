@@ -33,9 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--jobs", type=int, help="how many at a time (default: as cores and memory allow)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="grade on this Dask cluster")
     parser.add_argument("--regrade", action="store_true", help="grade everything again")
-    parser.add_argument(
-        "--key", type=Path, metavar="FILE", help="the secret key (~/.config/llm-course/grading.key)"
-    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the secret key (~/.config/llm-course/grading.key)")
     parser.set_defaults(func=run)
 
 

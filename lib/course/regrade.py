@@ -26,9 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder that `course grade` wrote")
     parser.add_argument("--points", nargs="+", action="extend", default=[], metavar="ID=POINTS")
-    parser.add_argument(
-        "--release", type=Path, metavar="DIR", help="use the points of this release (or manifest.json)"
-    )
+    parser.add_argument("--release", type=Path, metavar="DIR", help="use the points of this release (or manifest.json)")
     parser.set_defaults(func=run)
 
 
@@ -56,7 +54,5 @@ def _as_released(graded: Assignment, release: Assignment) -> Assignment:
     known = {(item.notebook, item.exercise) for item in graded.items}
     new = [item.exercise for item in release.items if (item.notebook, item.exercise) not in known]
     if new:
-        raise CourseError(
-            f"the release contains ungraded exercises: {', '.join(new)}; run `course grade` first"
-        )
+        raise CourseError(f"the release contains ungraded exercises: {', '.join(new)}; run `course grade` first")
     return release

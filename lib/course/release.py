@@ -28,7 +28,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="04 or 04_mlm_masking")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--exercises", nargs="+", action="extend", metavar="ID", help="exercises to grade; default: all")
+    parser.add_argument(
+        "--exercises", nargs="+", action="extend", metavar="ID", help="exercises to grade; default: all"
+    )
     parser.add_argument("--points", nargs="+", action="extend", default=[], metavar="ID=POINTS")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the release; default: 0")
     parser.add_argument("--roster", type=Path, metavar="CSV", help="CSV file with a column 'student'")

@@ -11,7 +11,7 @@ from lib import ROOT
 from lib.errors import CourseError, UsageError
 from lib.files import atomic_write
 from lib.lectures import notebooks
-from lib.lectures.execution import BUDGET_BYTES, BUDGET_SECONDS, Job, Execution, execute, open_executor
+from lib.lectures.execution import BUDGET_BYTES, BUDGET_SECONDS, Execution, Job, execute, open_executor
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,16 +33,12 @@ def add_parser(subparsers) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all"
-    )
+    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all")
     parser.add_argument(
         "-p", "--parameter", dest="parameters", nargs=2, metavar=("NAME", "VALUE"), action="append",
         default=[], help="set a parameter of the notebook; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "build", help="folder for the executed copies (build)"
-    )
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for the executed copies (build)")
     parser.add_argument("--strict", action="store_true", help="also fail if a notebook is over its budget")
     add_execution_options(parser)
     parser.set_defaults(func=run)
@@ -51,12 +47,8 @@ def add_parser(subparsers) -> None:
 def add_execution_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that all commands share which execute notebooks."""
     parser.add_argument("--jobs", type=int, help="how many at a time (default: as cores and memory allow)")
-    parser.add_argument(
-        "--timeout", type=float, default=600.0, metavar="S", help="seconds for one notebook (600)"
-    )
-    parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786"
-    )
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds for one notebook (600)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://host:8786")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -100,7 +92,9 @@ def show_progress(jobs: list[Job], executor: Executor, failed: Sequence[Executio
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(highlight=False, soft_wrap=True)
-    width = max([len("notebook"), *(len(name) for name in [*(job.name for job in jobs), *(each.name for each in failed)])])
+    width = max(
+        [len("notebook"), *(len(name) for name in [*(job.name for job in jobs), *(each.name for each in failed)])]
+    )
     console.print(f"{'notebook':{width}}  {'cells':>5}  {'seconds':>7}  {'memory':>7}  verdict", style="bold")
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -148,9 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m lib.course.setup", description="Make .venv, or continue it.")
     parser.add_argument("--test", action="store_true", help="add the test bench to a set-up that is ready")
     parser.add_argument("--torch-index", metavar="URL", help="an index that has CPU builds of torch")
-    parser.add_argument(
-        "--wheels", type=Path, metavar="FOLDER", help="own copies of the packages in packaged.txt"
-    )
+    parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="own copies of the packages in packaged.txt")
     return parser
 
 

@@ -61,8 +61,13 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
     task = build(recipe, tokenizer, texts["train"], texts["validation"])
     kept = CACHE / "runs" / f"{name}-{recipe.settings.steps}.pt"
     history = fit(
-        task.model, task.loss_fn, task.sample_batch, recipe.settings,
-        evaluate=task.evaluate, checkpoint=kept, description=name,
+        task.model,
+        task.loss_fn,
+        task.sample_batch,
+        recipe.settings,
+        evaluate=task.evaluate,
+        checkpoint=kept,
+        description=name,
     )
     info = {
         "recipe": asdict(recipe),
@@ -103,8 +108,12 @@ def _masking_run(recipe, rate: float, seed: int, tokenizer, texts: dict[str, lis
     common = build(replace(run, rate=0.15), tokenizer, texts["train"], texts["validation"])
     started = time.monotonic()
     history = fit(
-        task.model, task.loss_fn, task.sample_batch, run.settings,
-        evaluate=task.evaluate, description=f"rate {rate:.2f}, seed {seed}",
+        task.model,
+        task.loss_fn,
+        task.sample_batch,
+        run.settings,
+        evaluate=task.evaluate,
+        description=f"rate {rate:.2f}, seed {seed}",
     )
     task.model.eval()
     return {

@@ -146,8 +146,10 @@ def _require_maximum(wins: Float[Tensor, "M M"]) -> None:
     met = _reachable(wins + wins.T)
     if not met.all():
         alone = (~met[0]).nonzero()[:, 0].tolist()
-        raise ValueError(f"items {alone} were never compared with the others, not even through a third: "
-                         "no data tell how their rewards differ")
+        raise ValueError(
+            f"items {alone} were never compared with the others, not even through a third: "
+            "no data tell how their rewards differ"
+        )
     above = _reachable(wins)  # [i, j]: a chain of wins leads down from i to j
     if not above.all():
         unbeaten = (above | ~above.T).all(dim=1).nonzero()[:, 0].tolist()

@@ -68,8 +68,9 @@ def swap_test(judge: Callable[[Any, Any], Float[Tensor, "N"]], first: Any, secon
     """
     shown, swapped = _verdicts(judge, first, second), _verdicts(judge, second, first)
     if shown.shape != swapped.shape:
-        raise ValueError("judge must give one probability per pair in both orders, "
-                         f"got {len(shown)} and, swapped, {len(swapped)}")
+        raise ValueError(
+            f"judge must give one probability per pair in both orders, got {len(shown)} and, swapped, {len(swapped)}"
+        )
     verdict, verdict_swapped = (shown - 0.5).sign(), (swapped - 0.5).sign()  # of the first-shown: +1 wins, 0 a tie
     return SwapTest(
         consistent=(verdict == -verdict_swapped).double().mean().item(),
@@ -85,6 +86,8 @@ def _verdicts(judge: Callable[[Any, Any], Tensor], first: Any, second: Any) -> T
         got = f"shape {tuple(probabilities.shape)}" if is_tensor else type(probabilities).__name__
         raise ValueError(f"judge must return a tensor (N,) of at least one probability, got {got}")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError("judge must return probabilities from 0 to 1, "
-                         f"got {probabilities.min().item():.4g} to {probabilities.max().item():.4g}")
+        raise ValueError(
+            "judge must return probabilities from 0 to 1, "
+            f"got {probabilities.min().item():.4g} to {probabilities.max().item():.4g}"
+        )
     return probabilities

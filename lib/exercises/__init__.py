@@ -4,8 +4,8 @@
 `EXERCISES`.
 """
 
-from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.checking import WrongAnswer, assess, check, hint
+from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Case, Exercise, Made, Misconception, case
 from lib.exercises.engine.registry import all_exercises, get
 

@@ -71,8 +71,10 @@ def _choose(
 ) -> Int[Tensor, " B"]:
     best, greedy = logits.max(dim=-1)
     if not best.isfinite().all():
-        raise ValueError(f"the model's logits are not finite (largest of each row: {best.tolist()}): "
-                         f"its weights hold NaN or have grown too large")
+        raise ValueError(
+            f"the model's logits are not finite (largest of each row: {best.tolist()}): "
+            f"its weights hold NaN or have grown too large"
+        )
     if temperature == 0:
         return greedy
     probabilities = warp(logits, temperature=temperature, top_k=top_k, top_p=top_p).softmax(dim=-1)
@@ -96,12 +98,15 @@ def _check(
     checks.not_empty(input_ids=input_ids)
     context, wanted = model.config.max_positions, input_ids.shape[1] + checks.whole("max_new_tokens", max_new_tokens, 0)
     if context is not None and wanted > context:
-        raise ValueError(f"{input_ids.shape[1]} tokens of input_ids and max_new_tokens={max_new_tokens} make "
-                         f"{wanted}, more than the context of {context}")
+        raise ValueError(
+            f"{input_ids.shape[1]} tokens of input_ids and max_new_tokens={max_new_tokens} make "
+            f"{wanted}, more than the context of {context}"
+        )
     if eos_id is not None:
         checks.whole("eos_id", eos_id, 0, model.config.vocab_size - 1)
     if attention_mask is not None:
         checks.same_shape(input_ids=input_ids, attention_mask=attention_mask)
         if not attention_mask[:, -1].bool().all():
-            raise ValueError("attention_mask ends with padding: pad prompts on the left, "
-                             "so that all rows continue at once")
+            raise ValueError(
+                "attention_mask ends with padding: pad prompts on the left, so that all rows continue at once"
+            )

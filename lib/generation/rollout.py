@@ -128,8 +128,10 @@ def _answers(vocab_size: int, length: int, eos_id: int | None) -> list[tuple[int
     else:
         number = (vocab_size - 1) ** length + sum((vocab_size - 1) ** k for k in range(length))
     if number > MOST_ANSWERS:
-        raise ValueError(f"a vocabulary of {vocab_size} has {number:,} answers of up to {length} tokens, more than "
-                         f"{MOST_ANSWERS:,}: enumerate a smaller world")
+        raise ValueError(
+            f"a vocabulary of {vocab_size} has {number:,} answers of up to {length} tokens, more than "
+            f"{MOST_ANSWERS:,}: enumerate a smaller world"
+        )
     return [
         answer for answer in product(range(vocab_size), repeat=length)
         if eos_id not in answer or set(answer[answer.index(eos_id) :]) == {eos_id}

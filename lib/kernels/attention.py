@@ -147,7 +147,9 @@ def check_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal
 
 def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
     if mask.dtype != torch.bool and not mask.is_floating_point():
-        raise TypeError(f"mask must be boolean (True: may attend) or floating-point (added to the scores), got {mask.dtype}")
+        raise TypeError(
+            f"mask must be boolean (True: may attend) or floating-point (added to the scores), got {mask.dtype}"
+        )
     fits = 1 <= mask.dim() <= 4 and all(m in (1, s) for m, s in zip(reversed(mask.shape), reversed(shape)))
     if not fits:
         raise ValueError(f"mask must broadcast to (B, H, T, S) = {shape}, got {tuple(mask.shape)}")

@@ -26,9 +26,7 @@ class QuantizedGroups(NamedTuple):
         return 2 * self.packed.shape[1] // self.scale.shape[1]
 
 
-def quantize_groups(
-    weight: Float[Tensor, "M K"], *, bits: int = 4, group_size: int = 32
-) -> QuantizedGroups:
+def quantize_groups(weight: Float[Tensor, "M K"], *, bits: int = 4, group_size: int = 32) -> QuantizedGroups:
     """Round each group of `group_size` neighbours in a row by absmax to `bits` bits, and pack two in a byte.
 
     4 bits have the levels −7 to 7; with fewer the levels are fewer, but the bytes are the same: K/2 and four

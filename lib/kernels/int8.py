@@ -220,8 +220,10 @@ def _check_scales(**matrices: Quantized) -> None:
     for name, q in matrices.items():
         checks.instance(name, q, Quantized)
         if q.scale.dim() and q.scale.shape != (q.values.shape[0], 1):
-            raise ValueError(f"{name} must have one scale or one per row (axis=0), got scales of shape "
-                             f"{tuple(q.scale.shape)} for {tuple(q.values.shape)}")
+            raise ValueError(
+                f"{name} must have one scale or one per row (axis=0), got scales of shape "
+                f"{tuple(q.scale.shape)} for {tuple(q.values.shape)}"
+            )
 
 
 def _check_outlier(x: Tensor, weight: Tensor | Quantized, threshold: float) -> None:

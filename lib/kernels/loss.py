@@ -192,11 +192,15 @@ def _kept(targets: Tensor, V: int, ignore_index: int, reduction: str, **values: 
     kept = targets != ignore_index
     outside = kept & ((targets < 0) | (targets >= V))
     if outside.any():
-        raise ValueError(f"targets must be ids from 0 to {V - 1}, or ignore_index={ignore_index}, "
-                         f"got {targets[outside][0].item()} at {tuple(outside.nonzero()[0].tolist())}")
+        raise ValueError(
+            f"targets must be ids from 0 to {V - 1}, or ignore_index={ignore_index}, "
+            f"got {targets[outside][0].item()} at {tuple(outside.nonzero()[0].tolist())}"
+        )
     if reduction == "mean" and not kept.any():
-        raise ValueError(f"targets must hold an id that counts: all {targets.numel()} are ignore_index={ignore_index}, "
-                         "and the mean of no losses is undefined")
+        raise ValueError(
+            f"targets must hold an id that counts: all {targets.numel()} are ignore_index={ignore_index}, "
+            "and the mean of no losses is undefined"
+        )
     return kept
 
 

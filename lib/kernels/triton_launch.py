@@ -71,7 +71,9 @@ def launch(name: str, programs: int, first: Tensor, *rest, **options) -> None:
 def _programs():
     """The module of the kernels, imported when first needed: Triton alone takes a second."""
     if importlib.util.find_spec("triton") is None:
-        raise ImportError("the Triton kernels need the package triton, which is not installed: pip install 'llm-course[gpu]'")
+        raise ImportError(
+            "the Triton kernels need the package triton, which is not installed: pip install 'llm-course[gpu]'"
+        )
     from lib.kernels import triton_programs
 
     return triton_programs
@@ -94,7 +96,9 @@ def _works(device: torch.device) -> bool:
         logit = torch.zeros(1, device=device)
         launch("softmax_forward", 1, logit, torch.empty_like(logit), 1, BLOCK=16)
     except Exception as error:  # whatever it is, PyTorch's operations do the same work
-        warnings.warn(f"Triton does not work here, PyTorch's operations are used: {error}", RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            f"Triton does not work here, PyTorch's operations are used: {error}", RuntimeWarning, stacklevel=2
+        )
         return False
     return True
 
@@ -125,7 +129,9 @@ def check_tensors(**tensors: Tensor) -> None:
 def check_device(device: torch.device, **tensors: Tensor) -> None:
     for name, x in tensors.items():
         if not x.is_cuda and not (x.device.type == "cpu" and interpreted()):
-            raise ValueError(f"{name} must be on a GPU for the Triton kernels (on the CPU they run only in Triton's "
-                             f"interpreter: TRITON_INTERPRET=1, set before Python starts), got a tensor on {x.device}")
+            raise ValueError(
+                f"{name} must be on a GPU for the Triton kernels (on the CPU they run only in Triton's "
+                f"interpreter: TRITON_INTERPRET=1, set before Python starts), got a tensor on {x.device}"
+            )
         if x.device != device:
             raise ValueError(f"{name} must be on {device} like the others, got {x.device}")

@@ -180,7 +180,7 @@ def attention_grad_kv(q, k, v, mask, grad, logsumexp, delta, grad_k, grad_v,
     begin = 0
     if CAUSAL:
         begin = tl.maximum(0, first - (S - T)) // BLOCK_T * BLOCK_T  # earlier queries see none of these keys
-    for served in range(0, H // G):
+    for served in range(H // G):
         h = key_head % G * (H // G) + served
         head = key_head // G * H + h
         part = mask + key_head // G * mask_b + h * mask_h

@@ -129,9 +129,7 @@ def _last_cells(name: str, taken: set[str]) -> list["NotebookNode"]:
     ]
 
 
-def solution_blocks(
-    source: str, where: str, markers: tuple[str, str] = (BEGIN, END)
-) -> list[tuple[int, int]]:
+def solution_blocks(source: str, where: str, markers: tuple[str, str] = (BEGIN, END)) -> list[tuple[int, int]]:
     """The lines (first, last) of the solutions of a cell, `markers` included. Raises CourseError for unmatched
     markers.
 

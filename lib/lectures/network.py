@@ -84,8 +84,6 @@ def _stay_the_same_user(user: int, group: int) -> None:
 
 def _bring_loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack(
-            "16sh22x", b"lo", 0
-        )  # struct ifreq: a name and a union whose first short is flags
+        request = struct.pack("16sh22x", b"lo", 0)  # struct ifreq: a name and a union whose first short is flags
         flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))

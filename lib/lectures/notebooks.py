@@ -64,11 +64,7 @@ def parse(text: str, name: str) -> "NotebookNode":
         content = json.loads(text)
     except ValueError as error:
         raise CourseError(f"{name} is not a notebook: not JSON ({error})") from None
-    if (
-        not isinstance(content, dict)
-        or not isinstance(content.get("cells"), list)
-        or content.get("nbformat") != 4
-    ):
+    if not isinstance(content, dict) or not isinstance(content.get("cells"), list) or content.get("nbformat") != 4:
         raise CourseError(f"{name} is not a notebook: JSON, but not of notebook format 4")
     for number, cell in enumerate(content["cells"]):
         if "id" not in cell:
@@ -125,9 +121,7 @@ def given_parameters(pairs: list[list[str]], notebook: "NotebookNode", name: str
     given = {}
     for key, text in pairs:
         if key not in known:
-            raise UsageError(
-                f"{name} has no parameter {key!r}: {nearest(key, list(known))}; it has {_listed(known)}"
-            )
+            raise UsageError(f"{name} has no parameter {key!r}: {nearest(key, list(known))}; it has {_listed(known)}")
         value = _literal(text)
         if isinstance(known[key], int | float) and not isinstance(value, int | float):
             raise UsageError(f"{name}: parameter {key} is a number (default {known[key]}), got {text!r}")

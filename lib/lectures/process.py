@@ -49,13 +49,13 @@ def execute_here(job: dict, folder: Path) -> tuple[dict, dict | None]:
     papermill's own `execute_notebook` would report an error in a cell tagged `raises-exception` as a failure, and
     every cell of a kernel that died as `completed`. So we use its parts and decide ourselves.
     """
-    from lib.lectures import notebooks  # noqa: F401 (first, for it makes loading nbformat quick)
-
     from nbclient.exceptions import DeadKernelError
     from papermill.engines import papermill_engines
     from papermill.execute import prepare_notebook_metadata
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
+
+    from lib.lectures import notebooks  # noqa: F401 (first, for it makes loading nbformat quick)
 
     notebook = load_notebook_node(str(folder / "source.ipynb"))
     if job["parameters"]:

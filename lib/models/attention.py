@@ -109,15 +109,20 @@ class RelativeBias(nn.Module):
         device = self.weight.weight.device
         position = torch.arange(keys, device=device)
         buckets = relative_bucket(
-            position - position[keys - queries :, None], num_buckets=self.weight.num_embeddings,
-            max_distance=self.max_distance, bidirectional=self.bidirectional,
+            position - position[keys - queries :, None],
+            num_buckets=self.weight.num_embeddings,
+            max_distance=self.max_distance,
+            bidirectional=self.bidirectional,
         )
         return self.weight(buckets).permute(2, 0, 1)
 
 
 def relative_bucket(
-    distance: Int[Tensor, "T S"], *,
-    num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True,
+    distance: Int[Tensor, "T S"],
+    *,
+    num_buckets: int = 32,
+    max_distance: int = 128,
+    bidirectional: bool = True,
 ) -> Int[Tensor, "T S"]:
     """Which of T5's buckets a distance, key position − query position, falls into (Raffel et al. 2020, §2.1).
 

@@ -93,8 +93,10 @@ class KVCache:
         held = self._keys[layer]
         holds = (held.shape[0], held.shape[1], held.shape[3])
         if holds != (batch, heads, width):
-            raise ValueError(f"the cache holds keys of (batch, heads, width) {holds}, "
-                             f"got {batch, heads, width}: begin a new KVCache for another batch or model")
+            raise ValueError(
+                f"the cache holds keys of (batch, heads, width) {holds}, "
+                f"got {batch, heads, width}: begin a new KVCache for another batch or model"
+            )
         if end > held.shape[2]:
             self._grow(layer, max(end, 2 * held.shape[2]))
 

@@ -106,11 +106,15 @@ class TransformerConfig:
         if self.pad_id is not None:
             checks.whole("pad_id", self.pad_id, 0, self.vocab_size - 1)
         if self.head_dim is None and self.d_model % self.num_heads:
-            raise ValueError(f"d_model={self.d_model} is not a multiple of num_heads={self.num_heads}; "
-                             "choose a multiple, or give head_dim")
+            raise ValueError(
+                f"d_model={self.d_model} is not a multiple of num_heads={self.num_heads}; "
+                "choose a multiple, or give head_dim"
+            )
         if self.num_heads % self.kv_heads:
-            raise ValueError(f"num_heads={self.num_heads} is not a multiple of num_kv_heads={self.kv_heads}: "
-                             "each key head serves the same number of query heads")
+            raise ValueError(
+                f"num_heads={self.num_heads} is not a multiple of num_kv_heads={self.kv_heads}: "
+                "each key head serves the same number of query heads"
+            )
         if self.position == "rotary" and self.head_width % 2:
             raise ValueError(f"rotary positions turn pairs: head width must be even, got {self.head_width}")
         if self.position == "sinusoidal" and self.d_model % 2:
@@ -129,8 +133,10 @@ class TransformerConfig:
         if self.relative_buckets % 4:
             raise ValueError(f"relative_buckets must be a multiple of 4, got {self.relative_buckets}")
         if self.relative_max_distance <= self.relative_buckets // 2:
-            raise ValueError(f"relative_max_distance={self.relative_max_distance} must exceed half of "
-                             f"relative_buckets={self.relative_buckets}, the exact distances")
+            raise ValueError(
+                f"relative_max_distance={self.relative_max_distance} must exceed half of "
+                f"relative_buckets={self.relative_buckets}, the exact distances"
+            )
 
 
 _READERS = {

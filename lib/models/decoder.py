@@ -84,8 +84,9 @@ class Decoder(nn.Module):
         self._run(input_ids, attention_mask, None, context)
         return context.maps
 
-    def _run(self, input_ids: Tensor, attention_mask: Tensor | None, position_ids: Tensor | None,
-             context: AttentionContext) -> Tensor:
+    def _run(
+        self, input_ids: Tensor, attention_mask: Tensor | None, position_ids: Tensor | None, context: AttentionContext
+    ) -> Tensor:
         check_ids(input_ids, self.config.vocab_size)
         batch, length = input_ids.shape
         past = context.cache.length if context.cache is not None else 0

@@ -59,7 +59,9 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def attention_maps(
-        self, input_ids: Int[Tensor, "B T"], attention_mask: AttentionMask | None = None,
+        self,
+        input_ids: Int[Tensor, "B T"],
+        attention_mask: AttentionMask | None = None,
         token_type_ids: Int[Tensor, "B T"] | None = None,
     ) -> list[Float[Tensor, "B H T T"]]:
         """Each layer's attention weights, rows summing to 1: who looks at whom."""
@@ -67,8 +69,14 @@ class Encoder(nn.Module):
         self._run(input_ids, attention_mask, token_type_ids, None, context)
         return context.maps
 
-    def _run(self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None,
-             position_ids: Tensor | None, context: AttentionContext) -> Tensor:
+    def _run(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        context: AttentionContext,
+    ) -> Tensor:
         check_ids(input_ids, self.config.vocab_size)
         batch, length = input_ids.shape
         check_length(length, self.config.max_positions)
@@ -90,5 +98,7 @@ class Encoder(nn.Module):
 def require(config: TransformerConfig, architecture: str) -> None:
     """Raise ValueError unless `config` describes this architecture."""
     if config.architecture != architecture:
-        raise ValueError(f"config.architecture must be {architecture!r}, got {config.architecture!r} "
-                         f"(dataclasses.replace makes a changed copy)")
+        raise ValueError(
+            f"config.architecture must be {architecture!r}, got {config.architecture!r} "
+            f"(dataclasses.replace makes a changed copy)"
+        )

@@ -63,8 +63,15 @@ class EncoderDecoder(nn.Module):
         Raises ValueError for an empty batch, an id outside the vocabulary, more tokens than the context, or a
         cache that was made for another source.
         """
-        hidden = self.hidden(input_ids, decoder_input_ids, attention_mask, decoder_attention_mask, cache,
-                             position_ids=position_ids, decoder_position_ids=decoder_position_ids)
+        hidden = self.hidden(
+            input_ids,
+            decoder_input_ids,
+            attention_mask,
+            decoder_attention_mask,
+            cache,
+            position_ids=position_ids,
+            decoder_position_ids=decoder_position_ids,
+        )
         return self.logits(hidden)
 
     def hidden(
@@ -88,7 +95,10 @@ class EncoderDecoder(nn.Module):
         return hidden
 
     def encode(
-        self, input_ids: Int[Tensor, "B S"], attention_mask: AttentionMask | None = None, *,
+        self,
+        input_ids: Int[Tensor, "B S"],
+        attention_mask: AttentionMask | None = None,
+        *,
         position_ids: Int[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B S D"]:
         """The encoder's output: one vector per source token, not one per source (slide W21, note F26)."""
@@ -110,8 +120,12 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def attention_maps(
-        self, input_ids: Int[Tensor, "B S"], decoder_input_ids: Int[Tensor, "B T"],
-        attention_mask: AttentionMask | None = None, decoder_attention_mask: AttentionMask | None = None, *,
+        self,
+        input_ids: Int[Tensor, "B S"],
+        decoder_input_ids: Int[Tensor, "B T"],
+        attention_mask: AttentionMask | None = None,
+        decoder_attention_mask: AttentionMask | None = None,
+        *,
         which: str = "cross",
     ) -> list[Float[Tensor, "B H _ _"]]:
         """Each layer's weights of one kind: "encoder" (S by S), "decoder" (T by T) or "cross" (T by S).
@@ -125,9 +139,7 @@ class EncoderDecoder(nn.Module):
         self._write(decoder_input_ids, decoder_attention_mask, None, writing)
         return {"encoder": reading.maps, "decoder": writing.maps, "cross": writing.cross_maps}[which]
 
-    def _read(
-        self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, context: AttentionContext
-    ) -> None:
+    def _read(self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, context: AttentionContext) -> None:
         """Encode the source into `context`, unless its cache already holds what cross-attention needs."""
         check_ids(ids, self.config.vocab_size)
         batch, length = ids.shape
@@ -143,9 +155,7 @@ class EncoderDecoder(nn.Module):
         x = self.encoder_inputs(self.tokens(ids), positions)
         context.memory = self.encoder(x, positions, real, reading)
 
-    def _write(
-        self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, context: AttentionContext
-    ) -> Tensor:
+    def _write(self, ids: Tensor, mask: Tensor | None, positions: Tensor | None, context: AttentionContext) -> Tensor:
         """Run the decoder over the new target tokens."""
         check_ids(ids, self.config.vocab_size, name="decoder_input_ids")
         batch, length = ids.shape
@@ -154,7 +164,8 @@ class EncoderDecoder(nn.Module):
         real = read_mask(mask, batch, past + length, name="decoder_attention_mask")
         remember_padding(context.cache, mask, real)
         positions = positions_of(
-            ids, positions, limit=self.config.max_positions, past=past, real=real, name="decoder_position_ids")
+            ids, positions, limit=self.config.max_positions, past=past, real=real, name="decoder_position_ids"
+        )
         x = self.decoder_inputs(self.tokens(ids), positions)
         return self.decoder(x, positions, real, context)
 

@@ -60,8 +60,10 @@ def read_mask(
     if mask.dtype.is_floating_point:
         raise TypeError(f"{name} must hold booleans or integers (1 = real token), got {mask.dtype}")
     if tuple(mask.shape) != (batch, length):
-        raise ValueError(f"{name} must cover every token, also those in a cache: "
-                         f"expected shape {(batch, length)}, got {tuple(mask.shape)}")
+        raise ValueError(
+            f"{name} must cover every token, also those in a cache: "
+            f"expected shape {(batch, length)}, got {tuple(mask.shape)}"
+        )
     real = mask.bool()
     if real.all():
         return None
@@ -72,8 +74,13 @@ def read_mask(
 
 
 def positions_of(
-    ids: Int[Tensor, "B T"], given: Int[Tensor, "B T"] | None, *, limit: int | None, past: int,
-    real: Bool[Tensor, "B S"] | None, name: str = "position_ids",
+    ids: Int[Tensor, "B T"],
+    given: Int[Tensor, "B T"] | None,
+    *,
+    limit: int | None,
+    past: int,
+    real: Bool[Tensor, "B S"] | None,
+    name: str = "position_ids",
 ) -> Int[Tensor, "B T"] | Int[Tensor, "1 T"]:
     """The positions of `ids`: those `given`, checked against the `limit` of the context, or else counted ones.
 

@@ -67,9 +67,7 @@ class Block(nn.Module):
             x = self._residual(x, self.cross_norm, self.cross, context)
         return self._residual(x, self.feed_forward_norm, self.feed_forward)
 
-    def _residual(
-        self, x: Tensor, norm: nn.Module, sublayer: nn.Module, *context: AttentionContext
-    ) -> Tensor:
+    def _residual(self, x: Tensor, norm: nn.Module, sublayer: nn.Module, *context: AttentionContext) -> Tensor:
         branch = sublayer(norm(x) if self.pre else x, *context)
         if self.dropout and self.training:
             branch = F.dropout(branch, self.dropout)
@@ -113,9 +111,7 @@ class InputLayer(nn.Module):
 class TransformerStack(nn.Module):
     """The layers of an encoder or a decoder in sequence, and the norm after the last (Vaswani et al. 2017, § 3.1)."""
 
-    def __init__(
-        self, config: TransformerConfig, num_layers: int, *, causal: bool, cross: bool = False
-    ) -> None:
+    def __init__(self, config: TransformerConfig, num_layers: int, *, causal: bool, cross: bool = False) -> None:
         super().__init__()
         self.causal = causal
         self.rotary_width = config.head_width if config.position == "rotary" else None

@@ -158,7 +158,8 @@ def _read_cache(path: Path, source: Path) -> Mapping[str, Tensor] | None:
 def _write_cache(path: Path, source: Path) -> None:
     config = preset("smollm2-135m")
     weights = unpack_gguf(
-        source, num_layers=config.num_layers, num_heads=config.num_heads, num_kv_heads=config.kv_heads)
+        source, num_layers=config.num_layers, num_heads=config.num_heads, num_kv_heads=config.kv_heads
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as beside:
         save_file(weights, beside)

@@ -16,9 +16,21 @@ from lib.models.config import TransformerConfig
 
 # Devlin et al. 2019, section 3, and the released vocabulary of 30,522 pieces (slide W08; W10 says 30,000).
 _BERT = TransformerConfig(
-    architecture="encoder", vocab_size=30_522, d_model=768, num_layers=12, num_heads=12, d_ff=3072,
-    max_positions=512, norm_position="post", norm_eps=1e-12, embedding_norm=True, final_norm=False,
-    type_vocab_size=2, pooler=True, pad_id=0)
+    architecture="encoder",
+    vocab_size=30_522,
+    d_model=768,
+    num_layers=12,
+    num_heads=12,
+    d_ff=3072,
+    max_positions=512,
+    norm_position="post",
+    norm_eps=1e-12,
+    embedding_norm=True,
+    final_norm=False,
+    type_vocab_size=2,
+    pooler=True,
+    pad_id=0,
+)
 
 # Liu et al. 2019, appendix A: BERT's sizes with 50,265 byte-level pieces; positions count from pad_id + 1 =
 # 2.
@@ -26,17 +38,38 @@ _ROBERTA = replace(_BERT, vocab_size=50_265, norm_eps=1e-5, position_offset=2, t
 
 # Radford et al. 2018, section 4.1: 40,000 merges, which with the 478 basic and special tokens make 40,478.
 _GPT1 = TransformerConfig(
-    architecture="decoder", vocab_size=40_478, d_model=768, num_layers=12, num_heads=12, d_ff=3072,
-    max_positions=512, norm_position="post", final_norm=False, activation="gelu_tanh")
+    architecture="decoder",
+    vocab_size=40_478,
+    d_model=768,
+    num_layers=12,
+    num_heads=12,
+    d_ff=3072,
+    max_positions=512,
+    norm_position="post",
+    final_norm=False,
+    activation="gelu_tanh",
+)
 
 # Radford et al. 2019, section 2.3 and table 2: norms before the sublayers and one at the end, 1024 tokens.
 _GPT2 = replace(_GPT1, vocab_size=50_257, max_positions=1024, norm_position="pre", final_norm=True)
 
 # Touvron et al. 2023a, section 2.2: RMSNorm, SwiGLU, rotary positions, no biases, 32,000 pieces.
 _LLAMA1 = TransformerConfig(
-    architecture="decoder", vocab_size=32_000, d_model=4096, num_layers=32, num_heads=32, d_ff=11_008,
-    max_positions=2048, norm="rmsnorm", norm_eps=1e-6, activation="silu", gated=True, bias=False,
-    position="rotary", tie_embeddings=False)
+    architecture="decoder",
+    vocab_size=32_000,
+    d_model=4096,
+    num_layers=32,
+    num_heads=32,
+    d_ff=11_008,
+    max_positions=2048,
+    norm="rmsnorm",
+    norm_eps=1e-6,
+    activation="silu",
+    gated=True,
+    bias=False,
+    position="rotary",
+    tie_embeddings=False,
+)
 
 # Touvron et al. 2023b, table 1: 4096 tokens, grouped-query attention in 34B and 70B.
 _LLAMA2 = replace(_LLAMA1, max_positions=4096, norm_eps=1e-5)
@@ -47,25 +80,47 @@ _LLAMA3 = replace(_LLAMA2, vocab_size=128_000, max_positions=8192, num_kv_heads=
 
 # Lewis et al. 2020, section 2.1, and the released checkpoints for the vocabulary and the positions' offset.
 _BART = TransformerConfig(
-    architecture="encoder_decoder", vocab_size=50_265, d_model=768, num_layers=6, num_heads=12, d_ff=3072,
-    max_positions=1024, norm_position="post", embedding_norm=True, final_norm=False, position_offset=2,
-    logits_bias=True, pad_id=1)
+    architecture="encoder_decoder",
+    vocab_size=50_265,
+    d_model=768,
+    num_layers=6,
+    num_heads=12,
+    d_ff=3072,
+    max_positions=1024,
+    norm_position="post",
+    embedding_norm=True,
+    final_norm=False,
+    position_offset=2,
+    logits_bias=True,
+    pad_id=1,
+)
 
 # Raffel et al. 2020, sections 2.1 and 3.1.1: relative biases, no biases, scores not scaled, 32,000 pieces
 # padded with sentinels and fill to 32,128. The final hidden vector is scaled because the output layer is the
 # embedding.
 _T5 = TransformerConfig(
-    architecture="encoder_decoder", vocab_size=32_128, d_model=768, num_layers=12, num_heads=12, d_ff=3072,
-    head_dim=64, norm="rmsnorm", norm_eps=1e-6, activation="relu", bias=False, position="relative",
-    scale_attention=False, logit_scale=768**-0.5, pad_id=0)
+    architecture="encoder_decoder",
+    vocab_size=32_128,
+    d_model=768,
+    num_layers=12,
+    num_heads=12,
+    d_ff=3072,
+    head_dim=64,
+    norm="rmsnorm",
+    norm_eps=1e-6,
+    activation="relu",
+    bias=False,
+    position="relative",
+    scale_attention=False,
+    logit_scale=768**-0.5,
+    pad_id=0,
+)
 
 # Shazeer 2020 (GLU variants), as released in 2020 as T5 1.1: GEGLU, an output layer of its own.
 _T5_1_1 = replace(_T5, activation="gelu_tanh", gated=True, tie_embeddings=False, logit_scale=1.0)
 
 
-def _sized(
-    family: TransformerConfig, width: int, layers: int, heads: int, d_ff: int, **more
-) -> TransformerConfig:
+def _sized(family: TransformerConfig, width: int, layers: int, heads: int, d_ff: int, **more) -> TransformerConfig:
     return replace(family, d_model=width, num_layers=layers, num_heads=heads, d_ff=d_ff, **more)
 
 
@@ -112,8 +167,17 @@ PRESETS: dict[str, TransformerConfig] = {
     "llama-3-70b": _sized(_LLAMA3, 8192, 80, 64, 28_672),
     "llama-3-405b": _sized(_LLAMA3, 16_384, 126, 128, 53_248),
     "smollm2-135m": _sized(  # Ben Allal et al. 2025; the numbers are those in the packaged GGUF file
-        _LLAMA2, 576, 30, 9, 1536, vocab_size=49_152, max_positions=8192, num_kv_heads=3,
-        rope_theta=100_000.0, tie_embeddings=True),
+        _LLAMA2,
+        576,
+        30,
+        9,
+        1536,
+        vocab_size=49_152,
+        max_positions=8192,
+        num_kv_heads=3,
+        rope_theta=100_000.0,
+        tie_embeddings=True,
+    ),
     "bart-base": _BART,  # Lewis et al. 2020, section 2.1; slides C05, T43
     "bart-large": _sized(_BART, 1024, 12, 16, 4096),
     "t5-small": _t5(512, 6, 8, 2048),  # Raffel et al. 2020, section 3.7; slides C05, T43

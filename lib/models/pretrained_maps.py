@@ -122,27 +122,40 @@ def t5(gated: bool) -> Table:
 
 
 PREFIX = {
-    "bert": "bert.", "roberta": "roberta.", "gpt2": "transformer.", "llama": "model.", "bart": "model.",
+    "bert": "bert.",
+    "roberta": "roberta.",
+    "gpt2": "transformer.",
+    "llama": "model.",
+    "bart": "model.",
     "t5": "",
 }
 """What the class with a head puts before the names of its backbone."""
 
 COPIES = {
-    "bert": {"cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
-             "cls.predictions.decoder.bias": "cls.predictions.bias"},
-    "roberta": {"lm_head.decoder.weight": "embeddings.word_embeddings.weight",
-                "lm_head.decoder.bias": "lm_head.bias"},
+    "bert": {
+        "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    },
+    "roberta": {"lm_head.decoder.weight": "embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias"},
     "gpt2": {"lm_head.weight": "wte.weight"},
     "llama": {"lm_head.weight": "embed_tokens.weight"},
-    "bart": {"lm_head.weight": "shared.weight", "encoder.embed_tokens.weight": "shared.weight",
-             "decoder.embed_tokens.weight": "shared.weight"},
-    "t5": {"lm_head.weight": "shared.weight", "encoder.embed_tokens.weight": "shared.weight",
-           "decoder.embed_tokens.weight": "shared.weight"},
+    "bart": {
+        "lm_head.weight": "shared.weight",
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+    },
+    "t5": {
+        "lm_head.weight": "shared.weight",
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+    },
 }
 """Second names of one matrix in a tied model: they may be there, and then must hold the same numbers."""
 
 CONSTANTS = (
-    r"embeddings\.position_ids", r"h\.\d+\.attn\.(bias|masked_bias)", r".*rotary_emb\.inv_freq",
+    r"embeddings\.position_ids",
+    r"h\.\d+\.attn\.(bias|masked_bias)",
+    r".*rotary_emb\.inv_freq",
     r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
 )
 """Keys of older checkpoints that hold no trained number, or one that no model ever read."""

@@ -56,8 +56,14 @@ class Int8Linear(nn.Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, *, bias: bool = True, per_channel: bool = True,
-        compute: Compute = "float", threshold: float = 6.0,
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        per_channel: bool = True,
+        compute: Compute = "float",
+        threshold: float = 6.0,
     ) -> None:
         super().__init__()
         checks.one_of("compute", compute, get_args(Compute))
@@ -70,13 +76,23 @@ class Int8Linear(nn.Module):
 
     @classmethod
     def from_linear(
-        cls, linear: nn.Linear, *, per_channel: bool = True, compute: Compute = "float",
+        cls,
+        linear: nn.Linear,
+        *,
+        per_channel: bool = True,
+        compute: Compute = "float",
         threshold: float = 6.0,
     ) -> "Int8Linear":
         """The layer that stands for `linear`, which is left as it is."""
         with torch.device(linear.weight.device):
-            layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None,
-                        per_channel=per_channel, compute=compute, threshold=threshold)
+            layer = cls(
+                linear.in_features,
+                linear.out_features,
+                bias=linear.bias is not None,
+                per_channel=per_channel,
+                compute=compute,
+                threshold=threshold,
+            )
         if not linear.weight.is_meta:
             weight = linear.weight.detach()
             layer.values, layer.scale = quantize_absmax(weight, axis=0 if per_channel else None)
@@ -120,9 +136,7 @@ class GroupedInt4Linear(nn.Module):
     2560
     """
 
-    def __init__(
-        self, in_features: int, out_features: int, *, bias: bool = True, group_size: int = 32
-    ) -> None:
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, group_size: int = 32) -> None:
         super().__init__()
         check_group_size(group_size, in_features)
         self.in_features, self.out_features, self.group_size = in_features, out_features, group_size
@@ -135,8 +149,7 @@ class GroupedInt4Linear(nn.Module):
     def from_linear(cls, linear: nn.Linear, *, group_size: int = 32) -> "GroupedInt4Linear":
         """The layer that stands for `linear`, which is left as it is."""
         with torch.device(linear.weight.device):
-            layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None,
-                        group_size=group_size)
+            layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None, group_size=group_size)
         if not linear.weight.is_meta:
             layer.packed, layer.scale = quantize_groups(linear.weight.detach(), group_size=group_size)
         return _finish(layer, linear)
@@ -156,7 +169,12 @@ class GroupedInt4Linear(nn.Module):
 
 
 def quantize_model(
-    model: nn.Module, *, scheme: str, skip: Sequence[str] = (), group_size: int = 32, threshold: float = 6.0,
+    model: nn.Module,
+    *,
+    scheme: str,
+    skip: Sequence[str] = (),
+    group_size: int = 32,
+    threshold: float = 6.0,
     inplace: bool = False,
 ) -> nn.Module:
     """A model whose plain linear layers hold fewer bits; the given one is untouched unless `inplace`.
@@ -212,33 +230,36 @@ def model_bytes(model: nn.Module) -> int:
 def _linear_layers(model: nn.Module, skip: Sequence[str]) -> dict[str, nn.Linear]:
     """The layers to replace, by every name that they have."""
     skip = checks.strings("skip", skip)
-    linear = {name: module for name, module in model.named_modules(remove_duplicate=False)
-              if isinstance(module, nn.Linear)}
+    linear = {
+        name: module for name, module in model.named_modules(remove_duplicate=False) if isinstance(module, nn.Linear)
+    }
     for pattern in skip:
         if not any(fnmatchcase(name, pattern) for name in linear):
             raise ValueError(f"skip must match linear layers, got {pattern!r}; {nearest(pattern, linear)}")
-    kept = {id(module) for name, module in linear.items()
-            if any(fnmatchcase(name, pattern) for pattern in (*HEADS, *skip))}
+    kept = {
+        id(module) for name, module in linear.items() if any(fnmatchcase(name, pattern) for pattern in (*HEADS, *skip))
+    }
     chosen = {name: module for name, module in linear.items() if id(module) not in kept}
     for name, module in chosen.items():
         if type(module) not in (nn.Linear, Linear):
-            raise ValueError(f"model must have plain linear layers, got {type(module).__name__} at {name!r}: "
-                             "merge or remove its adapter first, or skip it")
+            raise ValueError(
+                f"model must have plain linear layers, got {type(module).__name__} at {name!r}: "
+                "merge or remove its adapter first, or skip it"
+            )
     if not chosen:
-        raise ValueError("model must have a linear layer to quantise that is neither a head nor skipped, "
-                         "got none (is it quantised already?)")
+        raise ValueError(
+            "model must have a linear layer to quantise that is neither a head nor skipped, "
+            "got none (is it quantised already?)"
+        )
     return chosen
 
 
-def _quantize_layer(
-    name: str, linear: nn.Linear, scheme: str, group_size: int, threshold: float
-) -> nn.Module:
+def _quantize_layer(name: str, linear: nn.Linear, scheme: str, group_size: int, threshold: float) -> nn.Module:
     try:
         if scheme == "int4-group":
             return GroupedInt4Linear.from_linear(linear, group_size=group_size)
         compute = {"int8-vector": "int8", "int8-outlier": "outlier"}.get(scheme, "float")
-        return Int8Linear.from_linear(linear, per_channel=scheme != "int8-tensor", compute=compute,
-                                      threshold=threshold)
+        return Int8Linear.from_linear(linear, per_channel=scheme != "int8-tensor", compute=compute, threshold=threshold)
     except ValueError as error:
         raise ValueError(f"the layer {name!r} cannot be quantised: {error}") from error
 

@@ -47,8 +47,10 @@ def save_small(
     _check_name(name)
     kind = _kind(model)
     if tokenizer.vocab_size > model.config.vocab_size:
-        raise ValueError(f"tokenizer has {tokenizer.vocab_size} tokens, more than the model's vocabulary of "
-                         f"{model.config.vocab_size}")
+        raise ValueError(
+            f"tokenizer has {tokenizer.vocab_size} tokens, more than the model's vocabulary of "
+            f"{model.config.vocab_size}"
+        )
     described = kind | {"config": asdict(model.config), "info": dict(info)}
     json.dumps(described)  # a TypeError now, before anything is written
     weights = _halved(model)

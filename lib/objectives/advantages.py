@@ -122,8 +122,10 @@ def _counted_answers(response_mask: TokenMask, allow_gaps: bool, **tensors: Tens
     counts = counted(response_mask, named="response_mask", **tensors)
     gaps = (counts[:, 1:] & ~counts[:, :-1]).sum(dim=1) + counts[:, 0] != 1
     if gaps.any() and not allow_gaps:
-        raise ValueError(f"response_mask of row {int(gaps.nonzero()[0])} has a gap: the tokens of an answer "
-                         "must be neighbours, unless allow_gaps=True")
+        raise ValueError(
+            f"response_mask of row {int(gaps.nonzero()[0])} has a gap: the tokens of an answer "
+            "must be neighbours, unless allow_gaps=True"
+        )
     return counts
 
 

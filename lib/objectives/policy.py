@@ -11,7 +11,9 @@ from torch import Tensor
 from lib import checks
 from lib.objectives.reduction import SequenceReduction, TokenMask, counted, masked_reduce
 
-LARGEST_LOG_RATIO = 20.0  # e^20 is half a billion: beyond it the exponential would soon overflow, and its gradient be NaN
+LARGEST_LOG_RATIO = (
+    20.0  # e^20 is half a billion: beyond it the exponential would soon overflow, and its gradient be NaN
+)
 
 
 def reinforce_loss(
@@ -133,4 +135,6 @@ def _ratio(log_probs: Tensor, old_log_probs: Tensor) -> Tensor:
 def _clip_range(epsilon: float | int, epsilon_high: float | int | None) -> tuple[float, float]:
     """The lowest and the highest ratio that is not clipped."""
     below = checks.positive("epsilon", epsilon, infinite=True)
-    return 1.0 - below, 1.0 + (below if epsilon_high is None else checks.positive("epsilon_high", epsilon_high, infinite=True))
+    return 1.0 - below, 1.0 + (
+        below if epsilon_high is None else checks.positive("epsilon_high", epsilon_high, infinite=True)
+    )

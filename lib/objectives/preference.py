@@ -12,9 +12,7 @@ from lib import checks
 from lib.kernels import sigmoid
 
 
-def bradley_terry_probability(
-    first: Float[Tensor, "*B"], second: Float[Tensor, "*B"]
-) -> Float[Tensor, "*B"]:
+def bradley_terry_probability(first: Float[Tensor, "*B"], second: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
     r"""$p(y_1 \succ y_2 \mid x) = \frac{e^{r_1}}{e^{r_1} + e^{r_2}} = \sigma(r_1 - r_2)$ (slide T28).
 
     `first` and `second` are the rewards of the two answers to one prompt; only their difference matters.

@@ -14,9 +14,7 @@ SequenceReduction = Literal["token_mean", "sequence_mean", "sequence_sum"]
 """How the counted tokens of a batch of sequences become one number: see `masked_reduce`."""
 
 
-def masked_reduce(
-    values: Float[Tensor, "B T"], mask: TokenMask, reduction: SequenceReduction
-) -> Float[Tensor, ""]:
+def masked_reduce(values: Float[Tensor, "B T"], mask: TokenMask, reduction: SequenceReduction) -> Float[Tensor, ""]:
     """Reduce the values whose mask is true to one number; the others do not count, whatever they are.
 
     "token_mean": the mean over all counted tokens of the batch, so that a long row has more weight than a short one.
@@ -46,8 +44,7 @@ def counted(mask: TokenMask, *, named: str = "response_mask", **values: Tensor) 
     checks.not_empty(**{named: mask})
     empty = ~mask.bool().any(dim=1)
     if empty.any():
-        raise ValueError(f"{named} counts no token of row {int(empty.nonzero()[0])}: "
-                         "an answer has at least one token")
+        raise ValueError(f"{named} counts no token of row {int(empty.nonzero()[0])}: an answer has at least one token")
     return mask.bool()
 
 
@@ -55,8 +52,10 @@ def counted_response(response_mask: TokenMask, **values: Tensor) -> Bool[Tensor,
     """`counted`, for a mask of answers: the first token of a row is given, so it cannot belong to one."""
     counts = counted(response_mask, named="response_mask", **values)
     if counts[:, 0].any():
-        raise ValueError(f"response_mask counts the first token of row {int(counts[:, 0].nonzero()[0])}, which "
-                         "nothing predicts: begin the prompt with a token of its own")
+        raise ValueError(
+            f"response_mask counts the first token of row {int(counts[:, 0].nonzero()[0])}, which "
+            "nothing predicts: begin the prompt with a token of its own"
+        )
     return counts
 
 

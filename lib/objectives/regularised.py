@@ -90,5 +90,6 @@ def _check_distributions(rewards: Tensor, **policies: Tensor) -> None:
         totals = probabilities.sum(dim=-1).flatten()
         if not ((totals - 1).abs() <= ROUNDING).all():
             worst = totals[(totals - 1).abs().argmax()].item()
-            raise ValueError(f"{name} must sum to 1 over its answers, got a sum of {worst:.4g}: "
-                             "it takes probabilities, not logits")
+            raise ValueError(
+                f"{name} must sum to 1 over its answers, got a sum of {worst:.4g}: it takes probabilities, not logits"
+            )

@@ -30,7 +30,9 @@ def training_curve(losses: Sequence[float], levels: Mapping[str, float]) -> Figu
     fig, (ax,) = figure(7.0, 3.2)
     curve(ax, list(range(1, len(losses) + 1)), list(losses), 0, "loss of the batch")
     for number, (name, level) in enumerate(levels.items(), start=1):
-        ax.axhline(level, color=COLOURS[number], linestyle=("--", "-.", ":")[(number - 1) % 3], label=f"{name}: {level:.2f}")
+        ax.axhline(
+            level, color=COLOURS[number], linestyle=("--", "-.", ":")[(number - 1) % 3], label=f"{name}: {level:.2f}"
+        )
     ax.set(xlabel="step", ylabel="loss (nats per token)")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig

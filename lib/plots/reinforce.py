@@ -11,7 +11,10 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")  # so that neighbours can b
 
 
 def policies(
-    names: Sequence[str], panels: Mapping[str, Sequence[Sequence[float]]], *, labels: Sequence[str] = ("before", "after")
+    names: Sequence[str],
+    panels: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    labels: Sequence[str] = ("before", "after"),
 ) -> Figure:
     """Policies over the same answers, side by side in each panel: before and after an update."""
     fig, axes = figure(3.7 * len(panels), 3.0, columns=len(panels), sharey=True)
@@ -43,9 +46,7 @@ def error_by_samples(numbers: Sequence[int], errors: Sequence[float], at_one: fl
     return fig
 
 
-def variance_by_baseline(
-    constants: Sequence[float], variances: Sequence[float], marked: Mapping[str, float]
-) -> Figure:
+def variance_by_baseline(constants: Sequence[float], variances: Sequence[float], marked: Mapping[str, float]) -> Figure:
     """The variance of the one-sample estimate against a constant baseline, with some constants marked."""
     fig, (ax,) = figure(7.4, 3.3)
     curve(ax, list(constants), list(variances), 0, "variance")

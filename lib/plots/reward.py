@@ -13,8 +13,16 @@ def label_shares(differences: Sequence[float], shares: Sequence[float], errors: 
     fig, (ax,) = figure(6.4, 3.1)
     fine = np.linspace(min(differences), max(differences), 200)
     curve(ax, fine, 1 / (1 + np.exp(-fine)), 1, "p* = σ(difference)")
-    ax.errorbar(differences, shares, yerr=3 * np.asarray(errors), fmt="o", color=COLOURS[0], capsize=3, ms=4,
-                label="labels, ±3 standard errors")
+    ax.errorbar(
+        differences,
+        shares,
+        yerr=3 * np.asarray(errors),
+        fmt="o",
+        color=COLOURS[0],
+        capsize=3,
+        ms=4,
+        label="labels, ±3 standard errors",
+    )
     ax.set(xlabel="r*(first) − r*(second)", ylabel="share that chose the first", ylim=(-0.05, 1.05))
     ax.legend(loc="upper left")
     return fig
@@ -37,7 +45,9 @@ def margins(runs: Mapping[str, Sequence[float]]) -> Figure:
     fig, axes = figure(3.7 * len(runs), 2.9, columns=len(runs))
     for number, (ax, (name, values)) in enumerate(zip(axes, runs.items())):
         curve(ax, range(len(values)), values, number, name)
-        ax.annotate(f"{values[-1]:.1f}", (len(values) - 1, values[-1]), textcoords="offset points", xytext=(-8, -14), ha="right")
+        ax.annotate(
+            f"{values[-1]:.1f}", (len(values) - 1, values[-1]), textcoords="offset points", xytext=(-8, -14), ha="right"
+        )
         ax.margins(y=0.15)
         ax.set(xlabel="step", title=name)
     axes[0].set_ylabel("r(chosen) − r(rejected)")
@@ -52,8 +62,16 @@ def rewards_with_intervals(names: Sequence[str], truth: Sequence[float], fits: M
     for number, (name, (values, intervals)) in enumerate(fits.items()):
         values, ends = np.asarray(values), np.asarray(intervals)
         offset = (number - (len(fits) - 1) / 2) * 0.25
-        ax.errorbar(places + offset, values, yerr=np.abs(ends.T - values), fmt=MARKERS[number], color=COLOURS[number], capsize=3,
-                    ms=5, label=name)
+        ax.errorbar(
+            places + offset,
+            values,
+            yerr=np.abs(ends.T - values),
+            fmt=MARKERS[number],
+            color=COLOURS[number],
+            capsize=3,
+            ms=5,
+            label=name,
+        )
     ax.set_xticks(places, names)
     ax.set(xlabel="answer", ylabel="reward, centred")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -18,9 +18,7 @@ Series = Mapping[str, tuple[Numbers, Numbers]]  # name: x, y
 LOG_TICKS = {"xscale": "log", "yscale": "log"}
 
 
-def model_growth(
-    families: Mapping[str, Points], *, misprints: Points = (), left: Sequence[str] = ()
-) -> Figure:
+def model_growth(families: Mapping[str, Points], *, misprints: Points = (), left: Sequence[str] = ()) -> Figure:
     """Parameters against the year, one marker per family; labels named in `left` are drawn left of their point.
 
     `misprints` are hollow markers: wrong sizes that a slide prints.
@@ -44,9 +42,7 @@ def model_growth(
     return fig
 
 
-def emergence(
-    sizes: Numbers, p: Numbers, length: int, marks: Mapping[str, Number]
-) -> Figure:
+def emergence(sizes: Numbers, p: Numbers, length: int, marks: Mapping[str, Number]) -> Figure:
     """The probability of one right token and of `length` right tokens in a row, by model size; models marked."""
     fig, (ax,) = figure(7.0, 3.2)
     curve(ax, sizes, p, 0, "p: one token right")
@@ -114,9 +110,7 @@ def residuals(maps: Mapping[str, Numbers], rows: list[str], columns: list[str]) 
     fig, axes = figure(8.4, 3.8, columns=len(maps), sharey=True)
     most = max(np.abs(values).max() for values in maps.values())
     for ax, (name, values) in zip(axes, maps.items()):
-        image = heatmap(
-            ax, values, rows, columns, title=name, numbers="+.1f", norm=CenteredNorm(0, most)
-        )
+        image = heatmap(ax, values, rows, columns, title=name, numbers="+.1f", norm=CenteredNorm(0, most))
         image.set_cmap("RdBu_r")
         for text in ax.texts:
             text.set_color("black" if abs(float(text.get_text())) < 0.65 * most else "white")

@@ -73,5 +73,6 @@ def _draw_models(ax: Axes, rows: DataFrame, marker: str, colour: str, family: st
         ax.plot([row.date] * len(ends), ends, label=family if number == 0 else None, **look)
         above = len(ends) == 2 and ends[1] < 1e11  # above that is the line of the GPTs
         place = {"xytext": (0, 6 if above else -6), "textcoords": "offset points", "fontsize": 9}
-        ax.annotate(row.model, (row.date, ends[-1] if above else ends[0]), **place, ha="center",
-                    va="bottom" if above else "top")
+        ax.annotate(
+            row.model, (row.date, ends[-1] if above else ends[0]), **place, ha="center", va="bottom" if above else "top"
+        )

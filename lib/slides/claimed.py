@@ -80,10 +80,12 @@ class Claim:
         return result if isinstance(result, Measured) else Measured(result)
 
     def __repr__(self) -> str:
-        lines = [f"{self.id} (slide {', '.join(self.slides)}): {self.verdict}",
-                 f"  printed     {self.printed}",
-                 f"  value       {self.text} {self.unit}".rstrip(),
-                 f"  recomputed  {as_text(self.recomputed)} {self.unit}".rstrip()]
+        lines = [
+            f"{self.id} (slide {', '.join(self.slides)}): {self.verdict}",
+            f"  printed     {self.printed}",
+            f"  value       {self.text} {self.unit}".rstrip(),
+            f"  recomputed  {as_text(self.recomputed)} {self.unit}".rstrip(),
+        ]
         remarks = {"measured": self.detail, "note": self.note}
         return "\n".join(lines + [f"  {name:10}  {words}" for name, words in remarks.items() if words])
 
@@ -184,6 +186,12 @@ def _read_claim(row: dict[str, str]) -> Claim:
     read_printed(row["value"])
     tolerance = read_number(row["tolerance"]).value if row["tolerance"] else None
     return Claim(
-        id=row["id"], slides=slides, printed=row["printed"], text=row["value"], unit=row["unit"],
-        tolerance=tolerance, expected=row["verdict"], note=row["note"],
+        id=row["id"],
+        slides=slides,
+        printed=row["printed"],
+        text=row["value"],
+        unit=row["unit"],
+        tolerance=tolerance,
+        expected=row["verdict"],
+        note=row["note"],
     )

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 SUFFIXES = {
-    "": 0, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12, "MILLION": 6, "BILLION": 9, "TRILLION": 12, "TRIL": 12,
+    "": 0,
+    "K": 3,
+    "M": 6,
+    "G": 9,
+    "B": 9,
+    "T": 12,
+    "MILLION": 6,
+    "BILLION": 9,
+    "TRILLION": 12,
+    "TRIL": 12,
 }
 """Powers of ten, by the upper-case suffix."""
 

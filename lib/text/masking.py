@@ -72,15 +72,11 @@ def mask_tokens(
     return MaskedBatch(corrupted.view_as(ids), labels.view_as(ids))
 
 
-def _chance(
-    shape: Sequence[int], rate: float | int, device: torch.device, generator: torch.Generator | None
-) -> Tensor:
+def _chance(shape: Sequence[int], rate: float | int, device: torch.device, generator: torch.Generator | None) -> Tensor:
     return torch.rand(shape, generator=generator, device=device) < rate
 
 
-def _draw_words(
-    ids: Tensor, word_ids: Tensor, rate: float | int, generator: torch.Generator | None
-) -> Tensor:
+def _draw_words(ids: Tensor, word_ids: Tensor, rate: float | int, generator: torch.Generator | None) -> Tensor:
     """One draw for each word of each row, looked up by its tokens."""
     checks.same_shape(ids=ids, word_ids=word_ids)
     last = int(word_ids.max())

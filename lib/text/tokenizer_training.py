@@ -46,9 +46,7 @@ def _wordpiece_vocabulary(texts: list[str], vocab_size: int, first: Sequence[str
     put in order.
     """
     backend = _wordpiece(models.WordPiece(unk_token="[UNK]"))
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=list(first), show_progress=False
-    )
+    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(first), show_progress=False)
     backend.train_from_iterator(texts, trainer)
     return backend.get_vocab()
 

@@ -233,8 +233,10 @@ def _optimizer(settings: PolicySettings, reference: Decoder, **models: nn.Module
             raise ValueError(f"{name} has no parameter that requires a gradient: it would not be trained")
     trained = list(dict.fromkeys(chain(*by_model.values())))
     if set(trained) & set(reference.parameters()):
-        raise ValueError("reference must be a frozen copy: it shares parameters with what is trained, "
-                         "so the policy could never leave it")
+        raise ValueError(
+            "reference must be a frozen copy: it shares parameters with what is trained, "
+            "so the policy could never leave it"
+        )
     return torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
 
 
@@ -244,6 +246,7 @@ def _update(optimizer: torch.optim.Optimizer, loss: Tensor, settings: PolicySett
     loss.backward()
     norm = nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], settings.max_grad_norm)
     if not norm.isfinite():
-        raise FloatingPointError(f"the gradient's norm is {norm.item()} at a loss of {loss.item()}: "
-                                 "the models were not updated with it")
+        raise FloatingPointError(
+            f"the gradient's norm is {norm.item()} at a loss of {loss.item()}: the models were not updated with it"
+        )
     optimizer.step()

@@ -90,8 +90,10 @@ class PreferencePairs:
 def same_answers(one: Rollout, other: Rollout) -> Bool[Tensor, "N"]:
     """Which rows hold the same tokens; both sides of a pair begin at the same column."""
     width = max(one.input_ids.shape[1], other.input_ids.shape[1])
-    tokens = [pad(side.input_ids.masked_fill(~side.attention_mask, -1), (0, width - side.input_ids.shape[1]), value=-1)
-              for side in (one, other)]
+    tokens = [
+        pad(side.input_ids.masked_fill(~side.attention_mask, -1), (0, width - side.input_ids.shape[1]), value=-1)
+        for side in (one, other)
+    ]
     return (tokens[0] == tokens[1]).all(dim=1)
 
 
@@ -159,8 +161,10 @@ def preference_loss(reference: Decoder, *, beta: float | int) -> Callable[[Decod
 
     def loss(policy: Decoder, pairs: PreferencePairs) -> Float[Tensor, ""]:
         def answers_of(model):
-            return [response_log_prob(log_probs_of(model, side), side.response_mask)
-                    for side in (pairs.chosen, pairs.rejected)]
+            return [
+                response_log_prob(log_probs_of(model, side), side.response_mask)
+                for side in (pairs.chosen, pairs.rejected)
+            ]
 
         with torch.no_grad(), eval_mode(reference):
             reference_log_probs = answers_of(reference)

@@ -50,9 +50,7 @@ class Recipe:
             "max_positions": self.length,
         }
         if self.kind == "bert" and self.modern:
-            return TransformerConfig(
-                architecture="encoder", position="rotary", init_std=self.d_model**-0.5, **sizes
-            )
+            return TransformerConfig(architecture="encoder", position="rotary", init_std=self.d_model**-0.5, **sizes)
         if self.kind == "bert":
             return TransformerConfig(
                 architecture="encoder", norm_position="post", embedding_norm=True, final_norm=False, **sizes

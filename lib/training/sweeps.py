@@ -51,7 +51,9 @@ def sweep(
     """
     file, wanted = Path(file), {_key(asdict(point)): point for point in points}
     if not wanted or len(wanted) < len(points):
-        raise ValueError(f"points must be different runs, at least one; got {len(points)}, of which {len(wanted)} differ")
+        raise ValueError(
+            f"points must be different runs, at least one; got {len(points)}, of which {len(wanted)} differ"
+        )
     fields = tuple(asdict(points[0]))
     done = {_key(row, fields) for row in read_rows(file, fields)} & set(wanted)
     missing = {executor.submit(run, point): point for key, point in wanted.items() if key not in done}

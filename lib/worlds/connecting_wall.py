@@ -51,9 +51,7 @@ def parse_groups(text: str, words: Sequence[str]) -> list[list[str]]:
     return [items for items in found if all(len(item.split()) <= _LONGEST for item in items)]
 
 
-def score_wall(
-    groups: Sequence[Sequence[str]], words: Sequence[str], solution: Sequence[Sequence[str]]
-) -> WallScore:
+def score_wall(groups: Sequence[Sequence[str]], words: Sequence[str], solution: Sequence[Sequence[str]]) -> WallScore:
     """Compare groups with the solution (slide T20). Case does not matter, spelling does.
 
     Raises ValueError when `words` is empty or has a word twice, or when `solution` does not use each word exactly once.
@@ -64,8 +62,10 @@ def score_wall(
     """
     wall = _names(words)
     if Counter(_key(word) for group in solution for word in group) != Counter(wall.keys()):
-        raise ValueError("solution must hold each word of the wall once and no other, "
-                         f"got {sorted(word for group in solution for word in group)}")
+        raise ValueError(
+            "solution must hold each word of the wall once and no other, "
+            f"got {sorted(word for group in solution for word in group)}"
+        )
     times = Counter(_key(item) for group in groups for item in group)
     wanted = {frozenset(map(_key, group)) for group in solution}
     # Compare lengths too: a group with a repeated word has more items than its set.

@@ -14,6 +14,10 @@ from torch import Tensor
 
 from lib.generation import Rollout, generate
 from lib.models import Decoder, TransformerConfig
+from lib.text.packing import sample_windows
+from lib.training.fit import FitSettings, History, fit
+from lib.training.preferences import batches_of, demonstration_loss, join_answers
+from lib.training.recipes import next_token_loss
 from lib.worlds.instructions import (
     END_ID,
     LETTERS,
@@ -22,10 +26,6 @@ from lib.worlds.instructions import (
     Instruction,
     encode_words,
 )
-from lib.text.packing import sample_windows
-from lib.training.fit import FitSettings, History, fit
-from lib.training.preferences import batches_of, demonstration_loss, join_answers
-from lib.training.recipes import next_token_loss
 
 LONGEST = 5  # tokens of an answer, <end> included
 

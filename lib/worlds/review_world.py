@@ -18,7 +18,6 @@ from lib.generation import Rollout, rollout
 from lib.models import Decoder, RewardModel, TransformerConfig
 from lib.objectives import simulate_preferences
 from lib.text import Tokenizer
-from lib.worlds.reviews import review_prompts, review_tokenizer, write_reviews
 from lib.training.fit import FitSettings, fit
 from lib.training.policy import Score
 from lib.training.preferences import (
@@ -30,6 +29,7 @@ from lib.training.preferences import (
     same_answers,
     take,
 )
+from lib.worlds.reviews import review_prompts, review_tokenizer, write_reviews
 
 Taste = Callable[[Sequence[str]], Float[Tensor, "B"]]
 """Maps texts (a prompt with its answer) to one number each: how much the simulated human likes them."""
@@ -64,9 +64,7 @@ class ReviewWorld:
     ) -> Rollout:
         """`samples` answers of `policy` to each of `number` prompts, drawn with replacement."""
         prompts = self.prompts[torch.randint(len(self.prompts), (number,), generator=generator)]
-        return rollout(
-            policy, prompts, MAX_TOKENS, samples=samples, eos_id=self.eos_id, generator=generator
-        )
+        return rollout(policy, prompts, MAX_TOKENS, samples=samples, eos_id=self.eos_id, generator=generator)
 
     def score(self, taste: Taste) -> Score:
         """The taste as a score of answers; it sees prompt and answer."""

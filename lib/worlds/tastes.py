@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lib.models import Decoder, RewardModel
 from lib.objectives import bradley_terry_probability, centre_rewards
-from lib.worlds.reviews import BLAME, PRAISE, TOPICS
 from lib.training.preferences import PreferencePairs, pair_accuracy, share_right
 from lib.worlds.review_world import ReviewWorld, compare_answers, train_reward_model
+from lib.worlds.reviews import BLAME, PRAISE, TOPICS
 
 DEGREES = {"very": 2.0, "rather": 0.5}  # all others: 1
 TOPIC_LIKING = dict(zip(TOPICS, (3.0, -3.0, 1.0, 0.0, -2.0, 2.0)))  # c(x) of each topic

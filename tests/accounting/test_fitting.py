@@ -38,9 +38,7 @@ def test_parity_with_polyfit_with_and_without_weights():
         half = 2.2281388519649385 * covariance[0, 0] ** 0.5  # t of 10 degrees of freedom, 97.5 %
         assert fit.exponent_interval == pytest.approx((slope - half, slope + half), rel=1e-8)
         half = 2.2281388519649385 * covariance[1, 1] ** 0.5
-        assert fit.coefficient_interval == pytest.approx(
-            (math.exp(level - half), math.exp(level + half)), rel=1e-8
-        )
+        assert fit.coefficient_interval == pytest.approx((math.exp(level - half), math.exp(level + half)), rel=1e-8)
 
 
 def test_the_interval_of_alpha_is_the_exponents_mirrored():
@@ -53,14 +51,10 @@ def test_the_interval_of_alpha_is_the_exponents_mirrored():
 def test_intervals_hold_the_planted_exponent_as_often_as_they_say(confidence):
     rounds, hits = 1000, 0
     for seed in range(rounds):
-        low, high = fit_power_law(
-            X, noisy(3 * X**-0.076, 0.05, seed), confidence=confidence
-        ).exponent_interval
+        low, high = fit_power_law(X, noisy(3 * X**-0.076, 0.05, seed), confidence=confidence).exponent_interval
         hits += low <= -0.076 <= high
     # Three standard errors of a share from 1000 trials.
-    assert hits / rounds == pytest.approx(
-        confidence, abs=3 * math.sqrt(confidence * (1 - confidence) / rounds)
-    )
+    assert hits / rounds == pytest.approx(confidence, abs=3 * math.sqrt(confidence * (1 - confidence) / rounds))
 
 
 def test_two_points_fit_exactly_and_say_nothing_about_their_error():

@@ -155,7 +155,10 @@ TINY = TransformerConfig(**SHAPE)
         (lambda: training_memory(10, "adam-fp32", trainable=11), "trainable must be at most parameters = 10"),
         (lambda: MemoryRecipe("mine", weights=-2.0), "weights must be a finite number of at least 0, got -2.0"),
         (lambda: training_memory(10, "adam-fp32", activations=-1), "activations must be at least 0, got -1"),
-        (lambda: training_memory(10, "adam-fp23"), "recipe must be a known name, got 'adam-fp23'; did you mean adam-fp32"),
+        (
+            lambda: training_memory(10, "adam-fp23"),
+            "recipe must be a known name, got 'adam-fp23'; did you mean adam-fp32",
+        ),
         (lambda: explain_bytes_per_parameter(-1.0), "value must be a finite number of at least 0"),
         (lambda: kv_cache_bytes(TINY, 0, 5), "batch_size must be at least 1"),
         (lambda: kv_cache_bytes(TINY, 1, 5, window=0), "window must be at least 1"),

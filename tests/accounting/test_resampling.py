@@ -23,9 +23,7 @@ def test_a_higher_confidence_is_a_wider_interval_of_the_same_draws():
     narrow, wide = (bootstrap(np.mean, [x], confidence=confidence) for confidence in (0.5, 0.99))
     assert (narrow.draws == wide.draws).all()
     assert wide.low[0] < narrow.low[0] < narrow.high[0] < wide.high[0]
-    assert narrow.low[0] == np.quantile(narrow.draws, 0.25) and narrow.high[0] == np.quantile(
-        narrow.draws, 0.75
-    )
+    assert narrow.low[0] == np.quantile(narrow.draws, 0.25) and narrow.high[0] == np.quantile(narrow.draws, 0.75)
 
 
 def test_rows_stay_together_and_have_repeats():

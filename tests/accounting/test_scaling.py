@@ -94,9 +94,7 @@ def test_data_that_grow_by_the_multiplier_keep_both_terms_in_proportion(law, N, 
 
 
 def test_the_penalty_of_slide_t09():
-    penalty = kaplan_loss([1e8, 8e8, 8e8, 8e8], [1e10, 1e10, 5e10, 4.66e10]) / kaplan_loss(
-        [1e8, 8e8, 8e8, 8e8], np.inf
-    )
+    penalty = kaplan_loss([1e8, 8e8, 8e8, 8e8], [1e10, 1e10, 5e10, 4.66e10]) / kaplan_loss([1e8, 8e8, 8e8, 8e8], np.inf)
     assert penalty == pytest.approx([1.0093, 1.0378, 1.0086, 1.0092], abs=5e-5)
 
 
@@ -109,8 +107,7 @@ def test_gpt3s_mixture():
 
 def test_epochs_times_sizes_are_the_tokens_read_once_the_shares_sum_to_one():
     printed, normalised = (
-        float(mixture_epochs(GPT3_TOKENS, GPT3_WEIGHTS, 300e9, normalise=flag) @ GPT3_TOKENS)
-        for flag in (False, True)
+        float(mixture_epochs(GPT3_TOKENS, GPT3_WEIGHTS, 300e9, normalise=flag) @ GPT3_TOKENS) for flag in (False, True)
     )
     assert printed == pytest.approx(1.01 * 300e9) and normalised == pytest.approx(300e9)
 

@@ -67,9 +67,7 @@ def plain_objective(constants, form, N, D, loss, delta):
 def test_scipy_finds_no_lower_minimum_of_the_same_objective(form, delta):
     N, D, loss = runs(FORMS[form], count=60, seed=1)
     fit = fit_loss_surface(N, D, loss, form=form, delta=delta)
-    assert fit.objective == pytest.approx(
-        plain_objective(constants(fit.law), form, N, D, loss, delta), rel=1e-9
-    )
+    assert fit.objective == pytest.approx(plain_objective(constants(fit.law), form, N, D, loss, delta), rel=1e-9)
 
     def logarithmic(theta):
         return plain_objective(np.exp(theta), form, N, D, loss, delta) / fit.objective
@@ -131,9 +129,7 @@ def test_runs_that_went_wrong_move_hubers_fit_less_than_least_squares():
         spoilt[N > np.quantile(N, 0.95)] *= 1.2  # some of the largest models diverged
         moved = []
         for delta in (1e-3, math.inf):
-            before, after = (
-                fit_loss_surface(N, D, values, delta=delta, starts=20) for values in (loss, spoilt)
-            )
+            before, after = (fit_loss_surface(N, D, values, delta=delta, starts=20) for values in (loss, spoilt))
             moved.append(abs(np.log(after.predict(1e9, 1e11) / before.predict(1e9, 1e11))))
         assert moved[0] < 0.005 and 5 * moved[0] < moved[1]
 
@@ -141,14 +137,14 @@ def test_runs_that_went_wrong_move_hubers_fit_less_than_least_squares():
 def test_a_tenth_of_wild_runs_leave_the_exponents():
     N, D, loss = runs(HOFFMANN, noise=0.003, seed=6)
     loss[::10] *= 1.5
-    huber, squares = (
-        fit_loss_surface(N, D, loss, delta=delta, starts=20).exponents for delta in (1e-3, math.inf)
-    )
+    huber, squares = (fit_loss_surface(N, D, loss, delta=delta, starts=20).exponents for delta in (1e-3, math.inf))
     planted = np.array([0.34, 0.28])
     assert np.abs(huber - planted).max() < 0.02 < np.abs(squares - planted).max()
 
 
-@pytest.mark.parametrize("count, expected", by_day(1, [(2, 3), (6, 10)]))  # of 4 and 12, each 95 %; less with 40 samples
+@pytest.mark.parametrize(
+    "count, expected", by_day(1, [(2, 3), (6, 10)])
+)  # of 4 and 12, each 95 %; less with 40 samples
 @pytest.mark.parametrize("form", FORMS)
 def test_planted_exponents_lie_in_their_bootstrap_intervals(form, count, expected):
     law, hits = FORMS[form], []
@@ -162,9 +158,7 @@ def test_planted_exponents_lie_in_their_bootstrap_intervals(form, count, expecte
 
         drawn = bootstrap(exponents, data, samples=40, seed=seed, confidence=0.95)
         hits += drawn.contains(planted)
-        assert (
-            drawn.high - drawn.low < 0.35 * np.array(planted) + 0.2
-        ).all()  # an interval that says something
+        assert (drawn.high - drawn.low < 0.35 * np.array(planted) + 0.2).all()  # an interval that says something
     assert sum(hits) >= expected
 
 

@@ -58,7 +58,7 @@ def test_it_stands_between_the_sublayer_and_the_residual():
     block = model.stack.blocks[0]
     sublayer = block.feed_forward(block.feed_forward_norm(x))
     inject_bottleneck(model, 2, targets=("down",))
-    own, = bottlenecks(model)
+    (own,) = bottlenecks(model)
     nn.init.ones_(own.up.weight)
     torch.testing.assert_close(block.feed_forward(block.feed_forward_norm(x)), own(sublayer))
 

@@ -71,11 +71,13 @@ def plain(x, layer, name="default"):
     """The layer with autograd's own backward pass, matrix by matrix."""
     change = torch.zeros(layer.weight.shape, dtype=x.dtype)
     for part in layer.adapters[name].values():
-        change = torch.cat((
-            change[: part.start],
-            change[part.start : part.stop] + layer.adapters[name].settings.scale * part.B @ part.A,
-            change[part.stop :],
-        ))
+        change = torch.cat(
+            (
+                change[: part.start],
+                change[part.start : part.stop] + layer.adapters[name].settings.scale * part.B @ part.A,
+                change[part.stop :],
+            )
+        )
     return F.linear(x, layer.weight + change, layer.bias)
 
 
@@ -107,7 +109,7 @@ def test_finite_differences():
 def test_a_second_derivative_is_refused_rather_than_wrong():
     model = adapted.adapted(nn.Sequential(nn.Linear(5, 4)), targets=("0",))
     x = torch.randn(3, 5, requires_grad=True)
-    first, = torch.autograd.grad(model(x).pow(2).sum(), x, create_graph=True)
+    (first,) = torch.autograd.grad(model(x).pow(2).sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()
 
@@ -168,8 +170,13 @@ def test_training_leaves_the_base_alone_and_learns():
     model.requires_grad_(True)
     model.output.weight.requires_grad_(False)
     inject_lora(model, LoraSettings(rank=4, dropout=0.1))
-    history = fit(model, lambda m, ids: autoregressive_loss(m(ids), ids), lambda generator: IDS,
-                  FitSettings(steps=30, learning_rate=0.03), show_progress=False)
+    history = fit(
+        model,
+        lambda m, ids: autoregressive_loss(m(ids), ids),
+        lambda generator: IDS,
+        FitSettings(steps=30, learning_rate=0.03),
+        show_progress=False,
+    )
     assert history.loss[-1] < 0.8 * history.loss[0]
     assert adapted.same(base_state_dict(model), before)
     remove_lora(model)

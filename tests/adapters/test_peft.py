@@ -35,8 +35,13 @@ CASES = {
 
 def theirs_of(model, targets, rslora=False, rank=3, alpha=5):
     """peft's model around a copy of the same weights."""
-    config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets, use_rslora=rslora,
-                             fan_in_fan_out=isinstance(model, transformers.GPT2LMHeadModel))
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=targets,
+        use_rslora=rslora,
+        fan_in_fan_out=isinstance(model, transformers.GPT2LMHeadModel),
+    )
     return peft.get_peft_model(copy.deepcopy(model), config).eval()
 
 

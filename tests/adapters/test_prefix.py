@@ -19,7 +19,7 @@ BOTH = [PromptTuning, PrefixTuning]
 def tuned(kind, model=None, length=3):
     """Random vectors in front, large enough to matter."""
     own = kind(adapted.llama() if model is None else model, length)
-    vectors, = trainable_parameters(own)
+    (vectors,) = trainable_parameters(own)
     with torch.no_grad():
         vectors.copy_(torch.randn(vectors.shape, generator=torch.Generator().manual_seed(2)))
     return own
@@ -102,8 +102,10 @@ def test_decoding_step_by_step(mask):
     with torch.no_grad():
         full = own(IDS, mask)
         cache = own.cache(batch_size=2)
-        steps = [own(IDS[:, start:end], None if mask is None else mask[:, :end], cache)
-                 for start, end in ((0, 4), (4, 5), (5, 6), (6, 8))]
+        steps = [
+            own(IDS[:, start:end], None if mask is None else mask[:, :end], cache)
+            for start, end in ((0, 4), (4, 5), (5, 6), (6, 8))
+        ]
     kept = slice(None) if mask is None else mask.bool()
     torch.testing.assert_close(torch.cat(steps, 1)[kept], full[kept], rtol=1e-4, atol=1e-5)
     assert cache.length == 3 + 8
@@ -113,8 +115,13 @@ def test_decoding_step_by_step(mask):
 def test_training_changes_the_vectors_alone(kind):
     own = kind(adapted.llama(), 3)
     before = adapted.state(own.model)
-    history = fit(own, lambda m, ids: autoregressive_loss(m(ids), ids), lambda generator: IDS,
-                  FitSettings(steps=30, learning_rate=0.1), show_progress=False)
+    history = fit(
+        own,
+        lambda m, ids: autoregressive_loss(m(ids), ids),
+        lambda generator: IDS,
+        FitSettings(steps=30, learning_rate=0.1),
+        show_progress=False,
+    )
     assert history.loss[-1] < 0.95 * history.loss[0]
     assert adapted.same(own.model.state_dict(), before)
     assert not own.model.tokens._forward_hooks

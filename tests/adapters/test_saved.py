@@ -92,6 +92,7 @@ def changed(**fields):
     def change(folder):
         path = folder / "adapter_config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
     return change
 
 
@@ -101,6 +102,7 @@ def without(field):
         config = json.loads(path.read_text())
         del config[field]
         path.write_text(json.dumps(config))
+
     return change
 
 
@@ -108,6 +110,7 @@ def tensors(change):
     def rewrite(folder):
         path = folder / "adapter_model.safetensors"
         save_file({key: value.clone() for key, value in change(load_file(path)).items()}, path)
+
     return rewrite
 
 

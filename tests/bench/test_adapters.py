@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lib.bench import adapters as bench_adapters, rows as bench_rows
+from lib.bench import adapters as bench_adapters
+from lib.bench import rows as bench_rows
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib.bench import alignment as bench_alignment, rows as bench_rows
-from lib.bench.suites import SUITES
+from lib.bench import alignment as bench_alignment
+from lib.bench import rows as bench_rows
 from lib.bench.alignment import check_same, log_prob_job, random_pairs
 from lib.bench.alignment_peers import their_ppo, their_preference_loss
+from lib.bench.suites import SUITES
 from lib.errors import CourseError
 from lib.training.preferences import PreferencePairs
 

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from lib import objectives
+from lib.bench.as_source import Writer
+from lib.bench.definitions import NotSource, bound_names
 from lib.exercises import all_exercises
 from lib.objectives import mlm_loss
 from lib.slides import classify_era
-from lib.bench.as_source import Writer
-from lib.bench.definitions import NotSource, bound_names
 
 SIZES = {"small": 1, "large": 3}
 calls = 0

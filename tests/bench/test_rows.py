@@ -9,7 +9,9 @@ from lib.errors import CourseError
 
 
 def test_takes_turns_warms_up_and_keeps_the_medians(monkeypatch):
-    clock = itertools.chain.from_iterable((start, start + took) for start, took in zip(range(99), [1.0, 4.0, 3.0, 8.0, 2.0, 90.0]))
+    clock = itertools.chain.from_iterable(
+        (start, start + took) for start, took in zip(range(99), [1.0, 4.0, 3.0, 8.0, 2.0, 90.0])
+    )
     monkeypatch.setattr(bench_rows, "perf_counter", lambda: next(clock))
     order = []
     row = speed_row("n", lambda: order.append("a"), lambda: order.append("b"), target=3.0, threads=2, repeats=3)

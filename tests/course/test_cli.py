@@ -52,9 +52,7 @@ def test_help_shows_examples_and_imports_nothing_heavy():
         "with contextlib.suppress(SystemExit): cli.main(['--help'])\n"
         f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
-    ).stdout
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300).stdout
     assert "examples:" in shown and "course run 04 -p steps 20" in shown
     assert shown.splitlines()[-1] == "heavy: []"
 
@@ -63,9 +61,7 @@ def test_version_and_module_form():
     assert course("--version").stdout == f"course {__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("no-such-command",), ("run", "--jobs", "many"), ("run", "-p", "steps")]
-)
+@pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("run", "--jobs", "many"), ("run", "-p", "steps")])
 def test_a_wrong_command_is_exit_code_2(arguments):
     done = course(*arguments)
     assert done.returncode == 2 and "usage: course" in done.stderr and "Traceback" not in done.stderr

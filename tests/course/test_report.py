@@ -61,7 +61,7 @@ def test_files(run, tmp_path, capsys):
     assert [row["exercise"] for row in rows] == ["b.leaky"] and rows[0]["killed"] == "1/3"
     run("--exercises", "--out", str(tmp_path / "kills.md"))
     lines = (tmp_path / "kills.md").read_text().splitlines()
-    assert len(lines) == 4 and {line.replace('\\|', '').count('|') for line in lines} == {8}
+    assert len(lines) == 4 and {line.replace("\\|", "").count("|") for line in lines} == {8}
     assert "2 exercises:" in capsys.readouterr().out
 
 

@@ -68,6 +68,7 @@ def test_the_tags_are_those_of_pip_for_this_very_machine():
     """Where this machine is one of ours, its own list of tags holds every tag that we say it takes."""
     import platform
     import sys
+
     from packaging.tags import sys_tags
 
     python = "%d.%d.0" % sys.version_info[:2]

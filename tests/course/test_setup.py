@@ -327,9 +327,7 @@ def test_every_target_sets_up_first_and_is_a_few_lines(clone, target):
 def test_a_corrupt_notebook_is_told_before_it_stops_the_collection_of_all(clone):
     lines = make(clone.folder, "--dry-run", "test").stdout.splitlines()
     assert lines[-3].endswith("-m lib.course.resolve")  # it needs the network
-    assert (
-        lines[-2].endswith("course lint") and "course offline -- " in lines[-1] and "-m pytest" in lines[-1]
-    )
+    assert lines[-2].endswith("course lint") and "course offline -- " in lines[-1] and "-m pytest" in lines[-1]
 
 
 @pytest.mark.parametrize("code, told", [(0, ""), (5, "nightly: there are no tests"), (1, "")])

@@ -42,7 +42,9 @@ def test_on_a_cluster_the_same_rows(tmp_path, capsys, whole):
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
-        assert main(["sweep", "scaling", "--last", "2", "--out", str(file), "--scheduler", cluster.scheduler_address]) == 0
+        assert (
+            main(["sweep", "scaling", "--last", "2", "--out", str(file), "--scheduler", cluster.scheduler_address]) == 0
+        )
     short = {str(row) for row in whole}
     assert len(rows(file)) == 2 and {str(row) for row in rows(file)} <= short
     assert "cluster.csv: 2 runs" in capsys.readouterr().out

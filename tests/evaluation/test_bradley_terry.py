@@ -40,7 +40,12 @@ def test_a_seed_gives_the_same_labels():
 
 @pytest.mark.parametrize(
     ("first", "second", "match"),
-    [([1.0], [1.0, 2.0], "shape"), ([], [], "rewards_first must not be empty"), ([math.nan], [0.0], "finite"), ([math.inf], [math.inf], "finite")],
+    [
+        ([1.0], [1.0, 2.0], "shape"),
+        ([], [], "rewards_first must not be empty"),
+        ([math.nan], [0.0], "finite"),
+        ([math.inf], [math.inf], "finite"),
+    ],
 )
 def test_labellers_refuse(first, second, match, unchecked):
     with pytest.raises(ValueError, match=match):
@@ -83,9 +88,7 @@ def test_parity_with_scipy(generator):
     np.testing.assert_allclose(fit.rewards, found.x - found.x.mean(), atol=1e-6)
     assert fit.log_likelihood == pytest.approx(-found.fun)
     r = fit.rewards.clone().requires_grad_()
-    hessian = torch.autograd.functional.hessian(
-        lambda r: len(winners) * bradley_terry_loss(r[winners], r[losers]), r
-    )
+    hessian = torch.autograd.functional.hessian(lambda r: len(winners) * bradley_terry_loss(r[winners], r[losers]), r)
     torch.testing.assert_close(fit.covariance, torch.linalg.pinv(hessian, hermitian=True), atol=1e-10, rtol=1e-8)
 
 
@@ -136,7 +139,9 @@ def test_the_error_is_the_one_that_the_covariance_promises():
     truth = torch.tensor([1.0, 0.0, 0.0, -1.0])
     generator = torch.Generator().manual_seed(5)
     promised = fit_bradley_terry(*labelled(truth, 100_000, generator), 4).covariance.diagonal().mean() * 100
-    assert recovery_error(truth, 1000, repeats=100, generator=generator) == pytest.approx(promised.sqrt().item(), rel=0.2)
+    assert recovery_error(truth, 1000, repeats=100, generator=generator) == pytest.approx(
+        promised.sqrt().item(), rel=0.2
+    )
 
 
 def test_every_pair_of_items_is_compared_equally_often(generator):
@@ -146,7 +151,9 @@ def test_every_pair_of_items_is_compared_equally_often(generator):
     assert (counts[counts > 0] - 1000).abs().max() < 4 * math.sqrt(1000) and (counts > 0).sum() == 6
 
 
-@pytest.mark.parametrize(("rewards", "number", "match"), [([1.0], 5, "at least 2"), ([1.0, 2.0], 0, "number must be at least 1")])
+@pytest.mark.parametrize(
+    ("rewards", "number", "match"), [([1.0], 5, "at least 2"), ([1.0, 2.0], 0, "number must be at least 1")]
+)
 def test_comparisons_refuse(rewards, number, match):
     with pytest.raises(ValueError, match=match):
         simulate_comparisons(torch.tensor(rewards), number)
@@ -165,7 +172,7 @@ def test_the_last_step_may_drown_in_rounding(seed):
     generator = torch.Generator().manual_seed(seed)
     winners, losers = labelled(torch.linspace(-1.5, 1.5, 4), 60, generator)
     r = fit_bradley_terry(winners, losers, 4).rewards.requires_grad_()
-    slope, = torch.autograd.grad(bradley_terry_loss(r[winners], r[losers]), r)
+    (slope,) = torch.autograd.grad(bradley_terry_loss(r[winners], r[losers]), r)
     assert slope.abs().max() < 1e-12
 
 
@@ -227,7 +234,10 @@ def test_a_level_is_a_share(level, unchecked):
         fit.centred_intervals(level=level)
 
 
-@pytest.mark.parametrize(("pair", "match"), [((0, 2), r"second must lie in \[0, 1\], got 2"), ((-1, 0), "first must lie in"), ((1, 1), "different")])
+@pytest.mark.parametrize(
+    ("pair", "match"),
+    [((0, 2), r"second must lie in \[0, 1\], got 2"), ((-1, 0), "first must lie in"), ((1, 1), "different")],
+)
 def test_a_difference_needs_two_items(pair, match):
     fit = fit_bradley_terry(*repeated((0, 1, 3), (1, 0, 1)), 2)
     with pytest.raises(ValueError, match=match):

@@ -108,8 +108,10 @@ def test_the_judge_may_read_texts():
 
 def test_gradients_reach_the_scores():
     first, second = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda a, b: judge_probability(a, b, position_bias=0.7, temperature=2.0),
-                                    (first.detach().requires_grad_(), second.detach().requires_grad_()))
+    assert torch.autograd.gradcheck(
+        lambda a, b: judge_probability(a, b, position_bias=0.7, temperature=2.0),
+        (first.detach().requires_grad_(), second.detach().requires_grad_()),
+    )
 
 
 ONES = torch.ones(2)

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from lib.grading.worker import cells
-from lib.lectures.notebooks import all_notebooks
+from lib.bench.classroom import Lecture
 from lib.exercises import all_exercises
 from lib.exercises.engine.checking import AnswerKey, conclude, run_all
 from lib.exercises.engine.exercise import Exercise
+from lib.grading.worker import cells
+from lib.lectures.notebooks import all_notebooks
 from lib.progress import progress
-from lib.bench.classroom import Lecture
 
 
 @cache

@@ -36,14 +36,20 @@ def test_the_cache_changes_nothing(make, mask):
     assert got[:, 5:].unique().numel() > 3  # else nothing would be tested
 
 
-@pytest.mark.parametrize("make", [
-    lambda: hf_models.gpt2(n_positions=64), lambda: hf_models.llama(max_position_embeddings=64),
-], ids=["gpt2", "llama"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hf_models.gpt2(n_positions=64),
+        lambda: hf_models.llama(max_position_embeddings=64),
+    ],
+    ids=["gpt2", "llama"],
+)
 @pytest.mark.parametrize("mask", [torch.ones_like(IDS), LEFT], ids=["full", "left"])
 def test_greedy_equals_transformers(make, mask):
     theirs = shaken(make(), width=0.6)
-    expected = theirs.generate(IDS, attention_mask=mask, max_new_tokens=24, do_sample=False, pad_token_id=0,
-                               eos_token_id=None)
+    expected = theirs.generate(
+        IDS, attention_mask=mask, max_new_tokens=24, do_sample=False, pad_token_id=0, eos_token_id=None
+    )
     assert torch.equal(generate(load_transformers(theirs), IDS, 24, attention_mask=mask), expected)
     assert expected[:, 5:].unique().numel() > 3
 
@@ -96,8 +102,13 @@ def test_samples_follow_the_exact_probabilities():
 
 def test_the_generator_decides_what_is_sampled():
     model = ours()
-    draw = lambda seed: generate(model, IDS, 10, temperature=1.0,  # noqa: E731
-                                 generator=torch.Generator().manual_seed(seed))
+    draw = lambda seed: generate(
+        model,
+        IDS,
+        10,
+        temperature=1.0,  # noqa: E731
+        generator=torch.Generator().manual_seed(seed),
+    )
     assert torch.equal(draw(1), draw(1)) and not torch.equal(draw(1), draw(2))
 
 

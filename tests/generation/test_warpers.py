@@ -32,7 +32,8 @@ def smallest_nucleus(probabilities: list[float], p: float) -> set[int]:
 def test_temperature_equals_transformers(temperature, generator):
     logits = 3 * torch.randn(4, 9, generator=generator)
     torch.testing.assert_close(
-        scale_temperature(logits, temperature), TemperatureLogitsWarper(temperature)(None, logits))
+        scale_temperature(logits, temperature), TemperatureLogitsWarper(temperature)(None, logits)
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 9, 10, 1000])

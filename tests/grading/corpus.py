@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from lib import NOTEBOOKS
-from lib.lectures.notebooks import load
 from lib.grading.assignment.release import graded_notebooks
+from lib.lectures.notebooks import load
 
 NAME = "06_autoregressive_objective.ipynb"
 TERMS, PROBABILITY = "chain.terms", "chain.sequence_probability"
 LOSS, PERPLEXITY, LAST = "autoregressive.loss", "autoregressive.perplexity", "autoregressive.last_token"
 IDS = (TERMS, PROBABILITY, LOSS, PERPLEXITY, LAST)
-RIGHT_TERMS = (
-    'def my_chain_terms(words):\n    return [(["[BOS]", *words[:t]], word) for t, word in enumerate(words)]'
-)
+RIGHT_TERMS = 'def my_chain_terms(words):\n    return [(["[BOS]", *words[:t]], word) for t, word in enumerate(words)]'
 ANSWERS = Path(__file__).parent / "answers"
 
 

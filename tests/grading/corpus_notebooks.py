@@ -97,8 +97,7 @@ def _checks() -> list[Entry]:
     gone["cells"].remove(check_cell(gone, TERMS))
     check_cell(edited, TERMS)["source"] = "print('all is well')\nraise SystemExit"
     check_cell(cheated, TERMS)["source"] = (
-        "check = lambda *anything: 2\ndef my_chain_terms(words):\n    return []\n"
-        "check('chain.terms', my_chain_terms)"
+        "check = lambda *anything: 2\ndef my_chain_terms(words):\n    return []\ncheck('chain.terms', my_chain_terms)"
     )
     doubled["cells"].insert(3, copy.deepcopy(check_cell(doubled, TERMS)))
     doubled["cells"].append(copy.deepcopy(check_cell(doubled, TERMS)))
@@ -151,9 +150,7 @@ def _moved() -> list[Entry]:
         Entry("answer_in_the_check_cell", written(in_check)),
         Entry("helper_in_another_cell", written(with_helper)),
         Entry("helper_below", written(helper_below)),
-        Entry(
-            "helper_missing", written(solved(terms=WITH_HELPER)), {TERMS: "wrong"}, "NameError.*context_of"
-        ),
+        Entry("helper_missing", written(solved(terms=WITH_HELPER)), {TERMS: "wrong"}, "NameError.*context_of"),
     ]
 
 
@@ -166,9 +163,7 @@ def _other_cells() -> list[Entry]:
     broken = solved(terms="def my_chain_terms(words)\n    return []")
     indented = solved(loss="def my_loss(logits, input_ids, attention_mask):\n  return 1\n return 2")
     return [
-        Entry(
-            "syntax_error_in_the_answer", written(broken), {TERMS: "missing|wrong|not written"}, "SyntaxError"
-        ),
+        Entry("syntax_error_in_the_answer", written(broken), {TERMS: "missing|wrong|not written"}, "SyntaxError"),
         Entry(
             "indentation_error",
             written(indented),
@@ -183,9 +178,7 @@ def _other_cells() -> list[Entry]:
         beside("loop_beside", "while True:\n    pass"),
         beside("loop_in_a_definition_beside", "class Forever:\n    while True:\n        pass"),
         beside("exit_in_a_definition_beside", "import os\nclass Gone:\n    os._exit(3)"),
-        beside(
-            "import_that_fails_beside", "import a_package_that_nobody_has\nfrom torch import no_such_name"
-        ),
+        beside("import_that_fails_beside", "import a_package_that_nobody_has\nfrom torch import no_such_name"),
         beside("large_constant_beside", "BIG = 9**9**9**9\nWIDE = 'x' * 10**12"),
         beside("deep_expression_beside", "deep = " + "-" * 200_000 + "1"),
         beside("deep_brackets_beside", "deep = " + "[" * 50_000 + "]" * 50_000),
@@ -261,9 +254,7 @@ def _with_many_cells(count: int) -> bytes:
 
 def special(folder: Path) -> list[Entry]:
     """What is no ordinary file, put into `folder`, and a notebook of 200 MB that takes no disk."""
-    found = [
-        Entry(student, b"", problem=".") for student in ("a_pipe", "a_link", "a_folder", "nothing", "huge")
-    ]
+    found = [Entry(student, b"", problem=".") for student in ("a_pipe", "a_link", "a_folder", "nothing", "huge")]
     for entry in found:
         (folder / entry.student).mkdir(parents=True)
     os.mkfifo(folder / "a_pipe" / NAME)

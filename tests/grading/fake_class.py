@@ -2,10 +2,10 @@
 
 import random
 
-from lib.grading.worker.cells import find_answer, parse_cells
+from lib.exercises import get
 from lib.grading.assignment.item import Item
 from lib.grading.results.gradebook import Gradebook
-from lib.exercises import get
+from lib.grading.worker.cells import find_answer, parse_cells
 
 NOTEBOOKS = {
     "04_mlm_masking.ipynb": ("mlm.mask_tokens", "mlm.slot_probabilities", "mlm.loss"),
@@ -15,12 +15,68 @@ NOTEBOOKS = {
         "reward.centre_rewards",
     ),
 }
-NAMES = """
-ada alan alonzo amalie andrei ariadne barbara bertrand blaise carl christiaan claude david dorothy edith
-edsger emmy enrico ernst euclid evariste felix ferdinand frances georg grace hedy henri hypatia isaac james
-jean john karen kathleen konrad kurt leonhard lise ludwig marie mary max maria niels noam olga paul pierre
-radia rosalind sofia srinivasa stephen sophie tim ursula vera wolfgang zu
-""".split()
+NAMES = [
+    "ada",
+    "alan",
+    "alonzo",
+    "amalie",
+    "andrei",
+    "ariadne",
+    "barbara",
+    "bertrand",
+    "blaise",
+    "carl",
+    "christiaan",
+    "claude",
+    "david",
+    "dorothy",
+    "edith",
+    "edsger",
+    "emmy",
+    "enrico",
+    "ernst",
+    "euclid",
+    "evariste",
+    "felix",
+    "ferdinand",
+    "frances",
+    "georg",
+    "grace",
+    "hedy",
+    "henri",
+    "hypatia",
+    "isaac",
+    "james",
+    "jean",
+    "john",
+    "karen",
+    "kathleen",
+    "konrad",
+    "kurt",
+    "leonhard",
+    "lise",
+    "ludwig",
+    "marie",
+    "mary",
+    "max",
+    "maria",
+    "niels",
+    "noam",
+    "olga",
+    "paul",
+    "pierre",
+    "radia",
+    "rosalind",
+    "sofia",
+    "srinivasa",
+    "stephen",
+    "sophie",
+    "tim",
+    "ursula",
+    "vera",
+    "wolfgang",
+    "zu",
+]
 SOURCES = {
     "mlm.loss": (
         "def mlm_loss(logits, labels):\n"
@@ -84,9 +140,7 @@ def book_of(*results, students=(), items=None, manual=None):
     by_key = {(r["student"], r["notebook"]): r for r in results}
     everyone = tuple(sorted({*students, *(r["student"] for r in results)}))
     names = dict.fromkeys(r["notebook"] for r in results) or ["04_mlm_masking.ipynb"]
-    return Gradebook(
-        items or tuple(item for name in names for item in items_of(name)), everyone, by_key, manual or {}
-    )
+    return Gradebook(items or tuple(item for name in names for item in items_of(name)), everyone, by_key, manual or {})
 
 
 def items_of(notebook):

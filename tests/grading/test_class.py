@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from lib import NOTEBOOKS
-from lib.course import cli
 from lib.bench.classroom import Lecture, hand_in, make_class
+from lib.course import cli
 from tests.killed import killed
 
 NOTEBOOK = NOTEBOOKS / "11_bradley_terry_reward.ipynb"
@@ -103,7 +103,9 @@ def test_copied_answers_are_seen_to_be_nearly_the_same(graded, students):
 
 def test_killed_half_way_and_continued_it_has_the_same_bytes(graded, folder, lecture, capsys):
     out = folder / "killed"
-    killed("lib.grading.results.store:Store", "write_result", COUNT // 2, [*options(folder, lecture, out), "--jobs", "1"])
+    killed(
+        "lib.grading.results.store:Store", "write_result", COUNT // 2, [*options(folder, lecture, out), "--jobs", "1"]
+    )
     done = len(results(out))
     assert done == COUNT // 2 and not (out / "grades.csv").exists()
     assert cli.main([*options(folder, lecture, out), "--jobs", "1"]) == 0

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from lib.course import cli
+from lib.grading.intake.submission import find_submissions, load_submission
 from lib.grading.judging.grader import Grader, secret_seed
 from lib.grading.judging.key import load_key
-from lib.grading.intake.submission import find_submissions, load_submission
 from lib.grading.walls import Limits
 from tests.grading import corpus, corpus_notebooks
 from tests.grading.corpus import IDS, NAME, Entry
@@ -130,9 +130,7 @@ def complaints(entry: Entry, result: dict) -> list[str]:
         where = f"{entry.student}: {graded['id']} is {status!r} ({reason[:150]!r})"
         if status not in wanted.split("|"):
             found.append(f"{where}, expected {wanted!r}")
-        elif graded["id"] in entry.expected and not re.search(
-            entry.reason, " ".join([reason, *result["notes"]])
-        ):
+        elif graded["id"] in entry.expected and not re.search(entry.reason, " ".join([reason, *result["notes"]])):
             found.append(f"{where}, expected a reason or a note with {entry.reason!r}")
         elif (status == "right") == bool(reason) or len(reason.splitlines()) > 1:
             found.append(f"{where}: a reason is one line, and there is one where the answer is not right")
@@ -195,9 +193,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def rows(path: Path) -> dict[tuple[str, str], str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return {
-            (row["student"].removeprefix("'"), row["exercise"]): row["status"] for row in csv.DictReader(file)
-        }
+        return {(row["student"].removeprefix("'"), row["exercise"]): row["status"] for row in csv.DictReader(file)}
 
 
 def of_a_batch(world: World) -> list[Entry]:
@@ -234,9 +230,7 @@ def test_the_whole_corpus_in_one_batch(world, tmp_path, capsys):
 
     written = contents(tmp_path / "a")
     assert not _with_secrets(written, load_key(tmp_path / "key"))
-    pages = [
-        name for name, content in written.items() if b"<script>alert(1)" in content and name.endswith("html")
-    ]
+    pages = [name for name, content in written.items() if b"<script>alert(1)" in content and name.endswith("html")]
     assert not pages, "what students write is never markup"
     assert not re.search(r'(?m)(^|,)"?[=+@-]', written["grades.csv"].decode("utf-8-sig")), "nor a formula"
     _grade_some_again(tmp_path, found, options, written)
@@ -252,9 +246,7 @@ def _grade_some_again(tmp_path: Path, found: list, options: list[str], written: 
         path.parent.mkdir(parents=True)
         shutil.copyfile(each.path, path, follow_symlinks=False)
     assert cli.main(["grade", str(tmp_path / "some"), "--out", str(tmp_path / "b"), *options]) == 0
-    again = {
-        name: content for name, content in contents(tmp_path / "b").items() if name.startswith("results/")
-    }
+    again = {name: content for name, content in contents(tmp_path / "b").items() if name.startswith("results/")}
     assert len(again) == len(some)
     assert [name for name in again if again[name] != written[name]] == []
 

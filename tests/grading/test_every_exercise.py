@@ -6,12 +6,12 @@ from functools import cache
 
 import pytest
 
-from lib.course import cli
-from lib.grading.judging.grader import Grader, secret_seed
-from lib.grading.intake.submission import find_submissions, read_submission
-from lib.lectures.notebooks import all_notebooks
-from lib.exercises import all_exercises
 from lib.bench.classroom import Lecture, sheets
+from lib.course import cli
+from lib.exercises import all_exercises
+from lib.grading.intake.submission import find_submissions, read_submission
+from lib.grading.judging.grader import Grader, secret_seed
+from lib.lectures.notebooks import all_notebooks
 
 KEY = b"not the key of any real class..."
 LECTURES = {path.name: path for path in all_notebooks()}
@@ -70,9 +70,7 @@ def test_each_known_answer_is_graded_as_what_it_is(name, release, grader, tmp_pa
 
 def _off(kind, entry):
     """What is not as it should be in the entry of an answer of this kind."""
-    status = {"stub": "not written", "solution": "right"}.get(
-        kind, "right" if "accepted " in kind else "wrong"
-    )
+    status = {"stub": "not written", "solution": "right"}.get(kind, "right" if "accepted " in kind else "wrong")
     named = kind if status == "wrong" else ""
     if entry["status"] != status or entry["misconception"] != named or bool(entry["hint"]) != bool(named):
         return f"{entry['status']} ({entry['reason']}), taken for {entry['misconception']!r}"

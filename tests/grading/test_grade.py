@@ -15,8 +15,8 @@ import pytest
 from lib import NOTEBOOKS, ROOT
 from lib.course import cli, grade
 from lib.grading import grade as grading
-from lib.lectures import execution, notebooks
 from lib.grading.reports import class_report
+from lib.lectures import execution, notebooks
 from tests.grading import fakes
 from tests.grading.fakes import IDS, NOTEBOOK, submit, write
 
@@ -160,9 +160,7 @@ def test_a_damaged_result_is_made_again(handed_in, here, tmp_path, damage):
     assert here == ["ada"] and contents(tmp_path / "out") == before
 
 
-def test_other_exercises_another_key_and_another_judge_grade_again(
-    handed_in, release, here, tmp_path, monkeypatch
-):
+def test_other_exercises_another_key_and_another_judge_grade_again(handed_in, release, here, tmp_path, monkeypatch):
     out = tmp_path / "out"
     graded(handed_in, out)
     for options in (["--release", release], ["--key", tmp_path / "other.key"]):

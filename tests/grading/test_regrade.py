@@ -6,13 +6,13 @@ import json
 import pytest
 
 from lib.course import cli
-from lib.grading.assignment.graded import definition_hash
-from lib.grading.reports import class_report
-from lib.grading.assignment.asked import Assignment, of_release
-from lib.grading.assignment.item import Item
-from lib.grading.results.store import Planned, Store
-from lib.grading.judging.entry import entry
 from lib.exercises import get
+from lib.grading.assignment.asked import Assignment, of_release
+from lib.grading.assignment.graded import definition_hash
+from lib.grading.assignment.item import Item
+from lib.grading.judging.entry import entry
+from lib.grading.reports import class_report
+from lib.grading.results.store import Planned, Store
 
 NOTEBOOK = "00_start_here.ipynb"
 IDS = ["start.slide_count", "growth.doubling_time"]
@@ -28,20 +28,14 @@ def no_pictures(monkeypatch):
 @pytest.fixture
 def out(tmp_path):
     """A grading of two exercises and a written answer, by ada, =bob and a cem who left the last one out."""
-    items = [Item(NOTEBOOK, id, "", ("C01",), 2) for id in IDS] + [
-        Item(NOTEBOOK, ESSAY, "", (), 4, manual=True)
-    ]
+    items = [Item(NOTEBOOK, id, "", ("C01",), 2) for id in IDS] + [Item(NOTEBOOK, ESSAY, "", (), 4, manual=True)]
     assignment = Assignment(tuple(items), {id: definition_hash(get(id)) for id in IDS}, "0" * 64)
     store = Store(tmp_path / "out")
     students = ("=bob", "ada", "cem")
     with store.held():
-        store.write_assignment(
-            assignment, [Planned(name, NOTEBOOK, "plan") for name in students], {"files": "none"}
-        )
+        store.write_assignment(assignment, [Planned(name, NOTEBOOK, "plan") for name in students], {"files": "none"})
         for name in students:
-            written = entry(ESSAY, "missing" if name == "cem" else "manual") | {
-                "answer": f'My "answer",\nby {name}'
-            }
+            written = entry(ESSAY, "missing" if name == "cem" else "manual") | {"answer": f'My "answer",\nby {name}'}
             store.write_result(
                 {
                     "format": 1, "student": name, "notebook": NOTEBOOK, "file": name, "sha256": "", "problem": "",

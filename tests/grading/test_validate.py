@@ -10,12 +10,12 @@ import pytest
 from lib import NOTEBOOKS
 from lib.course import cli
 from lib.course import validate as command
-from lib.grading import validate
-from lib.lectures.edition import student_edition
 from lib.errors import CourseError
 from lib.exercises.engine import registry
+from lib.grading import validate
 from lib.grading.assignment.graded import prepare
 from lib.grading.judging import grader as judging
+from lib.lectures.edition import student_edition
 from lib.lectures.notebooks import load, parse, text_of
 from tests.grading.assignment.test_release import IDS, YEARS, with_written_answer
 

@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from lib.kernels import attention_fused, attention_reference, attention_tiled, attention_weights, causal_mask
@@ -27,7 +28,11 @@ def two_loops(q, k, v, mask=None, causal=False, scale=None):
                     s = sum(float(x) * float(y) for x, y in zip(q[b, h, i], k[b, h * G // H, j]))
                     s *= K**-0.5 if scale is None else scale
                     if mask is not None:
-                        s = (s if mask[b, h, i, j] else -math.inf) if mask.dtype == torch.bool else s + float(mask[b, h, i, j])
+                        s = (
+                            (s if mask[b, h, i, j] else -math.inf)
+                            if mask.dtype == torch.bool
+                            else s + float(mask[b, h, i, j])
+                        )
                     if s > -math.inf and not (causal and j > i + S - T):
                         seen[j] = math.exp(s)
                 for j, weight in seen.items():
@@ -69,7 +74,11 @@ def test_the_three_agree_with_their_gradients(problem, seed):
     q, k, v = draw(generator, H=H, G=G, T=T, S=S)
     mask = None
     if shape is not None:
-        mask = torch.rand(*shape, generator=generator) < 0.5 if kind == "bool" else torch.randn(*shape, generator=generator)
+        mask = (
+            torch.rand(*shape, generator=generator) < 0.5
+            if kind == "bool"
+            else torch.randn(*shape, generator=generator)
+        )
     weight = torch.randn(2, H, T, 3, generator=generator, dtype=torch.float64)
     found = []
     for way in (attention_reference, attention_fused, attention_tiled):

@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lib.kernels import QuantizedGroups, dequantize_groups, quantize_absmax, quantize_groups
 
@@ -51,7 +52,9 @@ def test_half_precision_and_doubles(generator):
 def test_bad_input(unchecked):
     weight = torch.ones(2, 64)
     for group_size in (0, -32, 1, 3, 48, 128):
-        with pytest.raises(ValueError, match=rf"group_size must be (at least 2|even and divide the 64 columns), got {group_size}$"):
+        with pytest.raises(
+            ValueError, match=rf"group_size must be (at least 2|even and divide the 64 columns), got {group_size}$"
+        ):
             quantize_groups(weight, group_size=group_size)
     with pytest.raises(TypeError, match="group_size must be a whole number, got 32.0"):
         quantize_groups(weight, group_size=32.0)

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lib.kernels import chunked_cross_entropy, cross_entropy
 
@@ -64,7 +65,10 @@ def test_chunked_never_holds_all_logits(generator):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             nonlocal largest
             out = function(*args, **(kwargs or {}))
-            largest = max([largest] + [t.numel() for t in (out if isinstance(out, (tuple, list)) else [out]) if torch.is_tensor(t)])
+            largest = max(
+                [largest]
+                + [t.numel() for t in (out if isinstance(out, (tuple, list)) else [out]) if torch.is_tensor(t)]
+            )
             return out
 
     with Watch():
@@ -86,11 +90,15 @@ def test_half_precision_gives_a_float32_loss(generator):
     low = hidden.bfloat16() @ weight.bfloat16().T
     assert cross_entropy(low, targets).dtype == torch.float32
     assert chunked_cross_entropy(hidden.bfloat16(), weight.bfloat16(), targets).dtype == torch.float32
-    assert cross_entropy(low, targets).item() == pytest.approx(cross_entropy(hidden @ weight.T, targets).item(), abs=0.1)
+    assert cross_entropy(low, targets).item() == pytest.approx(
+        cross_entropy(hidden @ weight.T, targets).item(), abs=0.1
+    )
 
 
 def test_uniform_is_log_of_the_vocabulary():
-    assert cross_entropy(torch.zeros(2, 30_522), torch.tensor([5, 30_521])).item() == pytest.approx(math.log(30_522), rel=1e-6)
+    assert cross_entropy(torch.zeros(2, 30_522), torch.tensor([5, 30_521])).item() == pytest.approx(
+        math.log(30_522), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -1,6 +1,7 @@
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lib.kernels import causal_mask, padding_mask, prefix_mask, sliding_window_mask
 

@@ -2,12 +2,15 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lib.kernels import argmax_onehot, log_softmax, logsumexp, sigmoid, softmax
 
-matrices = hnp.arrays("float64", st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.floats(-50, 50)).map(torch.tensor)
+matrices = hnp.arrays("float64", st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.floats(-50, 50)).map(
+    torch.tensor
+)
 
 
 @given(matrices, st.floats(-1e4, 1e4))
@@ -58,7 +61,11 @@ def test_slide_w12_and_w13():
     assert torch.autograd.gradcheck(sigmoid, torch.linspace(-3, 3, 7, dtype=torch.float64, requires_grad=True))
 
 
-@given(hnp.arrays("float32", st.tuples(st.integers(1, 3), st.integers(1, 6)), elements=st.integers(-2, 2)).map(torch.tensor))
+@given(
+    hnp.arrays("float32", st.tuples(st.integers(1, 3), st.integers(1, 6)), elements=st.integers(-2, 2)).map(
+        torch.tensor
+    )
+)
 def test_argmax_is_the_cold_limit_of_softmax(z):
     torch.testing.assert_close(argmax_onehot(z), softmax(z / 0.01))
 

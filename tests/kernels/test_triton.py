@@ -21,11 +21,15 @@ from lib.kernels import (
     chunked_cross_entropy,
     cross_entropy,
     softmax,
-    triton as kernels,
     triton_attention,
     triton_cross_entropy,
-    triton_launch as launcher,
     triton_softmax,
+)
+from lib.kernels import (
+    triton as kernels,
+)
+from lib.kernels import (
+    triton_launch as launcher,
 )
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -46,7 +50,12 @@ def device():
 def run_python(*arguments, **variables):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "TRITON_INTERPRET"))}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=kept | variables, capture_output=True, text=True, timeout=SCRIPT_TIMEOUT
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=kept | variables,
+        capture_output=True,
+        text=True,
+        timeout=SCRIPT_TIMEOUT,
     )
 
 
@@ -86,7 +95,9 @@ def assert_agree(kernel, exact, tensors, device):
         assert like is None or x.dtype == like.dtype
         scale = max(1.0, y.abs().max().item()) if y.numel() else 1.0
         difference = (x.detach().double().cpu() - y.detach()).abs()
-        assert (difference <= 4 * TOLERANCE[tensors[0].dtype] * scale).all(), f"{name}: {difference.max():.2e} of {scale:.2e}"
+        assert (difference <= 4 * TOLERANCE[tensors[0].dtype] * scale).all(), (
+            f"{name}: {difference.max():.2e} of {scale:.2e}"
+        )
 
 
 @pytest.mark.parametrize("block", [16, 4096])
@@ -147,7 +158,16 @@ ATTENTION = {  # B, H, G, T, S, K, E, options
     "mask per head": (2, 2, 1, 40, 70, 16, 16, {"mask": boolean(2, 2, 40, 70)}),
     "transposed mask": (1, 2, 1, 70, 40, 16, 16, {"mask": boolean(40, 70).T}),
     "empty rows": (1, 2, 1, 70, 70, 16, 16, {"mask": boolean(1, 1, 70, 70, keep=0.01)}),
-    "float mask": (1, 2, 2, 70, 150, 16, 16, {"mask": torch.linspace(-3, 3, 150).masked_fill(boolean(150), -torch.inf)}),
+    "float mask": (
+        1,
+        2,
+        2,
+        70,
+        150,
+        16,
+        16,
+        {"mask": torch.linspace(-3, 3, 150).masked_fill(boolean(150), -torch.inf)},
+    ),
 }
 
 
@@ -156,9 +176,7 @@ def test_attention_and_its_gradients(case, device, generator):
     B, H, G, T, S, K, E, options = ATTENTION[case]
     qkv = leaves(generator, (B, H, T, K), (B, G, S, K), (B, G, S, E))
     there = options | ({"mask": options["mask"].to(device)} if "mask" in options else {})
-    assert_agree(
-        lambda *x: triton_attention(*x, **there), lambda *x: attention_reference(*x, **options), qkv, device
-    )
+    assert_agree(lambda *x: triton_attention(*x, **there), lambda *x: attention_reference(*x, **options), qkv, device)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -282,7 +300,9 @@ def launched(monkeypatch):
     """The names of the programs that were launched."""
     names = []
     launch = kernels.launch
-    monkeypatch.setattr(kernels, "launch", lambda name, *rest, **options: (names.append(name), launch(name, *rest, **options)))
+    monkeypatch.setattr(
+        kernels, "launch", lambda name, *rest, **options: (names.append(name), launch(name, *rest, **options))
+    )
     return names
 
 
@@ -296,7 +316,11 @@ def use_all(device):
 
 def test_where_they_serve_they_are_chosen(device, launched, monkeypatch):
     if device == "cpu":
-        for module, name in (("softmax", "triton_serves"), ("loss", "triton_serves"), ("tiled", "triton_serves_attention")):
+        for module, name in (
+            ("softmax", "triton_serves"),
+            ("loss", "triton_serves"),
+            ("tiled", "triton_serves_attention"),
+        ):
             monkeypatch.setattr(sys.modules[f"lib.kernels.{module}"], name, lambda *tensors: True)
     use_all(device)
     assert launched == [
@@ -391,7 +415,8 @@ def test_importing_the_room_takes_no_triton():
 def test_every_program_compiles_for_a_gpu_that_is_not_here(dtype, monkeypatch, tmp_path):
     pytest.importorskip("triton")
     from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource, compile as build
+    from triton.compiler import ASTSource
+    from triton.compiler import compile as build
 
     names = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int64: "*i64", torch.uint8: "*u8"}
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
@@ -401,7 +426,11 @@ def test_every_program_compiles_for_a_gpu_that_is_not_here(dtype, monkeypatch, t
         program = getattr(launcher._programs(), name)
         meta = {"num_stages": options.pop("num_stages", 2), "enable_fp_fusion": True}
         signature = {
-            argument: names[value.dtype] if isinstance(value, torch.Tensor) else "fp32" if isinstance(value, float) else "i32"
+            argument: names[value.dtype]
+            if isinstance(value, torch.Tensor)
+            else "fp32"
+            if isinstance(value, float)
+            else "i32"
             for argument, value in zip(program.arg_names, given)
         } | dict.fromkeys(options, "constexpr")
         source = ASTSource(program, signature, constexprs=options)
@@ -460,9 +489,17 @@ def test_bad_input_names_the_argument(device, unchecked):
         (ValueError, "at most 256 wide, got 16 and 257", lambda: triton_attention(x, x, wide)),
         (ValueError, "mask must not require a gradient", lambda: triton_attention(x, x, x, mask=bias)),
         (ValueError, "mask must be on .* got meta", lambda: triton_attention(x, x, x, mask=bias.detach().to("meta"))),
-        (ValueError, "weight must be on a GPU .* got .* meta", lambda: triton_cross_entropy(flat, flat.to("meta"), targets)),
+        (
+            ValueError,
+            "weight must be on a GPU .* got .* meta",
+            lambda: triton_cross_entropy(flat, flat.to("meta"), targets),
+        ),
         (TypeError, "mask must be boolean", lambda: triton_attention(x, x, x, mask=torch.ones(2, 2, dtype=torch.int))),
-        (ValueError, "causal attention needs a key", lambda: triton_attention(x, x[:, :, :1], x[:, :, :1], causal=True)),
+        (
+            ValueError,
+            "causal attention needs a key",
+            lambda: triton_attention(x, x[:, :, :1], x[:, :, :1], causal=True),
+        ),
         (TypeError, "weight must have the type", lambda: triton_cross_entropy(flat, flat.half(), targets)),
         (ValueError, "targets must be ids from 0 to 1", lambda: triton_cross_entropy(flat, flat, targets + 1)),
         (ValueError, "chunk_size must be at least 1", lambda: triton_cross_entropy(flat, flat, targets, chunk_size=0)),

@@ -44,9 +44,7 @@ def clean() -> NotebookNode:
     cell(made, "cell-2").outputs = [picture]
     cell(made, "cell-3").outputs = [new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
     cell(made, "cell-4").metadata = NotebookNode(nbgrader=nbgrader("sample-double", grade=False), **course)
-    cell(made, "cell-5").metadata = NotebookNode(
-        nbgrader=nbgrader("sample-double-check", grade=True), **course
-    )
+    cell(made, "cell-5").metadata = NotebookNode(nbgrader=nbgrader("sample-double-check", grade=True), **course)
     for count, code in enumerate((each for each in made.cells if each.cell_type == "code"), start=1):
         code.execution_count = count
     return made

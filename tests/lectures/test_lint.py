@@ -85,7 +85,10 @@ def exercise(id, known, **changes):
 def known(monkeypatch):
     """What lib knows of the exercises of the sample."""
     found = {"double": exercise("sample.double", 5), "few": exercise("sample.few", 4)}
-    found |= {"untitled": exercise("sample.untitled", 5, title=""), "unhinted": exercise("sample.unhinted", 5, hints=())}
+    found |= {
+        "untitled": exercise("sample.untitled", 5, title=""),
+        "unhinted": exercise("sample.unhinted", 5, hints=()),
+    }
     monkeypatch.setattr(registry, "modules", lambda: {"sample": "tests.lectures.sample"})
     monkeypatch.setattr(registry, "exercises_of", lambda module: {each.id: each for each in found.values()})
 

@@ -46,7 +46,11 @@ def contents(places):
 def test_the_cells_have_the_form_of_every_exercise(places):
     _, path = new_exercise(ID, "04", slides=("C08", "W11"), points=3, minutes=1, **places)
     task, solution, check = load(path).cells[-4:-1]
-    assert [cell.id for cell in (task, solution, check)] == ["trial-mean-task", "trial-mean-solution", "trial-mean-check"]
+    assert [cell.id for cell in (task, solution, check)] == [
+        "trial-mean-task",
+        "trial-mean-solution",
+        "trial-mean-check",
+    ]
     assert task.source.splitlines()[2] == "*Slides C08, W11 · 3 points · 1 minute*"
     assert check.source == 'check("trial.mean", my_mean)'
     theirs = {cell.id: cell for cell in load(NOTEBOOKS / "06_autoregressive_objective.ipynb").cells}
@@ -60,7 +64,9 @@ def test_the_cells_have_the_form_of_every_exercise(places):
 
 def test_the_module_is_one_of_the_registry_and_its_promise_holds(places):
     module, _ = new_exercise(ID, "4", **places)
-    assert module == places["exercises"] / "lecture04" / "trial.py" and (module.parent / "__init__.py").read_text() == ""
+    assert (
+        module == places["exercises"] / "lecture04" / "trial.py" and (module.parent / "__init__.py").read_text() == ""
+    )
     names = {}
     exec(module.read_text(), names)
     (exercise,) = names["EXERCISES"]

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from lib import ROOT
-from lib.lectures import notebooks
 from lib.errors import CourseError, UsageError
+from lib.lectures import notebooks
 from tests.lectures import sample
 
 

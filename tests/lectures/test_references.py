@@ -41,7 +41,9 @@ def test_a_link_goes_to_arxiv_or_else_to_the_publisher_or_is_none():
 
 
 def test_an_unknown_key_is_answered_with_the_nearest():
-    with pytest.raises(ValueError, match=r"key must be one of data/references.csv, got 'vaswani'; did you mean vaswani2017"):
+    with pytest.raises(
+        ValueError, match=r"key must be one of data/references.csv, got 'vaswani'; did you mean vaswani2017"
+    ):
         reference("vaswani")
 
 

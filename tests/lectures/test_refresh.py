@@ -6,11 +6,11 @@ import json
 import nbformat
 import pytest
 
-from lib.lectures.stored_outputs import joined_streams
-from lib.lectures import notebooks
 from lib.course.cli import main
+from lib.lectures import notebooks
 from lib.lectures.execution import Execution
 from lib.lectures.lint import lint_file
+from lib.lectures.stored_outputs import joined_streams
 from tests.lectures import sample
 from tests.lectures.sample import cell
 
@@ -58,9 +58,7 @@ def test_outputs_are_stored(refreshed):
 def test_ids_and_sources_stay_byte_for_byte(refreshed):
     path, before, _ = refreshed
     made = nbformat.read(path, as_version=4)
-    assert [(each.id, each.source) for each in made.cells] == [
-        (each.id, each.source) for each in before.cells
-    ]
+    assert [(each.id, each.source) for each in made.cells] == [(each.id, each.source) for each in before.cells]
     assert cell(made, "cell-0").metadata == {"tags": ["parameters"]} and cell(made, "title").metadata == {}
 
 
@@ -88,9 +86,7 @@ def executing(monkeypatch, change=None, verdict="ok"):
         made = nbformat.from_dict(copy.deepcopy(job.notebook))
         if change:
             change(made)
-        return Execution(
-            job.name, verdict, 1, seconds=1.0, peak_bytes=10**8, notebook=json.loads(json.dumps(made))
-        )
+        return Execution(job.name, verdict, 1, seconds=1.0, peak_bytes=10**8, notebook=json.loads(json.dumps(made)))
 
     monkeypatch.setattr("lib.course.run.execute", execute)
 

@@ -15,10 +15,10 @@ import pytest
 
 from lib import ROOT
 from lib.course import run
-from lib.lectures import execution
 from lib.course.cli import main
 from lib.errors import CourseError, UsageError
-from lib.lectures.execution import Job, Execution
+from lib.lectures import execution
+from lib.lectures.execution import Execution, Job
 from tests.lectures import sample
 
 
@@ -95,9 +95,7 @@ def test_no_kernel_outlives_its_time_limit(misbehaving):
 
 
 def test_a_parameter_is_set_and_the_default_is_overruled(tmp_path, capsys):
-    path = sample.save(
-        tmp_path / "nb.ipynb", sample.notebook(("steps = 3", "parameters"), "print(steps * 2)")
-    )
+    path = sample.save(tmp_path / "nb.ipynb", sample.notebook(("steps = 3", "parameters"), "print(steps * 2)"))
     assert main(["run", str(path), "-p", "steps", "21", "--out", str(tmp_path / "out")]) == 0
     executed = nbformat.read(tmp_path / "out" / "nb.ipynb", as_version=4)
     assert sample.cell(executed, "cell-1").outputs[0].text == "42\n"
@@ -144,9 +142,7 @@ def processes_in(folder):
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_interrupted_nothing_is_half_written_and_no_kernel_is_left(tmp_path, number, code):
-    sample.save(
-        tmp_path / "nb.ipynb", sample.notebook("open('started', 'w').close()\nimport time\ntime.sleep(600)")
-    )
+    sample.save(tmp_path / "nb.ipynb", sample.notebook("open('started', 'w').close()\nimport time\ntime.sleep(600)"))
     command = [
         sys.executable,
         "-m",
@@ -187,9 +183,7 @@ def test_through_a_dask_cluster_it_is_the_same(tmp_path, capsys):
     from distributed import LocalCluster
 
     for name in ("one", "two"):
-        sample.save(
-            tmp_path / f"{name}.ipynb", sample.notebook("import os\nprint(os.environ['OMP_NUM_THREADS'])")
-        )
+        sample.save(tmp_path / f"{name}.ipynb", sample.notebook("import os\nprint(os.environ['OMP_NUM_THREADS'])"))
     sample.save(tmp_path / "bad.ipynb", sample.notebook("1 / 0"))
     paths = [str(path) for path in sorted(tmp_path.glob("*.ipynb"))]
     with LocalCluster(
@@ -225,9 +219,7 @@ def test_the_budget_of_a_notebook(seconds, peak, over):
 @pytest.mark.parametrize("flags, code", [([], 0), (["--strict"], 1)])
 def test_over_budget_fails_only_when_strict(tmp_path, capsys, monkeypatch, flags, code):
     path = sample.save(tmp_path / "nb.ipynb", sample.notebook("1"))
-    slow = outcome(
-        verdict="ok", cells=1, seconds=99.0, peak_bytes=10**8, notebook=json.loads(path.read_text())
-    )
+    slow = outcome(verdict="ok", cells=1, seconds=99.0, peak_bytes=10**8, notebook=json.loads(path.read_text()))
     monkeypatch.setattr(run, "execute", lambda job: slow)
     assert main(["run", str(path), "--out", str(tmp_path / "out"), *flags]) == code
     assert "ok, over budget" in capsys.readouterr().out
@@ -255,6 +247,5 @@ def test_as_many_at_a_time_as_memory_allows(monkeypatch):
 
 
 def test_jobs_below_one_are_refused():
-    with pytest.raises(UsageError, match="--jobs must be at least 1"):
-        with execution.open_executor(jobs=0):
-            pass
+    with pytest.raises(UsageError, match="--jobs must be at least 1"), execution.open_executor(jobs=0):
+        pass

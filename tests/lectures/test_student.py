@@ -10,10 +10,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from lib import NOTEBOOKS, ROOT
 from lib.course import student
-from lib.lectures.edition import STUB, is_check, student_edition
 from lib.errors import CourseError, UsageError
-from lib.lectures.notebooks import all_notebooks, load, text_of
 from lib.lectures import work_folder
+from lib.lectures.edition import STUB, is_check, student_edition
+from lib.lectures.notebooks import all_notebooks, load, text_of
 from lib.lectures.work_folder import MANIFEST, write_editions
 from tests.lectures.differing import (
     code_cells,

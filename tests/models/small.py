@@ -9,31 +9,68 @@ VOCABULARY = 40
 
 def encoder(**changes) -> TransformerConfig:
     """A BERT of two layers."""
-    fields = dict(architecture="encoder", vocab_size=VOCABULARY, d_model=16, num_layers=2, num_heads=4,
-                  d_ff=24, max_positions=12, norm_position="post", embedding_norm=True, final_norm=False,
-                  type_vocab_size=2)
+    fields = dict(
+        architecture="encoder",
+        vocab_size=VOCABULARY,
+        d_model=16,
+        num_layers=2,
+        num_heads=4,
+        d_ff=24,
+        max_positions=12,
+        norm_position="post",
+        embedding_norm=True,
+        final_norm=False,
+        type_vocab_size=2,
+    )
     return TransformerConfig(**fields | changes)
 
 
 def decoder(**changes) -> TransformerConfig:
     """A GPT-2 of two layers."""
-    fields = dict(architecture="decoder", vocab_size=VOCABULARY, d_model=16, num_layers=2, num_heads=4,
-                  d_ff=24, max_positions=12, activation="gelu_tanh")
+    fields = dict(
+        architecture="decoder",
+        vocab_size=VOCABULARY,
+        d_model=16,
+        num_layers=2,
+        num_heads=4,
+        d_ff=24,
+        max_positions=12,
+        activation="gelu_tanh",
+    )
     return TransformerConfig(**fields | changes)
 
 
 def llama(**changes) -> TransformerConfig:
     """A Llama of two layers, whose four query heads share two key heads."""
-    fields = dict(norm="rmsnorm", activation="silu", gated=True, bias=False, position="rotary",
-                  num_kv_heads=2, tie_embeddings=False)
+    fields = dict(
+        norm="rmsnorm",
+        activation="silu",
+        gated=True,
+        bias=False,
+        position="rotary",
+        num_kv_heads=2,
+        tie_embeddings=False,
+    )
     return decoder(**fields | changes)
 
 
 def seq2seq(**changes) -> TransformerConfig:
     """A T5 with three encoder and two decoder layers."""
-    fields = dict(architecture="encoder_decoder", vocab_size=VOCABULARY, d_model=16, num_layers=2,
-                  num_heads=4, d_ff=24, num_encoder_layers=3, norm="rmsnorm", bias=False, position="relative",
-                  relative_buckets=8, relative_max_distance=10, scale_attention=False)
+    fields = dict(
+        architecture="encoder_decoder",
+        vocab_size=VOCABULARY,
+        d_model=16,
+        num_layers=2,
+        num_heads=4,
+        d_ff=24,
+        num_encoder_layers=3,
+        norm="rmsnorm",
+        bias=False,
+        position="relative",
+        relative_buckets=8,
+        relative_max_distance=10,
+        scale_attention=False,
+    )
     return TransformerConfig(**fields | changes)
 
 

@@ -64,9 +64,9 @@ def test_buckets_are_those_of_transformers(buckets, extra, both):
 
     distance = torch.arange(-150, 151)[None]
     theirs = T5Attention._relative_position_bucket(
-        distance, bidirectional=both, num_buckets=buckets, max_distance=buckets // 2 + extra)
-    ours = relative_bucket(
-        distance, num_buckets=buckets, max_distance=buckets // 2 + extra, bidirectional=both)
+        distance, bidirectional=both, num_buckets=buckets, max_distance=buckets // 2 + extra
+    )
+    ours = relative_bucket(distance, num_buckets=buckets, max_distance=buckets // 2 + extra, bidirectional=both)
     assert torch.equal(ours, theirs)
     assert ours.min() >= 0 and ours.max() < buckets
 

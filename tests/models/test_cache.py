@@ -19,11 +19,19 @@ def in_pieces(model, ids, sizes, cache, mask=None):
     return torch.cat(parts, dim=1)
 
 
-@pytest.mark.parametrize("config", [
-    small.decoder(), small.llama(), small.decoder(position="relative"), small.decoder(position="sinusoidal"),
-    small.decoder(position="none", norm_position="post", final_norm=False),
-    small.decoder(attention="reference"), small.llama(attention="tiled"),
-], ids=["gpt2", "llama", "relative", "sinusoidal", "post", "reference", "tiled"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        small.decoder(),
+        small.llama(),
+        small.decoder(position="relative"),
+        small.decoder(position="sinusoidal"),
+        small.decoder(position="none", norm_position="post", final_norm=False),
+        small.decoder(attention="reference"),
+        small.llama(attention="tiled"),
+    ],
+    ids=["gpt2", "llama", "relative", "sinusoidal", "post", "reference", "tiled"],
+)
 @pytest.mark.parametrize("sizes", [[4] + [1] * 6, [1] * 10, [3, 4, 3]], ids=str)
 @pytest.mark.parametrize("capacity", [1, 4, 64])
 def test_reading_in_pieces_gives_what_reading_at_once_gives(config, sizes, capacity):

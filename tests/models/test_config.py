@@ -23,58 +23,86 @@ def test_what_is_left_out_follows_from_the_rest():
     assert small.seq2seq(num_encoder_layers=None).encoder_layers == 2
 
 
-@pytest.mark.parametrize("name, value", [
-    ("architecture", "encoder-decoder"), ("norm", "batchnorm"), ("norm_position", "middle"),
-    ("activation", "tanh"), ("position", "alibi"), ("attention", "flash"),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("architecture", "encoder-decoder"),
+        ("norm", "batchnorm"),
+        ("norm_position", "middle"),
+        ("activation", "tanh"),
+        ("position", "alibi"),
+        ("attention", "flash"),
+    ],
+)
 def test_a_choice_that_is_none_names_the_field_and_the_choices(name, value):
     with pytest.raises(ValueError, match=rf"{name} must be '.*' or '.*', got '{value}'"):
         replace(small.decoder(), **{name: value})
 
 
-@pytest.mark.parametrize("name", [
-    "vocab_size", "d_model", "num_layers", "num_heads", "d_ff", "max_positions", "num_kv_heads", "head_dim",
-    "relative_buckets", "relative_max_distance", "norm_eps", "rope_theta", "embedding_scale", "logit_scale",
-    "init_std",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vocab_size",
+        "d_model",
+        "num_layers",
+        "num_heads",
+        "d_ff",
+        "max_positions",
+        "num_kv_heads",
+        "head_dim",
+        "relative_buckets",
+        "relative_max_distance",
+        "norm_eps",
+        "rope_theta",
+        "embedding_scale",
+        "logit_scale",
+        "init_std",
+    ],
+)
 @pytest.mark.parametrize("value", [0, -1])
 def test_sizes_and_scales_are_above_zero(name, value, unchecked):
     with pytest.raises(ValueError, match=f"{name} must be (at least 1|a finite number above 0), got {value}"):
         replace(small.decoder(), **{name: value})
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"norm_eps": float("nan")}, "norm_eps must be a finite number"),
-    ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
-    ({"dropout": -0.1}, r"dropout must lie in \[0, 1\)"),
-    ({"dropout": float("nan")}, r"dropout must lie in \[0, 1\), got nan"),
-    ({"pad_id": small.VOCABULARY}, r"pad_id must lie in \[0, 39\], got 40"),
-    ({"pad_id": -1}, "pad_id must be at least 0, got -1"),
-    ({"position_offset": -1}, "position_offset must be at least 0, got -1"),
-    ({"d_model": 18}, "d_model=18 is not a multiple of num_heads=4"),
-    ({"num_kv_heads": 3}, "num_heads=4 is not a multiple of num_kv_heads=3"),
-    ({"position": "rotary", "head_dim": 5}, "head width must be even, got 5"),
-    ({"position": "sinusoidal", "d_model": 5, "num_heads": 1}, "d_model must be even, got 5"),
-    ({"max_positions": None}, "max_positions must be given for learned positions"),
-    ({"position": "relative", "relative_buckets": 6}, "relative_buckets must be a multiple of 4, got 6"),
-    ({"position": "relative", "relative_max_distance": 16}, "relative_max_distance=16 must exceed half"),
-    ({"num_encoder_layers": 2}, "num_encoder_layers is for encoder_decoder, not for 'decoder'"),
-    ({"pooler": True}, "pooler and type_vocab_size belong to an encoder, not to 'decoder'"),
-    ({"type_vocab_size": 2}, "pooler and type_vocab_size belong to an encoder"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"norm_eps": float("nan")}, "norm_eps must be a finite number"),
+        ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
+        ({"dropout": -0.1}, r"dropout must lie in \[0, 1\)"),
+        ({"dropout": float("nan")}, r"dropout must lie in \[0, 1\), got nan"),
+        ({"pad_id": small.VOCABULARY}, r"pad_id must lie in \[0, 39\], got 40"),
+        ({"pad_id": -1}, "pad_id must be at least 0, got -1"),
+        ({"position_offset": -1}, "position_offset must be at least 0, got -1"),
+        ({"d_model": 18}, "d_model=18 is not a multiple of num_heads=4"),
+        ({"num_kv_heads": 3}, "num_heads=4 is not a multiple of num_kv_heads=3"),
+        ({"position": "rotary", "head_dim": 5}, "head width must be even, got 5"),
+        ({"position": "sinusoidal", "d_model": 5, "num_heads": 1}, "d_model must be even, got 5"),
+        ({"max_positions": None}, "max_positions must be given for learned positions"),
+        ({"position": "relative", "relative_buckets": 6}, "relative_buckets must be a multiple of 4, got 6"),
+        ({"position": "relative", "relative_max_distance": 16}, "relative_max_distance=16 must exceed half"),
+        ({"num_encoder_layers": 2}, "num_encoder_layers is for encoder_decoder, not for 'decoder'"),
+        ({"pooler": True}, "pooler and type_vocab_size belong to an encoder, not to 'decoder'"),
+        ({"type_vocab_size": 2}, "pooler and type_vocab_size belong to an encoder"),
+    ],
+)
 def test_combinations_that_no_model_has(changes, message):
     with pytest.raises(ValueError, match=message):
         replace(small.decoder(), **changes)
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"d_model": 16.0}, "d_model must be a whole number, got 16.0"),
-    ({"num_layers": True}, "num_layers must be a whole number, got True"),
-    ({"vocab_size": None}, "vocab_size must be a whole number, got None"),
-    ({"norm": 3}, "norm must be a str, got int"),
-    ({"gated": 1}, "gated must be a bool, got int"),
-    ({"max_positions": "12"}, "max_positions must be a whole number, got '12'"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"d_model": 16.0}, "d_model must be a whole number, got 16.0"),
+        ({"num_layers": True}, "num_layers must be a whole number, got True"),
+        ({"vocab_size": None}, "vocab_size must be a whole number, got None"),
+        ({"norm": 3}, "norm must be a str, got int"),
+        ({"gated": 1}, "gated must be a bool, got int"),
+        ({"max_positions": "12"}, "max_positions must be a whole number, got '12'"),
+    ],
+)
 def test_a_wrong_type_names_the_field(changes, message, unchecked):
     with pytest.raises(TypeError, match=message):
         replace(small.decoder(), **changes)

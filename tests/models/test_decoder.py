@@ -7,8 +7,13 @@ from lib.models import Decoder, KVCache
 from tests.models import small
 
 IDS = small.some_ids()
-CONFIGS = {"gpt2": small.decoder(), "llama": small.llama(), "relative": small.decoder(position="relative"),
-           "reference": small.decoder(attention="reference"), "tiled": small.llama(attention="tiled")}
+CONFIGS = {
+    "gpt2": small.decoder(),
+    "llama": small.llama(),
+    "relative": small.decoder(position="relative"),
+    "reference": small.decoder(attention="reference"),
+    "tiled": small.llama(attention="tiled"),
+}
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -107,13 +112,16 @@ def test_it_runs_on_the_meta_device():
         assert Decoder(small.llama())(IDS.to("meta")).shape == (2, 8, 40)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"input_ids": torch.zeros(0, 3, dtype=torch.long)}, "input_ids must not be empty"),
-    ({"input_ids": torch.tensor([[-100]])}, "input_ids must be ids from 0 to 39, got -100"),
-    ({"input_ids": torch.ones(1, 13, dtype=torch.long)}, "input_ids has 13 tokens, more than the conte.* 12"),
-    ({"input_ids": IDS, "attention_mask": torch.ones(2, 9).long()}, r"expected shape \(2, 8\), got \(2, 9\)"),
-    ({"input_ids": IDS, "attention_mask": torch.zeros(2, 8).long()}, "masks every token of row 0"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"input_ids": torch.zeros(0, 3, dtype=torch.long)}, "input_ids must not be empty"),
+        ({"input_ids": torch.tensor([[-100]])}, "input_ids must be ids from 0 to 39, got -100"),
+        ({"input_ids": torch.ones(1, 13, dtype=torch.long)}, "input_ids has 13 tokens, more than the conte.* 12"),
+        ({"input_ids": IDS, "attention_mask": torch.ones(2, 9).long()}, r"expected shape \(2, 8\), got \(2, 9\)"),
+        ({"input_ids": IDS, "attention_mask": torch.zeros(2, 8).long()}, "masks every token of row 0"),
+    ],
+)
 def test_bad_input(arguments, message, unchecked):
     with pytest.raises(ValueError, match=message):
         Decoder(small.decoder())(**arguments)

@@ -94,15 +94,21 @@ def test_it_runs_on_the_meta_device():
         assert Encoder(small.encoder())(IDS.to("meta")).shape == (2, 8, 16)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"input_ids": torch.zeros(0, 3, dtype=torch.long)}, "input_ids must not be empty"),
-    ({"input_ids": torch.tensor([[40]])}, "input_ids must be ids from 0 to 39, got 40"),
-    ({"input_ids": torch.ones(1, 13, dtype=torch.long)}, "input_ids has 13 tokens, more than the conte.* 12"),
-    ({"input_ids": IDS, "attention_mask": torch.ones(2, 7).long()}, r"expected shape \(2, 8\), got \(2, 7\)"),
-    ({"input_ids": IDS, "attention_mask": torch.zeros(2, 8).long()}, "masks every token of row 0"),
-    ({"input_ids": IDS, "token_type_ids": 2 * torch.ones(2, 8).long()}, "token_type_ids must be ids from 0 to 1, got 2"),
-    ({"input_ids": IDS, "token_type_ids": torch.ones(2, 7).long()}, r"type_ids must have shape \(2, 8\)"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"input_ids": torch.zeros(0, 3, dtype=torch.long)}, "input_ids must not be empty"),
+        ({"input_ids": torch.tensor([[40]])}, "input_ids must be ids from 0 to 39, got 40"),
+        ({"input_ids": torch.ones(1, 13, dtype=torch.long)}, "input_ids has 13 tokens, more than the conte.* 12"),
+        ({"input_ids": IDS, "attention_mask": torch.ones(2, 7).long()}, r"expected shape \(2, 8\), got \(2, 7\)"),
+        ({"input_ids": IDS, "attention_mask": torch.zeros(2, 8).long()}, "masks every token of row 0"),
+        (
+            {"input_ids": IDS, "token_type_ids": 2 * torch.ones(2, 8).long()},
+            "token_type_ids must be ids from 0 to 1, got 2",
+        ),
+        ({"input_ids": IDS, "token_type_ids": torch.ones(2, 7).long()}, r"type_ids must have shape \(2, 8\)"),
+    ],
+)
 def test_bad_input(arguments, message, unchecked):
     with pytest.raises(ValueError, match=message):
         Encoder(small.encoder())(**arguments)

@@ -9,11 +9,24 @@ from tests.models import small
 SOURCE = small.some_ids()
 TARGET = small.some_ids(length=6, seed=2)
 MASK = small.RIGHT[:, 2:]
-BART = dict(position="learned", max_positions=12, position_offset=2, norm="layernorm", norm_position="post",
-            embedding_norm=True, final_norm=False, bias=True, logits_bias=True, scale_attention=True)
-CONFIGS = {"t5": small.seq2seq(),
-           "t5-1.1": small.seq2seq(gated=True, activation="gelu_tanh", tie_embeddings=False),
-           "bart": small.seq2seq(**BART), "rotary": small.seq2seq(position="rotary", num_kv_heads=2)}
+BART = dict(
+    position="learned",
+    max_positions=12,
+    position_offset=2,
+    norm="layernorm",
+    norm_position="post",
+    embedding_norm=True,
+    final_norm=False,
+    bias=True,
+    logits_bias=True,
+    scale_attention=True,
+)
+CONFIGS = {
+    "t5": small.seq2seq(),
+    "t5-1.1": small.seq2seq(gated=True, activation="gelu_tanh", tie_embeddings=False),
+    "bart": small.seq2seq(**BART),
+    "rotary": small.seq2seq(position="rotary", num_kv_heads=2),
+}
 
 
 @pytest.fixture(params=CONFIGS.values(), ids=CONFIGS)
@@ -123,17 +136,20 @@ def test_positions_may_be_given():
     assert not torch.allclose(model(SOURCE, TARGET, decoder_position_ids=target.flip(1)), plain)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ((torch.zeros(0, 3).long(), TARGET), "^input_ids must not be empty"),
-    ((SOURCE, torch.zeros(2, 0).long()), "decoder_input_ids must not be empty"),
-    ((torch.full((2, 3), 40), TARGET), "^input_ids must be ids from 0 to 39, got 40"),
-    ((SOURCE, torch.full((2, 3), 41)), "decoder_input_ids must be ids from 0 to 39, got 41"),
-    ((torch.ones(2, 13).long(), TARGET), "^input_ids has 13 tokens, more than the context of 12"),
-    ((SOURCE, torch.ones(2, 13).long()), "decoder_input_ids has 13 tokens, more than the context of 12"),
-    ((SOURCE, TARGET[:1]), r"decoder_input_ids must have shape \(2, T\), got \(1, 6\)"),
-    ((SOURCE, TARGET, torch.zeros(2, 8).long()), "^attention_mask masks every token of row 0"),
-    ((SOURCE, TARGET, None, torch.ones(2, 5).long()), r"decoder_attention_mask .*\(2, 6\), got \(2, 5\)"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((torch.zeros(0, 3).long(), TARGET), "^input_ids must not be empty"),
+        ((SOURCE, torch.zeros(2, 0).long()), "decoder_input_ids must not be empty"),
+        ((torch.full((2, 3), 40), TARGET), "^input_ids must be ids from 0 to 39, got 40"),
+        ((SOURCE, torch.full((2, 3), 41)), "decoder_input_ids must be ids from 0 to 39, got 41"),
+        ((torch.ones(2, 13).long(), TARGET), "^input_ids has 13 tokens, more than the context of 12"),
+        ((SOURCE, torch.ones(2, 13).long()), "decoder_input_ids has 13 tokens, more than the context of 12"),
+        ((SOURCE, TARGET[:1]), r"decoder_input_ids must have shape \(2, T\), got \(1, 6\)"),
+        ((SOURCE, TARGET, torch.zeros(2, 8).long()), "^attention_mask masks every token of row 0"),
+        ((SOURCE, TARGET, None, torch.ones(2, 5).long()), r"decoder_attention_mask .*\(2, 6\), got \(2, 5\)"),
+    ],
+)
 def test_bad_input(arguments, message, unchecked):
     with pytest.raises(ValueError, match=message):
         EncoderDecoder(small.seq2seq(**BART))(*arguments)

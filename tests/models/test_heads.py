@@ -145,8 +145,9 @@ def test_span_extractor_equals_transformers_and_never_points_at_padding():
 
 def test_gpt_classifier_equals_transformers():
     """It finds the last token by its padding id, we by the mask."""
-    config = hf.GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_inner=24, n_positions=12,
-                           num_labels=3, pad_token_id=0)
+    config = hf.GPT2Config(
+        vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_inner=24, n_positions=12, num_labels=3, pad_token_id=0
+    )
     theirs = hf_models.made(hf.GPT2ForSequenceClassification, config)
     ours = SequenceClassifier(load_transformers(theirs.transformer), 3, pool="last").eval()
     with_weights(ours.output, theirs.score)
@@ -164,12 +165,16 @@ def test_the_token_that_is_read_off_lies_where_two_loops_find_it(generator):
     assert first_real_token(ids).tolist() == [0] * 50 and last_real_token(ids).tolist() == [5] * 50
 
 
-@pytest.mark.parametrize("make", [
-    lambda: SequenceClassifier(Decoder(decoder()), 3, pool="last"),
-    lambda: SequenceClassifier(Encoder(encoder(pooler=True)), 3),
-    lambda: SequenceClassifier(Encoder(encoder()), 3),
-    lambda: RewardModel(Decoder(decoder())),
-], ids=["last", "first-pooler", "first", "reward"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SequenceClassifier(Decoder(decoder()), 3, pool="last"),
+        lambda: SequenceClassifier(Encoder(encoder(pooler=True)), 3),
+        lambda: SequenceClassifier(Encoder(encoder()), 3),
+        lambda: RewardModel(Decoder(decoder())),
+    ],
+    ids=["last", "first-pooler", "first", "reward"],
+)
 def test_padding_on_either_side_changes_nothing(make):
     model = shaken(make())
     alone = model(IDS[1:, :5])

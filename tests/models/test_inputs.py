@@ -7,13 +7,16 @@ from lib.models.inputs import check_ids, check_length, positions_of, read_mask, 
 from tests.models import small
 
 
-@pytest.mark.parametrize("ids, message", [
-    (torch.zeros(0, 4, dtype=torch.long), r"input_ids must not be empty, got shape \(0, 4\)"),
-    (torch.zeros(2, 0, dtype=torch.long), r"input_ids must not be empty, got shape \(2, 0\)"),
-    (torch.tensor([1, 2]), r"input_ids must have shape \(B, T\), got \(2,\)"),
-    (torch.tensor([[1, 40]]), "input_ids must be ids from 0 to 39, got 40"),
-    (torch.tensor([[-1, 39]]), "input_ids must be ids from 0 to 39, got -1"),
-])
+@pytest.mark.parametrize(
+    "ids, message",
+    [
+        (torch.zeros(0, 4, dtype=torch.long), r"input_ids must not be empty, got shape \(0, 4\)"),
+        (torch.zeros(2, 0, dtype=torch.long), r"input_ids must not be empty, got shape \(2, 0\)"),
+        (torch.tensor([1, 2]), r"input_ids must have shape \(B, T\), got \(2,\)"),
+        (torch.tensor([[1, 40]]), "input_ids must be ids from 0 to 39, got 40"),
+        (torch.tensor([[-1, 39]]), "input_ids must be ids from 0 to 39, got -1"),
+    ],
+)
 def test_ids_that_no_table_holds(ids, message, unchecked):
     with pytest.raises(ValueError, match=message):
         check_ids(ids, 40)
@@ -42,11 +45,14 @@ def test_a_mask_of_ones_is_no_mask():
     assert read_mask(small.LEFT, 2, 8).tolist() == small.LEFT.bool().tolist()
 
 
-@pytest.mark.parametrize("mask, message", [
-    (torch.ones(2, 3, dtype=torch.long), r"expected shape \(2, 4\), got \(2, 3\)"),
-    (torch.ones(1, 4, dtype=torch.long), r"expected shape \(2, 4\), got \(1, 4\)"),
-    (torch.tensor([[1, 1, 1, 1], [0, 0, 0, 0]]), "masks every token of row 1"),
-])
+@pytest.mark.parametrize(
+    "mask, message",
+    [
+        (torch.ones(2, 3, dtype=torch.long), r"expected shape \(2, 4\), got \(2, 3\)"),
+        (torch.ones(1, 4, dtype=torch.long), r"expected shape \(2, 4\), got \(1, 4\)"),
+        (torch.tensor([[1, 1, 1, 1], [0, 0, 0, 0]]), "masks every token of row 1"),
+    ],
+)
 def test_masks_that_do_not_fit(mask, message, unchecked):
     with pytest.raises(ValueError, match=f"attention_mask .*{message}"):
         read_mask(mask, 2, 4)
@@ -80,12 +86,15 @@ def test_positions_that_are_given_are_taken_as_they_are():
     assert positions_of(ids, given * 1000, limit=None, past=0, real=None).max() == 7000
 
 
-@pytest.mark.parametrize("given, message", [
-    (torch.arange(8).expand(2, 8) + 1, "position_ids must be ids from 0 to 7, got 8"),
-    (torch.arange(8).expand(2, 8) - 1, "position_ids must be ids from 0 to 7, got -1"),
-    (torch.arange(7).expand(2, 7), r"position_ids must have shape \(2, 8\), got \(2, 7\)"),
-    (torch.arange(8).expand(1, 8), r"position_ids must have shape \(2, 8\), got \(1, 8\)"),
-])
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (torch.arange(8).expand(2, 8) + 1, "position_ids must be ids from 0 to 7, got 8"),
+        (torch.arange(8).expand(2, 8) - 1, "position_ids must be ids from 0 to 7, got -1"),
+        (torch.arange(7).expand(2, 7), r"position_ids must have shape \(2, 8\), got \(2, 7\)"),
+        (torch.arange(8).expand(1, 8), r"position_ids must have shape \(2, 8\), got \(1, 8\)"),
+    ],
+)
 def test_positions_that_do_not_fit(given, message, unchecked):
     with pytest.raises(ValueError, match=message):
         positions_of(small.some_ids(), given, limit=8, past=0, real=None)

@@ -26,12 +26,15 @@ def test_layernorm_and_rmsnorm_by_their_formulas():
     assert make_norm(small.decoder(bias=False)).bias is None
 
 
-@pytest.mark.parametrize("name, formula", [
-    ("gelu", lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))),
-    ("gelu_tanh", lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
-    ("relu", lambda x: x * (x > 0)),
-    ("silu", lambda x: x / (1 + torch.exp(-x))),
-])
+@pytest.mark.parametrize(
+    "name, formula",
+    [
+        ("gelu", lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))),
+        ("gelu_tanh", lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
+        ("relu", lambda x: x * (x > 0)),
+        ("silu", lambda x: x / (1 + torch.exp(-x))),
+    ],
+)
 @pytest.mark.parametrize("gated", [False, True])
 def test_feed_forward_by_its_formula(name, formula, gated):
     layer = small.shaken(FeedForward(small.decoder(activation=name, gated=gated)))

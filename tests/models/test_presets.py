@@ -62,19 +62,46 @@ COUNTS = {
 
 # What slides C18, C27, C28, T43 and W08 print for them, in units of 1e9.
 PRINTED = {
-    "bert-base": 0.110, "gpt-1": 0.117, "gpt-2-xl": 1.5, "distilbert": 0.066, "roberta-large": 0.355,
-    "gpt-3-small": 0.125, "gpt-3-medium": 0.350, "gpt-3-large": 0.760, "gpt-3-xl": 1.3, "gpt-3-2.7b": 2.7,
-    "gpt-3-6.7b": 6.7, "gpt-3-13b": 13, "gpt-3-175b": 175,
-    "llama-1-7b": 7, "llama-1-13b": 13, "llama-1-33b": 33, "llama-1-65b": 65,
-    "llama-2-7b": 7, "llama-2-13b": 13, "llama-2-34b": 34, "llama-2-70b": 70,
-    "llama-3-8b": 8, "llama-3-70b": 70, "llama-3-405b": 405, "t5-11b": 11, "bart-large": 0.400,
+    "bert-base": 0.110,
+    "gpt-1": 0.117,
+    "gpt-2-xl": 1.5,
+    "distilbert": 0.066,
+    "roberta-large": 0.355,
+    "gpt-3-small": 0.125,
+    "gpt-3-medium": 0.350,
+    "gpt-3-large": 0.760,
+    "gpt-3-xl": 1.3,
+    "gpt-3-2.7b": 2.7,
+    "gpt-3-6.7b": 6.7,
+    "gpt-3-13b": 13,
+    "gpt-3-175b": 175,
+    "llama-1-7b": 7,
+    "llama-1-13b": 13,
+    "llama-1-33b": 33,
+    "llama-1-65b": 65,
+    "llama-2-7b": 7,
+    "llama-2-13b": 13,
+    "llama-2-34b": 34,
+    "llama-2-70b": 70,
+    "llama-3-8b": 8,
+    "llama-3-70b": 70,
+    "llama-3-405b": 405,
+    "t5-11b": 11,
+    "bart-large": 0.400,
 }
 
 
 def _llama(layers: int, width: int, heads: int, kv_heads: int, d_ff: int, vocabulary: int = 32_000, **more):
     return hf.LlamaForCausalLM, hf.LlamaConfig(
-        vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=kv_heads, intermediate_size=d_ff, tie_word_embeddings=False, **more)
+        vocab_size=vocabulary,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        intermediate_size=d_ff,
+        tie_word_embeddings=False,
+        **more,
+    )
 
 
 def _gpt2(layers: int, width: int, heads: int, context: int = 1024):
@@ -83,7 +110,8 @@ def _gpt2(layers: int, width: int, heads: int, context: int = 1024):
 
 def _t5(layers: int, width: int, heads: int, d_ff: int, d_kv: int):
     return hf.T5ForConditionalGeneration, hf.T5Config(
-        vocab_size=32_128, d_model=width, num_layers=layers, num_heads=heads, d_ff=d_ff, d_kv=d_kv)
+        vocab_size=32_128, d_model=width, num_layers=layers, num_heads=heads, d_ff=d_ff, d_kv=d_kv
+    )
 
 
 def _theirs() -> dict:
@@ -92,8 +120,10 @@ def _theirs() -> dict:
     return {
         "bert-base": (hf.BertModel, hf.BertConfig()),
         "bert-large": (hf.BertModel, hf.BertConfig(**large)),
-        "roberta-base": (hf.RobertaModel, hf.RobertaConfig(
-            vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1)),
+        "roberta-base": (
+            hf.RobertaModel,
+            hf.RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1),
+        ),
         "distilbert": (hf.DistilBertModel, hf.DistilBertConfig()),
         "gpt-1": (hf.OpenAIGPTLMHeadModel, hf.OpenAIGPTConfig()),
         "gpt-2": _gpt2(12, 768, 12),
@@ -102,9 +132,19 @@ def _theirs() -> dict:
         "llama-1-33b": _llama(60, 6656, 52, 52, 17_920),
         "llama-2-70b": _llama(80, 8192, 64, 8, 28_672),
         "llama-3-405b": _llama(126, 16_384, 128, 8, 53_248, 128_000),
-        "bart-base": (hf.BartForConditionalGeneration, hf.BartConfig(
-            vocab_size=50_265, d_model=768, encoder_layers=6, decoder_layers=6, encoder_attention_heads=12,
-            decoder_attention_heads=12, encoder_ffn_dim=3072, decoder_ffn_dim=3072)),
+        "bart-base": (
+            hf.BartForConditionalGeneration,
+            hf.BartConfig(
+                vocab_size=50_265,
+                d_model=768,
+                encoder_layers=6,
+                decoder_layers=6,
+                encoder_attention_heads=12,
+                decoder_attention_heads=12,
+                encoder_ffn_dim=3072,
+                decoder_ffn_dim=3072,
+            ),
+        ),
         "bart-large": (hf.BartForConditionalGeneration, hf.BartConfig(vocab_size=50_265)),
         "t5-base": _t5(12, 768, 12, 3072, 64),
         "t5-11b": _t5(24, 1024, 128, 65_536, 128),
@@ -115,32 +155,65 @@ def test_every_preset_has_the_known_count():
     assert {name: count_parameters(config) for name, config in PRESETS.items()} == COUNTS
 
 
-@pytest.mark.parametrize("name", ["bert-base", "bert-large", "roberta-base", "distilbert", "gpt-1", "gpt-2",
-                                  "gpt-2-xl", "gpt-3-175b", "llama-1-33b", "llama-2-70b", "llama-3-405b",
-                                  "bart-base", "bart-large", "t5-base", "t5-11b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bert-base",
+        "bert-large",
+        "roberta-base",
+        "distilbert",
+        "gpt-1",
+        "gpt-2",
+        "gpt-2-xl",
+        "gpt-3-175b",
+        "llama-1-33b",
+        "llama-2-70b",
+        "llama-3-405b",
+        "bart-base",
+        "bart-large",
+        "t5-base",
+        "t5-11b",
+    ],
+)
 def test_transformers_counts_the_same(name):
     model_class, config = _theirs()[name]
     with torch.device("meta"):
         assert model_class(config).num_parameters() == COUNTS[name]
 
 
-LLAMA_3 = dict(max_position_embeddings=8192, rms_norm_eps=1e-5,
-               rope_parameters={"rope_type": "default", "rope_theta": 500_000.0})
+LLAMA_3 = dict(
+    max_position_embeddings=8192, rms_norm_eps=1e-5, rope_parameters={"rope_type": "default", "rope_theta": 500_000.0}
+)
 
 
-@pytest.mark.parametrize("name, config", [
-    ("bert-base", hf.BertConfig()),
-    ("roberta-base", hf.RobertaConfig(
-        vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)),
-    ("gpt-2", hf.GPT2Config()),
-    ("llama-1-7b", _llama(32, 4096, 32, 32, 11_008, max_position_embeddings=2048)[1]),
-    ("llama-2-7b", _llama(32, 4096, 32, 32, 11_008, max_position_embeddings=4096, rms_norm_eps=1e-5)[1]),
-    ("llama-3-8b", _llama(32, 4096, 32, 8, 14_336, 128_000, **LLAMA_3)[1]),
-    ("bart-large", hf.BartConfig(vocab_size=50_265)),
-    ("t5-small", hf.T5Config()),
-    ("t5-1.1-base", hf.T5Config(d_model=768, d_ff=2048, num_layers=12, num_heads=12,
-                                tie_word_embeddings=False, feed_forward_proj="gated-gelu")),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    "name, config",
+    [
+        ("bert-base", hf.BertConfig()),
+        (
+            "roberta-base",
+            hf.RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5),
+        ),
+        ("gpt-2", hf.GPT2Config()),
+        ("llama-1-7b", _llama(32, 4096, 32, 32, 11_008, max_position_embeddings=2048)[1]),
+        ("llama-2-7b", _llama(32, 4096, 32, 32, 11_008, max_position_embeddings=4096, rms_norm_eps=1e-5)[1]),
+        ("llama-3-8b", _llama(32, 4096, 32, 8, 14_336, 128_000, **LLAMA_3)[1]),
+        ("bart-large", hf.BartConfig(vocab_size=50_265)),
+        ("t5-small", hf.T5Config()),
+        (
+            "t5-1.1-base",
+            hf.T5Config(
+                d_model=768,
+                d_ff=2048,
+                num_layers=12,
+                num_heads=12,
+                tie_word_embeddings=False,
+                feed_forward_proj="gated-gelu",
+            ),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_what_no_count_shows_agrees_with_transformers(name, config):
     """Epsilons, activations, rotary bases, scales: every field that is not a choice of training."""
     theirs, ours = asdict(config_from_transformers(config)), asdict(preset(name))
@@ -192,7 +265,9 @@ def test_bad_input(unchecked):
 
 def test_counting_loads_no_compiler():
     """PyTorch would import one, at a second's cost, to draw numbers on the meta device."""
-    script = "import sys; from lib.models import *; count_parameters(preset('t5-small')); " \
-             "count_parameters(preset('bert-base')); print('torch._dynamo' in sys.modules)"
+    script = (
+        "import sys; from lib.models import *; count_parameters(preset('t5-small')); "
+        "count_parameters(preset('bert-base')); print('torch._dynamo' in sys.modules)"
+    )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert run.stdout.strip() == "False"

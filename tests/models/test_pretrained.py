@@ -48,8 +48,7 @@ def logits_pair(theirs, ours, mask):
 
 
 def seq2seq_pair(theirs, ours, mask):
-    expected = theirs(input_ids=IDS, attention_mask=mask, decoder_input_ids=TARGET,
-                      decoder_attention_mask=mask).logits
+    expected = theirs(input_ids=IDS, attention_mask=mask, decoder_input_ids=TARGET, decoder_attention_mask=mask).logits
     plain = torch.arange(8).expand(2, 8)  # BART counts padding too, and takes no other positions
     return expected, ours(IDS, TARGET, mask, mask, position_ids=plain, decoder_position_ids=plain)
 
@@ -99,8 +98,9 @@ def test_cached_steps_are_those_of_transformers(make, side):
     ours, cache, past = load_transformers(theirs), KVCache(capacity=2), transformers.DynamicCache()
     for start, end in ((0, 5), (5, 6), (6, 7), (7, 8)):
         new, seen = IDS[:, start:end], mask[:, :end]
-        expected = theirs(new, attention_mask=seen, past_key_values=past, use_cache=True,
-                          position_ids=positions(seen)[:, start:]).logits
+        expected = theirs(
+            new, attention_mask=seen, past_key_values=past, use_cache=True, position_ids=positions(seen)[:, start:]
+        ).logits
         got = ours(new, seen, cache)
         real = mask[:, start:end].bool()
         torch.testing.assert_close(got[real], expected[real], atol=1e-5, rtol=0)
@@ -112,17 +112,27 @@ def test_cached_seq2seq_steps_are_those_of_transformers(make):
     theirs = make()
     ours, cache, past = load_transformers(theirs), KVCache(capacity=2), None
     for start, end in ((0, 3), (3, 4), (4, 6)):
-        out = theirs(input_ids=IDS, attention_mask=small.RIGHT, decoder_input_ids=TARGET[:, start:end],
-                     past_key_values=past, use_cache=True)
+        out = theirs(
+            input_ids=IDS,
+            attention_mask=small.RIGHT,
+            decoder_input_ids=TARGET[:, start:end],
+            past_key_values=past,
+            use_cache=True,
+        )
         past = out.past_key_values
         got = ours(IDS, TARGET[:, start:end], small.RIGHT, cache=cache)
         torch.testing.assert_close(got, out.logits, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("make, decoder_bias", [
-    (bert_mlm, "cls.predictions.bias"), (lambda: bert_mlm(hidden_act="relu"), "cls.predictions.bias"),
-    (roberta_mlm, "lm_head.bias"),
-], ids=["bert", "bert-relu", "roberta"])
+@pytest.mark.parametrize(
+    "make, decoder_bias",
+    [
+        (bert_mlm, "cls.predictions.bias"),
+        (lambda: bert_mlm(hidden_act="relu"), "cls.predictions.bias"),
+        (roberta_mlm, "lm_head.bias"),
+    ],
+    ids=["bert", "bert-relu", "roberta"],
+)
 def test_masked_language_models_bring_their_head(make, decoder_bias):
     theirs, mask = make(), small.RIGHT
     ours = load_transformers(theirs)
@@ -163,8 +173,12 @@ def test_backbones_without_a_head_load_too():
     ours = load_transformers(theirs.transformer)
     torch.testing.assert_close(ours.hidden(IDS), theirs.transformer(IDS)[0], atol=1e-5, rtol=0)
     theirs = bart()
-    torch.testing.assert_close(load_transformers(theirs.model).hidden(IDS, TARGET),
-                               theirs.model(input_ids=IDS, decoder_input_ids=TARGET)[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        load_transformers(theirs.model).hidden(IDS, TARGET),
+        theirs.model(input_ids=IDS, decoder_input_ids=TARGET)[0],
+        atol=1e-5,
+        rtol=0,
+    )
 
 
 @torch.no_grad()
@@ -194,15 +208,22 @@ def test_every_parameter_of_theirs_has_a_place_in_ours():
         assert sum(p.numel() for p in load_transformers(theirs).parameters()) == theirs.num_parameters()
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda s: s.pop("transformer.h.1.ln_2.bias"), r"gpt2 configuration: missing h\.1\.ln_2\.bias$"),
-    (lambda s: s.update({"transformer.h.2.ln_2.bias": torch.zeros(16)}), r"unexpected h\.2\.ln_2\.bias$"),
-    (lambda s: s.update({"transformer.wpe.weight": torch.zeros(11, 16)}),
-     r"misshapen wpe\.weight \(11, 16\): expected \(12, 16\) in all$"),
-    (lambda s: s.update({"transformer.h.0.attn.c_attn.weight": torch.zeros(48, 16)}),
-     r"misshapen h\.0\.attn\.c_attn\.weight \(16, 48\): expected \(48, 16\) in all$"),
-    (lambda s: s.update({"lm_head.weight": torch.zeros(40, 16)}), "lm_head.weight differs from wte.weight"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda s: s.pop("transformer.h.1.ln_2.bias"), r"gpt2 configuration: missing h\.1\.ln_2\.bias$"),
+        (lambda s: s.update({"transformer.h.2.ln_2.bias": torch.zeros(16)}), r"unexpected h\.2\.ln_2\.bias$"),
+        (
+            lambda s: s.update({"transformer.wpe.weight": torch.zeros(11, 16)}),
+            r"misshapen wpe\.weight \(11, 16\): expected \(12, 16\) in all$",
+        ),
+        (
+            lambda s: s.update({"transformer.h.0.attn.c_attn.weight": torch.zeros(48, 16)}),
+            r"misshapen h\.0\.attn\.c_attn\.weight \(16, 48\): expected \(48, 16\) in all$",
+        ),
+        (lambda s: s.update({"lm_head.weight": torch.zeros(40, 16)}), "lm_head.weight differs from wte.weight"),
+    ],
+)
 def test_a_state_dict_that_does_not_fit_names_the_keys(change, message):
     theirs = gpt2()
     state = dict(theirs.state_dict())
@@ -223,25 +244,33 @@ def test_many_problems_are_shortened_and_parts_are_named():
 
 def test_constants_of_older_checkpoints_are_no_surprise():
     theirs = gpt2()
-    old = {"transformer.h.0.attn.bias": torch.ones(1, 1, 12, 12),
-           "transformer.h.1.attn.masked_bias": torch.tensor(-1e4)}
+    old = {
+        "transformer.h.0.attn.bias": torch.ones(1, 1, 12, 12),
+        "transformer.h.1.attn.masked_bias": torch.tensor(-1e4),
+    }
     load_transformers({**theirs.state_dict(), **old}, theirs.config)
 
 
-@pytest.mark.parametrize("make, changes, message", [
-    (transformers.LlamaConfig, {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}},
-     "rope_parameters=.*only plain rotary"),
-    (transformers.LlamaConfig, {"hidden_act": "tanh"}, "activation 'tanh' is not supported"),
-    (transformers.LlamaConfig, {"attention_bias": True}, "mlp_bias=False is not supported for llama"),
-    (transformers.BertConfig, {"position_embedding_type": "relative_key"}, "embedding_type='relative_key'"),
-    (transformers.BertConfig, {"is_decoder": True}, "is_decoder=True is not supported for bert"),
-    (transformers.BertConfig, {"hidden_act": "mish"}, "activation 'mish'"),
-    (transformers.GPT2Config, {"scale_attn_by_inverse_layer_idx": True}, "_inverse_layer_idx=True"),
-    (transformers.GPT2Config, {"add_cross_attention": True}, "add_cross_attention=True"),
-    (transformers.BartConfig, {"encoder_ffn_dim": 8}, "encoder_ffn_dim=8 is not supp.*only 4096"),
-    (transformers.BartConfig, {"encoder_layerdrop": 0.1}, "encoder_layerdrop=0.1"),
-    (transformers.DistilBertConfig, {}, "model_type must be 'bert', 'roberta', 'gpt2', .* got 'distilbert'"),
-])
+@pytest.mark.parametrize(
+    "make, changes, message",
+    [
+        (
+            transformers.LlamaConfig,
+            {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}},
+            "rope_parameters=.*only plain rotary",
+        ),
+        (transformers.LlamaConfig, {"hidden_act": "tanh"}, "activation 'tanh' is not supported"),
+        (transformers.LlamaConfig, {"attention_bias": True}, "mlp_bias=False is not supported for llama"),
+        (transformers.BertConfig, {"position_embedding_type": "relative_key"}, "embedding_type='relative_key'"),
+        (transformers.BertConfig, {"is_decoder": True}, "is_decoder=True is not supported for bert"),
+        (transformers.BertConfig, {"hidden_act": "mish"}, "activation 'mish'"),
+        (transformers.GPT2Config, {"scale_attn_by_inverse_layer_idx": True}, "_inverse_layer_idx=True"),
+        (transformers.GPT2Config, {"add_cross_attention": True}, "add_cross_attention=True"),
+        (transformers.BartConfig, {"encoder_ffn_dim": 8}, "encoder_ffn_dim=8 is not supp.*only 4096"),
+        (transformers.BartConfig, {"encoder_layerdrop": 0.1}, "encoder_layerdrop=0.1"),
+        (transformers.DistilBertConfig, {}, "model_type must be 'bert', 'roberta', 'gpt2', .* got 'distilbert'"),
+    ],
+)
 def test_what_we_cannot_compute_is_refused(make, changes, message):
     with pytest.raises(ValueError, match=message):
         config_from_transformers(make(**changes))

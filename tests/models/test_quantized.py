@@ -51,8 +51,11 @@ def small_layers(model):
 @pytest.mark.parametrize("shape", [(64,), (1, 64), (1, 1, 64), (3, 5, 64)])
 def test_stored_weights_compute_as_unpacked_ones(linear, shape, generator):
     x = torch.randn(shape, generator=generator)
-    for layer in (Int8Linear.from_linear(linear), Int8Linear.from_linear(linear, per_channel=False),
-                  GroupedInt4Linear.from_linear(linear, group_size=16)):
+    for layer in (
+        Int8Linear.from_linear(linear),
+        Int8Linear.from_linear(linear, per_channel=False),
+        GroupedInt4Linear.from_linear(linear, group_size=16),
+    ):
         expected = F.linear(x, layer.weight, linear.bias)
         torch.testing.assert_close(layer(x), expected)
         with torch.no_grad():  # the short cut for one row
@@ -110,8 +113,11 @@ def test_a_decoder_in_few_bits(scheme, make):
     model = small.shaken(Decoder(make(**SIZES)), width=0.1)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     quantised = quantize_model(model, scheme=scheme)
-    blocks = (f"stack.blocks.{i}.{part}" for i in range(2) for part in (
-        "attention.qkv", "attention.output", "feed_forward.up", "feed_forward.down"))
+    blocks = (
+        f"stack.blocks.{i}.{part}"
+        for i in range(2)
+        for part in ("attention.qkv", "attention.output", "feed_forward.up", "feed_forward.down")
+    )
     assert small_layers(quantised) == set(blocks)
     assert small_layers(model) == set() and not quantised.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
@@ -121,7 +127,8 @@ def test_a_decoder_in_few_bits(scheme, make):
     p, q = (perplexity(m, ids) for m in (model, quantised))
     assert p != q and abs(math.log(q / p)) < (0.15 if scheme == "int4-group" else 0.02)
     assert model_bytes(quantised.stack.blocks) < (0.40 if scheme != "int4-group" else 0.33) * model_bytes(
-        model.stack.blocks)  # norms and biases of so small a model are no small part
+        model.stack.blocks
+    )  # norms and biases of so small a model are no small part
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -208,8 +215,12 @@ def test_zero_weights_give_the_bias(generator):
     layer = nn.Linear(32, 8)
     nn.init.zeros_(layer.weight)
     x = torch.randn(3, 32, generator=generator)
-    for small_layer in (*(Int8Linear.from_linear(layer, compute=c) for c in ("float", "int8", "outlier")),
-                        GroupedInt4Linear.from_linear(layer), GroupedInt4Linear(32, 8), Int8Linear(32, 8)):
+    for small_layer in (
+        *(Int8Linear.from_linear(layer, compute=c) for c in ("float", "int8", "outlier")),
+        GroupedInt4Linear.from_linear(layer),
+        GroupedInt4Linear(32, 8),
+        Int8Linear(32, 8),
+    ):
         bias = torch.zeros(8) if small_layer.bias is None else small_layer.bias
         assert torch.equal(small_layer(x), bias.expand(3, 8))
 

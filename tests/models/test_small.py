@@ -26,10 +26,18 @@ def rounded(model):
     return model.half().float()
 
 
-@pytest.mark.parametrize("model", [
-    MaskedLM(encoder()), MaskedLM(encoder(), "slide"), MaskedLM(encoder(), "tied"),
-    Encoder(encoder(pooler=True)), Decoder(decoder()), Decoder(llama()),
-], ids=["mlm", "mlm-slide", "mlm-tied", "encoder", "gpt", "llama"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        MaskedLM(encoder()),
+        MaskedLM(encoder(), "slide"),
+        MaskedLM(encoder(), "tied"),
+        Encoder(encoder(pooler=True)),
+        Decoder(decoder()),
+        Decoder(llama()),
+    ],
+    ids=["mlm", "mlm-slide", "mlm-tied", "encoder", "gpt", "llama"],
+)
 def test_what_is_kept_comes_back(model, tokenizer, tmp_path):
     shaken(model)
     save_small(model, tokenizer, "tiny", INFO, folder=tmp_path)
@@ -38,8 +46,7 @@ def test_what_is_kept_comes_back(model, tokenizer, tmp_path):
     assert torch.equal(loaded(IDS), rounded(model)(IDS))
     assert same_tokenizer.encode("the river bank") == tokenizer.encode("the river bank")
     assert info == INFO
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "tiny.json", "tiny.safetensors", "tiny.tokenizer.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["tiny.json", "tiny.safetensors", "tiny.tokenizer.json"]
 
 
 def test_the_description_can_be_read_by_people(tokenizer, tmp_path):
@@ -53,8 +60,9 @@ def test_the_description_can_be_read_by_people(tokenizer, tmp_path):
 
 def test_the_same_model_gives_the_same_bytes(tokenizer, tmp_path):
     for folder in (tmp_path / "a", tmp_path / "b"):
-        save_small(MaskedLM(encoder(), generator=torch.Generator().manual_seed(0)), tokenizer, "tiny", INFO,
-                   folder=folder)
+        save_small(
+            MaskedLM(encoder(), generator=torch.Generator().manual_seed(0)), tokenizer, "tiny", INFO, folder=folder
+        )
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
 
@@ -80,10 +88,17 @@ def test_damage_is_noticed(ending, tokenizer, tmp_path, unchecked):
         load_small("tiny", folder=tmp_path)
 
 
-@pytest.mark.parametrize("change", [
-    lambda d: d.pop("config"), lambda d: d.pop("sha256"), lambda d: d.update(model="LSTM"),
-    lambda d: d["config"].update(num_heads=7), lambda d: d["config"].update(depth=3),
-], ids=["no-config", "no-checksum", "other-class", "impossible", "unknown-field"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.pop("config"),
+        lambda d: d.pop("sha256"),
+        lambda d: d.update(model="LSTM"),
+        lambda d: d["config"].update(num_heads=7),
+        lambda d: d["config"].update(depth=3),
+    ],
+    ids=["no-config", "no-checksum", "other-class", "impossible", "unknown-field"],
+)
 def test_a_wrong_description_is_noticed(change, tokenizer, tmp_path, unchecked):
     save_small(MaskedLM(encoder()), tokenizer, "tiny", INFO, folder=tmp_path)
     described = json.loads((tmp_path / "tiny.json").read_text())

@@ -36,8 +36,9 @@ def roberta_mlm(**changes):
 
 
 def gpt2(**changes):
-    sizes = dict(vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_inner=24, n_positions=12, bos_token_id=0,
-                 eos_token_id=0)
+    sizes = dict(
+        vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_inner=24, n_positions=12, bos_token_id=0, eos_token_id=0
+    )
     return made(transformers.GPT2LMHeadModel, transformers.GPT2Config(**sizes | changes))
 
 
@@ -47,17 +48,35 @@ def llama(**changes):
 
 
 def bart(**changes):
-    sizes = dict(vocab_size=40, d_model=16, encoder_layers=3, decoder_layers=2, max_position_embeddings=12,
-                 encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=24, decoder_ffn_dim=24)
+    sizes = dict(
+        vocab_size=40,
+        d_model=16,
+        encoder_layers=3,
+        decoder_layers=2,
+        max_position_embeddings=12,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=24,
+        decoder_ffn_dim=24,
+    )
     model = made(transformers.BartForConditionalGeneration, transformers.BartConfig(**sizes | changes))
     model.final_logits_bias.normal_(generator=torch.Generator().manual_seed(6))
     return model
 
 
 def t5(**changes):
-    sizes = dict(vocab_size=40, d_model=16, d_kv=6, d_ff=24, num_layers=3, num_decoder_layers=2, num_heads=4,
-                 relative_attention_num_buckets=8, relative_attention_max_distance=6,
-                 initializer_factor=0.3)  # logits of the order of 1, for which a tolerance of 1e-5 is fair
+    sizes = dict(
+        vocab_size=40,
+        d_model=16,
+        d_kv=6,
+        d_ff=24,
+        num_layers=3,
+        num_decoder_layers=2,
+        num_heads=4,
+        relative_attention_num_buckets=8,
+        relative_attention_max_distance=6,
+        initializer_factor=0.3,
+    )  # logits of the order of 1, for which a tolerance of 1e-5 is fair
     return made(transformers.T5ForConditionalGeneration, transformers.T5Config(**sizes | changes), width=0.1)
 
 
@@ -106,8 +125,7 @@ PLACES = {  # ours: theirs, stacked
     },
     "bart": {
         "tokens": ["model.shared"],
-        "encoder.blocks.2.attention.qkv": _stacked(
-            "model.encoder.layers.2.self_attn.", "q_proj", "k_proj", "v_proj"),
+        "encoder.blocks.2.attention.qkv": _stacked("model.encoder.layers.2.self_attn.", "q_proj", "k_proj", "v_proj"),
         "encoder.blocks.0.feed_forward.down": ["model.encoder.layers.0.fc2"],
         "decoder.blocks.1.cross.kv": _stacked("model.decoder.layers.1.encoder_attn.", "k_proj", "v_proj"),
         "decoder.blocks.0.cross_norm": ["model.decoder.layers.0.encoder_attn_layer_norm"],

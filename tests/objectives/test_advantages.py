@@ -41,8 +41,10 @@ def test_gae_by_loops(seed, gamma, lam):
     rewards, values = normal(g, 4, 6), normal(g, 4, 6)
     expected = torch.zeros(4, 6, dtype=torch.float64)
     for b, (begin, end) in enumerate(SPANS):
-        delta = {t: rewards[b, t] + (gamma * values[b, t + 1] if t + 1 < end else 0) - values[b, t]
-                 for t in range(begin, end)}
+        delta = {
+            t: rewards[b, t] + (gamma * values[b, t + 1] if t + 1 < end else 0) - values[b, t]
+            for t in range(begin, end)
+        }
         for t in range(begin, end):
             expected[b, t] = sum((gamma * lam) ** (k - t) * delta[k] for k in range(t, end))
     advantages, returns = gae(rewards, values, MASK, gamma=gamma, lam=lam)
@@ -95,14 +97,19 @@ def test_rewards_to_go_have_a_gradient(generator):
     assert torch.autograd.gradcheck(lambda r: rewards_to_go(r, MASK, gamma=0.7), rewards)
 
 
-@pytest.mark.parametrize("function", [
-    lambda mask, gamma=1.0: rewards_to_go(torch.zeros(2, 4), mask, gamma=gamma),
-    lambda mask, gamma=1.0: gae(torch.zeros(2, 4), torch.zeros(2, 4), mask, gamma=gamma),
-])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda mask, gamma=1.0: rewards_to_go(torch.zeros(2, 4), mask, gamma=gamma),
+        lambda mask, gamma=1.0: gae(torch.zeros(2, 4), torch.zeros(2, 4), mask, gamma=gamma),
+    ],
+)
 def test_bad_answers_and_discounts(function, unchecked):
     good = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 0]])
     for gap in ([0, 1, 0, 1], [1, 0, 1, 1]):
-        with pytest.raises(ValueError, match="response_mask of row 1 has a gap: the tokens of an answer must be neighbours"):
+        with pytest.raises(
+            ValueError, match="response_mask of row 1 has a gap: the tokens of an answer must be neighbours"
+        ):
             function(torch.tensor([[0, 1, 1, 0], gap]))
     with pytest.raises(ValueError, match="response_mask counts no token of row 0"):
         function(torch.tensor([[0, 0, 0, 0], [0, 1, 1, 0]]))

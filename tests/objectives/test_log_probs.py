@@ -163,10 +163,13 @@ def test_bad_ids_and_shapes(unchecked):
         selective_log_softmax(logits, torch.tensor([[0, -100, 2]]))
 
 
-@pytest.mark.parametrize("function", [
-    lambda mask: response_log_prob(torch.zeros(2, 3), mask),
-    lambda mask: chunked_token_log_probs(torch.zeros(2, 3, 5), torch.zeros(4, 5), torch.zeros(2, 3).long(), mask),
-])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda mask: response_log_prob(torch.zeros(2, 3), mask),
+        lambda mask: chunked_token_log_probs(torch.zeros(2, 3, 5), torch.zeros(4, 5), torch.zeros(2, 3).long(), mask),
+    ],
+)
 def test_bad_masks(function, unchecked):
     with pytest.raises(ValueError, match="response_mask counts no token of row 1: an answer has at least one token"):
         function(torch.tensor([[0, 0, 1], [0, 0, 0]]))

@@ -160,7 +160,8 @@ def test_reinforce_by_loops(generator, reduction):
         found = reinforce_loss(log_probs, gains, MASK, reduction=reduction).item()
         assert found == pytest.approx(-reduce_by_loops(spread * log_probs, MASK, reduction), rel=1e-12)
     assert reinforce_loss(log_probs, wide(GAINS), MASK).item() == pytest.approx(
-        -reduce_by_loops(wide(GAINS)[:, None] * log_probs, MASK, "sequence_sum"), rel=1e-12)  # the default
+        -reduce_by_loops(wide(GAINS)[:, None] * log_probs, MASK, "sequence_sum"), rel=1e-12
+    )  # the default
 
 
 @pytest.mark.parametrize("baseline", [0.0, 3.7])
@@ -231,17 +232,33 @@ def test_ppo_counts_each_token_the_same_and_clips_at_a_fifth_unless_told_otherwi
     assert ppo_clip_loss(new, old, gain, MASK).item() == told.item()
 
 
-@pytest.mark.parametrize(("ratio", "gain", "moves"), [
-    (1.5, 1.0, False), (1.5, -1.0, True), (0.5, 1.0, True), (0.5, -1.0, False), (1.1, 1.0, True), (0.9, -1.0, True),
-])
+@pytest.mark.parametrize(
+    ("ratio", "gain", "moves"),
+    [
+        (1.5, 1.0, False),
+        (1.5, -1.0, True),
+        (0.5, 1.0, True),
+        (0.5, -1.0, False),
+        (1.1, 1.0, True),
+        (0.9, -1.0, True),
+    ],
+)
 def test_only_what_would_go_further_in_the_wanted_direction_is_stopped(ratio, gain, moves):
     assert slope(ratio, gain) == pytest.approx(-ratio * gain if moves else 0)
 
 
-@pytest.mark.parametrize(("ratio", "gain", "moves"), [
-    (1.5, 1.0, True), (1.9, 1.0, False), (0.85, -1.0, True), (0.7, -1.0, False),  # the upper end has moved, the lower not
-    (2.9, -1.0, True), (3.1, -1.0, False), (3.1, 1.0, False),  # beyond c a mistake counts as c, without a pull
-])
+@pytest.mark.parametrize(
+    ("ratio", "gain", "moves"),
+    [
+        (1.5, 1.0, True),
+        (1.9, 1.0, False),
+        (0.85, -1.0, True),
+        (0.7, -1.0, False),  # the upper end has moved, the lower not
+        (2.9, -1.0, True),
+        (3.1, -1.0, False),
+        (3.1, 1.0, False),  # beyond c a mistake counts as c, without a pull
+    ],
+)
 def test_ends_of_the_clip_that_are_set_apart(ratio, gain, moves):
     found = slope(ratio, gain, epsilon=0.2, epsilon_high=0.8, dual_clip=3)
     assert found == pytest.approx(-ratio * gain if moves else 0)

@@ -198,8 +198,9 @@ def test_ipo_by_loops(reference):
 def test_dpo_is_bradley_terry_on_implicit_rewards():
     chosen, rejected, ref_chosen, ref_rejected = four()
     rewards = [implicit_reward(p, r, beta=0.3) for p, r in ((chosen, ref_chosen), (rejected, ref_rejected))]
-    torch.testing.assert_close(dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta=0.3),
-                               bradley_terry_loss(*rewards))
+    torch.testing.assert_close(
+        dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta=0.3), bradley_terry_loss(*rewards)
+    )
 
 
 def test_the_reference_itself_costs_log_two():
@@ -246,8 +247,10 @@ def test_no_policy_pays_less_than_the_optimum_in_a_world_of_four_answers(beta, g
     share = bradley_terry_probability(rewards[first], rewards[second])  # how often `first` is the chosen one
 
     def expected_loss(policy):
-        each = [dpo_loss(*(log_p[i][None] for log_p in (policy.log(), reference.log()) for i in pair), beta=beta)
-                for pair in zip(first, second)]
+        each = [
+            dpo_loss(*(log_p[i][None] for log_p in (policy.log(), reference.log()) for i in pair), beta=beta)
+            for pair in zip(first, second)
+        ]
         return (share * torch.stack(each)).sum()
 
     logits = optimal_policy(reference, rewards, beta=beta).log().requires_grad_()

@@ -59,7 +59,8 @@ def test_gradients_in_float64():
     log_p, log_q = (x.detach().log().requires_grad_() for x in (policy, reference))
     assert torch.autograd.gradcheck(lambda z, r: expected_reward(z.softmax(-1), r), (log_p, rewards))
     assert torch.autograd.gradcheck(
-        lambda z, w, r: regularised_objective(z.softmax(-1), w.softmax(-1), r, beta=0.3), (log_p, log_q, rewards))
+        lambda z, w, r: regularised_objective(z.softmax(-1), w.softmax(-1), r, beta=0.3), (log_p, log_q, rewards)
+    )
     assert torch.autograd.gradcheck(lambda w, r: optimal_policy(w.softmax(-1), r, beta=0.3), (log_q, rewards))
     assert torch.autograd.gradcheck(exact_policy_gradient, (log_p[0], rewards[0]))
 
@@ -140,12 +141,15 @@ def test_huge_logits_have_a_finite_gradient():
 GOOD, REWARDS = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])
 
 
-@pytest.mark.parametrize(("bad", "message"), [
-    ([0.5, 0.6], "{name} must sum to 1 over its answers, got a sum of 1.1: it takes probabilities, not logits"),
-    ([0.2, 0.2], "{name} must sum to 1 over its answers, got a sum of 0.4"),
-    ([1.5, -0.5], "{name} must hold probabilities of at least 0, got -0.5"),
-    ([math.nan, 1.0], "{name} must hold probabilities of at least 0, got nan"),
-])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ([0.5, 0.6], "{name} must sum to 1 over its answers, got a sum of 1.1: it takes probabilities, not logits"),
+        ([0.2, 0.2], "{name} must sum to 1 over its answers, got a sum of 0.4"),
+        ([1.5, -0.5], "{name} must hold probabilities of at least 0, got -0.5"),
+        ([math.nan, 1.0], "{name} must hold probabilities of at least 0, got nan"),
+    ],
+)
 def test_what_is_no_distribution(bad, message, unchecked):
     bad = torch.tensor(bad)
     with pytest.raises(ValueError, match=message.format(name="policy")):

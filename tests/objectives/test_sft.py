@@ -78,10 +78,13 @@ def test_response_labels_by_hand():
     assert ids.tolist() == [[5, 6, 7, 8, 9], [1, 2, 3, 4, 0]]  # its input is left alone
 
 
-@pytest.mark.parametrize("function", [
-    lambda mask: sft_loss(torch.zeros(2, 3, 4), torch.zeros(2, 3).long(), mask),
-    lambda mask: response_labels(torch.zeros(2, 3).long(), mask),
-])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda mask: sft_loss(torch.zeros(2, 3, 4), torch.zeros(2, 3).long(), mask),
+        lambda mask: response_labels(torch.zeros(2, 3).long(), mask),
+    ],
+)
 def test_bad_masks(function, unchecked):
     with pytest.raises(ValueError, match="response_mask counts no token of row 0"):
         function(torch.tensor([[0, 0, 0], [0, 0, 1]]))

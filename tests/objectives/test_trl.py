@@ -37,13 +37,28 @@ def tokenizer():
 
 
 def config(**more):
-    return LlamaConfig(vocab_size=len(WORDS), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-                       num_attention_heads=2, initializer_range=0.5, pad_token_id=0, eos_token_id=1, **more)
+    return LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        initializer_range=0.5,
+        pad_token_id=0,
+        eos_token_id=1,
+        **more,
+    )
 
 
 def options(folder):
-    return {"output_dir": str(folder), "report_to": [], "use_cpu": True, "bf16": False, "disable_tqdm": True,
-            "per_device_train_batch_size": 2}
+    return {
+        "output_dir": str(folder),
+        "report_to": [],
+        "use_cpu": True,
+        "bf16": False,
+        "disable_tqdm": True,
+        "per_device_train_batch_size": 2,
+    }
 
 
 def policies(number):
@@ -76,8 +91,9 @@ def test_the_loss_of_its_reward_trainer(tmp_path, tokenizer, margin):
     rows = [{**row, "margin": m} for row, m in zip(rows, (0.5, 2.0))] if margin else rows
     torch.manual_seed(0)
     model = LlamaForSequenceClassification(config(num_labels=1, id2label={0: "reward"}))
-    trainer = RewardTrainer(model, args=RewardConfig(**options(tmp_path)),
-                            train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    trainer = RewardTrainer(
+        model, args=RewardConfig(**options(tmp_path)), train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+    )
     batch = next(iter(trainer.get_train_dataloader()))
     assert ("margin" in batch) == margin
     theirs = trainer.compute_loss(model, dict(batch))
@@ -91,10 +107,13 @@ def test_the_loss_of_its_reward_trainer(tmp_path, tokenizer, margin):
 def test_the_loss_of_its_dpo_trainer(tmp_path, tokenizer, kind, smoothing):
     policy, reference = policies(2)
     rows = [dict(zip(("prompt", "chosen", "rejected"), pair)) for pair in PAIRS]
-    rows = rows[:1] if kind == "aot" else rows  # it sorts what it compares; for one pair it is DPO, with smoothed labels
+    rows = (
+        rows[:1] if kind == "aot" else rows
+    )  # it sorts what it compares; for one pair it is DPO, with smoothed labels
     args = DPOConfig(**options(tmp_path), beta=0.3, loss_type=[kind], label_smoothing=smoothing)
-    trainer = DPOTrainer(policy, ref_model=reference, args=args, train_dataset=Dataset.from_list(rows),
-                         processing_class=tokenizer)
+    trainer = DPOTrainer(
+        policy, ref_model=reference, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+    )
     batch = next(iter(trainer.get_train_dataloader()))
     theirs = trainer.compute_loss(policy, dict(batch))
     ids, answers = batch["input_ids"], batch["completion_mask"]
@@ -113,11 +132,23 @@ def test_the_loss_of_its_dpo_trainer(tmp_path, tokenizer, kind, smoothing):
 @pytest.mark.parametrize(("beta", "clip"), [(0.0, {}), (0.2, {}), (0.0, {"epsilon_high": 0.28, "delta": 1.5})])
 def test_the_loss_of_its_grpo_trainer(tmp_path, tokenizer, generator, kind, reduction, beta, clip):
     """PPO's clip, and with a β the k3 estimate of the KL, under two reductions. Its delta is our dual clip."""
-    policy, = policies(1)
-    args = GRPOConfig(**options(tmp_path), beta=0.0, epsilon=0.2, **clip, loss_type=kind, num_generations=2,
-                      use_bias_correction_kl=False)  # which multiplies k3 by the ratio
-    trainer = GRPOTrainer(policy, reward_funcs=lambda completions, **_: [0.0] * len(completions), args=args,
-                          train_dataset=Dataset.from_list([{"prompt": "a"}] * 2), processing_class=tokenizer)
+    (policy,) = policies(1)
+    args = GRPOConfig(
+        **options(tmp_path),
+        beta=0.0,
+        epsilon=0.2,
+        **clip,
+        loss_type=kind,
+        num_generations=2,
+        use_bias_correction_kl=False,
+    )  # which multiplies k3 by the ratio
+    trainer = GRPOTrainer(
+        policy,
+        reward_funcs=lambda completions, **_: [0.0] * len(completions),
+        args=args,
+        train_dataset=Dataset.from_list([{"prompt": "a"}] * 2),
+        processing_class=tokenizer,
+    )
     trainer.beta = beta  # set afterwards: it would ask for a reference model, whose log-probabilities are given below
     policy.eval()
     prompts, answers = torch.tensor([[3, 4], [0, 4]]), torch.tensor([[3, 4, 6, 1], [5, 1, 0, 0]])
@@ -125,13 +156,29 @@ def test_the_loss_of_its_grpo_trainer(tmp_path, tokenizer, generator, kind, redu
     log_probs = token_log_probs(policy(ids, (ids != 0).long()).logits, ids)[:, 2:]
     old, reference = log_probs.detach() + 0.3 * torch.randn(2, 2, 4, generator=generator)
     gain = torch.tensor([1.5, -2.0])
-    theirs = trainer.compute_loss(policy, {
-        "prompt_ids": prompts, "prompt_mask": (prompts != 0).long(), "completion_ids": answers,
-        "completion_mask": mask.long(), "advantages": gain, "old_per_token_logps": old, "ref_per_token_logps": reference,
-    })
+    theirs = trainer.compute_loss(
+        policy,
+        {
+            "prompt_ids": prompts,
+            "prompt_mask": (prompts != 0).long(),
+            "completion_ids": answers,
+            "completion_mask": mask.long(),
+            "advantages": gain,
+            "old_per_token_logps": old,
+            "ref_per_token_logps": reference,
+        },
+    )
     assert 0 < clip_fraction(log_probs, old, mask) < 1
-    ours = ppo_clip_loss(log_probs, old, gain[:, None].expand(2, 4), mask, epsilon=0.2, reduction=reduction,
-                         epsilon_high=clip.get("epsilon_high"), dual_clip=clip.get("delta"))
+    ours = ppo_clip_loss(
+        log_probs,
+        old,
+        gain[:, None].expand(2, 4),
+        mask,
+        epsilon=0.2,
+        reduction=reduction,
+        epsilon_high=clip.get("epsilon_high"),
+        dual_clip=clip.get("delta"),
+    )
     if beta:
         ours = ours + beta * masked_reduce(kl_estimate(log_probs, reference, "k3"), mask, reduction)
     torch.testing.assert_close(ours, theirs)

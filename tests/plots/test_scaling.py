@@ -88,9 +88,7 @@ def test_efficiency_and_transfer_fill_a_panel_each():
 
 
 def test_extrapolation_tells_fitted_runs_from_those_kept_back():
-    ax = plots.extrapolation(
-        ([1, 2], [4, 3.8]), ([10], [3.5]), {"line": ([1, 10], [4, 3])}, xlabel="N"
-    ).axes[0]
+    ax = plots.extrapolation(([1, 2], [4, 3.8]), ([10], [3.5]), {"line": ([1, 10], [4, 3])}, xlabel="N").axes[0]
     names = [t.get_text() for t in ax.get_legend().get_texts()]
     assert names == ["line", "fitted to these", "kept back"]
     assert ax.lines[2].get_markerfacecolor() == "white" and ax.lines[2].get_xdata() == [10]

@@ -6,8 +6,8 @@ import pytest
 
 from lib.slides import audit, claim, claims
 from lib.slides import claimed as module
-from lib.slides.claimed import HEADER, read_claims, as_text
-from lib.slides.registry import Measured, recompute, recomputations
+from lib.slides.claimed import HEADER, as_text, read_claims
+from lib.slides.registry import Measured, recomputations, recompute
 
 GOOD = {"id": "A48", "slide": "N09", "printed": "100 %", "value": "100; 50", "unit": "%", "tolerance": "",
         "verdict": "exact", "note": ""}  # fmt: skip

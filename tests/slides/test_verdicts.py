@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lib.slides.verdicts import verdict, read_number, read_printed
+from lib.slides.verdicts import read_number, read_printed, verdict
 
 
 @pytest.mark.parametrize("text, value, last_place", [
@@ -62,20 +62,20 @@ def test_a_count_abbreviated_to_two_digits_or_more_is_never_an_erratum(count, di
     assert verdict(read_printed(f"{Decimal(rounded).scaleb(-power):.{decimals}f}{letter}"), count) != "erratum"
 
 
-@given(st.decimals(-10**4, 10**4, places=3), st.fractions("0.5001", 50), st.sampled_from([-1, 1]))
+@given(st.decimals(-(10**4), 10**4, places=3), st.fractions("0.5001", 50), st.sampled_from([-1, 1]))
 def test_more_than_half_the_last_place_off_is_always_an_erratum(printed, places_off, sign):
     number = read_printed(f"{printed:.3f}")
     assert verdict(number, Fraction(printed) + sign * places_off / 1000) == "erratum"
     assert verdict(number, float(Fraction(printed) + sign * places_off / 1000)) == "erratum"
 
 
-@given(st.decimals(-10**6, 10**6, places=2), st.fractions(0, "0.5"), st.sampled_from([-1, 1]))
+@given(st.decimals(-(10**6), 10**6, places=2), st.fractions(0, "0.5"), st.sampled_from([-1, 1]))
 def test_within_half_the_last_place_is_never_an_erratum_and_only_equality_is_exact(printed, places_off, sign):
     found = verdict(read_printed(f"{printed:.2f}"), Fraction(printed) + sign * places_off / 100)
     assert found == ("exact" if places_off == 0 else "rounded")
 
 
-@given(st.integers(-10**15, 10**15))
+@given(st.integers(-(10**15), 10**15))
 def test_a_whole_number_written_out_is_exact_only_for_itself(number):
     assert verdict(read_printed(str(number)), number) == "exact"
     assert verdict(read_printed(str(number)), number + 1) == "erratum"

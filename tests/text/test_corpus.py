@@ -17,9 +17,7 @@ from tests.text import wikipedia_dump
 
 def test_wikipedia_has_the_sizes_that_its_docstring_gives():
     corpus = load_corpus("wikipedia")
-    sizes = {
-        split: (len(part), round(len(corpus.text(split)) / 1000)) for split, part in corpus.splits.items()
-    }
+    sizes = {split: (len(part), round(len(corpus.text(split)) / 1000)) for split, part in corpus.splits.items()}
     assert sizes == {"train": (76, 1973), "validation": (10, 166), "test": (10, 248)}
     for documents, thousands in sizes.values():
         assert f"{documents} ({thousands:,})" in load_corpus.__doc__

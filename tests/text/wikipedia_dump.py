@@ -22,8 +22,20 @@ SHORTEST = 500
 """Articles with less prose than this, in characters, are disambiguation pages and lists: left out."""
 
 _APPENDICES = frozenset(
-    "see also|notes|references|notes and references|further reading|external links|bibliography|footnotes"
-    "|sources|citations|works cited|gallery".split("|")
+    [
+        "see also",
+        "notes",
+        "references",
+        "notes and references",
+        "further reading",
+        "external links",
+        "bibliography",
+        "footnotes",
+        "sources",
+        "citations",
+        "works cited",
+        "gallery",
+    ]
 )
 _HEADING = re.compile(r"(=+)\s*(.*?)\s*=+")
 _HOLE = re.compile(r"[\w,($=]  +[a-z(.,;)]|[a-z] +\.(?:\s|$)|\$ ")  # "the  of", "of .": a template is gone

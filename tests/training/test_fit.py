@@ -75,7 +75,9 @@ def test_an_interrupted_run_continues_bit_for_bit(tmp_path, stop_at):
         fit(first, interrupted_loss, draw, settings, evaluate=score, checkpoint=tmp_path / "r.pt", show_progress=False)
     torch.manual_seed(12345)  # a new process has another global state and other initial weights
     second = model_with_dropout(seed=99)
-    resumed = fit(second, square_error, draw, settings, evaluate=score, checkpoint=tmp_path / "r.pt", show_progress=False)
+    resumed = fit(
+        second, square_error, draw, settings, evaluate=score, checkpoint=tmp_path / "r.pt", show_progress=False
+    )
     if stop_at >= 2:  # there was a checkpoint: the new weights do not matter
         assert same(second, whole) and resumed == undisturbed
     else:
@@ -140,8 +142,17 @@ def test_nan_stops_with_the_step_and_the_batch_and_spares_the_model(tmp_path):
         return loss * math.nan if len(seen) == 4 else loss
 
     model = model_with_dropout()
-    with pytest.raises(NonFiniteLossError, match=r"nan at step 3.*last good state is in r\.pt.*float32 tensor of shape \(4, 3\)") as e:
-        fit(model, turns_nan, draw, FitSettings(steps=9, checkpoint_every=2), checkpoint=tmp_path / "r.pt", show_progress=False)
+    with pytest.raises(
+        NonFiniteLossError, match=r"nan at step 3.*last good state is in r\.pt.*float32 tensor of shape \(4, 3\)"
+    ) as e:
+        fit(
+            model,
+            turns_nan,
+            draw,
+            FitSettings(steps=9, checkpoint_every=2),
+            checkpoint=tmp_path / "r.pt",
+            show_progress=False,
+        )
     assert e.value.step == 3 and e.value.batch[0].shape == (4, 3)
     assert same(model, seen[-1])
     assert load_checkpoint(tmp_path / "r.pt", {**load_settings(tmp_path / "r.pt")})["done"] == 2

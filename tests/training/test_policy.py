@@ -23,7 +23,9 @@ def train(world, settings, how="reinforce", score=None, gold_score=None):
     policy = world.start()
     arguments = (world.reference, score or world.score, world.prompts, settings)
     if how == "ppo":
-        history = ppo(policy, world.value_model(), *arguments, eos_id=EOS_ID, gold_score=gold_score, show_progress=False)
+        history = ppo(
+            policy, world.value_model(), *arguments, eos_id=EOS_ID, gold_score=gold_score, show_progress=False
+        )
     else:
         history = reinforce(policy, *arguments, eos_id=EOS_ID, gold_score=gold_score, show_progress=False)
     return policy, history

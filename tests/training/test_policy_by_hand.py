@@ -154,7 +154,9 @@ def test_ppo(options, dropout):
         own, reference_log_probs = ([numbers(log_probs_by_hand(m, *row)) for row in rows] for m in (theirs, judge))
         old_values = [numbers(values_by_hand(their_value, *row)) for row in rows]
         check_history(history, iteration, rows, own, reference_log_probs)
-        estimates = [estimate_by_hand(row[1], *known) for row, *known in zip(rows, own, reference_log_probs, old_values)]
+        estimates = [
+            estimate_by_hand(row[1], *known) for row, *known in zip(rows, own, reference_log_probs, old_values)
+        ]
         advantages = whitened_by_hand([gains for gains, _ in estimates], unbiased=bool(options))
         for _ in range(3):
             loss, outside, number = 0.0, 0, sum(len(answer) for _, answer in rows)

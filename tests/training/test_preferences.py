@@ -23,7 +23,14 @@ from lib.training.preferences import (
 @pytest.fixture
 def model():
     config = TransformerConfig(
-        architecture="decoder", vocab_size=9, d_model=8, num_layers=1, num_heads=2, d_ff=16, max_positions=8, init_std=0.5
+        architecture="decoder",
+        vocab_size=9,
+        d_model=8,
+        num_layers=1,
+        num_heads=2,
+        d_ff=16,
+        max_positions=8,
+        init_std=0.5,
     )
     return Decoder(config, generator=torch.Generator().manual_seed(2)).double()
 

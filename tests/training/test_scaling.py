@@ -4,7 +4,7 @@ import re
 import pytest
 import torch
 
-from lib.models import count_parameters, Decoder
+from lib.models import Decoder, count_parameters
 from lib.training import scaling
 from lib.training.scaling import ScalingPoint, one_pass, scaling_data, scaling_grid, train_point
 

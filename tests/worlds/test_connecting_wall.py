@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.worlds.connecting_wall import count_partitions, parse_groups, score_wall
 from lib.slides import example
+from lib.worlds.connecting_wall import count_partitions, parse_groups, score_wall
 
 WALL = example("E9")
 WORDS, SOLUTION = WALL["texts"], list(WALL["solution"].values())

@@ -4,14 +4,6 @@ import pytest
 import torch
 
 from lib.objectives import autoregressive_loss, sft_loss
-from lib.worlds.instructions import (
-    END_ID,
-    VERBS,
-    WORDS,
-    Instruction,
-    encode_words,
-    write_instructions,
-)
 from lib.worlds.instruction_tuning import (
     accuracy,
     base_model,
@@ -21,6 +13,14 @@ from lib.worlds.instruction_tuning import (
     fine_tune,
     question_entropy,
     right_answers,
+)
+from lib.worlds.instructions import (
+    END_ID,
+    VERBS,
+    WORDS,
+    Instruction,
+    encode_words,
+    write_instructions,
 )
 from tests.nightly import by_day
 

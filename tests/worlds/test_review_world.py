@@ -6,15 +6,14 @@ import pytest
 import torch
 
 from lib.evaluation import judge_probability, swap_test
-from lib.worlds.sentiment import opinion
-from lib.worlds.sentiment import sentiment
 from lib.models import ValueModel
 from lib.objectives import entropy, masked_reduce
-from lib.worlds.reviews import is_review
 from lib.training import FitSettings, fit
 from lib.training.policy import PolicySettings, ppo, reinforce
 from lib.training.preferences import batches_of, pair_accuracy, preference_loss
 from lib.worlds.review_world import compare_answers, review_world, small_decoder, train_reward_model, train_sft
+from lib.worlds.reviews import is_review
+from lib.worlds.sentiment import opinion, sentiment
 from tests.nightly import by_day
 
 PPO_STEPS, REINFORCE_STEPS = 50, 75  # those of the lecture
@@ -23,7 +22,14 @@ PPO_STEPS, REINFORCE_STEPS = 50, 75  # those of the lecture
 def settings(beta, iterations, rate, seed):
     """The lecture's, but for what is varied."""
     return PolicySettings(
-        iterations=iterations, prompts=8, samples=4, max_new_tokens=16, epochs=2, learning_rate=rate, beta=beta, seed=seed
+        iterations=iterations,
+        prompts=8,
+        samples=4,
+        max_new_tokens=16,
+        epochs=2,
+        learning_rate=rate,
+        beta=beta,
+        seed=seed,
     )
 
 

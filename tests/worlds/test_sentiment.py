@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from lib.worlds.sentiment import opinion
-from lib.worlds.sentiment import sentiment
+from lib.worlds.sentiment import opinion, sentiment
 
 
 def test_sentiment_is_vaders(generator):

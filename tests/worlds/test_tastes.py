@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lib.worlds.reviews import TOPICS
 from lib.worlds.review_world import review_world, train_sft
+from lib.worlds.reviews import TOPICS
 from lib.worlds.tastes import adjective_taste, study_taste
 from tests.nightly import by_day
 

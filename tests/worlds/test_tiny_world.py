@@ -12,7 +12,14 @@ from lib.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
 from tests.nightly import by_day
 
 BETA = 0.5
-SETTINGS = {"iterations": 80, "prompts": 1, "samples": 128, "max_new_tokens": LONGEST, "learning_rate": 1e-2, "beta": BETA}
+SETTINGS = {
+    "iterations": 80,
+    "prompts": 1,
+    "samples": 128,
+    "max_new_tokens": LONGEST,
+    "learning_rate": 1e-2,
+    "beta": BETA,
+}
 
 
 def share_left(world, model):

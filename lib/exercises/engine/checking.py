@@ -67,9 +67,7 @@ class WrongAnswer(AssertionError):
 _PATIENCE = 20  # times an answer's limit, for our own code: its result must not depend on how busy a machine is
 
 
-def run_all(
-    exercise: Exercise, answer: Any, cases: Sequence[Case], *, patience: int = 1
-) -> tuple[Outcome, ...]:
+def run_all(exercise: Exercise, answer: Any, cases: Sequence[Case], *, patience: int = 1) -> tuple[Outcome, ...]:
     """The outcomes of `answer` on `cases`, up to the first case where it times out or is not written.
 
     The time limit is `patience` times that of the exercise.
@@ -165,9 +163,7 @@ def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
     return Assessment(key.exercise, key.cases, key.expected, tuple(outcomes), verdicts, found)
 
 
-def diagnose(
-    key: AnswerKey, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]
-) -> Misconception | None:
+def diagnose(key: AnswerKey, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> Misconception | None:
     """The misconception that behaves like the answer, or None.
 
     A misconception with the same outcome on every case comes first. Otherwise it must agree wherever the answer

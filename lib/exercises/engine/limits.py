@@ -14,7 +14,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-
 _AGAIN = 0.05  # seconds between alarms; long enough that one never interrupts another
 
 

@@ -40,9 +40,7 @@ class Outcome:
     printed: str = ""
 
 
-def run_answer(
-    answer: Callable[..., Any], case: Case, *, seconds: float | int = 10, seed: int = 0
-) -> Outcome:
+def run_answer(answer: Callable[..., Any], case: Case, *, seconds: float | int = 10, seed: int = 0) -> Outcome:
     """Call `answer` on a copy of the inputs of `case`, with a time limit and seeded global randomness.
 
     What it prints to stdout or stderr is captured. Warnings, exceptions and `sys.exit` do not propagate;

@@ -28,7 +28,9 @@ SLIDE_COUNT = Exercise(
         Misconception("decks", len(DECKS), "That is the number of decks. How many slides are in them?"),
         Misconception("a_list", list(DECKS.values()), "These are the four numbers: add them up."),
         Misconception("text", str(SLIDES), "Your answer is in quotes: that makes it text, not a number."),
-        Misconception("mean", SLIDES / len(DECKS), "That is the mean length of a deck. The question asks for the total."),
+        Misconception(
+            "mean", SLIDES / len(DECKS), "That is the mean length of a deck. The question asks for the total."
+        ),
     ),
     hints=("The four lengths are in the table above.", "Add them: 52 + 48 + 47 + 31."),
 )
@@ -108,8 +110,7 @@ CLASSIFY_ERA = Exercise(
         Misconception(
             "gap_given_to_transfer",
             _with_borders(1e8, 7e9, end=1e12),
-            "You call everything below 7B “Transfer DL”. Slide N32 ends at 1B: between 1B and 7B there is "
-            "no era.",
+            "You call everything below 7B “Transfer DL”. Slide N32 ends at 1B: between 1B and 7B there is no era.",
         ),
         Misconception(
             "gap_given_to_llms",
@@ -124,8 +125,7 @@ CLASSIFY_ERA = Exercise(
         Misconception(
             "three_classes_for_all",
             _with_borders(1e8, 1e9 + 1),
-            "You give every size an era, by two borders. The slides leave a gap from 1B to 7B and stop at "
-            "1T: None.",
+            "You give every size an era, by two borders. The slides leave a gap from 1B to 7B and stop at 1T: None.",
         ),
         Misconception(
             "nearest_era",

@@ -133,6 +133,7 @@ def fixed_number(ids, mask_id, vocab_size, special_ids, rate, generator):
 
 def loss_cases(generator):
     """Logits and labels of masked batches in which every fate occurs, for mlm.loss."""
+
     def batch(rows, length, rate=0.5, size=1.0):
         original = torch.randint(1, 10, (rows, length), generator=generator)
         selected = torch.rand(rows, length, generator=generator) < rate

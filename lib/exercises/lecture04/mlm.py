@@ -7,7 +7,13 @@ from torch.nn import functional as F
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.lecture04.mask_answers import (
-    check_masking, fixed_number, in_place, loss_cases, mask_tokens, split_of_all, wrong_masking,
+    check_masking,
+    fixed_number,
+    in_place,
+    loss_cases,
+    mask_tokens,
+    split_of_all,
+    wrong_masking,
 )
 from lib.exercises.lecture04.slots import SLOT_PROBABILITIES
 from lib.objectives import mlm_loss

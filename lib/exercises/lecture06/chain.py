@@ -19,10 +19,55 @@ def chain_terms(words: Sequence[str]) -> list[tuple[list[str], str]]:
     return [(["[BOS]", *words[:t]], word) for t, word in enumerate(words)]
 
 
-_SUBJECTS = "cat dog child baker teacher sailor painter farmer robot poet queen clown judge nurse pilot thief".split()
-_VERBS = "sat slept danced sang waited read laughed cooked shouted dreamt worked rested".split()
-_PLACES = "mat roof train bridge beach market garden boat hill stage bench ladder carpet island".split()
-_SMALL = "on under near behind beside above below opposite".split()
+_SUBJECTS = [
+    "cat",
+    "dog",
+    "child",
+    "baker",
+    "teacher",
+    "sailor",
+    "painter",
+    "farmer",
+    "robot",
+    "poet",
+    "queen",
+    "clown",
+    "judge",
+    "nurse",
+    "pilot",
+    "thief",
+]
+_VERBS = [
+    "sat",
+    "slept",
+    "danced",
+    "sang",
+    "waited",
+    "read",
+    "laughed",
+    "cooked",
+    "shouted",
+    "dreamt",
+    "worked",
+    "rested",
+]
+_PLACES = [
+    "mat",
+    "roof",
+    "train",
+    "bridge",
+    "beach",
+    "market",
+    "garden",
+    "boat",
+    "hill",
+    "stage",
+    "bench",
+    "ladder",
+    "carpet",
+    "island",
+]
+_SMALL = ["on", "under", "near", "behind", "beside", "above", "below", "opposite"]
 
 
 def _sentences(generator):
@@ -32,7 +77,7 @@ def _sentences(generator):
     sentence = ["The", *pick(_SUBJECTS), *pick(_VERBS), *pick(_SMALL), "the", *pick(_PLACES)]
     verse = pick(_VERBS + _PLACES, int(torch.randint(3, 7, (1,), generator=generator)))
     return [
-        case("the slide's sentence", "The cat sat on the mat".split()),
+        case("the slide's sentence", ["The", "cat", "sat", "on", "the", "mat"]),
         case("one word", ["Yes"]),
         case("a repeated word", ["tick", "tock", "tick"]),
         case("no words", []),

@@ -158,9 +158,7 @@ MIXTURE = Exercise(
     title="How often is a text read?",
     reference=epochs,
     cases=_mixtures,
-    accepts=(
-        lambda tokens, percent, total: mixture_epochs(tokens, np.array(percent) / 100, total).tolist(),
-    ),
+    accepts=(lambda tokens, percent, total: mixture_epochs(tokens, np.array(percent) / 100, total).tolist(),),
     misconceptions=(
         Misconception(
             "percent_taken_for_share",

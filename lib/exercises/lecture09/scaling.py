@@ -263,9 +263,7 @@ OPTIMAL = Exercise(
         ),
         Misconception(
             "equal_terms",
-            lambda flops, A, B, alpha, beta: _spent(
-                flops, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta)
-            ),
+            lambda flops, A, B, alpha, beta: _spent(flops, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta)),
             "You made both terms equal. At the minimum their *slopes* are equal: αA/N^α = βB/D^β.",
         ),
         Misconception(
@@ -275,9 +273,7 @@ OPTIMAL = Exercise(
         ),
         Misconception(
             "prefactor_upside_down",
-            lambda flops, A, B, alpha, beta: _spent(
-                flops, 1 / _prefactor(A, B, alpha, beta), beta / (alpha + beta)
-            ),
+            lambda flops, A, B, alpha, beta: _spent(flops, 1 / _prefactor(A, B, alpha, beta), beta / (alpha + beta)),
             "Your prefactor is inverted: a larger A penalises small models, so N must grow with it.",
         ),
         Misconception(

@@ -173,9 +173,7 @@ CONDITIONAL = Exercise(
         ),
         Misconception(
             "per_token",
-            lambda log_prob, prompt, response: (
-                conditional_log_prob(log_prob, prompt, response) / max(len(response), 1)
-            ),
+            lambda log_prob, prompt, response: conditional_log_prob(log_prob, prompt, response) / max(len(response), 1),
             "You divide by the response's length: that is (minus) the loss per token. The log-probability of a "
             "response is "
             "the plain sum.",

@@ -203,7 +203,9 @@ def _answered(generator):
         case("answers of different lengths", *batch([(3, 4, 0), (2, 2, 3), (4, 1, 2)])),
         case("one row", *batch([(3, 2, 3)])),
         case("an answer of one token at the very end", *batch([(5, 1, 0), (1, 4, 1)])),
-        case("logits of a thousand", 1e3 * logits.sign(), ids, mask),  # at 10,000 float32 has only three digits after the point
+        case(
+            "logits of a thousand", 1e3 * logits.sign(), ids, mask
+        ),  # at 10,000 float32 has only three digits after the point
     ]
 
 

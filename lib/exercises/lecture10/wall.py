@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from lib.worlds.connecting_wall import score_wall
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.worlds.connecting_wall import score_wall
 
 _WORDS = (
     "Bluebell", "Blackberry", "Watercress", "Eskimo", "Mud", "Bluegrass", "Rabbit", "Doctor",
@@ -193,7 +193,9 @@ def _answers(generator):
     shuffled = [c[::-1], a[2:] + a[:2], d, [word.upper() for word in b]]
     return [
         case("all right, in another order", shuffled, words, solution),
-        case("the words of the question in groups of four", [words[i : i + 4] for i in range(0, 16, 4)], words, solution),
+        case(
+            "the words of the question in groups of four", [words[i : i + 4] for i in range(0, 16, 4)], words, solution
+        ),
         case("two words swapped", [b, [*a[:3], c[3]], [*c[:3], a[3]], d], words, solution),
         case("words invented and forgotten", [[*a, "Elm"], [*b[:2], "Kestone", b[3]], c], words, solution),
         case("a group given three times", [d, d[::-1], [w.lower() for w in d], b[:3]], words, solution),

@@ -33,9 +33,7 @@ def _rankings(generator):
 
 def _ordered(keep):
     """Sorted pairs of two different answers for which `keep(rank of the first, rank of the second)` holds."""
-    return lambda ranks: [
-        (i, j) for i, j in permutations(range(len(ranks)), 2) if keep(ranks[i], ranks[j])
-    ]
+    return lambda ranks: [(i, j) for i, j in permutations(range(len(ranks)), 2) if keep(ranks[i], ranks[j])]
 
 
 def _neighbours(ranks):

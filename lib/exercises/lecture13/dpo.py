@@ -159,8 +159,12 @@ def _worlds(generator):
     even = torch.tensor([[0.25, 0.25, 0.5]])
     impossible = torch.tensor([[0.0, 0.4, 0.6]])
     return [
-        case("reference (.2, .5, .3), rewards (1, 0, −1), β = 0.5",
-             torch.tensor([[0.2, 0.5, 0.3]]), torch.tensor([[1.0, 0.0, -1.0]]), 0.5),
+        case(
+            "reference (.2, .5, .3), rewards (1, 0, −1), β = 0.5",
+            torch.tensor([[0.2, 0.5, 0.3]]),
+            torch.tensor([[1.0, 0.0, -1.0]]),
+            0.5,
+        ),
         case("three prompts of four answers", prompts, rewards, 0.7),
         case("a large β", prompts, rewards, 5.0),
         case("rewards in the thousands: r / β = 10⁴", even.double(), torch.tensor([[999.9, 1e3, 1e3]]).double(), 0.1),
@@ -212,8 +216,7 @@ OPTIMAL_POLICY = Exercise(
         Misconception(
             "normalised_over_prompts",
             lambda ref, r, beta: torch.softmax(ref.log() + r / beta, dim=0),
-            "You normalise over the prompts (dim 0). Z(x) sums over the answers to *one* prompt, the last "
-            "dimension.",
+            "You normalise over the prompts (dim 0). Z(x) sums over the answers to *one* prompt, the last dimension.",
         ),
         Misconception(
             "overflows",

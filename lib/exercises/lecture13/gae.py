@@ -8,9 +8,7 @@ from lib.exercises.engine.exercise import Exercise, Misconception, case
 
 
 # --- ppo.gae ----------------------------------------------------------------------------------------------------------
-def gae(
-    rewards: Tensor, values: Tensor, response_mask: Tensor, gamma: float, lam: float
-) -> tuple[Tensor, Tensor]:
+def gae(rewards: Tensor, values: Tensor, response_mask: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
     """Advantages and returns, both (B, T) and 0 outside the answers (Schulman et al. 2016, eq. 16)."""
     return objectives.gae(rewards, values, response_mask, gamma=gamma, lam=lam)
 
@@ -124,7 +122,6 @@ GAE = Exercise(
     ),
     hints=(
         "First δ_t = r_t + γ V_{t+1} − V_t for every token of an answer, with V = 0 after its last one.",
-        "Go from the last column to the first: A = δ_t + γ·λ·A, set to 0 wherever the mask is 0; returns are "
-        "A + V.",
+        "Go from the last column to the first: A = δ_t + γ·λ·A, set to 0 wherever the mask is 0; returns are A + V.",
     ),
 )

@@ -205,8 +205,7 @@ CLIP_LOSS = Exercise(
         Misconception(
             "clips_the_product",
             _clip(lambda r, a, e: torch.minimum(r * a, (r * a).clamp(1 - e, 1 + e))),
-            "You clip ratio × advantage. [1 − ε, 1 + ε] bounds the ratio; an advantage has another scale, "
-            "and a sign.",
+            "You clip ratio × advantage. [1 − ε, 1 + ε] bounds the ratio; an advantage has another scale, and a sign.",
         ),
         Misconception(
             "mean_over_everything",

@@ -150,9 +150,7 @@ MERGED = Exercise(
     cases=_weights,
     accepts=(
         lambda weight, A, B, alpha: torch.addmm(weight, B, A, alpha=alpha / A.shape[0]),
-        lambda weight, A, B, alpha: (
-            weight + sum(torch.outer(B[:, r], A[r]) for r in range(len(A))) * (alpha / len(A))
-        ),
+        lambda weight, A, B, alpha: weight + sum(torch.outer(B[:, r], A[r]) for r in range(len(A))) * (alpha / len(A)),
     ),
     withheld=(
         "lib.adapters.lora.inject_lora",
@@ -226,8 +224,8 @@ TRAINED = Exercise(
     reference=trained_by_lora,
     cases=_shapes,
     accepts=(
-        lambda num_layers, d_model, rank, matrices: (
-            sum(rank * (d_model + d_model) for _ in range(num_layers * matrices))
+        lambda num_layers, d_model, rank, matrices: sum(
+            rank * (d_model + d_model) for _ in range(num_layers * matrices)
         ),
     ),
     withheld=(

@@ -8,7 +8,6 @@ from lib.accounting import optimizer_state_bytes
 from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
 from lib.exercises.engine.made import used_optimizer
 
-
 # --- budget.state_bytes -------------------------------------------------------------------------------------
 _OPTIMIZERS = [
     ("Adam", {}), ("Adam", {"amsgrad": True}), ("AdamW", {}), ("AdamW", {"amsgrad": True}), ("NAdam", {}), ("RAdam", {}),
@@ -79,9 +78,7 @@ STATE = Exercise(
         ),
         Misconception(
             "parameters_and_gradients",
-            lambda optimizer: _bytes(
-                t for p in _parameters(optimizer) for t in (p, p.grad) if t is not None
-            ),
+            lambda optimizer: _bytes(t for p in _parameters(optimizer) for t in (p, p.grad) if t is not None),
             "These are parameters and gradients, which T46 calls the optimizer's weights. They belong to the model; "
             "look "
             "into optimizer.state.",
@@ -121,8 +118,7 @@ STATE = Exercise(
         ),
     ),
     hints=(
-        ("optimizer.state is a dictionary: parameter → {'exp_avg': tensor, 'exp_avg_sq': tensor, 'step': "
-        "tensor}."),
+        ("optimizer.state is a dictionary: parameter → {'exp_avg': tensor, 'exp_avg_sq': tensor, 'step': tensor}."),
         "Add t.numel() * t.element_size() over all tensors of all entries of optimizer.state.values().",
     ),
 )

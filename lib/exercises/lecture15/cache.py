@@ -47,9 +47,7 @@ def _mistaken(change):
 
 def _keeping(tokens):
     """An answer for which a layer keeps `tokens(length, window)` tokens if there is a window."""
-    return lambda L, H, G, D, B, T, window=None: _by_counting(
-        L, H, G, D, B, T if window is None else tokens(T, window)
-    )
+    return lambda L, H, G, D, B, T, window=None: _by_counting(L, H, G, D, B, T if window is None else tokens(T, window))
 
 
 KV_CACHE = Exercise(
@@ -130,8 +128,10 @@ KV_CACHE = Exercise(
         ),
     ),
     hints=(
-        ("What is stored for one token in one layer? A key and a value for each of the kv_heads, each of them "
-        "d_model // heads numbers of 2 bytes."),
+        (
+            "What is stored for one token in one layer? A key and a value for each of the kv_heads, each of them "
+            "d_model // heads numbers of 2 bytes."
+        ),
         "Tokens: length, or min(length, window) if there is a window. Then times layers and batch_size.",
     ),
 )

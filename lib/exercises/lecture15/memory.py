@@ -91,8 +91,7 @@ TRAINING = Exercise(
         Misconception(
             "master_replaces_weights",
             lambda parameters, weight_bytes, optimizer, master: (
-                training_bytes(parameters, weight_bytes, optimizer, master)
-                - parameters * weight_bytes * master
+                training_bytes(parameters, weight_bytes, optimizer, master) - parameters * weight_bytes * master
             ),
             "You keep the master copy instead of the weights. The forward pass still needs those: keep both.",
         ),
@@ -109,8 +108,7 @@ TRAINING = Exercise(
     ),
     hints=(
         "Up to four items for each parameter: weight, gradient, the optimizer's state, perhaps a master copy.",
-        ("parameters * (weight_bytes + weight_bytes + 4 * {'adam': 2, 'momentum': 1, 'sgd': 0}[optimizer] + "
-        "…)"),
+        ("parameters * (weight_bytes + weight_bytes + 4 * {'adam': 2, 'momentum': 1, 'sgd': 0}[optimizer] + …)"),
     ),
 )
 
@@ -127,9 +125,7 @@ RECIPES = {
 }
 
 
-def which_recipes(
-    gigabytes: float | int, billions: float | int, recipes: dict[str, list[float | int]]
-) -> list[str]:
+def which_recipes(gigabytes: float | int, billions: float | int, recipes: dict[str, list[float | int]]) -> list[str]:
     """The recipes whose bytes per parameter are within 0.1 of gigabytes / billions.
 
     >>> which_recipes(840, 70, RECIPES)

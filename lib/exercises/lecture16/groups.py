@@ -44,7 +44,9 @@ BYTES_OF = Exercise(
     cases=_matrices,
     accepts=(
         lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits + 16 * (rows * columns // group)),
-        lambda rows, columns, bits, group: _whole_bytes(sum(columns * bits + 16 * (columns // group) for _ in range(rows))),
+        lambda rows, columns, bits, group: _whole_bytes(
+            sum(columns * bits + 16 * (columns // group) for _ in range(rows))
+        ),
     ),
     withheld=("lib.accounting.memory.quantized_bytes",),
     misconceptions=(

@@ -67,7 +67,9 @@ LOG_SUM_EXP = Exercise(
     cases=_streams,
     accepts=(
         lambda chunks: _of([_of(chunk) for chunk in chunks]),
-        lambda chunks: torch.logsumexp(torch.tensor([s for chunk in chunks for s in chunk], dtype=torch.float64), 0).item(),
+        lambda chunks: torch.logsumexp(
+            torch.tensor([s for chunk in chunks for s in chunk], dtype=torch.float64), 0
+        ).item(),
     ),
     withheld=("lib.kernels.softmax.logsumexp",),
     misconceptions=(

@@ -52,7 +52,10 @@ ABSMAX = Exercise(
     cases=_vectors,
     accepts=(
         _with(lambda x, s: (x * (127 / _largest(x))).round(), lambda x: _largest(x) / 127),
-        _with(lambda x, s: torch.clamp(torch.round(x / s), -127, 127), lambda x: torch.linalg.vector_norm(x, torch.inf).item() / 127),
+        _with(
+            lambda x, s: torch.clamp(torch.round(x / s), -127, 127),
+            lambda x: torch.linalg.vector_norm(x, torch.inf).item() / 127,
+        ),
     ),
     withheld=(
         "lib.kernels.grouped.quantize_groups",
@@ -138,7 +141,9 @@ def _sums(x_q, w_q):
 
 PRODUCT = Exercise(
     id="quantization.int8_product",
-    tolerance=Tolerance(atol=0.01),  # float32 adds thousands that nearly cancel; dequantising first has more rounding error
+    tolerance=Tolerance(
+        atol=0.01
+    ),  # float32 adds thousands that nearly cancel; dequantising first has more rounding error
     slides=("T03", "T48"),
     points=3,
     minutes=10,

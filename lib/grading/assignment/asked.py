@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lib import __version__
-from lib.grading.assignment.definition import sources
 from lib.errors import CourseError, UsageError
+from lib.grading.assignment.definition import sources
 from lib.grading.assignment.graded import definition_hash
 from lib.grading.assignment.item import Item
-from lib.lectures.notebooks import all_notebooks
 from lib.grading.assignment.release import FORMAT as MANIFEST_FORMAT
 from lib.grading.assignment.release import MANIFEST, exercises_of, graded_notebooks
+from lib.lectures.notebooks import all_notebooks
 from lib.names import nearest
 
 FORMAT = 1  # of assignment.json
@@ -86,8 +86,7 @@ class Assignment:
             raise ValueError(f"format {plain['format']}, expected {FORMAT}")
         names = ("notebook", "exercise", "title", "points", "manual")
         items = tuple(
-            Item(**{name: each[name] for name in names}, slides=tuple(each["slides"]))
-            for each in plain["exercises"]
+            Item(**{name: each[name] for name in names}, slides=tuple(each["slides"])) for each in plain["exercises"]
         )
         definitions = {e["exercise"]: e["definition"] for e in plain["exercises"] if not e["manual"]}
         changed_points = dict(plain["changed_points"])

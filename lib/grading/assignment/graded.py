@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lib.errors import CourseError, UsageError
 from lib.grading.assignment.definition import sources
 from lib.lectures.edition import exercise_of, is_check, is_written, name_exercises, student_edition
-from lib.errors import CourseError, UsageError
 from lib.lectures.notebooks import tags, text_of
 from lib.names import nearest
 

@@ -113,9 +113,7 @@ class _Walk:
 
     def _add(self, student: str, entry: os.DirEntry, notebook: str, problem: str) -> None:
         size = entry.stat(follow_symlinks=False).st_size
-        self.found.append(
-            Found(student, notebook, Path(entry.path), (), self._shown(entry.path), size, problem)
-        )
+        self.found.append(Found(student, notebook, Path(entry.path), (), self._shown(entry.path), size, problem))
 
     def _shown(self, path: str | Path) -> str:
         return readable(Path(path).relative_to(self.folder).as_posix())

@@ -84,9 +84,7 @@ class Cells:
     """
 
     def __init__(self, cells: list[Any]) -> None:
-        self.code: list[
-            dict[str, Any]
-        ] = []  # {"number": from 1 among all cells, "source", "exercise": id or ""}
+        self.code: list[dict[str, Any]] = []  # {"number": from 1 among all cells, "source", "exercise": id or ""}
         self.written: dict[str, str] = {}
         self.notes: list[str] = []
         self._budget = SOURCE_LIMIT

@@ -79,9 +79,7 @@ def read_submission(found: Found, content: bytes) -> Submission:
     notes = (*found.notes, *cells.notes)
     if len(notes) > NOTES_LIMIT:
         notes = (*notes[:NOTES_LIMIT], f"there are {len(notes) - NOTES_LIMIT} more notes")
-    return Submission(
-        found.student, found.notebook, found.file, sha256, tuple(cells.code), "", cells.written, notes
-    )
+    return Submission(found.student, found.notebook, found.file, sha256, tuple(cells.code), "", cells.written, notes)
 
 
 def _refused(found: Found, problem: str, sha256: str = "") -> Submission:

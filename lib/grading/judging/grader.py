@@ -12,19 +12,19 @@ from functools import cache, cached_property
 from typing import Any
 
 from lib.errors import CourseError
-from lib.grading.assignment.graded import checks
-from lib.grading.worker import protocol
-from lib.grading.worker.client import DIED, Reply, Server
-from lib.grading.intake.submission import Submission
-from lib.grading.walls import Limits
-from lib.grading.worker.withheld import withheld_names
-from lib.grading.judging.entry import FORMAT, entry
-from lib.lectures.notebooks import all_notebooks, load
 from lib.exercises import get
 from lib.exercises.engine.checking import AnswerKey, Assessment, conclude
 from lib.exercises.engine.exercise import Exercise
 from lib.exercises.engine.running import Outcome, describe_inputs
 from lib.exercises.engine.values import describe, shorten
+from lib.grading.assignment.graded import checks
+from lib.grading.intake.submission import Submission
+from lib.grading.judging.entry import FORMAT, entry
+from lib.grading.walls import Limits
+from lib.grading.worker import protocol
+from lib.grading.worker.client import DIED, Reply, Server
+from lib.grading.worker.withheld import withheld_names
+from lib.lectures.notebooks import all_notebooks, load
 
 OURS = ("NameError", "Withheld", "ImportError: grading:")
 """Errors that a cell may raise because we leave out parts of the notebook or close parts of lib, not by mistake."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib import NOTEBOOKS, ROOT
+from lib.grading.reports.similarity import Runs, runs_of, similarity
 from lib.grading.worker import statements
 from lib.grading.worker.shape import shape_of
-from lib.grading.reports.similarity import Runs, runs_of, similarity
 
 if TYPE_CHECKING:
     from lib.grading.assignment.item import Item
@@ -57,13 +57,9 @@ def copied_from(shape: Sequence[str], source: str) -> Copied | None:
     for ours in _candidates(runs):
         alike = similarity(runs, ours.runs)
         same = (Counter(ours.lines) & lines).total()
-        if alike >= LIKE_OURS and (
-            ours.tokens >= TELLING_TOKENS or same >= TELLING_LINES * max(3, len(ours.lines))
-        ):
+        if alike >= LIKE_OURS and (ours.tokens >= TELLING_TOKENS or same >= TELLING_LINES * max(3, len(ours.lines))):
             found.append(Copied(ours.name, alike, same, len(ours.lines)))
-    return max(
-        found, key=lambda each: (each.same_lines / each.lines, each.similarity, each.name), default=None
-    )
+    return max(found, key=lambda each: (each.same_lines / each.lines, each.similarity, each.name), default=None)
 
 
 def _candidates(runs: Runs) -> list[LibraryFunction]:
@@ -75,9 +71,7 @@ def _candidates(runs: Runs) -> list[LibraryFunction]:
     functions, index = _library()
     needed = len(runs) - int(LIKE_OURS * len(runs)) + 1
     rarest = sorted(runs, key=lambda run: (len(index.get(run, ())), run))[:needed]
-    return [
-        functions[number] for number in sorted({number for run in rarest for number in index.get(run, ())})
-    ]
+    return [functions[number] for number in sorted({number for run in rarest for number in index.get(run, ())})]
 
 
 def _lines(source: str) -> tuple[str, ...]:
@@ -129,8 +123,8 @@ def known_shapes(item: "Item") -> tuple[tuple[str, ...], ...]:
 
 
 def _in_notebook(item: "Item") -> Iterator[tuple[str, ...]]:
-    from lib.grading.worker.cells import find_answer, parse_cells
     from lib.grading.judging.grader import answer_names
+    from lib.grading.worker.cells import find_answer, parse_cells
     from lib.lectures.notebooks import load
     from lib.lectures.renamed import present_name
 

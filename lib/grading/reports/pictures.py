@@ -38,9 +38,7 @@ OUTCOMES = {
 }
 """The parts of a bar, in order, and the statuses of each part."""
 
-_LOOKS = dict(
-    zip(OUTCOMES, [(2, ""), (3, "//"), (5, "xx"), (1, ".."), (4, "\\\\"), (None, "")])
-)  # colour, hatch
+_LOOKS = dict(zip(OUTCOMES, [(2, ""), (3, "//"), (5, "xx"), (1, ".."), (4, "\\\\"), (None, "")]))  # colour, hatch
 
 
 def histogram(edges: Sequence[float], counts: Sequence[int], out_of: int | float) -> "Markup":
@@ -85,9 +83,7 @@ def outcomes(names: Sequence[str], counts: Sequence[Mapping[str, int]]) -> "Mark
         ax.grid(axis="y", visible=False)
         ax.tick_params(axis="y", length=0)
         fig.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
-        right = [
-            f"{name} {each.get('right', 0)} of {sum(each.values())}" for name, each in zip(names, counts)
-        ]
+        right = [f"{name} {each.get('right', 0)} of {sum(each.values())}" for name, each in zip(names, counts)]
         alt = f"Bars of the results of each exercise. Right: {', '.join(right)}; the table below has all numbers."
     return _svg(fig, "outcomes", alt)
 

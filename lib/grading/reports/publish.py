@@ -21,9 +21,7 @@ def publish(store: Store, assignment: Assignment, planned: Sequence[Planned]) ->
     results = {(each.student, each.notebook): store.read_result(each) for each in planned}
     missing = sum(result is None for result in results.values())
     if missing:
-        raise CourseError(
-            f"{missing} results are still missing in {store.out}; let `course grade` finish first"
-        )
+        raise CourseError(f"{missing} results are still missing in {store.out}; let `course grade` finish first")
     students = assignment.students(each.student for each in planned)
     filled = read_manual(store.out / MANUAL, assignment.items, students)
     book = Gradebook(assignment.items, students, results, filled.points)

@@ -85,9 +85,7 @@ def groups(shapes: Mapping[str, Sequence[str]], known: Iterable[Sequence[str]] =
     return sorted(found, key=lambda group: (-group.similarity, -group.rare, group.students))
 
 
-def _without_common(
-    same: Mapping[Runs, Sequence[str]], size: int, known: Iterable[Sequence[str]]
-) -> dict[Runs, Runs]:
+def _without_common(same: Mapping[Runs, Sequence[str]], size: int, known: Iterable[Sequence[str]]) -> dict[Runs, Runs]:
     """The rare runs of each answer (not in known answers, not in those of many students), if there are enough."""
     ours = frozenset().union(*(runs_of(shape) for shape in known))
     writers: Counter[tuple] = Counter()

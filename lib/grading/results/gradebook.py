@@ -32,11 +32,7 @@ class Gradebook:
 
     @cached_property
     def _entries(self) -> dict[tuple[str, str, str], dict]:
-        return {
-            (*key, entry["id"]): entry
-            for key, result in self.results.items()
-            for entry in result["exercises"]
-        }
+        return {(*key, entry["id"]): entry for key, result in self.results.items() for entry in result["exercises"]}
 
     def entry(self, student: str, item: Item) -> dict | None:
         """The result's entry for one exercise; None if there is no submission, or no entry in it."""

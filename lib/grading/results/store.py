@@ -19,10 +19,10 @@ from pathlib import Path
 
 from lib import __version__
 from lib.errors import CourseError
-from lib.grading.assignment.asked import Assignment
-from lib.grading.results.gradebook import page_name
-from lib.grading.judging.entry import FORMAT
 from lib.files import atomic_write
+from lib.grading.assignment.asked import Assignment
+from lib.grading.judging.entry import FORMAT
+from lib.grading.results.gradebook import page_name
 
 ASSIGNMENT = "assignment.json"
 
@@ -88,9 +88,7 @@ class Store:
     def write_assignment(self, assignment: Assignment, planned: Sequence[Planned], walls: dict) -> None:
         """Write the assignment, before the first result is written."""
         submissions = [vars(each) for each in planned]
-        _write_json(
-            self.out / ASSIGNMENT, assignment.to_json() | {"walls": walls, "submissions": submissions}
-        )
+        _write_json(self.out / ASSIGNMENT, assignment.to_json() | {"walls": walls, "submissions": submissions})
 
     def read_assignment(self) -> tuple[Assignment, list[Planned], dict] | None:
         """The assignment, submissions and walls of the last grading; None before the first one.
@@ -123,9 +121,7 @@ class Store:
             whole = _SHOWN <= result.keys() and all({"id", "status"} <= e.keys() for e in result["exercises"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return (
-            result if whole and whose == (FORMAT, planned.student, planned.notebook, planned.plan) else None
-        )
+        return result if whole and whose == (FORMAT, planned.student, planned.notebook, planned.plan) else None
 
 
 def write_text(path: Path, text: str) -> None:

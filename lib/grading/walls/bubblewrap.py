@@ -28,9 +28,7 @@ def works() -> bool:
         return False
 
 
-def wrap(
-    argv: Sequence[str], scratch: Path, readable: Sequence[Path], environment: Mapping[str, str]
-) -> list[str]:
+def wrap(argv: Sequence[str], scratch: Path, readable: Sequence[Path], environment: Mapping[str, str]) -> list[str]:
     """The command line that runs `argv` in a private system with exactly this `environment`.
 
     Only `readable` (under the given names and their real ones) and the system's libraries exist there, read-only.

@@ -8,9 +8,7 @@ from lib.grading.walls.kernel import ON_LINUX
 _STATUS = Path("/proc/self/status")
 
 
-def lower(
-    *, cpu_seconds: int, memory_bytes: int, open_files: int, file_bytes: int, processes: int | None
-) -> None:
+def lower(*, cpu_seconds: int, memory_bytes: int, open_files: int, file_bytes: int, processes: int | None) -> None:
     """Set the limits of this process and its children.
 
     `memory_bytes` is in addition to what the process has now. `processes` (of this user) is None where something

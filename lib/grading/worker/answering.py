@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lib.exercises.engine.running import run_answer
 from lib.grading import walls
 from lib.grading.worker import cells, protocol, withheld
-from lib.exercises.engine.running import run_answer
 
 _encode, _send = protocol.encode, protocol.send
 

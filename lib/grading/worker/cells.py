@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lib.exercises.engine.limits import TimeUp  # imported here, as lib.exercises is closed before the first cell runs
+from lib.exercises.engine.values import steady
 from lib.grading.worker import statements
 from lib.grading.worker.magics import plain_python
 from lib.grading.worker.shape import shape_of
-from lib.exercises.engine.limits import TimeUp  # imported here, as lib.exercises is closed before the first cell runs
-from lib.exercises.engine.values import steady
 
 _SOURCE_LIMIT = 20_000  # characters of an answer that are kept for the report
 _WORDS_LIMIT = 300  # characters of an exception's message

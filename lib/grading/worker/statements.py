@@ -25,8 +25,7 @@ _FUNCTIONS = {
     "typing": "NamedTuple NewType TypeVar TypedDict cast",
     "enum": "Enum IntEnum auto",
     "numpy": (
-        "arange array asarray eye exp finfo float32 float64 full iinfo inf int32 int64 linspace log "
-        "ones sqrt zeros"
+        "arange array asarray eye exp finfo float32 float64 full iinfo inf int32 int64 linspace log ones sqrt zeros"
     ),
     "numpy.random": "default_rng",
     "torch": (
@@ -217,9 +216,7 @@ def _owner(node: ast.expr) -> str:
 
 
 def _stored(target: ast.AST) -> set[str]:
-    return {
-        node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def _walk(top: ast.AST, closed: tuple[type, ...]) -> Iterator[ast.AST]:

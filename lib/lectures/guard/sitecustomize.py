@@ -33,9 +33,7 @@ def _is_local(host: object) -> bool:
 def _refuse_network(event: str, arguments: tuple) -> None:
     if event in _CONNECTS:
         address = arguments[1]
-        host = (
-            address[0] if isinstance(address, tuple) else None
-        )  # anything else is a Unix socket or no address
+        host = address[0] if isinstance(address, tuple) else None  # anything else is a Unix socket or no address
     elif event in _LOOKUPS:
         host = arguments[0]
     else:

@@ -12,9 +12,7 @@ Findings = Iterator[tuple[str, str]]
 
 MAX_LINES = 40
 
-ABSOLUTE_PATH = re.compile(
-    r"(?<![\w.~:/])/(?:home|root|tmp|Users|usr|var|opt|mnt|srv|etc|work|media)/\w|\b[A-Z]:\\\w"
-)
+ABSOLUTE_PATH = re.compile(r"(?<![\w.~:/])/(?:home|root|tmp|Users|usr|var|opt|mnt|srv|etc|work|media)/\w|\b[A-Z]:\\\w")
 """A path that is valid on one machine only; not the path part of a web address."""
 
 _NETWORK_MODULES = {

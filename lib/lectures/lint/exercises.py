@@ -43,9 +43,7 @@ def _schema_problems(meta: dict) -> Iterator[str]:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(meta.get("grade_id", ""))):
         yield f"grade_id must be letters, digits, '_' and '-', got {meta.get('grade_id')!r}"
     points = meta.get("points")
-    if meta.get("grade") is True and (
-        isinstance(points, bool) or not isinstance(points, int | float) or points < 0
-    ):
+    if meta.get("grade") is True and (isinstance(points, bool) or not isinstance(points, int | float) or points < 0):
         yield f"a graded cell needs points of at least 0, got {points!r}"
     if set(meta) - _KEYS:
         yield f"unknown keys {sorted(set(meta) - _KEYS)}"

@@ -89,11 +89,7 @@ def _outputs(notebook: "NotebookNode") -> Iterator[tuple["NotebookNode", list]]:
 
 def _text(output: dict) -> str:
     """The text in an output, without PNG and JPEG pictures but with SVG, which is text."""
-    data = {
-        kind: value
-        for kind, value in output.get("data", {}).items()
-        if kind not in ("image/png", "image/jpeg")
-    }
+    data = {kind: value for kind, value in output.get("data", {}).items() if kind not in ("image/png", "image/jpeg")}
     parts = [output.get("text", ""), *output.get("traceback", ())]
     parts += [value if isinstance(value, str) else json.dumps(value) for value in data.values()]
     return "\n".join(parts)

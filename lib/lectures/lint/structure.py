@@ -79,9 +79,7 @@ def parameters(notebook: "NotebookNode") -> Findings:
 
 def metadata(notebook: "NotebookNode") -> Findings:
     """Metadata names the kernel and contains nothing that depends on a machine or a run."""
-    for key in sorted(
-        set(notebook.metadata) - _NOTEBOOK_METADATA - {"widgets"}
-    ):  # widgets have their own rule
+    for key in sorted(set(notebook.metadata) - _NOTEBOOK_METADATA - {"widgets"}):  # widgets have their own rule
         yield "-", f"notebook metadata {key!r} (course refresh removes it)"
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         yield "-", "the kernel must be 'python3'"

@@ -42,8 +42,14 @@ def dpo_arrives_at_the_optimum() -> Measured:
         log_p, total = log_softmax(logits), 0
         for winner, loser in pairs:
             upset = bradley_terry_probability(rewards[loser], rewards[winner]).item()  # the loser wins
-            total = total + dpo_loss(log_p[[winner]], log_p[[loser]], reference[[winner]], reference[[loser]],
-                                     beta=BETA, label_smoothing=upset)
+            total = total + dpo_loss(
+                log_p[[winner]],
+                log_p[[loser]],
+                reference[[winner]],
+                reference[[loser]],
+                beta=BETA,
+                label_smoothing=upset,
+            )
         return -total
 
     policy = softmax(climb(likelihood, 3))
@@ -54,8 +60,16 @@ def dpo_arrives_at_the_optimum() -> Measured:
 @recompute("F16b")
 def objective_without_a_gradient() -> Measured:
     """Whether a decoder's expected reward has no gradient: all answers enumerated, autograd against a small step."""
-    config = TransformerConfig(architecture="decoder", vocab_size=3, d_model=8, num_layers=1, num_heads=2,
-                               d_ff=8, max_positions=4, init_std=0.5)
+    config = TransformerConfig(
+        architecture="decoder",
+        vocab_size=3,
+        d_model=8,
+        num_layers=1,
+        num_heads=2,
+        d_ff=8,
+        max_positions=4,
+        init_std=0.5,
+    )
     model = Decoder(config, generator=torch.Generator().manual_seed(0)).double().eval()
     rewards = torch.randn(9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     weight, step = model.tokens.weight, 1e-5

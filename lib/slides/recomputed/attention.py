@@ -99,7 +99,7 @@ def context_in_all_layers() -> bool:
 @recompute("F24a")
 def name_of_the_objective() -> str:
     """The initials of what W05 calls "Masked language model"."""
-    return "".join(word[0] for word in "Masked language model".split()).upper()
+    return "".join(word[0] for word in ["Masked", "language", "model"]).upper()
 
 
 @recompute("F24b")
@@ -150,8 +150,9 @@ def _numbers(*values: int | float) -> torch.Tensor:
 
 
 def _config(architecture: str) -> TransformerConfig:
-    return TransformerConfig(architecture=architecture, vocab_size=16, d_model=16, num_layers=2, num_heads=2,
-                             d_ff=32, max_positions=16)
+    return TransformerConfig(
+        architecture=architecture, vocab_size=16, d_model=16, num_layers=2, num_heads=2, d_ff=32, max_positions=16
+    )
 
 
 def _encoder() -> Encoder:

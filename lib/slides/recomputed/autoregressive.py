@@ -71,6 +71,14 @@ def cross_entropy_in_bits() -> tuple[float, float]:
 
 
 def _decoder() -> Decoder:
-    config = TransformerConfig(architecture="decoder", vocab_size=4, d_model=16, num_layers=2, num_heads=2,
-                               d_ff=32, max_positions=8, init_std=0.5)
+    config = TransformerConfig(
+        architecture="decoder",
+        vocab_size=4,
+        d_model=16,
+        num_layers=2,
+        num_heads=2,
+        d_ff=32,
+        max_positions=8,
+        init_std=0.5,
+    )
     return Decoder(config, generator=torch.Generator().manual_seed(0)).double().eval()

@@ -20,13 +20,31 @@ from lib.slides.tables import load_table
 
 # Chowdhery et al. 2022, table 1 and section 2: one key and value head, no biases, tied embeddings.
 PALM = TransformerConfig(
-    architecture="decoder", vocab_size=256_000, d_model=18_432, num_layers=118, num_heads=48, num_kv_heads=1,
-    head_dim=256, d_ff=4 * 18_432, activation="silu", gated=True, bias=False, position="rotary")
+    architecture="decoder",
+    vocab_size=256_000,
+    d_model=18_432,
+    num_layers=118,
+    num_heads=48,
+    num_kv_heads=1,
+    head_dim=256,
+    d_ff=4 * 18_432,
+    activation="silu",
+    gated=True,
+    bias=False,
+    position="rotary",
+)
 
 # Smith et al. 2022, section 3.1: a GPT-2 of 105 layers; its vocabulary is GPT-2's, padded to 51,200.
 MEGATRON_TURING = TransformerConfig(
-    architecture="decoder", vocab_size=51_200, d_model=20_480, num_layers=105, num_heads=128, d_ff=4 * 20_480,
-    max_positions=2048, activation="gelu_tanh")
+    architecture="decoder",
+    vocab_size=51_200,
+    d_model=20_480,
+    num_layers=105,
+    num_heads=128,
+    d_ff=4 * 20_480,
+    max_positions=2048,
+    activation="gelu_tanh",
+)
 
 SPEECH = {
     "wav2vec2": (94_371_712, 315_438_720),  # base and large of Baevski et al. 2020

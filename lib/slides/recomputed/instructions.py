@@ -2,12 +2,12 @@
 
 import torch
 
-from lib.worlds.connecting_wall import WallScore, count_partitions, parse_groups, score_wall
 from lib.kernels import cross_entropy
 from lib.models import Decoder, TransformerConfig
 from lib.objectives import sequence_log_prob, sft_loss
 from lib.slides.registry import Measured, recompute
 from lib.slides.tables import example
+from lib.worlds.connecting_wall import WallScore, count_partitions, parse_groups, score_wall
 
 
 @recompute("C32a")
@@ -26,8 +26,16 @@ def base_model_lists_prompts() -> Measured:
 def sft_counts_the_response_alone() -> bool:
     """Whether the SFT loss is -log P(response | instruction) per token, and ignores predictions in the prompt."""
     generator = torch.Generator().manual_seed(0)
-    config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=16, num_layers=1, num_heads=2,
-                               d_ff=16, max_positions=8, init_std=0.5)
+    config = TransformerConfig(
+        architecture="decoder",
+        vocab_size=9,
+        d_model=16,
+        num_layers=1,
+        num_heads=2,
+        d_ff=16,
+        max_positions=8,
+        init_std=0.5,
+    )
     model = Decoder(config, generator=generator).double().eval()
     ids, prompt = torch.tensor([[1, 2, 3, 4, 5, 6]]), 3
     response = torch.arange(6)[None] >= prompt

@@ -23,8 +23,9 @@ def pairs_of_rankings() -> tuple[int, int]:
 @recompute("T26a")
 def only_the_head_is_new() -> Measured:
     """Whether a reward model is a language model with a random head and gives one number per answer."""
-    config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=16, num_layers=1, num_heads=2,
-                               d_ff=16, max_positions=8)
+    config = TransformerConfig(
+        architecture="decoder", vocab_size=9, d_model=16, num_layers=1, num_heads=2, d_ff=16, max_positions=8
+    )
     language_model = Decoder(config, generator=torch.Generator().manual_seed(0))
     known = {id(parameter) for parameter in language_model.parameters()}
     heads = []
@@ -89,8 +90,11 @@ def only_differences_count() -> bool:
     generator = torch.Generator().manual_seed(0)
     first, second, shift = torch.randn(3, 100, generator=generator, dtype=torch.float64)
     p = bradley_terry_probability(first, second)
-    others = (first.exp() / (first.exp() + second.exp()), 1 - bradley_terry_probability(second, first),
-              bradley_terry_probability(first + shift, second + shift))
+    others = (
+        first.exp() / (first.exp() + second.exp()),
+        1 - bradley_terry_probability(second, first),
+        bradley_terry_probability(first + shift, second + shift),
+    )
     return all(torch.allclose(p, other, rtol=0, atol=1e-12) for other in others)
 
 

@@ -86,8 +86,11 @@ def estimate_is_right_on_average() -> Measured:
 def sign_of_the_reward() -> Measured:
     """Whether a step on one answer raises its probability for a positive reward and lowers it for a negative one."""
     logits, _ = _tensors()
-    moved = [(sign * _change(logits, torch.tensor([answer]), torch.tensor([sign]))[answer]).item()
-             for answer in range(len(REWARDS)) for sign in (1.0, -1.0)]
+    moved = [
+        (sign * _change(logits, torch.tensor([answer]), torch.tensor([sign]))[answer]).item()
+        for answer in range(len(REWARDS))
+        for sign in (1.0, -1.0)
+    ]
     two = _change(logits, torch.tensor([0, 1]), torch.tensor([2.0, 0.1]))
     words = f"drawn together with an answer worth 2, one worth 0.1 changes its probability by {two[1]:+.4f}"
     return Measured(min(moved) > 0, words)
@@ -126,6 +129,7 @@ def _tensors() -> tuple[Tensor, Tensor]:
 
 
 def _decoder(generator: torch.Generator) -> Decoder:
-    config = TransformerConfig(architecture="decoder", vocab_size=5, d_model=16, num_layers=1, num_heads=2,
-                               d_ff=16, max_positions=8)
+    config = TransformerConfig(
+        architecture="decoder", vocab_size=5, d_model=16, num_layers=1, num_heads=2, d_ff=16, max_positions=8
+    )
     return Decoder(config, generator=generator)

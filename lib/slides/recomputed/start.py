@@ -115,8 +115,11 @@ def eras_leave_no_gap() -> Measured:
     """Whether each era's range of sizes begins where the previous one ends."""
     ranges = list(era_ranges().values())
     gaps = [(a.high, b.low) for a, b in zip(ranges, ranges[1:]) if b.low > a.high]
-    inside = [row.name for row in load_table("gpt3_sizes").itertuples()
-              if any(low < parse_size(row.params) < high for low, high in gaps)]
+    inside = [
+        row.name
+        for row in load_table("gpt3_sizes").itertuples()
+        if any(low < parse_size(row.params) < high for low, high in gaps)
+    ]
     words = ", ".join(f"{_short(low)} to {_short(high)}" for low, high in gaps)
     return Measured(not gaps, f"between two eras: {words}; there lie {', '.join(inside)}")
 
@@ -150,8 +153,9 @@ def bart_is_large() -> Measured:
 @recompute("X10")
 def a_prompt_trains() -> Measured:
     """Whether any parameter changes while a model reads a few-shot prompt."""
-    config = TransformerConfig(architecture="decoder", vocab_size=256, d_model=16, num_layers=2, num_heads=2,
-                               d_ff=32, max_positions=512)
+    config = TransformerConfig(
+        architecture="decoder", vocab_size=256, d_model=16, num_layers=2, num_heads=2, d_ff=32, max_positions=512
+    )
     model = Decoder(config, generator=torch.Generator().manual_seed(0))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     shots = example("E6a")

@@ -29,9 +29,7 @@ from lib.exercises.engine.running import copy_inputs, describe_inputs, run_answe
 from lib.exercises.engine.values import Array, NotPlain, describe, from_plain, to_plain
 
 numbers = st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.none()
-trees = st.recursive(
-    numbers, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=2), t, max_size=3)
-)
+trees = st.recursive(numbers, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=2), t, max_size=3))
 
 
 @given(trees)

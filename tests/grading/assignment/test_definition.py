@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from lib import ROOT
+from lib.exercises import get
 from lib.grading.assignment.definition import sources
 from lib.grading.assignment.graded import definition_hash
-from lib.exercises import get
 
 MODULE = """
 import functools
@@ -110,9 +110,7 @@ def test_whatever_is_reached_counts(old, new, made_up):
     assert made_up(old, new) != made_up()
 
 
-@pytest.mark.parametrize(
-    "old, new", [("42 * x", "43 * x"), ("5000", "5001"), ("return secret(x)", "return 1")]
-)
+@pytest.mark.parametrize("old, new", [("42 * x", "43 * x"), ("5000", "5001"), ("return secret(x)", "return 1")])
 def test_neither_what_is_right_nor_what_is_unused_counts(old, new, made_up):
     assert made_up(old, new) == made_up()
 

@@ -11,16 +11,16 @@ from nbformat.v4 import new_markdown_cell
 
 from lib import NOTEBOOKS
 from lib.course import cli
-from lib.grading.assignment import release
-from lib.lectures.edition import PROMPT
 from lib.errors import CourseError, UsageError
+from lib.exercises import get
+from lib.exercises.engine.compare import Tolerance
+from lib.grading.assignment import release
 from lib.grading.assignment.graded import SEED_NAME, definition_hash, read_points, with_points
+from lib.grading.assignment.roster import read_roster, student_seed
+from lib.lectures.edition import PROMPT
 from lib.lectures.lint import lint_file
 from lib.lectures.lint.exercises import nbgrader as nbgrader_findings
 from lib.lectures.notebooks import all_notebooks, load, parameters, text_of
-from lib.grading.assignment.roster import read_roster, student_seed
-from lib.exercises import get
-from lib.exercises.engine.compare import Tolerance
 from tests.lectures.test_student import run_all, solution_lines
 
 YEARS = NOTEBOOKS / "00_start_here.ipynb"
@@ -40,9 +40,7 @@ def check_cells(path):
 
 
 def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def roster(tmp_path, *names):

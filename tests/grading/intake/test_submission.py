@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.errors import CourseError
+from lib.grading.assignment.roster import folder_name
 from lib.grading.intake import submission
-from lib.grading.worker import protocol
 from lib.grading.intake.file_names import safe_students, student_of, which_notebook
 from lib.grading.intake.submission import Found, find_submissions, load_submission, read_submission
+from lib.grading.worker import protocol
 from lib.lectures.notebooks import all_notebooks
 from lib.lectures.renamed import RENAMED, all_names
-from lib.grading.assignment.roster import folder_name
 
 MASKING, LOSS = "04_mlm_masking.ipynb", "06_autoregressive_objective.ipynb"
 BOTH = {MASKING: ["mlm.loss", "mlm.mask_tokens"], LOSS: ["chain.terms", "autoregressive.loss"]}
@@ -258,9 +258,7 @@ def mutate(value, chooser, odd):
 @settings(max_examples=300)
 def test_no_notebook_whatsoever_makes_reading_fail(odds, seed, cut):
     chooser = random.Random(seed)
-    whole = made(
-        code(["a\n", "b"], "mlm.loss"), code("c", "mlm.loss", CHECK), code("d", "report.why", MANUAL)
-    )
+    whole = made(code(["a\n", "b"], "mlm.loss"), code("c", "mlm.loss", CHECK), code("d", "report.why", MANUAL))
     for odd in odds:
         whole = mutate(whole, chooser, odd)
     content = json.dumps(whole).encode()
@@ -462,10 +460,7 @@ def test_no_link_is_followed_and_each_is_reported(tmp_path):
     assert list(found) == ["ada", "bob", "cleo", "dan", "eve", "fay", "gone"]
     assert {name for name, one in found.items() if load_submission(one).cells} == {"cleo"}
     assert found["cleo"].notes == ("cleo/more is a link and was not followed",)
-    assert (
-        found["dan"].problem.startswith("there is no notebook")
-        and "dan/deep is a link" in found["dan"].notes[0]
-    )
+    assert found["dan"].problem.startswith("there is no notebook") and "dan/deep is a link" in found["dan"].notes[0]
     for name in ("ada", "bob", "eve", "gone"):
         assert found[name].problem == "it is a link, but links are not followed: hand in the file itself"
 
@@ -490,9 +485,7 @@ def test_a_file_that_changed_since_it_was_found_is_refused(tmp_path):
     assert load_submission(found).sha256 == ""
     path.unlink()
     path.mkdir()
-    assert (
-        "cannot be opened" in load_submission(found).problem or "ordinary" in load_submission(found).problem
-    )
+    assert "cannot be opened" in load_submission(found).problem or "ordinary" in load_submission(found).problem
 
 
 def test_a_pipe_is_not_waited_for_and_a_folder_may_be_called_like_a_notebook(tmp_path):

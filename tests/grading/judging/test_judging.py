@@ -6,15 +6,14 @@ import re
 
 import pytest
 
-from lib.grading.judging import grader as judging
-from lib.grading.walls import kernel
-from lib.grading.worker import protocol
-from lib.grading.worker.client import Server
-from lib.grading.judging.grader import Grader, answer_names, clean, secret_seed
-from lib.grading.intake.submission import Submission
-from lib.grading.walls import Limits
 from lib.exercises import all_exercises, get
 from lib.exercises.engine.checking import AnswerKey
+from lib.grading.intake.submission import Submission
+from lib.grading.judging import grader as judging
+from lib.grading.judging.grader import Grader, answer_names, clean, secret_seed
+from lib.grading.walls import Limits, kernel
+from lib.grading.worker import protocol
+from lib.grading.worker.client import Server
 
 KEY = b"k" * 32
 TERMS, PRODUCT, PERPLEXITY = "chain.terms", "chain.sequence_probability", "autoregressive.perplexity"
@@ -93,7 +92,11 @@ def test_each_way_to_fail_has_its_status_and_its_words(grader, answer, status, r
 
 
 def test_a_crash_on_a_late_case_shows_that_case(grader):
-    entry = graded(grader, "import os\ndef my_chain_terms(words):\n    words or os._exit(3)\n" + RIGHT[TERMS].replace("\n", "\n").split("\n")[1])
+    entry = graded(
+        grader,
+        "import os\ndef my_chain_terms(words):\n    words or os._exit(3)\n"
+        + RIGHT[TERMS].replace("\n", "\n").split("\n")[1],
+    )
     assert entry["status"] == "crashed" and entry["passed"] == 3
     assert entry["failed"]["what"] == "no words" and entry["failed"]["got"] == ""
 
@@ -267,7 +270,11 @@ def test_texts_are_fit_for_a_report():
 @pytest.mark.parametrize(
     "body, reason, printed",
     [
-        ("open(os.path.abspath('words.txt'))", "FileNotFoundError: [Errno 2] No such file or directory: '/scratch/words.txt'", ""),
+        (
+            "open(os.path.abspath('words.txt'))",
+            "FileNotFoundError: [Errno 2] No such file or directory: '/scratch/words.txt'",
+            "",
+        ),
         ("print(Path.cwd(), os.environ['HOME'])", "", "/scratch /scratch"),
         ("raise ValueError(tempfile.mkdtemp() + '/x')", "ValueError: /scratch/x", ""),
         ("list(tqdm(words))", "", ""),
@@ -282,7 +289,9 @@ def test_what_changes_from_run_to_run_is_not_in_a_result(grader, body, reason, p
     imports = "import os, tempfile\nfrom pathlib import Path\nfrom tqdm.auto import tqdm\n"
     entry = graded(grader, f"{imports}def my_chain_terms(words):\n    {body}")
     said = json.dumps({name: entry[name] for name in ("reason", "failed")}, ensure_ascii=False)
-    assert reason in said and printed in entry["failed"]["printed"] and bool(printed) == bool(entry["failed"]["printed"])
+    assert (
+        reason in said and printed in entry["failed"]["printed"] and bool(printed) == bool(entry["failed"]["printed"])
+    )
     assert not re.search(r"0x[0-9a-f]|course-gr|/tmp|it/s", said), said
 
 

@@ -32,9 +32,7 @@ axe.run(document, {resultTypes: ["violations"]}).then(found => {
 SCHEMES = {"light": 1, "dark": 0}  # Chromium's numbers
 DARK_INK = "rgb(230, 232, 235)"  # --ink in style.css
 
-pytestmark = pytest.mark.skipif(
-    not BROWSER, reason="no Chromium on this machine (Debian: apt-get install chromium)"
-)
+pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine (Debian: apt-get install chromium)")
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +66,7 @@ def with_axe(page, narrow=False):
 
     A window cannot be made as narrow; the frame hands what it found to the page around it.
     """
-    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page).replace(
-        "<details>", "<details open>"
-    )
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page).replace("<details>", "<details open>")
     scripts = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{RUN}</script>"
     page = page.replace("</body>", f"{scripts}</body>")
     if not narrow:
@@ -95,9 +91,7 @@ def test_a_page_opens_without_a_word_on_the_console(tmp_path, pages, kind):
 
 
 @pytest.mark.parametrize("kind", ["class", "student"])
-@pytest.mark.parametrize(
-    "narrow, scheme", [(False, "light"), (True, "dark")], ids=["desk, light", "telephone, dark"]
-)
+@pytest.mark.parametrize("narrow, scheme", [(False, "light"), (True, "dark")], ids=["desk, light", "telephone, dark"])
 def test_axe_finds_nothing(tmp_path, pages, kind, narrow, scheme):
     dom, console = opened(tmp_path, with_axe(pages[kind], narrow), scheme=scheme)
     told = told_by(dom)
@@ -135,7 +129,5 @@ def test_a_script_of_a_submission_does_not_run(tmp_path):
     both = "<script>document.title = 'ran'</script><img src='https://example.org/x.png' alt=''>"
     planted = page.replace("</h1>", f"</h1>{both}")
     dom, console = opened(tmp_path, planted)
-    assert "<title>Feedback for alan</title>" in dom, (
-        "the policy in the head holds, should escaping ever fail"
-    )
+    assert "<title>Feedback for alan</title>" in dom, "the policy in the head holds, should escaping ever fail"
     assert any("script" in line for line in console) and any("example.org" in line for line in console)

@@ -6,9 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from lib.grading.assignment.item import Item
 from lib.grading.reports import class_report
 from lib.grading.reports.class_report import class_page
-from lib.grading.assignment.item import Item
 from lib.grading.reports.item_analysis import analyse, correlation
 from tests.grading.fake_class import COPIED, book_of, entry, fake_class, items_of, result
 from tests.grading.reports.test_pages import HOSTILE, Elements, words_of
@@ -43,9 +43,7 @@ def test_difficulty_and_discrimination_are_those_of_numpy():
         scores = [book.points(s, item) / item.points for s in seen]
         others = [sum(book.points(s, other) for other in book.items if other is not item) for s in seen]
         assert found.difficulty == pytest.approx(np.mean(scores)) and found.seen == len(seen)
-        assert (
-            found.discrimination == pytest.approx(np.corrcoef(scores, others)[0, 1]) and found.undefined == ""
-        )
+        assert found.discrimination == pytest.approx(np.corrcoef(scores, others)[0, 1]) and found.undefined == ""
         assert found.counts == Counter(book.status(s, item) for s in book.students)
 
 
@@ -78,18 +76,14 @@ def test_lists_of_different_lengths_have_no_correlation():
 
 
 def test_files_that_cannot_be_read_make_no_exercise_harder():
-    book = book_of(
-        row("ada", "rrr"), row("bob", "www"), result("cem", NOTEBOOK, problem="broken"), students=["dan"]
-    )
+    book = book_of(row("ada", "rrr"), row("bob", "www"), result("cem", NOTEBOOK, problem="broken"), students=["dan"])
     found = analyse(book, MASK)
     assert found.difficulty == 0.5 and found.seen == 2
     assert found.counts == {"right": 1, "wrong": 1, "unreadable": 1, "not submitted": 1}
 
 
 def test_a_written_answer_counts_once_it_has_points():
-    rows = [
-        result(s, NOTEBOOK, entry("mlm.loss"), entry("report.q2", "manual")) for s in ("ada", "bob", "cem")
-    ]
+    rows = [result(s, NOTEBOOK, entry("mlm.loss"), entry("report.q2", "manual")) for s in ("ada", "bob", "cem")]
     book = book_of(*rows, items=(LOSS, ESSAY), manual={("ada", "report.q2"): 4, ("bob", "report.q2"): 1})
     assert analyse(book, ESSAY).difficulty == (1 + 0.25) / 2
     assert "1 written answer still has no points" in words_of(class_page(book))
@@ -175,9 +169,7 @@ def test_copies_are_named_and_said_to_be_word_for_word_or_not():
         "cem": COPIED.replace("scores", "x"),
         "dan": renamed.replace("1", "2"),
     }
-    rows = [
-        result(s, NOTEBOOK, entry("mlm.loss", "right", source)) for s, source in list(answers.items())[:2]
-    ]
+    rows = [result(s, NOTEBOOK, entry("mlm.loss", "right", source)) for s, source in list(answers.items())[:2]]
     words = section(class_page(book_of(*rows)), "alike")
     assert "ada, bob 100 % identical in every character right" in words
     rows[1] = result("bob", NOTEBOOK, entry("mlm.loss", "wrong", answers["cem"]))
@@ -232,9 +224,7 @@ def test_whatever_a_submission_holds_is_text():
 def test_the_pictures_say_in_words_what_is_to_be_seen():
     elements = Elements(class_page(fake_class(30)))
     labels = [value for tag, name, value in elements.attributes if tag == "svg" and name == "aria-label"]
-    assert [value for tag, name, value in elements.attributes if tag == "svg" and name == "role"] == [
-        "img"
-    ] * 3
+    assert [value for tag, name, value in elements.attributes if tag == "svg" and name == "role"] == ["img"] * 3
     assert "Histogram of the points of 29 students" in labels[0] and "Right: mlm.mask_tokens" in labels[1]
     assert re.search(r"Most frequent: [\w.]+: \w+ \d", labels[2])
     ids = [value for _, name, value in elements.attributes if name == "id"]

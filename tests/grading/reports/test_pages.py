@@ -19,9 +19,7 @@ WRONG = entry(
     "mlm.loss", "wrong", SOURCES["mlm.loss"][0], reason="REASON", misconception="mean_over_all", hint="HINT",
     passed=3, failed=FAILED,
 )  # fmt: skip
-HOSTILE = (
-    """'"><script>alert(1)</script><img src=x onerror=alert(1)><!-- ]]> </style> {{ 7*7 }} <a href="x:y">"""
-)
+HOSTILE = """'"><script>alert(1)</script><img src=x onerror=alert(1)><!-- ]]> </style> {{ 7*7 }} <a href="x:y">"""
 
 
 class Elements(HTMLParser):
@@ -114,12 +112,9 @@ def test_a_written_answer_waits_for_its_points():
     book = book_of(one, items=(LOSS, essay))
     words = words_of(student_page(book, "ada"))
     assert (
-        "3 of 7 points; written answers worth another 4 have not been graded yet" in words
-        and "not yet of 4" in words
+        "3 of 7 points; written answers worth another 4 have not been graded yet" in words and "not yet of 4" in words
     )
-    words = words_of(
-        student_page(book_of(one, items=(LOSS, essay), manual={("ada", "report.q2"): 2.5}), "ada")
-    )
+    words = words_of(student_page(book_of(one, items=(LOSS, essay), manual={("ada", "report.q2"): 2.5}), "ada"))
     assert "5.5 of 7 points." in words and "2.5 of 4" in words
 
 
@@ -195,9 +190,7 @@ def test_a_text_of_a_megabyte_is_cut():
 
 
 def test_a_hint_may_stress_words_and_do_nothing_else():
-    assert (
-        str(marked("*a* and `b<c` 2 * 3 * 4, x*y*z")) == "<em>a</em> and <code>b&lt;c</code> 2 * 3 * 4, x*y*z"
-    )
+    assert str(marked("*a* and `b<c` 2 * 3 * 4, x*y*z")) == "<em>a</em> and <code>b&lt;c</code> 2 * 3 * 4, x*y*z"
     assert str(marked("*<img src=x>*")) == "*&lt;img src=x&gt;*"
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from lib import NOTEBOOKS, ROOT
-from lib.grading.reports import own_source
-from lib.grading.worker import shape, statements
 from lib.grading.assignment.item import Item
+from lib.grading.reports import own_source
 from lib.grading.reports.own_source import copied_from, known_shapes
 from lib.grading.reports.similarity import FEW, NEAR, groups, runs_of, similarity
+from lib.grading.worker import shape, statements
 from tests.grading.fake_class import COPIED, SOURCES, shape_of
 
 SHORT = SOURCES["mlm.loss"][0]
@@ -95,9 +95,7 @@ def test_the_index_finds_what_a_comparison_of_all_pairs_finds():
 
 def pasted(least):
     """A function of the library of at least so many tokens: what is known of it, its shape and its source."""
-    several = (
-        each for each in own_source._library()[0] if least <= each.tokens < least + 60 and len(each.lines) > 4
-    )
+    several = (each for each in own_source._library()[0] if least <= each.tokens < least + 60 and len(each.lines) > 4)
     ours = next(several)
     path, name = ours.name.split(": ")
     text = (ROOT / path).read_text()

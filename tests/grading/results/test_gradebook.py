@@ -67,9 +67,7 @@ def test_a_written_answer_has_the_points_that_a_person_gave():
     assert [book.points(student, ESSAY) for student in book.students] == [3.5, 0]
     assert [book.awaits(student, ESSAY) for student in book.students] == [False, True]
     assert [row[3] for row in rows(book) if row[2] == "report.q2"] == ["3.5", ""]
-    given = [
-        each["points"] for s in json.loads(grades_json(book))["students"].values() for each in s["exercises"]
-    ]
+    given = [each["points"] for s in json.loads(grades_json(book))["students"].values() for each in s["exercises"]]
     assert given == [0, 0, 3.5, 0, 0, None]
 
 

@@ -11,21 +11,21 @@ import pytest
 
 from lib.course import cli
 from lib.errors import CourseError
-from lib.grading import work
-from lib.grading.assignment import asked as assignment
-from lib.grading.judging import grader as judging
-from lib.grading.assignment.asked import Assignment, grading_hash
-from lib.grading.batch import run_batch
-from lib.grading.intake.folder import Found
-from lib.grading.assignment.item import Item
-from lib.grading.judging.key import default_path, fingerprint, load_key
-from lib.grading.results.store import Planned, Store, plan_of, write_text
-from lib.grading.intake.submission import read_bytes
-from lib.grading.judging.entry import entry
-from lib.grading.work import Task, grade_file
 from lib.exercises import get
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Misconception
+from lib.grading import work
+from lib.grading.assignment import asked as assignment
+from lib.grading.assignment.asked import Assignment, grading_hash
+from lib.grading.assignment.item import Item
+from lib.grading.batch import run_batch
+from lib.grading.intake.folder import Found
+from lib.grading.intake.submission import read_bytes
+from lib.grading.judging import grader as judging
+from lib.grading.judging.entry import entry
+from lib.grading.judging.key import default_path, fingerprint, load_key
+from lib.grading.results.store import Planned, Store, plan_of, write_text
+from lib.grading.work import Task, grade_file
 from tests.grading import fakes
 from tests.grading.fakes import IDS
 
@@ -131,9 +131,7 @@ def task(tmp_path, content=None, **changes):
     path.write_bytes(content) if content is not None else fakes.write(path, "x = 1")
     found = Found("ada", "00_start_here.ipynb", path, file="ada.ipynb")
     ids = ("start.slide_count", "report.q2")
-    return Task(
-        *read_bytes(found), **{"ids": ids, "manual": ("report.q2",), "key": b"k" * 32, "plan": "p"} | changes
-    )
+    return Task(*read_bytes(found), **{"ids": ids, "manual": ("report.q2",), "key": b"k" * 32, "plan": "p"} | changes)
 
 
 class FakeGrader:
@@ -213,11 +211,7 @@ def test_one_submission_through_the_real_grader(tmp_path, monkeypatch, capsys):
     assert cli.main(["grade", str(tmp_path / "in"), *options]) == 0
     result = json.loads((tmp_path / "out" / "results" / "ada" / "00_start_here.json").read_text())
     assert [(each["id"], each["status"]) for each in result["exercises"]] == [("start.slide_count", "wrong")]
-    assert (
-        (tmp_path / "out" / "grades.csv")
-        .read_text()
-        .endswith("ada,00_start_here.ipynb,start.slide_count,0,wrong\n")
-    )
+    assert (tmp_path / "out" / "grades.csv").read_text().endswith("ada,00_start_here.ipynb,start.slide_count,0,wrong\n")
     assert f"wrong: {result['exercises'][0]['id']}" in capsys.readouterr().out
 
 

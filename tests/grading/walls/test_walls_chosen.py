@@ -163,9 +163,7 @@ def test_a_failed_call_of_the_c_library_says_which(tmp_path):
 
 def python(code):
     line = [sys.executable, "-c", code]
-    return subprocess.run(
-        line, check=True, cwd=ROOT, capture_output=True, text=True, timeout=300
-    ).stdout.split()
+    return subprocess.run(line, check=True, cwd=ROOT, capture_output=True, text=True, timeout=300).stdout.split()
 
 
 def test_limits_are_lowered_and_never_raised():

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lib.exercises import Case, get
+from lib.exercises.engine.limits import TimeUp
+from lib.exercises.engine.running import run_answer
+from lib.grading.intake.submission import Found, read_submission
 from lib.grading.worker.cells import find_answer, parse_cells, run_cells
 from lib.grading.worker.magics import plain_python
 from lib.grading.worker.shape import shape_of
 from lib.grading.worker.statements import is_executed, is_stub
-from lib.grading.intake.submission import Found, read_submission
 from lib.lectures.notebooks import all_notebooks
-from lib.exercises import Case, get
-from lib.exercises.engine.limits import TimeUp
-from lib.exercises.engine.running import run_answer
 
 STUB = 'def f(x):\n    """What it is."""\n    raise NotImplementedError("write your answer here")'
 WRITTEN = "def f(x):\n    return x + 1"
@@ -401,9 +401,7 @@ def test_a_harmless_name_of_another_module_is_not_harmless():
 
 
 def test_helpers_and_constants_of_other_cells_are_there_before_and_after():
-    namespace, problems = run(
-        "K = 3", ("a.b", "def f(x):\n    return g(x) * K"), "def g(x):\n    return x + 1"
-    )
+    namespace, problems = run("K = 3", ("a.b", "def f(x):\n    return g(x) * K"), "def g(x):\n    return x + 1")
     assert problems == [] and namespace["f"](1) == 6
 
 
@@ -535,10 +533,7 @@ def test_in_the_lectures_every_answer_is_found_and_nothing_is_at_fault(path):
     assert asked
     for id, name in asked:
         answer = find_answer(reading, id, name)
-        assert (
-            answer.written
-            and next(c for c in submission.cells if c["number"] == answer.cell)["exercise"] == id
-        )
+        assert answer.written and next(c for c in submission.cells if c["number"] == answer.cell)["exercise"] == id
     namespace = {}
     value = get(id).asks_for_value
     assert run_cells(reading, namespace, answer=answer, value=value, before=lambda number: None, skip=()) == []
@@ -553,9 +548,7 @@ def shape(source):
 
 
 def test_names_comments_docstrings_and_annotations_do_not_change_a_shape():
-    one = shape(
-        'def f(a, b=1):\n    """Words."""\n    c: int = a + b  # sum\n    return helper(c, key=math.pi)'
-    )
+    one = shape('def f(a, b=1):\n    """Words."""\n    c: int = a + b  # sum\n    return helper(c, key=math.pi)')
     two = shape("def g(x, y=1):\n    'Others.'\n    pass\n    z = x + y\n    return other(z, key=math.pi)")
     assert one == two
     assert "math" in one and "pi" in one and "key" in one and "1" in one
@@ -583,7 +576,5 @@ def test_shapes_are_short_strings_and_not_too_many():
     assert len(long) == 4000 and all(type(token) is str and len(token) <= 60 for token in long)
     deep = shape("f = " + "-" * 900 + "1")
     assert deep.count("USub") == 900
-    odd = shape(
-        f"def f(): return 0x{'f' * 9000}, {'x' * 100!r}, b'{'y' * 100}', {'n' * 500}, q.{'m' * 500}, 1j, ..."
-    )
+    odd = shape(f"def f(): return 0x{'f' * 9000}, {'x' * 100!r}, b'{'y' * 100}', {'n' * 500}, q.{'m' * 500}, 1j, ...")
     assert all(len(token) <= 60 for token in odd)

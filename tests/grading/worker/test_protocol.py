@@ -12,13 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.grading.worker import protocol
-from lib.grading.worker.protocol import BadMessage, decode, encode
 from lib.exercises import all_exercises
 from lib.exercises.engine.compare import EXACT, difference
 from lib.exercises.engine.exercise import Case, Made
 from lib.exercises.engine.running import Outcome, copy_inputs, run_answer
 from lib.exercises.engine.values import Array, to_plain
+from lib.grading.worker import protocol
+from lib.grading.worker.protocol import BadMessage, decode, encode
 
 LIMIT = 10**7
 

@@ -17,8 +17,12 @@ import jaxtyping
 import pytest
 
 from lib import NOTEBOOKS
-from lib.grading.worker import cells, protocol
+from lib.exercises import Case, all_exercises
+from lib.exercises.engine.checking import AnswerKey, verdict_on
+from lib.exercises.engine.limits import TimeUp, call_limited
+from lib.exercises.engine.running import copy_inputs, run_answer
 from lib.grading.judging.grader import answer_names
+from lib.grading.worker import cells, protocol
 from lib.grading.worker.server import import_rooms
 from lib.grading.worker.withheld import (
     Withheld,
@@ -28,10 +32,6 @@ from lib.grading.worker.withheld import (
     withheld_names,
     withhold,
 )
-from lib.exercises import Case, all_exercises
-from lib.exercises.engine.checking import AnswerKey, verdict_on
-from lib.exercises.engine.limits import TimeUp, call_limited
-from lib.exercises.engine.running import copy_inputs, run_answer
 
 EXERCISES = all_exercises()
 FUNCTIONS = [id for id, exercise in EXERCISES.items() if not exercise.asks_for_value]
@@ -182,7 +182,9 @@ def test_exercises_course_and_tests_are_closed():
         seal_exercises()
         harmless = attempt("from lib.exercises import check, hint\nassert check('a.b', 3) == 0 and hint('a.b') is None")
         star = attempt("from lib.exercises import *\ncheck, hint")
-        loaded = [name for name in sys.modules if name.startswith(("lib.exercises.", "lib.lectures", "lib.course", "tests"))]
+        loaded = [
+            name for name in sys.modules if name.startswith(("lib.exercises.", "lib.lectures", "lib.course", "tests"))
+        ]
         return harmless, star, loaded, [attempt(line) for line in lines]
 
     harmless, star, loaded, closed = forked(work)
