@@ -89,10 +89,10 @@ def definition_of(function: FunctionType) -> ast.FunctionDef | ast.Lambda:
     spans = [s for s in code.co_positions() if None not in s and s[3] > s[2]]
     start, end = min((s[0], s[2]) for s in spans), max((s[1], s[3]) for s in spans)
     around = [
-        node for node in _lambdas_in(code.co_filename)
-        if (node.body.lineno, node.body.col_offset) <= start
-        and end <= (node.body.end_lineno, node.body.end_col_offset)
-    ]  # fmt: skip
+        node
+        for node in _lambdas_in(code.co_filename)
+        if (node.body.lineno, node.body.col_offset) <= start and end <= (node.body.end_lineno, node.body.end_col_offset)
+    ]
     if not around:
         raise NotSource(f"a lambda in line {code.co_firstlineno} of {code.co_filename} is not found")
     return max(around, key=lambda node: (node.lineno, node.col_offset))  # the innermost lambda begins last

@@ -114,7 +114,7 @@ def right_answers(model: Decoder, instructions: Sequence[Instruction]) -> Bool[T
     """Whether the model's greedy answer to each question is the right one, <end> included."""
     wanted = demonstrate(instructions)
     answers = torch.full((len(instructions), LONGEST), PAD_ID)
-    for row, item in enumerate(instructions):
+    for row in range(len(instructions)):
         tokens = wanted.input_ids[row][wanted.response_mask[row]]
         answers[row, : len(tokens)] = tokens
     return (continue_questions(model, instructions) == answers).all(dim=1)

@@ -15,18 +15,18 @@ BASE = TransformerConfig(architecture="decoder", vocab_size=200, d_model=64, num
                          d_ff=256, max_positions=256)  # fmt: skip
 KINDS = {
     "gpt-2": replace(BASE, activation="gelu_tanh"),
-    "llama": replace(BASE, norm="rmsnorm", bias=False, position="rotary", gated=True, activation="silu",
-                     d_ff=160),
+    "llama": replace(BASE, norm="rmsnorm", bias=False, position="rotary", gated=True, activation="silu", d_ff=160),
     "llama with grouped heads": replace(BASE, norm="rmsnorm", bias=False, position="rotary", num_kv_heads=1),
     "relu, untied": replace(BASE, activation="relu", tie_embeddings=False, num_layers=3),
     "t5's decoder": replace(BASE, norm="rmsnorm", bias=False, position="relative", activation="relu"),
     "wide heads": replace(BASE, head_dim=32, position="rotary"),
     "gpt-1": replace(BASE, norm_position="post", final_norm=False),
-    "bert": replace(BASE, architecture="encoder", norm_position="post", embedding_norm=True, final_norm=False,
-                    type_vocab_size=2),
+    "bert": replace(
+        BASE, architecture="encoder", norm_position="post", embedding_norm=True, final_norm=False, type_vocab_size=2
+    ),
     "sines": replace(BASE, architecture="encoder", position="sinusoidal"),
     "no positions": replace(BASE, position="none", gated=True),
-}  # fmt: skip
+}
 
 
 def measured(config, batch, length):

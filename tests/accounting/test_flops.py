@@ -28,7 +28,7 @@ KINDS = {
     "llama": replace(BASE, norm="rmsnorm", bias=False, position="rotary", gated=True, num_kv_heads=2),
     "untied, wide heads": replace(BASE, tie_embeddings=False, head_dim=16),
     "bert": replace(BASE, architecture="encoder", norm_position="post", final_norm=False),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -120,7 +120,7 @@ def test_takes_dtype_and_mode_of_the_model():
     (adapted.decoder, 0, {}, ValueError, r"rank must lie in \[1, 16\], got 0"),
     (adapted.decoder, 17, {}, ValueError, r"rank must lie in \[1, 16\], got 17"),
     (adapted.decoder, 1.5, {}, TypeError, "rank must be a whole number, got 1.5"),
-    (adapted.decoder, 2, dict(activation="gelo"), ValueError, "activation must be 'gelu', .* or 'silu', got 'gelo'; did you mean gelu"),
+    (adapted.decoder, 2, dict(activation="gelo"), ValueError, "activation must be 'gelu', .* or 'silu', got 'gelo'; did you mean gelu"),  # noqa: E501
     (adapted.decoder, 2, dict(targets=("down", "o_proj")), ValueError, "'o_proj' names no linear layer"),
     (adapted.decoder, 2, dict(targets=("down", "q")), ValueError, "qkv.q is a part of a fused matrix"),
     (adapted.decoder, 2, dict(targets=()), ValueError, r"targets must not be empty, got \[\]"),

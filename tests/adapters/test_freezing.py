@@ -112,4 +112,4 @@ def test_bitfit_without_biases(unchecked):
         inject_bitfit(adapted.llama())
     with pytest.raises(TypeError, match="model must be an nn.Module, got dict"):
         inject_bitfit({})
-    assert [name for name in inject_bitfit(nn.Linear(2, 2))] == ["bias"]
+    assert list(inject_bitfit(nn.Linear(2, 2))) == ["bias"]

@@ -47,7 +47,7 @@ def _kept(value):
     return lambda x: f"{x} of {SIZES['large']} {value!r}: {math.floor(2.5)}"
 
 
-PAIR = (lambda x: x + 1, lambda x: [y * x for y in map(lambda v: v + x, range(3))])
+PAIR = (lambda x: x + 1, lambda x: [y * x for y in (v + x for v in range(3))])
 
 
 def written(value, taken=None):

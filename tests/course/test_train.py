@@ -19,8 +19,7 @@ def runs(monkeypatch):
     monkeypatch.setattr(train, "_masking_run", quick)
     monkeypatch.setattr("lib.text.load_corpus", lambda name: type("C", (), {"splits": {"train": [], "validation": []}}))
     monkeypatch.setattr("lib.text.train_wordpiece", lambda texts, size: None)
-    done_and_stop = type("Runs", (), {"done": done, "function": staticmethod(quick)})
-    return done_and_stop
+    return type("Runs", (), {"done": done, "function": staticmethod(quick)})
 
 
 def test_an_interrupted_experiment_goes_on_without_a_row_lost_or_doubled(tmp_path, runs):

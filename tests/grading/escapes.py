@@ -159,7 +159,7 @@ OTHERS = {
         " result = [ctypes.CDLL(None).capget(h, d), *d, ctypes.CDLL(None).prctl(39, 0, 0, 0, 0)]",
         {},
     ),
-}  # fmt: skip
+}
 
 
 LOOP = "import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"

@@ -138,9 +138,8 @@ def test_what_is_asked_is_known_though_cells_are_lost(tmp_path):
 
 @pytest.mark.parametrize(
     "asked",
-    [None, [], 3, "x", [3], [{"exercise": 3, "points": 1}], [{"exercise": "a.b"}],
-     [{"exercise": [], "points": 1}]],
-)  # fmt: skip
+    [None, [], 3, "x", [3], [{"exercise": 3, "points": 1}], [{"exercise": "a.b"}], [{"exercise": [], "points": 1}]],
+)
 def test_without_the_metadata_the_lecture_of_that_name_tells(asked, tmp_path):
     def forget(plain):
         plain["metadata"]["course"] = {"asked": asked}

@@ -107,7 +107,7 @@ def texts():
 
 
 def test_a_citation_is_seen_in_every_form():
-    text = "Hu et al. 2021; Radford et al. 2018,\n# 2019 (GPT); Bradley and\nTerry (1952), Dao 2023, Ba & Kim, 2015; in 2024. In 2024."
+    text = "Hu et al. 2021; Radford et al. 2018,\n# 2019 (GPT); Bradley and\nTerry (1952), Dao 2023, Ba & Kim, 2015; in 2024. In 2024."  # noqa: E501
     assert list(citations(text)) == [
         ("Hu", "2021"), ("Radford", "2018"), ("Radford", "2019"), ("Bradley", "1952"), ("Dao", "2023"), ("Ba", "2015"),
     ]  # fmt: skip

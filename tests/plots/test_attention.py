@@ -20,7 +20,7 @@ def test_softmax_temperatures_draws_every_share():
     assert [round(bar.get_height(), 2) for bar in ax.patches] == [0.1, 0.9, 0.5, 0.5]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "1"]
     centres = [bar.get_x() + bar.get_width() / 2 for bar in ax.patches]
-    assert len(set(round(c, 3) for c in centres)) == 4  # no bar hides another
+    assert len({round(c, 3) for c in centres}) == 4  # no bar hides another
 
 
 def test_boolean_grids_shows_the_masks_and_names_both_colours():

@@ -192,7 +192,7 @@ def _answered(generator):
         """Rows of (prompt, response, padding) lengths, with random ids and logits; the padding id is 0."""
         length = sum(rows[0])
         mask, input_ids = torch.zeros(len(rows), length, dtype=torch.bool), torch.zeros(len(rows), length)
-        for row, (prompt, response, padding) in enumerate(rows):
+        for row, (prompt, _, padding) in enumerate(rows):
             end = length - padding
             mask[row, prompt:end] = True
             input_ids[row, :end] = torch.randint(0, V, (end,), generator=generator)

@@ -152,7 +152,7 @@ def _withhold_class(cls: type, name: str) -> None:
         if isinstance(attribute, (FunctionType, staticmethod, classmethod, property, functools.cached_property)):
             _withhold(attribute, name)
     if "__init__" not in vars(cls):
-        cls.__init__ = lambda self, *args, _refuse=_refusal(name), **kwargs: _refuse()
+        cls.__init__ = lambda self, *args, _refuse=_refusal(name), **kwargs: _refuse()  # noqa: B008 (bound now)
 
 
 def _refusal(name: str) -> Callable[..., NoReturn]:

@@ -16,8 +16,7 @@ GPT3_TRAINING_TOKENS = 300 * 10**9  # Brown et al. 2020, section 2.2
 
 WEBTEXT2_BYTES_PER_TOKEN = 96e9 / 22.9e9  # Kaplan et al. 2020, section 2.3: GPT-2's tokens
 
-T5_SIZES = {"T5-Small": "t5-small", "T5-Base": "t5-base", "T5-Large": "t5-large", "T5-3B": "t5-3b",
-            "T5-11B": "t5-11b"}  # fmt: skip
+T5_SIZES = {"T5-Small": "t5-small", "T5-Base": "t5-base", "T5-Large": "t5-large", "T5-3B": "t5-3b", "T5-11B": "t5-11b"}
 
 
 @recompute("A15")

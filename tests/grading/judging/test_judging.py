@@ -146,7 +146,7 @@ def test_cases_are_secret_and_the_same_for_everybody():
 def test_an_answer_that_knows_the_public_cases_alone_is_wrong(grader):
     key = AnswerKey(get(PERPLEXITY))
     table = [(case.args[0], expected.value) for case, expected in zip(key.cases, key.expected)]
-    learned = f"TABLE = {table!r}\ndef my_perplexity(log_probs):\n    return dict((repr(k), v) for k, v in TABLE)[repr(log_probs)]"
+    learned = f"TABLE = {table!r}\ndef my_perplexity(log_probs):\n    return dict((repr(k), v) for k, v in TABLE)[repr(log_probs)]"  # noqa: E501
     cells = submission(answers=RIGHT | {PERPLEXITY: learned})
     assert statuses(grader.grade(cells, [PERPLEXITY])) == ["wrong"]
     with Grader(None) as public:
@@ -304,7 +304,7 @@ def test_what_changes_from_run_to_run_is_not_in_a_note(grader):
 
 
 def test_an_answer_finds_no_open_file_of_the_grader(grader):
-    looks = "import os\ndef my_chain_terms(words):\n    raise ValueError([os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')])"
-    nowhere = "import os\ndef my_chain_terms(words):\n    found = []\n    for n in range(3, 200):\n        try:\n            found.append(os.fstat(n).st_mode & 0o170000)\n        except OSError:\n            pass\n    raise ValueError(found)"
+    looks = "import os\ndef my_chain_terms(words):\n    raise ValueError([os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')])"  # noqa: E501
+    nowhere = "import os\ndef my_chain_terms(words):\n    found = []\n    for n in range(3, 200):\n        try:\n            found.append(os.fstat(n).st_mode & 0o170000)\n        except OSError:\n            pass\n    raise ValueError(found)"  # noqa: E501
     assert "Permission" in graded(grader, looks)["reason"] or "pipe" in graded(grader, looks)["reason"]
     assert "ValueError: [4096] " in graded(grader, nowhere)["reason"], "its own pipe, and nothing else"

@@ -107,9 +107,8 @@ def test_the_json_has_every_detail_and_the_points():
         "cell": 4, "reason": "", "failed": None,
     }  # fmt: skip
     assert ada["submissions"] == [
-        {"notebook": "03.ipynb", "file": "ada/03.ipynb", "sha256": "0", "problem": "",
-         "notes": ["cell 7 was left out"]}
-    ]  # fmt: skip
+        {"notebook": "03.ipynb", "file": "ada/03.ipynb", "sha256": "0", "problem": "", "notes": ["cell 7 was left out"]}
+    ]
 
 
 def test_a_page_is_called_like_its_student_or_like_nobody_else():

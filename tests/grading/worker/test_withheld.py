@@ -174,7 +174,7 @@ def attempt(line):
 
 
 def test_exercises_course_and_tests_are_closed():
-    lines = ["import lib.exercises.lecture04.mlm", "from lib.exercises.lecture06.chain import chain_terms", "from lib.exercises import get",
+    lines = ["import lib.exercises.lecture04.mlm", "from lib.exercises.lecture06.chain import chain_terms", "from lib.exercises import get",  # noqa: E501
              "from lib.exercises import all_exercises", "import lib.exercises as e; e.registry", "import lib.course",
              "from lib.grading.worker import withheld", "from lib import course", "import tests.conftest"]  # fmt: skip
 
