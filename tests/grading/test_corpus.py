@@ -25,7 +25,7 @@ from tests.grading import corpus, corpus_notebooks
 from tests.grading.corpus import IDS, NAME, Entry
 
 KEY = b"k" * 32
-QUICK = Limits(cpu_seconds=2, elapsed_seconds=4, memory_bytes=2**30)
+QUICK = Limits(cpu_seconds=1, elapsed_seconds=8, memory_bytes=2**30)
 TRACES = (
     "/var/tmp",
     "/dev/shm",
