@@ -102,7 +102,11 @@ def _answer(folder: Path, readable: list[Path], requests: int, sink: int) -> Non
         return
     request = protocol.decode(message, inputs=True)
     limits = request["limits"]
-    begun = {"size": limits["output_bytes"], "seconds": limits["elapsed_seconds"], "step_seconds": request["step_seconds"]}
+    begun = {
+        "size": limits["output_bytes"],
+        "seconds": limits["elapsed_seconds"],
+        "step_seconds": request["step_seconds"],
+    }
     protocol.send(sink, protocol.encode(begun, protocol.MAX_TREE))
     os.closerange(3, sink)  # no wall blocks a file that is already open
     os.closerange(sink + 1, os.sysconf("SC_OPEN_MAX"))
