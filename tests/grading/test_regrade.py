@@ -148,7 +148,7 @@ def test_a_spreadsheet_may_save_it_in_its_own_way(out):
         ),
         (
             "student,exercise,points\nada,report.q2,1\nada,report.q2,2\n",
-            "line 3: report.q2 of ada has a line above",
+            "line 3: report.q2 of ada already has a line above",
         ),
         (
             "student,exercise,points\nada,report.q2,1,2\n",
@@ -202,7 +202,7 @@ def test_a_release_can_change_the_points_but_not_what_is_graded(out, tmp_path, c
     manifest["notebooks"][NOTEBOOK]["exercises"][0]["id"] = "start.classify_era"
     path.write_text(json.dumps(manifest))
     assert regrade(out, "--release", path) == 1
-    assert "what is not graded yet: start.classify_era; run `course grade` first" in capsys.readouterr().err
+    assert "contains ungraded exercises: start.classify_era; run `course grade` first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_what_cannot_work_is_one_line(out, capsys, options, code, words):
 def test_a_grading_that_has_not_come_to_its_end_is_named(out, tmp_path, capsys):
     (out / "results" / "ada" / "00_start_here.json").unlink()
     assert regrade(out) == 1
-    assert "1 results are yet to come" in capsys.readouterr().err
+    assert "1 results are still missing" in capsys.readouterr().err
     assert regrade(tmp_path / "nowhere") == 1
     assert "contains no grading; `course grade SUBMISSIONS --out DIR` makes one" in capsys.readouterr().err
     assert not (tmp_path / "nowhere").exists()
