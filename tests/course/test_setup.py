@@ -321,12 +321,13 @@ def test_make_hands_index_and_folder_through(clone):
 def test_every_target_sets_up_first_and_is_a_few_lines(clone, target):
     lines = [line for line in make(clone.folder, "--dry-run", target).stdout.splitlines() if line.strip()]
     stages = 2 if target in ("test", "nightly", "bench") else 1
-    assert all("-m lib.course.setup" in line for line in lines[:stages]) and 1 <= len(lines[stages:]) <= 3
+    assert all("-m lib.course.setup" in line for line in lines[:stages]) and 1 <= len(lines[stages:]) <= 6
 
 
 def test_a_corrupt_notebook_is_told_before_it_stops_the_collection_of_all(clone):
     lines = make(clone.folder, "--dry-run", "test").stdout.splitlines()
-    assert lines[-3].endswith("-m lib.course.resolve")  # it needs the network
+    assert lines[-6].endswith("-m lib.course.resolve")  # it needs the network
+    assert [line.split("/")[-1].split()[0] for line in lines[-5:-2]] == ["ruff", "ruff", "mypy"]
     assert lines[-2].endswith("course lint") and "course offline -- " in lines[-1] and "-m pytest" in lines[-1]
 
 

@@ -79,5 +79,5 @@ def test_a_damaged_table_is_one_line_and_stays(tmp_path, capsys):
     file = tmp_path / "scaling.csv"
     file.write_text("num_layers,d_model,tokens,seed,device,loss\n1,16\n1,16,59392,0,cpu,4.9\n")
     assert main([*SHORT, "--out", str(file)]) == 1
-    assert "line 2 of scaling.csv is not whole" in capsys.readouterr().err
+    assert "line 2 of scaling.csv is incomplete" in capsys.readouterr().err
     assert file.read_text().endswith("4.9\n")

@@ -41,7 +41,7 @@ def test_a_row_that_is_not_whole_is_refused(tmp_path, runs, capsys):
     file.parent.mkdir()
     file.write_text("rate,seed,steps,loss_at_15\n0.15,0,600,1.5\n0.4,0\n")
     assert main(["train", "masking-rate", "--out", str(tmp_path)]) == 1
-    assert "masking_rate.csv has a row that is not whole" in capsys.readouterr().err
+    assert "masking_rate.csv has an incomplete row" in capsys.readouterr().err
     assert file.read_text().endswith("0.4,0\n")
 
 

@@ -18,7 +18,7 @@ COUNT, SEED, COPIES = 24, 5, 2  # a class in which everything happens that can
 @pytest.fixture(scope="module")
 def lecture(tmp_path_factory):
     out = tmp_path_factory.mktemp("assignment") / "release"
-    assert cli.main(["release", "10", "--out", str(out), "--exercises", *IDS]) == 0
+    assert cli.main(["release", "11", "--out", str(out), "--exercises", *IDS]) == 0
     return Lecture(NOTEBOOK, (out / NOTEBOOK.name).read_text(encoding="utf-8")), out
 
 

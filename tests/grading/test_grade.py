@@ -128,7 +128,7 @@ def test_a_second_call_grades_what_is_new_and_keeps_the_rest(handed_in, release,
     submit(handed_in, "dan")
     here.clear()
     assert graded(handed_in, out) == 0
-    assert here == ["bob", "dan"] and "2 results are there already" in capsys.readouterr().out
+    assert here == ["bob", "dan"] and "2 results already exist" in capsys.readouterr().out
     assert [row[4] for row in rows(out) if row[0] in ("bob", "dan")] == ["right"] * 6
 
 
@@ -192,7 +192,7 @@ def test_the_roster_names_who_handed_in_nothing_and_who_is_a_stranger(handed_in,
     assert [row[0::4] for row in rows(tmp_path / "out")] == [
         ["Ada", "right"], ["bob", "wrong"], ["cem", "not written"], ["zoe", "not submitted"]
     ]  # fmt: skip
-    assert "not on the roster, and graded: cem\n" in capsys.readouterr().err
+    assert "not on the roster, but graded: cem\n" in capsys.readouterr().err
     assert (tmp_path / "out" / "students" / "zoe.html").exists()
 
 
@@ -248,12 +248,12 @@ def test_a_worker_that_dies_costs_nobody_else_anything(handed_in, release, elsew
     out = tmp_path / "out"
     assert graded(handed_in, out, "--release", release, "--jobs", 2) == 1
     assert [row[4] for row in rows(out)[::3]] == ["right", "wrong", "not written", "right", "crashed"]
-    assert "no worker came back with it in 3 attempts: BrokenProcessPool" in capsys.readouterr().out
+    assert "no worker finished it in 3 attempts: BrokenProcessPool" in capsys.readouterr().out
     # what was our fault is tried again
     monkeypatch.setattr(grading, "_workers", lambda scheduler, jobs: ThreadPoolExecutor(1))
     elsewhere(fakes.work)
     assert graded(handed_in, out) == 0
-    assert "4 results are there already" in capsys.readouterr().out
+    assert "4 results already exist" in capsys.readouterr().out
 
 
 def started(handed_in, out, release):

@@ -98,7 +98,7 @@ def test_a_release_is_an_assignment_with_its_own_points(school):
     chosen = ["start.slide_count", "growth.doubling_time", "memory.training_bytes", "cache.kv_cache_bytes"]
     changed = ["growth.doubling_time=0.5", "memory.training_bytes=7"]
     options = ["--exercises", *chosen, "--points", *changed]
-    assert cli.main(["release", "00", "14", "--out", str(out), *options]) == 0
+    assert cli.main(["release", "00", "15", "--out", str(out), *options]) == 0
     (out / "README.md").rename(school / "README.md")
     right = [(path.name, filled_in(out / path.name, path)) for path in (START, MEMORY)]
     nbgrader(school, "generate_assignment", "a2")

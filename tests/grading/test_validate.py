@@ -6,7 +6,7 @@ import os
 import time
 
 import pytest
-from lib.exercises.engine.checking.checking import registry
+from lib.exercises.engine import registry
 
 from lib import NOTEBOOKS
 from lib.course import cli

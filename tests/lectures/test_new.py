@@ -194,7 +194,7 @@ def test_a_notebook_that_was_saved_meanwhile_is_kept(tmp_path):
         ("05_Upper", UsageError, "two digits and words"),
         ("../05_x", UsageError, "two digits and words"),
         ("04_again", CourseError, "lecture 04 is 04_trial: choose another number"),
-        ("09_scaling_laws", CourseError, "09_scaling_laws was the name of 09_scaling_laws"),
+        ("08_scaling_laws", CourseError, "08_scaling_laws was the name of 09_scaling_laws"),
     ],
 )
 def test_a_lecture_that_cannot_be_is_refused(places, name, error, words):

@@ -368,7 +368,7 @@ def test_saved_in_the_very_moment_is_kept(source, tmp_path, monkeypatch):
 def test_interrupted_before_the_manifest_was_written(source, tmp_path, monkeypatch):
     out = tmp_path / "work"
     with monkeypatch.context() as patch:
-        patch.setattr(student, "_write_manifest", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(work_folder, "_write_manifest", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             write_editions([source], out)
     assert nbformat.read(out / source.name, as_version=4).cells

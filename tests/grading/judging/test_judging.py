@@ -82,7 +82,7 @@ def test_a_misconception_is_named_with_its_hint_and_the_case_that_failed(grader)
         ("def my_chain_terms(words):\n    raise SystemExit", "wrong", "exit"),
         ("import os\ndef my_chain_terms(words):\n    os._exit(0)", "crashed", "ended the whole process"),
         ("import os\ndef my_chain_terms(words):\n    os.kill(os.getpid(), 9)", "crashed", "killed"),
-        ("my_chain_terms = undefined", "wrong", "cell 2 does not get as far as it"),
+        ("my_chain_terms = undefined", "wrong", "cell 2 stops before the answer is defined"),
     ],
 )
 def test_each_way_to_fail_has_its_status_and_its_words(grader, answer, status, reason):
