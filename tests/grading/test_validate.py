@@ -6,12 +6,12 @@ import os
 import time
 
 import pytest
-from lib.exercises.engine import registry
 
 from lib import NOTEBOOKS
 from lib.course import cli
 from lib.course import validate as command
 from lib.errors import CourseError
+from lib.exercises.engine import registry
 from lib.grading import validate
 from lib.grading.assignment.graded import prepare
 from lib.grading.judging import grader as judging
