@@ -16,7 +16,7 @@ from lib.training.policy import PolicySettings, ppo, reinforce
 PROMPTS = torch.tensor([[0, 1], [2, 0], [1, 1]])
 END, LONGEST = 4, 4
 WORTH = [0.4, -1.3, 2.1, 0.6, -0.2]  # of each token of an answer
-SETTINGS = {"prompts": 2, "samples": 3, "max_new_tokens": LONGEST, "beta": 0.3, "max_grad_norm": 0.4, "seed": 3}
+SETTINGS = {"prompts": 2, "samples": 3, "max_new_tokens": LONGEST, "beta": 0.3, "seed": 3}
 
 
 def decoder(seed, dropout=0.0):
@@ -88,12 +88,15 @@ def assert_same(ours, theirs):
 
 
 def assert_worth_a_test(seen, adam):
-    """Two prompts in each batch, answers of different lengths, and a gradient that is clipped."""
+    """Two prompts in each batch, answers of different lengths, and gradients on both sides of the limit.
+
+    Adam does not see a factor that is the same in all of its steps, such as 1/6 before a loss, or what clipping leaves.
+    """
     for rows in seen:
         prompts = [prompt for prompt, _ in rows]
         assert prompts[0] == prompts[1] == prompts[2] != prompts[3] == prompts[4] == prompts[5]
         assert len({len(answer) for _, answer in rows}) > 1
-    assert max(adam.norms) > 1.5 * adam.limit
+    assert 1.2 * min(adam.norms) < adam.limit < max(adam.norms) / 1.2
 
 
 def check_history(history, iteration, rows, own, reference):
@@ -108,10 +111,10 @@ def check_history(history, iteration, rows, own, reference):
 def test_reinforce(dropout):
     ours, reference, seen = decoder(0, dropout), decoder(1, dropout), []
     theirs, judge = deepcopy(ours).eval(), deepcopy(reference).eval()
-    settings = PolicySettings(iterations=2, learning_rate=0.02, **SETTINGS)
+    settings = PolicySettings(iterations=2, learning_rate=0.02, max_grad_norm=20.0, **SETTINGS)
     history = reinforce(ours, reference, score_that_keeps(seen), PROMPTS, settings, eos_id=END, show_progress=False)
 
-    adam = AdamByHand(theirs.parameters(), rate=0.02, limit=0.4)
+    adam = AdamByHand(theirs.parameters(), rate=0.02, limit=20.0)
     for iteration, rows in enumerate(seen):
         log_probs = [log_probs_by_hand(theirs, *row) for row in rows]
         own = [numbers(row) for row in log_probs]
@@ -143,12 +146,13 @@ def test_ppo(options, dropout):
     our_value = ValueModel(decoder(2, dropout), generator=torch.Generator().manual_seed(5)).double().train()
     theirs, their_value, judge = (deepcopy(model).eval() for model in (ours, our_value, reference))
     settings = PolicySettings(
-        iterations=2, learning_rate=0.02, epochs=3, epsilon=0.1, lam=0.8, value_weight=0.7, **SETTINGS, **options
-    )
+        iterations=2, learning_rate=0.02, max_grad_norm=5.0, epochs=3, epsilon=0.1, lam=0.8, value_weight=0.7,
+        **SETTINGS, **options,
+    )  # fmt: skip
     arguments = (ours, our_value, reference, score_that_keeps(seen), PROMPTS, settings)
     history = ppo(*arguments, eos_id=END, show_progress=False)
 
-    adam = AdamByHand([*theirs.parameters(), *their_value.parameters()], rate=0.02, limit=0.4)
+    adam = AdamByHand([*theirs.parameters(), *their_value.parameters()], rate=0.02, limit=5.0)
     branches = set()
     for iteration, rows in enumerate(seen):
         own, reference_log_probs = ([numbers(log_probs_by_hand(m, *row)) for row in rows] for m in (theirs, judge))
