@@ -15,7 +15,7 @@ from torch import Tensor
 from lib import checks
 from lib.generation import Enumerated, Rollout, enumerate_responses
 from lib.models import Decoder, TransformerConfig, ValueModel
-from lib.objectives import expected_reward, optimal_policy, regularised_objective, simulate_preferences
+from lib.objectives import optimal_policy, regularised_objective, simulate_preferences
 from lib.training.preferences import PreferencePairs, take
 
 VOCABULARY, LONGEST = 4, 3
@@ -68,10 +68,6 @@ class TinyWorld:
             for policy in (self.optimum(beta=beta), self.policy(model))
         )
         return (best - now).item()
-
-    def mean_reward(self, model: Decoder) -> float:
-        """E[r] under `model`, exactly."""
-        return expected_reward(self.policy(model), self.rewards).item()
 
     def start(self) -> Decoder:
         """A policy to train: a copy of the reference."""
