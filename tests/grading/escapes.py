@@ -1,6 +1,7 @@
 """What answers try from within their walls, and a server that lets them."""
 
 import json
+import platform
 import subprocess
 import sys
 
@@ -24,8 +25,9 @@ def run(code, limits, has, folder):
     if has is not None:
         walls.probe = lambda: walls.Kernel(*has)
         landlock.version = lambda: has[0]
+    status = open("/proc/self/status") if sys.platform == "linux" else None  # is read later
     walls.enclose(folder, walls.Limits(**limits), readable)
-    names = {"numpy": numpy, "torch": torch, "os": os, "secret": str(secret)}
+    names = {"numpy": numpy, "torch": torch, "os": os, "secret": str(secret), "status": status}
     try:
         exec(code, names)
         return {"value": names.get("result")}
@@ -45,9 +47,10 @@ for name, code, limits, has in json.load(sys.stdin):
     os.close(sink)
     with os.fdopen(source) as pipe:
         said = pipe.read()
+    leads = os.getsid(child) == child
     status = os.waitpid(child, 0)[1]
     ended = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else json.loads(said or "{}")
-    print(json.dumps([name, ended | {"left": sorted(os.listdir(folder))}]), flush=True)
+    print(json.dumps([name, ended | {"left": sorted(os.listdir(folder)), "leads": leads}]), flush=True)
 """
 
 HAS = walls.probe()
@@ -58,6 +61,8 @@ KERNELS = {
     "hook": [0, False, False],
 }
 
+A_FILE = str(DATA / "style/pirate.jsonl")
+X86 = platform.machine() == "x86_64"
 LIBC = "import ctypes; libc = ctypes.CDLL(None, use_errno=True)"
 RAISE = "if number == -1: raise OSError(ctypes.get_errno(), 'refused')"
 
@@ -107,6 +112,19 @@ FORBIDDEN_BY_THE_KERNEL = {
     "becomes root of a namespace": f"{LIBC}; number = libc.unshare(0x10000000)\n{RAISE}",
     "is told of others' files": f"{LIBC}; number = libc.inotify_init1(0)\n{RAISE}",
     "watches others' files": f"{LIBC}; number = libc.inotify_add_watch(99, b'/tmp', 0xFFF)\n{RAISE}",
+    "makes writers of the data wait for it": f"import fcntl; fcntl.fcntl(os.open({A_FILE!r}, os.O_RDONLY), 1024, 1)",
+    "holds a lease on the data": f"import fcntl; fcntl.fcntl(os.open({A_FILE!r}, os.O_RDONLY), 1024, 0)",
+    "is told when the data change": f"import fcntl; fcntl.fcntl(os.open({str(DATA)!r}, os.O_RDONLY), 1026, 2)",
+    "locks the data": f"import fcntl; fcntl.flock(os.open({A_FILE!r}, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)",
+    "locks a part of the data": f"import fcntl; fcntl.lockf(os.open({A_FILE!r}, os.O_RDONLY),"
+    " fcntl.LOCK_SH | fcntl.LOCK_NB)",
+    "will outlive its server": f"{LIBC}; number = libc.prctl(1, 0, 0, 0, 0)\n{RAISE}",
+    "lets others look into it": f"{LIBC}; number = libc.prctl(4, 1, 0, 0, 0)\n{RAISE}",
+    "asks about shared memory": f"{LIBC}; number = libc.shmctl(0, 14, ctypes.create_string_buffer(999))\n{RAISE}",
+    "asks about semaphores": f"{LIBC}; number = libc.semctl(0, 0, 19, ctypes.create_string_buffer(999))\n{RAISE}",
+    "asks about message queues": f"{LIBC}; number = libc.msgctl(0, 12, ctypes.create_string_buffer(999))\n{RAISE}",
+    "writes every disk out": f"{LIBC}; number = libc.syscall({162 if X86 else 81})\n{RAISE}",
+    "makes a call that no kernel has yet": f"{LIBC}; number = libc.syscall(1000, 1, 2, 3)\n{RAISE}",
     "is told of everybody's files": f"{LIBC}; number = libc.fanotify_init(0, 0)\n{RAISE}",
 }
 MEMORY = {
@@ -151,12 +169,12 @@ OTHERS = {
     "takes what it may": ("result = len(bytearray(390 * 2**20))", {"memory_bytes": 400 * 2**20}),
     "takes more than it may": ("result = len(bytearray(600 * 2**20))", {"memory_bytes": 400 * 2**20}),
     "tells its environment": (
-        "result = [dict(os.environ), os.getcwd(), os.umask(0), os.getsid(0) == os.getpid()]",
+        "os.close(os.open('a', os.O_CREAT, 0o777)); result = [dict(os.environ), os.getcwd(), os.stat('a').st_mode & 0o777]",
         {},
     ),
     "tells its privileges": (
-        "import ctypes; h = (ctypes.c_uint32 * 2)(0x20080522, 0); d = (ctypes.c_uint32 * 6)();"
-        " result = [ctypes.CDLL(None).capget(h, d), *d, ctypes.CDLL(None).prctl(39, 0, 0, 0, 0)]",
+        "told = dict(line.split(':', 1) for line in status.read().splitlines());"
+        " result = [int(told[f'Cap{kind}'], 16) for kind in ('Inh', 'Prm', 'Eff')] + [int(told['NoNewPrivs'])]",
         {},
     ),
 }

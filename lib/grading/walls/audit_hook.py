@@ -16,7 +16,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _REFUSED = (
     "socket.", "subprocess.", "pty.", "os.fork", "os.exec", "os.posix_spawn", "os.spawn", "os.system",
     "os.startfile", "os.killpg", "ctypes.dlopen", "ctypes.dlsym", "ctypes.call_function", "resource.",
-    "syslog.", "webbrowser.",
+    "syslog.", "webbrowser.", "fcntl.",
 )  # fmt: skip
 _READING = ("os.listdir", "os.scandir", "os.chdir", "os.getxattr", "os.listxattr")  # argument 0
 _CHANGING = {

@@ -1,9 +1,9 @@
-"""seccomp: the kernel refuses system calls with which an answer could affect other processes.
+"""seccomp: the kernel carries out only the system calls that an answer needs, and refuses every other number.
 
-A filter checks the number of a call and its plain arguments, never the target of a pointer. So it cannot distinguish
-files (Landlock does), but it stops processes, sockets, signals, changes of limits and memory that no limit counts.
-It needs no privileges and cannot be removed.
-See seccomp(2); the numbers are those of <asm/unistd.h>.
+What is not listed here is refused, so a call that a later kernel adds is refused too. A filter checks the number of a
+call and its plain arguments, never the target of a pointer. So it cannot distinguish files (Landlock does). It needs
+no privileges and cannot be removed.
+See seccomp(2); the numbers are those of <asm/unistd_64.h> and <asm-generic/unistd.h>.
 """
 
 import ctypes
@@ -19,64 +19,109 @@ _PR_SET_SECCOMP, _FILTER = 22, 2
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # BPF: load a word, two jumps, return
 _KILL, _ERROR, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
-_X32 = 0x40000000  # the bit of a third family of calls on some x86-64 kernels
 
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # the kernel's codes of the architectures
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 
-# Refused for all arguments: (number on x86-64, number on aarch64), None where the call does not exist.
-_REFUSED = {
-    # another program or process (clone is below; fork on aarch64 uses it)
-    "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281),
-    # sockets; also connect and similar calls, for a socket that already exists
-    "socket": (41, 198), "bind": (49, 200), "listen": (50, 201),
-    "connect": (42, 203), "accept": (43, 202), "accept4": (288, 242),
-    # other processes: their memory, descriptors, signals
-    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
-    "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424),
-    "process_madvise": (440, 440), "process_mrelease": (448, 448), "migrate_pages": (256, 238),
-    "move_pages": (279, 239), "ioprio_set": (251, 30),
-    # memory that RLIMIT_DATA does not count, and messages that outlast the process
-    "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "shmat": (30, 196),
-    "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
-    "map_shadow_stack": (453, 453),
-    # modes, owners, times: Landlock does not cover them, and the grader's files have the same owner
-    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
-    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
-    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
-    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
-    "removexattrat": (466, 466),
-    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
-    "file_setattr": (469, 469), "truncate": (76, 45),
-    # the file system tree, and namespaces in which a process would be root
-    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51),
-    "open_tree": (428, 428), "open_tree_attr": (467, 467), "move_mount": (429, 429), "fsopen": (430, 430),
-    "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433), "mount_setattr": (442, 442),
-    "open_by_handle_at": (304, 265), "unshare": (272, 97), "setns": (308, 268),
-    # parts of the kernel with the most known vulnerabilities
-    "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "add_key": (248, 217),
-    "request_key": (249, 218), "keyctl": (250, 219), "syslog": (103, 116),
-    # notification of reads and writes, even of files that Landlock does not let it open
-    "inotify_init": (253, None), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
-    "fanotify_init": (300, 262), "fanotify_mark": (301, 263),
+# The calls that are carried out, under the name of the C library's function: number on x86-64, number on aarch64 (None
+# where that function makes a call that is listed already), and what needs it. Not one of them reaches another process.
+ALLOWED: dict[str, tuple[int, int | None, str]] = {
+    "read": (0, 63, "files, and the next case"),
+    "write": (1, 64, "files, and the outcome of a case"),
+    "readv": (19, 65, "the next case"),
+    "pread64": (17, 67, "the loader of libraries"),
+    "lseek": (8, 62, "every file that Python opens"),
+    "openat": (257, 56, "files; Landlock decides which"),
+    "close": (3, 57, "files"),
+    "fstat": (5, 80, "every file that Python opens"),
+    "stat": (4, None, "imports, with a C library before 2.33"),
+    "lstat": (6, None, "os.path, with a C library before 2.33"),
+    "newfstatat": (262, 79, "imports, os.path"),
+    "getdents64": (217, 61, "imports list their folders"),
+    "access": (21, 48, "os.access; names and modes can be asked for anyway"),
+    "readlink": (89, 78, "os.path.realpath"),
+    "getcwd": (79, 17, "relative paths"),
+    "chdir": (80, 49, "os.chdir"),
+    "mkdir": (83, 34, "temporary folders; Landlock decides where"),
+    "rename": (82, 38, "files in its folder"),
+    "unlink": (87, None, "temporary files"),
+    "unlinkat": (263, 35, "temporary files, shutil.rmtree"),
+    "rmdir": (84, None, "temporary folders"),
+    "ftruncate": (77, 46, "files that it has opened for writing"),
+    "fcntl": (72, 25, "some commands"),
+    "ioctl": (16, 29, "some commands"),
+    "mmap": (9, 222, "memory that RLIMIT_DATA counts, files"),
+    "munmap": (11, 215, "memory"),
+    "mprotect": (10, 226, "the stacks of threads, libraries"),
+    "mremap": (25, 216, "memory that grows"),
+    "madvise": (28, 233, "some kinds of advice"),
+    "brk": (12, 214, "memory"),
+    "clone": (56, 220, "threads of its own"),
+    "futex": (202, 98, "locks between its threads"),
+    "set_robust_list": (273, 99, "each new thread"),
+    "rseq": (334, 293, "each new thread"),
+    "gettid": (186, 178, "threads"),
+    "exit": (60, 93, "the end of a thread"),
+    "exit_group": (231, 94, "its own end"),
+    "sched_yield": (24, 124, "threads that wait for each other"),
+    "sched_getaffinity": (204, 123, "the number of processors"),
+    "rt_sigaction": (13, 134, "the alarm of a call"),
+    "rt_sigprocmask": (14, 135, "threads and the alarm"),
+    "rt_sigreturn": (15, 139, "the alarm of a call"),
+    "sigaltstack": (131, 132, "threads of Rust libraries (tokenizers)"),
+    "restart_syscall": (219, 128, "a sleep that was interrupted"),
+    "kill": (62, 129, "os.kill of itself"),
+    "tgkill": (234, 131, "abort() of itself"),
+    "setitimer": (38, 103, "the alarm of a call"),
+    "clock_gettime": (228, 113, "time, where the kernel's shared page has no clock"),
+    "clock_nanosleep": (230, 115, "time.sleep"),
+    "nanosleep": (35, 101, "the sleep of C libraries"),
+    "getrandom": (318, 278, "seeds"),
+    "getpid": (39, 172, "os.getpid, random numbers"),
+    "getppid": (110, 173, "os.getppid; a number, and nothing more"),
+    "prctl": (157, 167, "some commands"),
+    "prlimit64": (302, 261, "its own limits, which can only be lowered"),
+    "sysinfo": (99, 179, "qsort asks for the size of the memory"),
+    "uname": (63, 160, "platform"),
+    "socketpair": (53, 199, "asyncio wakes itself"),
+    "getsockname": (51, 204, "asyncio's pair"),
+    "sendto": (44, 206, "asyncio's pair"),
+    "recvfrom": (45, 207, "asyncio's pair"),
+    "epoll_create1": (291, 20, "asyncio waits for its pair"),
+    "epoll_ctl": (233, 21, "asyncio waits for its pair"),
+    "epoll_wait": (232, 22, "asyncio waits for its pair"),
+}
+
+# The commands of these calls that are carried out, and what needs them: the command is argument 1, of prctl argument 0.
+FCNTL = {
+    1: "F_GETFD: os.get_inheritable",
+    2: "F_SETFD: a file is not inherited",
+    3: "F_GETFL: fdopen",
+    1030: "F_DUPFD_CLOEXEC: os.dup",
+}
+IOCTL = {
+    0x5401: "TCGETS: open() asks whether it is a terminal",
+    0x802C542A: "TCGETS2: the same, with a newer C library",
+    0x5413: "TIOCGWINSZ: how wide is the terminal?",
+    0x5421: "FIONBIO: asyncio's pair does not block",
+    0x5451: "FIOCLEX: a file is not inherited",
+}
+PRCTL = {
+    2: "PR_GET_PDEATHSIG: only tells",
+    15: "PR_SET_NAME: threads of torch have names",
+    16: "PR_GET_NAME: only tells",
+    39: "PR_GET_NO_NEW_PRIVS: only tells",
+}
+MADVISE = {
+    0: "MADV_NORMAL", 1: "MADV_RANDOM", 2: "MADV_SEQUENTIAL", 3: "MADV_WILLNEED: files that are read as memory",
+    4: "MADV_DONTNEED: memory is given back", 8: "MADV_FREE: the same, later", 14: "MADV_HUGEPAGE: torch",
+    15: "MADV_NOHUGEPAGE", 16: "MADV_DONTDUMP: stacks",
 }  # fmt: skip
 
-# The first argument is a process: only this one is allowed.
-_ON_SELF = {"kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
-            "rt_tgsigqueueinfo": (297, 240)}  # fmt: skip
-# The same, where 0 means this process.
-_ON_SELF_OR_0 = {"prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setscheduler": (144, 119),
-                 "sched_setparam": (142, 118), "sched_setattr": (314, 274)}  # fmt: skip
-
-_CLONE, _CLONE3, _CLONE_THREAD = (56, 220), (435, 435), 0x00010000
-_SOCKETPAIR, _AF_UNIX = (53, 199), 1
+_CLONE3, _CLONE_THREAD = 435, 0x00010000  # the number is the same on every architecture
+_AF_UNIX = 1
 _STREAMS = (0x1, 0x80001, 0x801, 0x80801)  # SOCK_STREAM, with and without SOCK_CLOEXEC and SOCK_NONBLOCK
-_MMAP, _MAP_SHARED, _MAP_ANONYMOUS, _MAP_GROWSDOWN = (9, 222), 0x01, 0x20, 0x0100
-_SETPRIORITY, _PRIO_PROCESS = (141, 140), 0
-_FCNTL, _OWNER_OF_A_FILE = (72, 25), (8, 15, 10)  # F_SETOWN, F_SETOWN_EX, F_SETSIG: which process gets which signal
-_IOCTL = (16, 29)
-_TYPING_FOR_OTHERS = (0x5412, 0x541C, 0x8901, 0x8902)  # TIOCSTI, TIOCLINUX; and setting the owner of a socket
+_MAP_SHARED, _MAP_ANONYMOUS, _MAP_GROWSDOWN = 0x01, 0x20, 0x0100
 
 
 def available() -> bool:
@@ -94,7 +139,7 @@ def available() -> bool:
 
 
 def restrict() -> None:
-    """Refuse these calls from now on. The process must have one thread and must have given up privileges.
+    """Refuse every other call from now on. The process must have one thread and must have given up privileges.
 
     Raises OSError if the kernel rejects the filter; the caller must then stop.
     """
@@ -110,27 +155,28 @@ def program(machine: str, process: int) -> list[bytes]:
     >>> [len(instruction) for instruction in program("x86_64", 1)[:2]]
     [8, 8]
     """
-    column = _COLUMN[machine]
+    column, conditions = _COLUMN[machine], _conditions(process)
     code = [_load(_ARCHITECTURE), _jump(_EQUAL, _AUDIT[machine], 1, 0), _return(_KILL), _load(_NUMBER)]
-    code += [_jump(_ANY_BIT, _X32, 0, 1), _REFUSE]
-    for numbers in _REFUSED.values():
-        code += _case(numbers[column], [_REFUSE])
-    code += _case(_CLONE3[column], [_return(_ERROR | errno.ENOSYS)])  # its flags are behind a pointer; glibc
-    code += _case(_CLONE[column], [*_has(0, _CLONE_THREAD, _REFUSE), _PASS])  # then uses clone
-    pair = [*_is_one_of(0, (_AF_UNIX,), _REFUSE), *_is_one_of(1, _STREAMS, _REFUSE)]
-    code += _case(
-        _SOCKETPAIR[column], [*pair, _PASS]
-    )  # asyncio uses it internally; a datagram socket could send elsewhere
-    for numbers in _ON_SELF.values():
-        code += _case(numbers[column], [*_is_one_of(0, (process,), _REFUSE), _PASS])
-    for numbers in _ON_SELF_OR_0.values():
-        code += _case(numbers[column], [*_is_one_of(0, (0, process), _REFUSE), _PASS])
-    mine = [*_is_one_of(0, (_PRIO_PROCESS,), _REFUSE), *_is_one_of(1, (0, process), _REFUSE)]
-    code += _case(_SETPRIORITY[column], [*mine, _PASS])
-    code += _case(_MMAP[column], _only_counted_memory())
-    code += _case(_FCNTL[column], [*_is_one_of(1, _OWNER_OF_A_FILE, _PASS), _REFUSE])
-    code += _case(_IOCTL[column], [*_is_one_of(1, _TYPING_FOR_OTHERS, _PASS), _REFUSE])
-    return [*code, _PASS]
+    code += _case(_CLONE3, [_return(_ERROR | errno.ENOSYS)])  # its flags are behind a pointer; glibc then uses clone
+    for name, row in ALLOWED.items():
+        code += _case(row[column], [*conditions.get(name, []), _PASS])
+    return [*code, _REFUSE]
+
+
+def _conditions(process: int) -> dict[str, list[bytes]]:
+    """Tests of arguments, by the name of the call: each goes on if the call is to be carried out, or refuses it."""
+    return {
+        "kill": _is_one_of(0, (process,)),
+        "tgkill": _is_one_of(0, (process,)),
+        "prlimit64": _is_one_of(0, (0, process)),
+        "clone": _has(0, _CLONE_THREAD, _REFUSE),
+        "socketpair": [*_is_one_of(0, (_AF_UNIX,)), *_is_one_of(1, _STREAMS)],  # a datagram could be sent elsewhere
+        "mmap": _only_counted_memory(),
+        "madvise": _is_one_of(2, tuple(MADVISE)),
+        "fcntl": _is_one_of(1, tuple(FCNTL)),
+        "ioctl": _is_one_of(1, tuple(IOCTL)),
+        "prctl": _is_one_of(0, tuple(PRCTL)),
+    }
 
 
 def _only_counted_memory() -> list[bytes]:
@@ -140,14 +186,14 @@ def _only_counted_memory() -> list[bytes]:
 
 
 def _case(number: int | None, then: list[bytes]) -> list[bytes]:
-    """`then`, which ends with a decision, for the call with this number; nothing if the call does not exist."""
+    """`then`, which ends with a decision, for the call with this number; nothing if there is none."""
     return [] if number is None else [_jump(_EQUAL, number, 0, len(then)), *then]
 
 
-def _is_one_of(argument: int, values: tuple[int, ...], otherwise: bytes) -> list[bytes]:
-    """Continue if the argument is one of the values, else decide `otherwise`."""
+def _is_one_of(argument: int, values: tuple[int, ...]) -> list[bytes]:
+    """Continue if the argument is one of the values, else refuse."""
     tests = [_jump(_EQUAL, value, len(values) - index, 0) for index, value in enumerate(values)]
-    return [_load(_ARGUMENTS + 8 * argument), *tests, otherwise]
+    return [_load(_ARGUMENTS + 8 * argument), *tests, _REFUSE]
 
 
 def _has(argument: int, bits: int, otherwise: bytes) -> list[bytes]:
