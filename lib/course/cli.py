@@ -20,6 +20,7 @@ COMMANDS = {
     "release": "release",
     "grade": "grade",
     "regrade-points": "regrade",
+    "walls": "walls",
     "new": "new",
     "lint": "lint",
     "refresh": "refresh",
