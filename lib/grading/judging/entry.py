@@ -2,7 +2,7 @@
 
 from typing import Any
 
-FORMAT = 1  # of a result
+FORMAT = 2  # of a result
 
 
 def entry(id: str, status: str, **known: Any) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""From a submission to its result: cases come from a secret seed, outcomes from the server, verdicts from here.
+"""From a submission to its result: cases come from `cases`, outcomes from the server, verdicts from here.
 
 A result is plain JSON without times, addresses or points, so the same submission gives the same bytes.
 """
 
 import ast
-import hmac
 import re
 import threading
 from collections.abc import Sequence
@@ -13,12 +12,13 @@ from typing import Any
 
 from lib.errors import CourseError
 from lib.exercises import get
-from lib.exercises.engine.checking import AnswerKey, Assessment, conclude
+from lib.exercises.engine.checking import Assessment, conclude
 from lib.exercises.engine.exercise import Exercise
 from lib.exercises.engine.running import Outcome, describe_inputs
 from lib.exercises.engine.values import describe, shorten
 from lib.grading.assignment.graded import checks
 from lib.grading.intake.submission import Submission
+from lib.grading.judging.cases import CaseSource, SubmissionKey, secret_seed
 from lib.grading.judging.entry import FORMAT, entry
 from lib.grading.walls import Limits
 from lib.grading.worker import protocol
@@ -26,22 +26,10 @@ from lib.grading.worker.client import DIED, Reply, Server
 from lib.grading.worker.withheld import withheld_names
 from lib.lectures.notebooks import all_notebooks, load
 
-OURS = ("NameError", "Withheld", "ImportError: grading:")
-"""Errors that a cell may raise because we leave out parts of the notebook or close parts of lib, not by mistake."""
+OURS = ("Withheld", "ImportError: grading:", "this cell was left out")
+"""Why a statement may fail because we close parts of lib or leave out a cell, not by mistake."""
 
-ONLY = " (of the other cells, only imports, definitions and constants are executed)"
 BROKEN_CELLS = 5  # cells that are left out, one after another, before we give up on a submission
-
-
-def secret_seed(key: bytes | None, id: str) -> int:
-    """The seed of an exercise's cases: 63 bits of HMAC-SHA256 of its id; without a key 0, the notebook's seed.
-
-    >>> secret_seed(b"key", "mlm.loss") == secret_seed(b"key", "mlm.loss") != secret_seed(b"other", "mlm.loss")
-    True
-    """
-    if key is None:
-        return 0
-    return int.from_bytes(hmac.digest(key, f"cases of {id}".encode(), "sha256")[:8], "big") >> 1
 
 
 _one_at_a_time = threading.Lock()  # running a reference changes streams and random states of the whole process
@@ -61,7 +49,7 @@ def answer_names() -> dict[str, str]:
 class Grader:
     """Grades submissions one after another; keeps the server and the answer key of each exercise.
 
-    `key` is the secret from which cases are drawn; None uses the notebook's cases, which are public.
+    `key` is the secret from which cases are drawn, besides those of the notebook; None uses the notebook's alone.
     """
 
     def __init__(self, key: bytes | None, limits: Limits = Limits()) -> None:
@@ -107,21 +95,24 @@ class Grader:
     def _exercise(self, id: str) -> "_GradedExercise":
         if id not in self._exercises:
             with _one_at_a_time:
-                self._exercises[id] = _GradedExercise(get(id), secret_seed(self.key, id))
+                self._exercises[id] = _GradedExercise(get(id))
         return self._exercises[id]
 
     def _grade_one(self, submission: Submission, asked: "_GradedExercise", cells: "_Cells") -> dict[str, Any]:
         """One exercise; a cell that ends the process before the answer is reached is left out."""
+        seed = None if self.key is None else secret_seed(self.key, asked.exercise.id, submission.sha256)
+        with _one_at_a_time:
+            key = asked.source.key(seed)
         request = asked.request | {"cells": list(submission.cells)}
         while True:
-            reply = self.server.ask(request | {"skip": sorted(cells.fatal)}, cases=asked.cases)
+            reply = self.server.ask(request | {"skip": sorted(cells.fatal)}, cases=key.sent)
             for message in reply.said[:1]:  # sent before any code of the student runs; later ones may be forged
                 if "broken" in message:
                     raise CourseError(f"the walls around an answer cannot be set up: {message['broken']}")
             cells.learn(reply)
-            reached, at = bool(reply.all("left_out")), [*filter(cells.may_be_fatal, reply.all("cell"))][-1:]
+            reached, at = bool(reply.turns), [*filter(cells.may_be_fatal, reply.all("cell"))][-1:]
             if reached or not at or at[0] == asked.found(reply)["cell"] or len(cells.fatal) > BROKEN_CELLS:
-                return asked.entry(reply, cells)
+                return asked.entry(key, reply, cells)
             cells.fatal[at[0]] = reply.ended
 
 
@@ -132,6 +123,7 @@ class _Cells:
         self.exercises = {cell["number"]: cell["exercise"] for cell in submission.cells}
         self.fatal: dict[int, str] = {}  # how they ended their process
         self.faulty: dict[int, str] = {}  # the rest of such a cell is executed
+        self.below: dict[str, int] = {}  # names that an answer uses, and the cells far below that define them
 
     def may_be_fatal(self, cell: Any) -> bool:
         """Whether a child can have ended in `cell`, as it claims: the cell exists and was executed."""
@@ -142,12 +134,18 @@ class _Cells:
         for problem in _listed(reply.all("problems")[:1]) + _listed(reply.all("left_out")[:1]):
             if not problem["what"].startswith(OURS):
                 self.faulty.setdefault(problem["cell"], problem["what"])
+        for name, cell in _pairs(reply.all("below")[:1]):
+            self.below[name] = cell
 
     def notes(self) -> list[str]:
         """A line for each fatal or faulty cell, for the student."""
         lines = {cell: f"part of cell {cell} was left out: {why}" for cell, why in self.faulty.items()}
         lines |= {cell: f"cell {cell} was left out: {_why(ended)}" for cell, ended in self.fatal.items()}
-        return [lines[cell] for cell in sorted(lines)]
+        late = [
+            f"{name} is used above cell {cell}, which defines it: a fresh run fails"
+            for name, cell in self.below.items()
+        ]
+        return [lines[cell] for cell in sorted(lines)] + sorted(late)
 
     def fault_of(self, id: str) -> str:
         """The fault of the cell whose metadata name the exercise `id`, as "; …", or ""."""
@@ -156,12 +154,11 @@ class _Cells:
 
 
 class _GradedExercise:
-    """One exercise with its cases and its answer key, built once for all submissions."""
+    """One exercise with the source of its cases, built once for all submissions."""
 
-    def __init__(self, exercise: Exercise, seed: int) -> None:
+    def __init__(self, exercise: Exercise) -> None:
         self.exercise = exercise
-        self.key = AnswerKey(exercise, seed)
-        self.cases = [protocol.case_to_plain(case) for case in self.key.cases]
+        self.source = CaseSource(exercise)
 
     @cached_property
     def request(self) -> dict[str, Any]:
@@ -180,8 +177,8 @@ class _GradedExercise:
         """Where the answer is. The child reports this first, before any code of the student runs."""
         return reply.all("answer")[0]
 
-    def entry(self, reply: Reply, cells: _Cells) -> dict[str, Any]:
-        """The entry for one submission, from the messages of its child."""
+    def entry(self, key: SubmissionKey, reply: Reply, cells: _Cells) -> dict[str, Any]:
+        """The entry for one submission, from its key and the messages of its child."""
         id = self.exercise.id
         if not reply.all("answer"):
             return entry(id, "crashed", reason=_why(reply.ended))
@@ -193,12 +190,13 @@ class _GradedExercise:
         if not answer["written"]:
             return entry(id, "not written", reason="the stub is still there", **about)
         try:
-            outcomes = tuple(map(protocol.outcome_from_plain, reply.all("outcome")))[: len(self.cases)]
+            turns = reply.turns[1 : 1 + len(key.cases)]  # one for each case, whatever else is said in it
+            outcomes = tuple(protocol.outcome_from_plain(turn.get("outcome")) for turn in turns)
         except protocol.BadMessage as error:
             return entry(id, "crashed", reason=clean(str(error)), **about)
         if not outcomes and reply.all("defined") == [False]:
             return entry(id, **self._undefined(answer["cell"], cells), **about)
-        return self._concluded(outcomes, reply, about)
+        return self._concluded(key, outcomes, reply, about)
 
     @staticmethod
     def _undefined(cell: int, cells: _Cells) -> dict[str, str]:
@@ -208,14 +206,17 @@ class _GradedExercise:
         fault = f": {cells.faulty[cell]}" if cell in cells.faulty else ""
         return {"status": "wrong", "reason": f"cell {cell} stops before the answer is defined{fault}"}
 
-    def _concluded(self, outcomes: tuple[Outcome, ...], reply: Reply, about: dict[str, Any]) -> dict[str, Any]:
+    def _concluded(
+        self, key: SubmissionKey, outcomes: tuple[Outcome, ...], reply: Reply, about: dict[str, Any]
+    ) -> dict[str, Any]:
         with _one_at_a_time:
-            assessment = conclude(self.key, outcomes)
+            assessment = conclude(key, outcomes)
         passed = sum(verdict.right for verdict in assessment.verdicts)
-        about |= {"passed": passed, "cases": len(self.cases)}
+        about |= {"passed": passed, "cases": len(key.cases)}
         if assessment.passed:
             return entry(self.exercise.id, "right", **about)
-        if mistake := assessment.misconception:
+        left_out = _left_out(reply)
+        if (mistake := assessment.misconception) and not left_out:
             about |= {"misconception": mistake.name, "hint": mistake.hint}
         stopped = [i for i, verdict in enumerate(assessment.verdicts) if not verdict.right]
         if not stopped:  # all outcomes that arrived are right, and the rest did not arrive
@@ -223,20 +224,20 @@ class _GradedExercise:
             return entry(self.exercise.id, _status(reply.ended), reason=_why(reply.ended), failed=failed, **about)
         verdict = assessment.verdicts[stopped[0]]
         status = verdict.kind if verdict.kind in ("not written", "time up") else "wrong"
-        reason = verdict.reason + (ONLY if "raised NameError" in verdict.reason else "")
+        reason = left_out + verdict.reason
         failed = self._failed(assessment, stopped[0])
         return entry(self.exercise.id, status, reason=" ".join(clean(reason, 1000).split()), failed=failed, **about)
 
     def _failed(self, assessment: Assessment, number: int) -> dict[str, Any]:
         """The case that failed, in words; for a value without the expected one, which would give it away."""
-        case, value = self.key.cases[number], self.exercise.asks_for_value
+        case, value = assessment.cases[number], self.exercise.asks_for_value
         outcome = assessment.outcomes[number] if number < len(assessment.outcomes) else Outcome("crashed")
         returned = outcome.status == "returned"
         return {
             "number": number + 1,
             "what": case.what,
             "inputs": [] if value else [clean(line) for line in describe_inputs(self.exercise.reference, case)],
-            "expected": "" if value else clean(describe(self.key.expected[number].value)),
+            "expected": "" if value else clean(describe(assessment.expected[number].value)),
             "got": clean(describe(outcome.value)) if returned else "",
             "printed": shorten(clean(outcome.printed.strip()), 1000),
         }
@@ -250,6 +251,21 @@ def _listed(lists: list[Any]) -> list[dict[str, Any]]:
         for entry in entries
         if type(entry.get("cell")) is int and type(entry.get("what")) is str
     ]
+
+
+def _left_out(reply: Reply) -> str:
+    """What an answer uses and did not get, in words, to be said before anything else; "" if it got everything."""
+    cells = sorted({problem["cell"] for problem in _listed(reply.all("left_out")[:1])})
+    if not cells:
+        return ""
+    where = f"cell{'s' * (len(cells) > 1)} {', '.join(map(str, cells[:5]))}"
+    return f"part of {where}, which this answer uses, could not be run here, so it may be judged wrongly: "
+
+
+def _pairs(dicts: list[Any]) -> list[tuple[str, int]]:
+    """The names and cells of a child's report, as far as it is well-formed."""
+    pairs = [pair for some in dicts if type(some) is dict for pair in list(some.items())[:20]]
+    return [(clean(name, 80), cell) for name, cell in pairs if type(name) is str and type(cell) is int]
 
 
 def _status(ended: str) -> str:

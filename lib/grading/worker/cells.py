@@ -1,22 +1,30 @@
-"""The code cells of a submission: parse them, find an answer, execute what an answer may need.
+"""The code cells of a submission: parse them, find an answer, execute what the answer needs.
 
-All of this happens in a disposable process, on untrusted text: a faulty cell may affect only itself. Only imports,
-definitions and constants are executed, in the order of the file.
+All of this happens in a disposable process, on untrusted text: a faulty cell may affect only itself. What an answer
+needs is a part of a fresh run (see `needed`), executed in the order of the file up to the answer.
 """
 
 import ast
+import builtins
 import linecache
+import random
 import re
+import time
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lib.exercises.engine.limits import TimeUp  # imported here, as lib.exercises is closed before the first cell runs
+import numpy as np
+import torch
+
+from lib.exercises.engine.limits import TimeUp, call_limited  # now, as lib.exercises is closed before the first cell
 from lib.exercises.engine.values import steady
 from lib.grading.worker import statements
 from lib.grading.worker.magics import plain_python
+from lib.grading.worker.needed import Statement, needed
 from lib.grading.worker.shape import shape_of
+from lib.grading.worker.statements import DEFINITION
 
 _SOURCE_LIMIT = 20_000  # characters of an answer that are kept for the report
 _WORDS_LIMIT = 300  # characters of an exception's message
@@ -119,86 +127,124 @@ def run_cells(
     namespace: dict[str, Any],
     *,
     answer: Answer,
-    value: bool,
     before: Callable[[int], None],
     skip: Collection[int],
-) -> list[dict[str, Any]]:
-    """Execute imports, definitions and constants of all cells in `namespace`; return what failed.
+    seconds: float = 10,
+) -> dict[str, Any]:
+    """Execute in `namespace` what the answer needs of the notebook, in order, up to the end of the answer's cell.
 
-    In the answer's cell every statement that binds its name is executed too, and with `value` all statements. The
-    value of the name after that cell is put into `namespace` at the end; if the cell did not bind it, the name is
-    missing. `before` is called with the number of each cell; cells in `skip` are left out. Raises only a watchdog's
-    TimeUp, and what `before` raises.
+    So names have the values that they have in a fresh run when the answer is reached; what comes later changes
+    nothing. Only names that are then missing are taken from later cells. If the answer was not bound, its name is
+    missing. Returns {"left_out": [{"cell", "what"}, …], "below": {name: cell, …}}: what failed, and the names that
+    were taken from below. `before` is called with the number of each cell in which something is executed; cells in
+    `skip` are left out. The statements above the answer's cell have `seconds` together, each of another cell at
+    most what is left. Raises only what `before` raises.
     """
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
     namespace |= {"__name__": "__main__", "get_ipython": _NoShell, "display": _show_nothing}
-    execution = _Execution(reading, namespace, answer, value)
-    for cell in reading.cells:
-        if cell.number in skip:
-            for statement in cell.statements:
-                execution.leave_out(statement)
-            continue
-        before(cell.number)
-        execution.run(cell)
-    namespace.pop(answer.name, None)
-    namespace |= execution.captured
-    return execution.problems
+    execution = _Execution(reading, namespace, answer, before, skip, seconds)
+    last = max(n for n, (cell, _) in enumerate(execution.all) if cell.number == answer.cell)
+    above = [statement for _, statement in execution.all[: last + 1]]
+    roots = {n for n in range(last + 1) if execution.is_root(n)}
+    chosen = needed(above, roots)
+    execution.run(chosen)
+    below = execution.run_below(chosen, last + 1)
+    if not execution.bound:
+        namespace.pop(answer.name, None)
+    return {"left_out": execution.problems, "below": below}
 
 
 class _Execution:
-    def __init__(self, reading: Reading, namespace: dict[str, Any], answer: Answer, value: bool) -> None:
-        self.imported, self.namespace, self.answer, self.value = reading.imported, namespace, answer, value
+    def __init__(
+        self,
+        reading: Reading,
+        namespace: dict[str, Any],
+        answer: Answer,
+        before: Callable[[int], None],
+        skip: Collection[int],
+        seconds: float,
+    ) -> None:
+        self.namespace, self.answer, self.before, self.skip = namespace, answer, before, skip
+        nodes = [(cell, node) for cell in reading.cells for node in cell.statements]
+        functions = {
+            d.name for _, node in nodes for d in statements.walk(node, DEFINITION) if isinstance(d, DEFINITION)
+        }
+        self.all = [(cell, Statement(node, reading.imported, functions)) for cell, node in nodes]
+        self.deadline = time.monotonic() + seconds
         self.problems: list[dict[str, Any]] = []
-        self.missing: set[str] = set()  # names that a statement that was not executed binds or changes
-        self.captured: dict[str, Any] = {}
+        self.missing: set[str] = set()  # names that a statement that was left out binds or changes
+        self.at = 0  # the number of the cell that is executed
+        self.bound = False
         self.flags = 0  # of `from __future__ import …`, which apply to all later cells
 
-    def leave_out(self, statement: ast.stmt) -> None:
-        is_import = isinstance(statement, ast.Import | ast.ImportFrom)
-        self.missing |= statements.names_changed(statement) - set(() if is_import else self.imported)
+    def is_root(self, number: int) -> bool:
+        """Whether this statement of the answer's cell binds or changes the answer."""
+        cell, statement = self.all[number]
+        return cell.number == self.answer.cell and self.answer.name in statement.changed
 
-    def run(self, cell: Cell) -> None:
-        lines = [f"{line}\n" for line in cell.lines]
-        linecache.cache[cell.filename] = (sum(map(len, lines)), None, lines, cell.filename)
-        bound, whole = False, True
-        for statement in cell.statements:
-            if not self._is_wanted(cell, statement):
-                self.leave_out(statement)
-                whole = False
-            elif failed := self._run_one(cell, statement):
-                self.leave_out(statement)
-                if not self._is_expected(cell, statement, whole):
-                    self.problems.append({"cell": cell.number, "what": failed})
+    def run(self, chosen: Collection[int]) -> None:
+        """Execute these statements in order."""
+        for number in sorted(chosen):
+            cell, statement = self.all[number]
+            if cell.number in self.skip:
+                self._leave_out(cell, statement, "this cell was left out")
+            elif self._waits(number):
+                self.missing |= statement.stored
+            elif failed := self._run_one(cell, statement.node):
+                self._leave_out(cell, statement, failed)
             else:
-                self.missing -= statements.names_changed(statement)
-                bound |= self._is_asked_for(cell, statement)
-        if bound and self.answer.name in self.namespace:
-            self.captured = {self.answer.name: self.namespace[self.answer.name]}
+                self.missing -= statement.stored
+                self.bound |= self.is_root(number) and bool(statements.bindings(statement.node, self.answer.name))
 
-    def _is_asked_for(self, cell: Cell, statement: ast.stmt) -> bool:
-        return cell.number == self.answer.cell and bool(statements.bindings(statement, self.answer.name))
+    def _waits(self, number: int) -> bool:
+        """Whether a statement reads what was left out; the answer itself is tried in any case."""
+        return not self.is_root(number) and not self.missing.isdisjoint(statements.names_read(self.all[number][1].node))
 
-    def _is_wanted(self, cell: Cell, statement: ast.stmt) -> bool:
-        if self._is_asked_for(cell, statement) or (self.value and cell.number == self.answer.cell):
-            return True
-        if not statements.is_executed(statement, self.imported):
-            return False
-        return not statements.names_read(statement) & self.missing
+    def _leave_out(self, cell: Cell, statement: Statement, why: str) -> None:
+        self.missing |= statement.stored
+        self.problems.append({"cell": cell.number, "what": why})
 
-    def _is_expected(self, cell: Cell, statement: ast.stmt, whole: bool) -> bool:
-        """Whether a failure is caused by our omissions: a constant from left-out code, or a plot next to a value."""
-        if cell.number == self.answer.cell:
-            return self.value and isinstance(statement, ast.Expr | ast.Assert)
-        return not whole and isinstance(statement, ast.Assign | ast.AnnAssign)
+    def run_below(self, chosen: Collection[int], first: int) -> dict[str, int]:
+        """Take names that are still missing from the statements after the answer's cell that bind them; say which."""
+        wanted = set().union(*(self.all[number][1].reads for number in chosen))
+        below: dict[str, int] = {}
+        while True:
+            lacking = wanted - self.namespace.keys() - self.missing - vars(builtins).keys()
+            binding = [n for n in range(first, len(self.all)) if self._only_binds(n, lacking)]
+            if not binding:
+                return below
+            self.run(binding)
+            for number in binding:
+                cell, statement = self.all[number]
+                below |= dict.fromkeys(sorted(statement.stored & lacking & self.namespace.keys()), cell.number)
+                wanted |= statement.reads
+                self.missing |= statement.stored - self.namespace.keys()
+
+    def _only_binds(self, number: int, names: set[str]) -> bool:
+        cell, statement = self.all[number]
+        is_binding = isinstance(statement.node, (*DEFINITION, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign))
+        fresh = statement.stored.isdisjoint(self.namespace.keys()) and cell.number not in self.skip
+        return is_binding and fresh and not names.isdisjoint(statement.stored)
 
     def _run_one(self, cell: Cell, statement: ast.stmt) -> str:
         """Execute one statement; return what it raised, or ""."""
+        if cell.number != self.at:
+            self.at = cell.number
+            self.before(cell.number)
+            lines = [f"{line}\n" for line in cell.lines]
+            linecache.cache[cell.filename] = (sum(map(len, lines)), None, lines, cell.filename)
         try:
-            module = ast.Module([statement], type_ignores=[])
-            code = compile(module, cell.filename, "exec", flags=self.flags, dont_inherit=True)
-            exec(code, self.namespace)
+            code = compile(
+                ast.Module([statement], type_ignores=[]), cell.filename, "exec", flags=self.flags, dont_inherit=True
+            )
+            if cell.number == self.answer.cell:  # if this does not end, the answer's time is up, says the server
+                exec(code, self.namespace)
+            else:
+                call_limited(lambda: exec(code, self.namespace), max(self.deadline - time.monotonic(), 0.1))
             self.flags |= _future_flags(statement)
         except TimeUp:
-            raise
+            return "it did not finish in time"
         except BaseException as error:  # also SystemExit, which ends only this statement
             return _say(error, cell.filename)
         return ""

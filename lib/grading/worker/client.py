@@ -26,10 +26,14 @@ DIED = "the process that ran it died"
 
 @dataclass(frozen=True)
 class Reply:
-    """A child's messages, in order, and how it ended: "exit 0", "signal 9", "time up", …"""
+    """A child's messages, in order, and how it ended: "exit 0", "signal 9", "time up", …
+
+    `turns` are those after which it was given the next case: the first before its first case, then one for each case.
+    """
 
     said: tuple[dict[str, Any], ...]
     ended: str
+    turns: tuple[dict[str, Any], ...] = ()
 
     def all(self, name: str) -> list[Any]:
         """The value of `name` in each message that has it."""
@@ -73,29 +77,33 @@ class Server:
             raise CourseError(f"the process in which answers run cannot be started: {last}") from None
         self._process.stderr.close()
 
-    def ask(self, request: dict[str, Any], *, cases: Sequence[list] = ()) -> Reply:
-        """Let a child carry out one request. Never raises because of what an answer does."""
+    def ask(self, request: dict[str, Any], *, cases: Sequence[bytes] = ()) -> Reply:
+        """Let a child carry out one request on these encoded cases. Never raises because of what an answer does."""
         self.start()
         limits = self.limits
         full = request | {
-            "cases": list(cases),
+            "sizes": [len(case) for case in cases],
             "limits": asdict(limits),
             "step_seconds": request["seconds"] + STEP_GRACE_SECONDS,
         }
         said: list[dict[str, Any]] = []
+        turns: list[dict[str, Any]] = []
         bad = ""  # messages after an unreadable one are ignored
         deadline = time.monotonic() + limits.elapsed_seconds + GRACE_SECONDS
         try:
-            protocol.send(self._process.stdin.fileno(), protocol.encode(full, protocol.MAX_REQUEST))
+            for message in (protocol.encode(full, protocol.MAX_REQUEST), *cases):
+                protocol.send(self._process.stdin.fileno(), message)
             while True:
                 origin = self._read(1, deadline)
                 message = self._receive(deadline)
                 if origin != FROM_CHILD:
-                    return Reply(tuple(said), bad or protocol.decode(message)["ended"])
+                    return Reply(tuple(said), bad or protocol.decode(message)["ended"], tuple(turns))
                 bad = bad or _read_into(said, message)
+                turns += said[-1:] if protocol.asks(message) and not bad else []
         except (EOFError, TimeoutError, BrokenPipeError, protocol.BadMessage) as error:
             self.close()  # the rest of the pipe cannot be trusted either
-            return Reply(tuple(said), str(error) if isinstance(error, protocol.BadMessage) else DIED)
+            why = str(error) if isinstance(error, protocol.BadMessage) else DIED
+            return Reply(tuple(said), why, tuple(turns))
         except BaseException:  # the pipe is not usable for another request either
             self.close()
             raise

@@ -19,14 +19,14 @@ from lib.exercises.engine.exercise import Case, Made
 from lib.exercises.engine.running import Outcome
 from lib.exercises.engine.values import MAX_ITEMS, Array, to_plain
 
-VERSION = 1
+VERSION = 2
 MAX_TREE = 8 * 2**20  # bytes of JSON in one message
 MAX_REQUEST = 2**30  # bytes of a request, which the grader makes
 MAX_DEPTH = 60  # of the tree; plain data are at most 20 deep, and each level takes two levels here
 MAX_TREE_ITEMS = 4 * MAX_ITEMS  # entries of its lists and dicts; plain data have MAX_ITEMS, some become lists here
 MAX_KEYS = 10_000  # of all dicts in one message of an answer, as colliding keys take quadratic time
 
-_HEAD = struct.Struct(">4sQQ")  # magic and version, bytes of JSON, bytes of arrays
+_HEAD = struct.Struct(">4s?QQ")  # magic and version, whether it asks for a case, bytes of JSON, bytes of arrays
 _MAGIC = b"crs" + bytes([VERSION])
 _NUMPY = [np.dtype(kind) for kind in np.sctypeDict.values() if np.dtype(kind).kind in "biufc"]
 _DTYPES = {dtype.str: dtype for dtype in _NUMPY}  # NumPy and PyTorch never get an unknown name
@@ -38,11 +38,11 @@ class BadMessage(Exception):
     """The data is not a message of this protocol and version, or is larger than allowed."""
 
 
-def encode(value: Any, limit: int) -> bytes:
+def encode(value: Any, limit: int, *, asks: bool = False) -> bytes:
     """`value` (plain data, see `lib.exercises.engine.values`) as one message of at most `limit` bytes.
 
     It may also contain inputs of cases: tensors, generators, dtypes and `Made` recipes. Raises BadMessage for
-    anything else, or for more than `limit` bytes.
+    anything else, or for more than `limit` bytes. With `asks` the next case is given to whoever sends the message.
 
     >>> decode(encode({"loss": (1, float("inf"))}, 1000))
     {'loss': (1, inf)}
@@ -52,7 +52,12 @@ def encode(value: Any, limit: int) -> bytes:
     size = sum(map(len, buffers))
     if len(tree) > MAX_TREE or len(tree) + size > limit:
         raise BadMessage(f"a message of {len(tree) + size:,} bytes, more than the {limit:,} allowed")
-    return b"".join([_HEAD.pack(_MAGIC, len(tree), size), tree, *buffers])
+    return b"".join([_HEAD.pack(_MAGIC, asks, len(tree), size), tree, *buffers])
+
+
+def asks(message: bytes | memoryview) -> bool:
+    """Whether the sender of a whole message asks for the next case."""
+    return _HEAD.unpack(message[: _HEAD.size])[1]
 
 
 def decode(message: bytes, *, inputs: bool = False) -> Any:
@@ -72,7 +77,7 @@ def decode(message: bytes, *, inputs: bool = False) -> Any:
 def _sizes(head: bytes) -> tuple[int, int]:
     if len(head) < _HEAD.size:
         raise BadMessage("a message that ends in its first bytes")
-    magic, tree_size, size = _HEAD.unpack(head)
+    magic, _, tree_size, size = _HEAD.unpack(head)
     if magic != _MAGIC:
         raise BadMessage("a message of another protocol or version")
     if tree_size > MAX_TREE:

@@ -2,8 +2,9 @@
 
     python -m lib.grading.worker.server SCRATCH READABLE…
 
-Requests come on standard input and replies go to standard output (see `protocol`). A reply consists of the child's
-messages and, at the end, the server's message on how the child ended; one byte before each message says whose it is.
+Requests come on standard input, each followed by its cases, and replies go to standard output (see `protocol`). A
+reply consists of the child's messages and, at the end, the server's message on how the child ended; one byte before
+each message says whose it is. The child gets one case at a time: the next when its message on the last has arrived.
 No code of a student runs in this process: it imports once what answers use, and waits.
 """
 
@@ -17,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from lib import OPEN_ROOMS
@@ -65,25 +67,29 @@ def _run(folder: Path, readable: list[Path], requests: int, replies: int) -> boo
     """Fork a child for one request, forward its messages and how it ended; return False if there is no request.
 
     The child itself reads the request, so that a student's code is never in the memory that the next student's child
-    inherits.
+    inherits. The server reads the cases, after the child was forked, so that it does not inherit them.
     """
     from lib.grading.worker import protocol
 
     source, sink = os.pipe()
+    cases, give = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            _answer(folder, readable, requests, sink)
+            _answer(folder, readable, requests, sink, cases)
         finally:
             os._exit(1)
     os.close(sink)
+    os.close(cases)
+    os.set_blocking(give, False)
     ended = None
     try:
         begun = protocol.receive(source, protocol.MAX_TREE)  # from our own code: no code of a student has run yet
         if begun:
-            ended = _forward(source, requests, replies, **protocol.decode(begun))
+            ended = _forward(source, give, requests, replies, **protocol.decode(begun))
     finally:
         os.close(source)
+        os.close(give)
         status = _end(child)
     if ended is None:
         ended = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
@@ -92,7 +98,7 @@ def _run(folder: Path, readable: list[Path], requests: int, replies: int) -> boo
     return bool(begun)
 
 
-def _answer(folder: Path, readable: list[Path], requests: int, sink: int) -> None:
+def _answer(folder: Path, readable: list[Path], requests: int, sink: int, cases: int) -> None:
     """In the child: read the request, report its limits to the server, and carry it out."""
     from lib.grading.worker import protocol
     from lib.grading.worker.answering import answer
@@ -106,22 +112,36 @@ def _answer(folder: Path, readable: list[Path], requests: int, sink: int) -> Non
         "size": limits["output_bytes"],
         "seconds": limits["elapsed_seconds"],
         "step_seconds": request["step_seconds"],
+        "sizes": request["sizes"],
     }
     protocol.send(sink, protocol.encode(begun, protocol.MAX_TREE))
-    os.closerange(3, sink)  # no wall blocks a file that is already open
-    os.closerange(sink + 1, os.sysconf("SC_OPEN_MAX"))
-    answer(request, folder, readable, sink)
+    kept = sorted((sink, cases))
+    for first, last in zip((3, *(number + 1 for number in kept)), (*kept, os.sysconf("SC_OPEN_MAX"))):
+        os.closerange(first, last)  # no wall blocks a file that is already open
+    answer(request, folder, readable, sink, cases)
 
 
-def _forward(source: int, requests: int, replies: int, *, size: int, seconds: float, step_seconds: float) -> str | None:
-    """Forward the child's messages; return why it must end, or None if it closed its pipe itself.
+def _forward(
+    source: int,
+    give: int,
+    requests: int,
+    replies: int,
+    *,
+    size: int,
+    seconds: float,
+    step_seconds: float,
+    sizes: list[int],
+) -> str | None:
+    """Forward the child's messages, give it a case whenever one asks for it, and return why it must end, or None if it
+    closed its pipe itself.
 
-    The messages are kept in a separate mapping of `size` bytes, which is released before the next child.
+    The messages are kept in a separate mapping of `size` bytes, which is released before the next child; the cases,
+    which have these `sizes`, likewise.
     """
     from lib.grading.worker import protocol
 
     last = time.monotonic() + seconds
-    room = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    room, cases = _mapping(size), _read_cases(requests, sizes)
 
     def wait(pipe: int) -> None:
         rest = min(last, step) - time.monotonic()
@@ -143,7 +163,44 @@ def _forward(source: int, requests: int, replies: int, *, size: int, seconds: fl
             return None
         os.write(replies, FROM_CHILD)
         protocol.send(replies, room[:got])
+        try:
+            if protocol.asks(room[:got]):
+                _give(next(cases, None), give, requests, min(last, time.monotonic() + step_seconds))
+        except TimeoutError:
+            return "time up"
         room = room[got:]
+
+
+def _mapping(size: int) -> memoryview:
+    return memoryview(mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+
+
+def _read_cases(requests: int, sizes: list[int]) -> Iterator[memoryview]:
+    """The cases of a request, each a message of these sizes: all are read now, from the grader."""
+    from lib.grading.worker import protocol
+
+    room, cases = _mapping(sum(sizes)), []
+    for size in sizes:
+        if not protocol.receive_into(requests, room[:size]):
+            raise _ParentGone
+        cases.append(room[:size])
+        room = room[size:]
+    return iter(cases)
+
+
+def _give(case: memoryview | None, give: int, requests: int, deadline: float) -> None:
+    """Write a case to the child, which may have ended; raise TimeoutError if it does not read it."""
+    while case:
+        rest = deadline - time.monotonic()
+        gone, ready, _ = select.select([requests], [give], [], max(rest, 0))
+        if gone:
+            raise _ParentGone
+        if not ready:
+            raise TimeoutError
+        try:
+            case = case[os.write(give, case) :]
+        except BrokenPipeError:
+            return
 
 
 def _end(child: int) -> int:
