@@ -129,7 +129,7 @@ def run_cells(
     answer: Answer,
     before: Callable[[int], None],
     skip: Collection[int],
-    seconds: float = 10,
+    seconds: float | int = 10,
 ) -> dict[str, Any]:
     """Execute in `namespace` what the answer needs of the notebook, in order, up to the end of the answer's cell.
 
@@ -163,7 +163,7 @@ class _Execution:
         answer: Answer,
         before: Callable[[int], None],
         skip: Collection[int],
-        seconds: float,
+        seconds: float | int,
     ) -> None:
         self.namespace, self.answer, self.before, self.skip = namespace, answer, before, skip
         nodes = [(cell, node) for cell in reading.cells for node in cell.statements]

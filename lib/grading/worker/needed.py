@@ -17,6 +17,7 @@ from lib.grading.worker.statements import DEFINITION, is_harmless, owner, walk
 
 UNKNOWN = "*"  # stands for all names: `from m import *`, `exec(…)`
 _UNKNOWN_CALLS = ("exec", "globals", "locals")
+_CALLING = ("map", "filter", "sorted", "min", "max")  # harmless, but what they call may not be
 _LOADS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_CLASSDEREF")
 
 
@@ -37,6 +38,8 @@ class Statement:
                 found.add(node.name)
             elif isinstance(node, ast.alias):
                 found.add(UNKNOWN if node.name == UNKNOWN else node.asname or node.name.split(".")[0])
+            elif isinstance(node, ast.ImportFrom) and node.module == "__future__":
+                found.add(UNKNOWN)
             elif isinstance(node, ast.Name | ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
                 found.add(owner(node))
         return found
@@ -57,12 +60,12 @@ class Statement:
             return set()
         nodes = list(walk(self.node, (*DEFINITION, ast.Lambda)))
         found = self.stored.union(*(self._by_call(node) for node in nodes if isinstance(node, ast.Call)))
-        if isinstance(self.node, ast.Assign) and not any(isinstance(node, ast.Call) for node in nodes):
-            found |= {owner(self.node.value)} - self.imported.keys()  # `a = b`: what is done to a is done to b
+        if self.is_alias:
+            found.add(self.node.value.id)
         return found | self.effects | {f"{owner(each)}()" for each in getattr(self.node, "decorator_list", ())}
 
     def _by_call(self, call: ast.Call) -> set[str]:
-        if is_harmless(call.func, self.imported):
+        if is_harmless(call.func, self.imported) and owner(call.func) not in _CALLING:
             return set()
         name = owner(call.func)
         if name in _UNKNOWN_CALLS:
@@ -74,21 +77,30 @@ class Statement:
         if isinstance(call.func, ast.Name):
             if name in self.functions:
                 found.add(f"{name}()")
-            elif name not in self.imported:
+            elif name not in self.imported and not hasattr(builtins, name):
                 found.add(name)  # model(x) may change the model
         elif name not in self.imported or isinstance(self.node, ast.Expr):
             found.add(name)  # sizes.append(3), torch.manual_seed(0)
         return found
 
+    @property
+    def is_alias(self) -> bool:
+        """Whether it is `a = b`: what is done to a is then done to b."""
+        return isinstance(self.node, ast.Assign) and isinstance(self.node.value, ast.Name)
+
     @cached_property
     def effects(self) -> set[str]:
-        """Of a definition: the names of the module whose object its calls may change."""
-        if not isinstance(self.node, DEFINITION):
+        """Of a definition or a lambda: what its calls may change, as in `changed`."""
+        if isinstance(self.node, DEFINITION):
+            bodies = [each for each in ast.walk(self.node) if _is_simple(each)]
+        elif isinstance(getattr(self.node, "value", None), ast.Lambda):
+            bodies = [ast.Expr(self.node.value.body)]
+        else:
             return set()
-        inside = [Statement(each, self.imported, self.functions) for each in ast.walk(self.node) if _is_simple(each)]
+        inside = [Statement(each, self.imported, self.functions) for each in bodies]
         declared = {name for each in ast.walk(self.node) if isinstance(each, ast.Global) for name in each.names}
-        changed = set().union(*(each.changed for each in inside)) - {self.node.name, *self.imported}
-        return (self.reads | declared) & changed
+        changed = set().union(*(each.changed for each in inside)) - {*self.stored, *self.imported}
+        return {name for name in changed if name.removesuffix("()") in self.reads | declared}
 
 
 def _is_simple(node: ast.AST) -> bool:
@@ -104,23 +116,23 @@ def _loaded(code: CodeType) -> Iterator[str]:
             yield from _loaded(inner)
 
 
-def needed(statements: Sequence[Statement], roots: Collection[int], names: Collection[str] = ()) -> set[int]:
-    """The numbers of the statements that those in `roots`, and whoever reads `names`, need; with the roots themselves.
+def needed(statements: Sequence[Statement], roots: Collection[int]) -> set[int]:
+    """The numbers of the statements that those in `roots` need, with the roots themselves.
 
     >>> text = "import math; xs = []; xs.append(1); print(xs); train(); f = lambda: math.pi * len(xs)"
     >>> needed([Statement(each, {"math": "math"}) for each in ast.parse(text).body], [5])
     {0, 1, 2, 5}
     """
     chosen: set[int] = set()
-    known = {UNKNOWN, *names}
+    known = {UNKNOWN}
     waiting = set(roots)
     while waiting:
         chosen |= waiting
         for number in waiting:
-            statement = statements[number]
-            known |= statement.reads
-            if statement.effects:
-                known.add(f"{statement.node.name}()")
+            known |= statements[number].reads
+        for statement in (statements[number] for number in chosen):
+            if statement.is_alias or not known.isdisjoint(statement.effects):
+                known |= {form for name in statement.stored for form in (name, f"{name}()")}
         waiting = {n for n, each in enumerate(statements) if n not in chosen and _concerns(each, known)}
     return chosen
 

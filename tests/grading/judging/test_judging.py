@@ -7,10 +7,11 @@ import re
 import pytest
 
 from lib.exercises import all_exercises, get
-from lib.exercises.engine.checking import AnswerKey
+from lib.exercises.engine.checking import AnswerKey, conclude, run_all
 from lib.grading.intake.submission import Submission
 from lib.grading.judging import grader as judging
-from lib.grading.judging.grader import Grader, answer_names, clean, secret_seed
+from lib.grading.judging.cases import CaseSource, secret_seed
+from lib.grading.judging.grader import Grader, answer_names, clean
 from lib.grading.walls import Limits, kernel
 from lib.grading.worker import protocol
 from lib.grading.worker.client import Server
@@ -56,7 +57,8 @@ def test_right_answers_are_right_and_the_result_is_plain_json(grader):
     result = grader.grade(submission(), list(RIGHT))
     assert statuses(result) == ["right"] * 3 and result["notes"] == []
     entry = result["exercises"][0]
-    assert (entry["cell"], entry["passed"], entry["cases"], entry["failed"]) == (2, 6, 6, None)
+    public = len(get(TERMS).build_cases(0))
+    assert (entry["cell"], entry["failed"]) == (2, None) and entry["passed"] == entry["cases"] > public
     assert entry["answer"] == RIGHT[TERMS] and entry["shape"]
     assert json.loads(json.dumps(result)) == result == grader.grade(submission(), list(RIGHT))
 
@@ -77,7 +79,7 @@ def test_a_misconception_is_named_with_its_hint_and_the_case_that_failed(grader)
     [
         (STUB, "not written", "stub"),
         ("x = 1", "missing", "nothing in the file defines my_chain_terms"),
-        ("def my_chain_terms(words):\n    return helper(words)", "wrong", "NameError.*line 2.*only imports"),
+        ("def my_chain_terms(words):\n    return helper(words)", "wrong", "NameError.*helper.*line 2"),
         ("my_chain_terms = 3", "wrong", "not callable"),
         ("def my_chain_terms(words):\n    raise SystemExit", "wrong", "exit"),
         ("import os\ndef my_chain_terms(words):\n    os._exit(0)", "crashed", "ended the whole process"),
@@ -114,11 +116,53 @@ def _hasty(id):
     return replace(get(id), seconds=0.5)
 
 
+USES_BASE = "def my_chain_terms(words):\n    return [(BASE, word) for word in words]"
+
+
 def test_a_cell_that_brings_its_process_down_is_left_out(grader):
-    deadly = "import os\ndef never(x=os._exit(5)):\n    pass"
-    result = grader.grade(submission(deadly, "BASE = 2"), list(RIGHT))
-    assert statuses(result) == ["right"] * 3
+    deadly = "import os\nBASE = os._exit(5)"
+    result = grader.grade(submission(deadly, "OTHER = BASE"), list(RIGHT))
+    assert statuses(result) == ["right"] * 3 and result["notes"] == [], "nobody needs it"
+    result = grader.grade(submission(deadly, answers=RIGHT | {TERMS: USES_BASE}), list(RIGHT))
+    assert statuses(result) == ["wrong", "right", "right"]
     assert result["notes"] == ["cell 2 was left out: it ended the whole process (exit 5)"]
+    reason = result["exercises"][0]["reason"]
+    assert reason.startswith("part of cell 2, which this answer uses, could not be run here") and "NameError" in reason
+
+
+def test_what_was_left_out_is_said_and_then_no_misconception_is_claimed(grader):
+    mistake = "def my_chain_terms(words):\n    return [(words[:t], w) for t, w in enumerate(words, LATE)]"
+    without = graded(grader, mistake, "LATE = 0")
+    assert without["misconception"]
+    entry = graded(grader, mistake, "LATE = 0\nif True:\n    LATE = LATE + 0 * open('nowhere')")
+    assert entry["misconception"] == entry["hint"] == "" and entry["reason"].startswith("part of cell 2, which")
+
+
+@pytest.mark.parametrize(
+    "above, below",
+    [
+        ("START = []\nSTART.append('[BOS]')", "START = []"),
+        ("START = []\nfor word in ['[BOS]']:\n    START += [word]", "del START"),
+        ("START = ['[BOS]']\ndef begin(words): return START + words", "def begin(words): return words"),
+        ("def fill(): START.append('[BOS]')\nSTART = []\nfill()", "START.clear()"),
+    ],
+)
+def test_what_a_fresh_run_says_the_grader_says(grader, above, below):
+    """The state is that at the answer: a loop above it is executed, and what is rebound below it does not count."""
+    terms = "def my_chain_terms(words):\n    return [([*START, *words[:t]], word) for t, word in enumerate(words)]"
+    if "begin" in above:
+        terms = terms.replace("[*START, *words[:t]]", "begin(list(words[:t]))")
+    cells = submission(above, answers={TERMS: terms, PRODUCT: f"{below}\n{RIGHT[PRODUCT]}"})
+    entry = grader.grade(cells, [TERMS])["exercises"][0]
+    assert entry["status"] == "right", entry["reason"]
+
+
+def test_a_helper_below_its_answer_is_found_and_a_note_says_that_a_fresh_run_fails(grader):
+    terms = "def my_chain_terms(words):\n    return [(begin(words, t), word) for t, word in enumerate(words)]"
+    helper = "def begin(words, t): return ['[BOS]', *words[:t]]"
+    result = grader.grade(submission(answers={TERMS: terms, PRODUCT: helper}), [TERMS])
+    assert statuses(result) == ["right"]
+    assert result["notes"] == ["begin is used above cell 3, which defines it: a fresh run fails"]
 
 
 def test_a_cell_that_is_no_python_is_left_out_and_named(grader):
@@ -134,13 +178,83 @@ def test_an_unreadable_file_and_a_written_answer_have_their_rows(grader):
     assert statuses(result) == ["manual", "right"] and result["exercises"][0]["answer"] == "Because."
 
 
-def test_cases_are_secret_and_the_same_for_everybody():
-    assert secret_seed(None, TERMS) == 0
-    seeds = {secret_seed(key, id) for key in (KEY, b"x") for id in RIGHT}
-    assert len(seeds) == 6 and all(0 < seed < 2**63 for seed in seeds)
-    public, secret = (get(PRODUCT).build_cases(seed) for seed in (0, secret_seed(KEY, PRODUCT)))
-    assert repr(public) != repr(secret)
-    assert repr(secret) == repr(get(PRODUCT).build_cases(secret_seed(KEY, PRODUCT)))
+def test_cases_are_secret_and_depend_on_the_submission():
+    hashes = ("0" * 64, "1" * 64)
+    seeds = {secret_seed(key, id, sha256) for key in (KEY, b"x") for id in RIGHT for sha256 in hashes}
+    assert len(seeds) == 12 and all(0 < seed < 2**63 for seed in seeds)
+    source = CaseSource(get(PRODUCT))
+    public, secret, again, other = (source.key(seed) for seed in (None, 7, 7, 8))
+    assert repr(secret.cases) == repr(again.cases) != repr(other.cases)
+    assert secret.sent[: len(public.sent)] == public.sent and len(secret.sent) == len(set(secret.sent)) > len(
+        public.sent
+    )
+
+
+@pytest.mark.parametrize("id", [TERMS, PRODUCT, PERPLEXITY, "autoregressive.loss", "start.slide_count"])
+def test_the_key_of_a_submission_says_what_keys_of_its_parts_say(id):
+    exercise = get(id)
+    key = CaseSource(exercise).key(5)
+    assert len(key.cases) == len(key.expected) == len(key.sent)
+    for known in (exercise.reference, *exercise.accepts):
+        assert all(verdict.right for verdict in key.verdicts(run_all(exercise, known, key.cases)))
+    for mistake in exercise.misconceptions:
+        outcomes = run_all(exercise, mistake.answer, key.cases)
+        assert len(key.outcomes_of(mistake)) == len(outcomes)
+        assert conclude(key, outcomes).misconception is mistake
+
+
+def test_the_same_bytes_get_the_same_cases_and_others_get_others(grader):
+    spy = RIGHT | {TERMS: "def my_chain_terms(words):\n    return [len(words)] if len(words) > 9 else words"}
+
+    def inputs(sha256):
+        key = CaseSource(get(TERMS)).key(secret_seed(KEY, TERMS, sha256))
+        return [case.args for case in key.cases]
+
+    results = [grader.grade(submission(answers=spy, sha256=each * 64), [TERMS]) for each in "001"]
+    assert results[0] == results[1] and inputs("0" * 64) == inputs("0" * 64) != inputs("1" * 64)
+
+
+SEES_ALL = """import gc, sys
+SEEN = []
+def my_chain_terms(words):
+    SEEN.append(list(words))
+    frame, found = sys._getframe(), []
+    while frame:
+        found += [value for value in frame.f_locals.values() if type(value) in (list, tuple, bytes, dict)]
+        frame = frame.f_back
+    print(len(SEEN), found, [each for each in gc.get_objects() if type(each) is list and "cat" in each])
+    return [(["[BOS]", *words[:t]], word) for t, word in enumerate(words)][: %s]"""
+
+
+def test_an_answer_sees_one_case_at_a_time_and_its_page_shows_the_failed_call_alone(grader):
+    public = get(TERMS).build_cases(0)
+    later = [repr(word) for case in public[1:] for word in case.args[0] if word not in public[0].args[0]]
+    assert later
+    printed = graded(grader, SEES_ALL % "-1")["failed"]["printed"]
+    assert printed.startswith("1 ") and not [word for word in later if word in printed]
+    second = graded(grader, SEES_ALL % "None if len(SEEN) < 2 else -1")["failed"]
+    assert second["number"] == 2 and second["printed"].startswith("2 "), "what the first call printed is not shown"
+
+
+FORGES = """import os
+def my_chain_terms(words):
+    from lib.grading.worker import protocol
+    outcome = {"status": "returned", "value": [], "message": "", "line": "", "mutated": (), "printed": "forged"}
+    for pipe in range(3, 9):
+        try:
+            for message in %s:
+                os.write(pipe, protocol.encode(message, 10**6, asks=True))
+        except OSError:
+            pass
+    return [(["[BOS]", *words[:t]], word) for t, word in enumerate(words)]"""
+
+
+@pytest.mark.parametrize(
+    "messages", ['[{"x": 1}] * 3', '[{"outcome": outcome}]', '[{"outcome": outcome}] * 20', "[{}]"]
+)
+def test_who_asks_for_further_cases_before_the_outcome_has_given_that_outcome(grader, messages):
+    entry = graded(grader, FORGES % messages)
+    assert entry["status"] in ("wrong", "crashed")
 
 
 def test_an_answer_that_knows_the_public_cases_alone_is_wrong(grader):
@@ -167,7 +281,7 @@ def test_nothing_secret_is_sent_to_the_server():
         grader.grade(submission(), list(RIGHT))
     text = "".join(sent)
     assert len(sent) == 3 and "the slide's sentence" not in text and "kkkk" not in text
-    assert all(str(secret_seed(KEY, id)) not in text for id in RIGHT)
+    assert all(str(secret_seed(KEY, id, "0" * 64)) not in text for id in RIGHT)
 
 
 def test_a_server_that_is_brought_down_costs_one_exercise(grader):
@@ -233,7 +347,8 @@ def test_forged_messages_earn_nothing(grader, monkeypatch):
     first = {"problems": [], "answer": {"cell": 2, "source": "", "written": True, "shape": []}}
     right = {"status": "returned", "value": [], "message": "", "line": "", "mutated": (), "printed": ""}
     for said in ([{"outcome": "right"}], [{"done": True}], [{"outcome": right}] * 9, [{"left_out": [{"cell": "x"}]}]):
-        monkeypatch.setattr(grader.server, "ask", lambda *_, said=said, **__: Reply((first, *said), "exit 0"))
+        reply = Reply((first, *said), "exit 0", tuple(said))
+        monkeypatch.setattr(grader.server, "ask", lambda *_, reply=reply, **__: reply)
         assert statuses(grader.grade(submission(), [TERMS])) != ["right"]
 
 
@@ -296,9 +411,10 @@ def test_what_changes_from_run_to_run_is_not_in_a_result(grader, body, reason, p
 
 
 def test_what_changes_from_run_to_run_is_not_in_a_note(grader):
-    defaults = "open(os.getcwd() + '/table')", "{}['x' * 266 + repr(object())]"
-    cells = [f"def helper(x={default}):\n    pass" for default in defaults]
-    result = grader.grade(submission("import os", *cells), list(RIGHT))
+    failing = "open(os.getcwd() + '/table')", "{}['x' * 266 + repr(object())]"
+    cells = [f"helper_{n} = {each}" for n, each in enumerate(failing)]
+    uses = RIGHT[TERMS].replace("\n    return", "\n    if words == 7: helper_0, helper_1\n    return")
+    result = grader.grade(submission("import os", *cells, answers=RIGHT | {TERMS: uses}), list(RIGHT))
     assert "directory: '/scratch/table' (line 1)" in result["notes"][0] and len(result["notes"]) == 2
     assert "KeyError" in result["notes"][1] and not re.search(r"0x[0-9a-f]", result["notes"][1]), result["notes"][1]
 
@@ -307,4 +423,4 @@ def test_an_answer_finds_no_open_file_of_the_grader(grader):
     looks = "import os\ndef my_chain_terms(words):\n    raise ValueError([os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')])"  # noqa: E501
     nowhere = "import os\ndef my_chain_terms(words):\n    found = []\n    for n in range(3, 200):\n        try:\n            found.append(os.fstat(n).st_mode & 0o170000)\n        except OSError:\n            pass\n    raise ValueError(found)"  # noqa: E501
     assert "Permission" in graded(grader, looks)["reason"] or "pipe" in graded(grader, looks)["reason"]
-    assert "ValueError: [4096] " in graded(grader, nowhere)["reason"], "its own pipe, and nothing else"
+    assert "ValueError: [4096, 4096] " in graded(grader, nowhere)["reason"], "its own pipes, and nothing else"

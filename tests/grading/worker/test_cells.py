@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.exercises import Case, get
-from lib.exercises.engine.limits import TimeUp
+from lib.exercises import Case
 from lib.exercises.engine.running import run_answer
 from lib.grading.intake.submission import Found, read_submission
 from lib.grading.worker.cells import find_answer, parse_cells, run_cells
 from lib.grading.worker.magics import plain_python
 from lib.grading.worker.shape import shape_of
-from lib.grading.worker.statements import is_executed, is_stub
+from lib.grading.worker.statements import is_stub
 from lib.lectures.notebooks import all_notebooks
 
 STUB = 'def f(x):\n    """What it is."""\n    raise NotImplementedError("write your answer here")'
@@ -41,12 +40,12 @@ def find(*cells, id="a.b", name="f"):
     return find_answer(read(*cells), id, name)
 
 
-def run(*cells, id="a.b", name="f", value=False, before=lambda number: None, skip=()):
-    """The namespace after execution, and the problems."""
+def run(*cells, id="a.b", name="f", before=lambda number: None, skip=(), seconds=10):
+    """The namespace after execution, and what was left out."""
     reading, namespace = read(*cells), {}
     answer = find_answer(reading, id, name)
-    problems = run_cells(reading, namespace, answer=answer, value=value, before=before, skip=skip)
-    return namespace, problems
+    told = run_cells(reading, namespace, answer=answer, before=before, skip=skip, seconds=seconds)
+    return namespace, told["left_out"]
 
 
 # Cells that are not quite Python
@@ -243,6 +242,9 @@ def test_what_does_not_bind_the_name_is_no_answer(source):
     [
         (STUB, True),
         ("def f(x):\n    raise NotImplementedError", True),
+        ("def f(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()", True),  # nbgrader's
+        ("def f(x):\n    raise NotImplementedError('not for bools')", False),
+        ("def f(x):\n    raise NotImplementedError('write your answer here', 1)", False),
         ("def f(x): ...", True),
         ("async def f(x):\n    '''words'''\n    pass", True),
         ("class f:\n    ...", True),
@@ -251,7 +253,7 @@ def test_what_does_not_bind_the_name_is_no_answer(source):
         ("f, g = ..., ...", True),
         ("f = lambda x: ...", True),
         (
-            "def f(x):\n    n = len(x)\n    raise NotImplementedError('write it here')\n    return n",
+            "def f(x):\n    n = len(x)\n    raise NotImplementedError('write your answer here')\n    return n",
             True,
         ),
         ("def f(x):\n    return x\n    raise NotImplementedError('write your answer here')", False),
@@ -279,130 +281,92 @@ def test_the_source_of_an_answer_is_its_definition_with_decorators_and_not_witho
 
 # What is executed
 
-EXECUTED = """
-import math, os.path
-from torch import Tensor as T
-def g(a=1, *, b=[]): return a
-async def h(): pass
-class C(dict):
-    x: int = 3
-RATE = 0.15
-NAME: str = "x"
-A, (B, *C) = 1, (2, 3)
-A = B = -3 ** 2
-S = {"a": [1, *range(3)], **{}}
-K = [i * j for i in range(3) for j in range(i) if i != j]
-L = lambda x: train(x)
-M = f"{RATE:.2f} {max(1, 2)}"
-P = 1 if RATE > 0.1 else len("abc")
-W = "a b c".split()
-V = " ".join(sorted(set(W))).upper()[::2]
-if RATE > 1:
-    D = 1
-elif True:
-    def d(): pass
-else:
-    pass
-try:
-    import nothing_here
-except ImportError:
-    print("you need nothing_here")
-    nothing_here = None
-finally:
-    E = 1
-""".strip()
 
-IMPORTED = """
-import math
-import numpy as np, torch
-import torch.nn.functional as F
-from torch import tensor as tt, Generator
-from functools import partial
-from collections import namedtuple
-from dataclasses import field
-import re
-""".strip()
-CALLS = """
-X = math.sqrt(2) * math.pi
-X = np.array([1, 2]) + np.zeros(2)
-X = torch.tensor([1.0, 2]) @ torch.eye(2)
-X = tt([1]).float().tolist()
-X = Generator().manual_seed(0)
-X = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-X = partial(max, 1)
-X = namedtuple("X", "a b")
-X = re.compile("a+")
-X = torch.float32
-""".strip()
-
-LEFT_OUT = """
-print("hello")
-train(model)
-RATE
-x = train()
-x = open("f")
-x = [train(i) for i in range(3)]
-x = f"{train()}"
-x = lambda a=train(): a
-x = np.load("f")
-x = F.softmax(y)
-x = torch.load("f")
-x = os.system("ls")
-x = __import__("os")
-x = eval("1")
-x = model.fit(3)
-x = (y := 3)
-x.y = 1
-x[0] = 1
-x += 1
-del x
-assert x
-for i in range(3): x = i
-while True: pass
-with open("f") as x: y = 1
-if train(): x = 1
-if True: train()
-try: train()
-except: pass
-try: x = 1
-except: train()
-raise ValueError
-x = await y
-match x:
-    case 1: y = 1
-""".strip()
-
-
-def split(text):
-    return ast.parse(text).body
-
-
-@pytest.mark.parametrize("statement", split(EXECUTED), ids=ast.unparse)
-def test_imports_definitions_and_constants_are_executed(statement):
-    assert is_executed(statement, {})
-
-
-@pytest.mark.parametrize("statement", split(CALLS), ids=ast.unparse)
-def test_calls_of_harmless_functions_are_constants_whatever_the_imports_call_them(statement):
-    imported = read(IMPORTED).imported
-    assert is_executed(statement, imported)
-    assert not run(IMPORTED + "\n" + ast.unparse(statement), "f = X")[1]
-
-
-@pytest.mark.parametrize("statement", split(LEFT_OUT), ids=ast.unparse)
-def test_nothing_else_is_executed(statement):
-    assert not is_executed(statement, read(IMPORTED).imported)
-
-
-def test_a_harmless_name_of_another_module_is_not_harmless():
-    imported = read("from shutil import rmtree as len\nimport evil as math, requests").imported
-    for text in ("x = len('a')", "x = math.sqrt(2)", "x = requests.get('a')"):
-        assert not is_executed(split(text)[0], imported)
-
-
-def test_helpers_and_constants_of_other_cells_are_there_before_and_after():
-    namespace, problems = run("K = 3", ("a.b", "def f(x):\n    return g(x) * K"), "def g(x):\n    return x + 1")
+def test_names_have_the_values_of_a_fresh_run_when_the_answer_is_reached():
+    answer = ("a.b", "def f(x):\n    return g(x) * K")
+    namespace, problems = run("K = 3\ndef g(x):\n    return x + 1", answer, "K = None\ndef g(x):\n    return 0")
     assert problems == [] and namespace["f"](1) == 6
+    namespace, _ = run("K = 3", "def g(x): return x", "K = 4", answer, "del K\ng = K = f = None")
+    assert namespace["f"](1) == 4
+
+
+def test_a_name_that_comes_only_later_is_taken_from_there_and_it_is_said():
+    reading = read(
+        ("a.b", "def f(x):\n    return g(x)"), "def g(x):\n    return h(x) * K", "K = 2", "from math import floor as h"
+    )
+    namespace = {}
+    answer = find_answer(reading, "a.b", "f")
+    told = run_cells(reading, namespace, answer=answer, before=lambda number: None, skip=())
+    assert namespace["f"](2.5) == 4 and told == {"left_out": [], "below": {"g": 20, "K": 30, "h": 40}}
+
+
+FILLED = [
+    "START = []\nSTART.append('[BOS]')",
+    "START = []\nfor word in ['[BOS]']:\n    START += [word]",
+    "START = [None]\nSTART[0] = '[BOS]'",
+    "START = ['[BOS]', 7]\ndel START[1]",
+    "START = ['[BOS]']\nrest = START[1:]\nrest.append(3)",
+    "def fill(words):\n    words.append('[BOS]')\n\nSTART = []\nfill(START)",
+    "START = []\ndef fill():\n    START.append('[BOS]')\n\nfill()",
+    "START = []\ndef fill():\n    global START\n    START = ['[BOS]']\n\nfill()",
+    "START = []\ndef add(w):\n    START.append(w)\n\ndef fill():\n    add('[BOS]')\n\nfill()",
+    "START = []\nlist(map(START.append, ['[BOS]']))",
+    "START = []\ndef add(w): START.append(w)\nlist(map(add, ['[BOS]']))",
+    "START = []\n[START.append(w) for w in ['[BOS]']]",
+    "START = []\nalias = START\nalias.append('[BOS]')",
+    "import random\nSTART = ['[BOS]']\nrandom.shuffle(START)",
+    "import heapq\nSTART = []\nheapq.heappush(START, '[BOS]')",
+    "class Words:\n    def __init__(self): self.all = []\n    def add(self, w): self.all.append(w)\n\n"
+    "words = Words()\nwords.add('[BOS]')\nSTART = words.all",
+    "START = []\ndef register(f):\n    START.append('[BOS]')\n    return f\n\n@register\ndef g(): pass",
+    "exec(\"START = ['[BOS]']\")",
+    "globals()['START'] = ['[BOS]']",
+    "from string import *\nSTART = ['[BOS]'] * len(digits[:1])",
+    "with open('/dev/null') as file:\n    START = ['[BOS]', *file]",
+    "while True:\n    START = ['[BOS]']\n    break",
+    "try:\n    START = undefined\nexcept NameError:\n    START = ['[BOS]']",
+    "match 3:\n    case 3:\n        START = ['[BOS]']",
+    "if (START := ['[BOS]']):\n    pass",
+    "model = lambda x: START.append(x)\nSTART = []\nmodel('[BOS]')",
+]
+
+
+@pytest.mark.parametrize("source", FILLED)
+def test_what_fills_a_table_is_executed_in_the_same_cell_and_in_another(source):
+    answer = "def f(x):\n    return START"
+    for cells in ([source, ("a.b", answer)], [("a.b", f"{source}\n\n{answer}")], [("a.b", f"{answer}\n{source}")]):
+        namespace, problems = run(*cells)
+        assert problems == [] and namespace["f"](0) == ["[BOS]"]
+
+
+UNNEEDED = r"""
+train(model)
+x = train()
+losses = [train(i) for i in range(3)]
+print(SCALE, train())
+plt.plot(SCALE)
+assert train(SCALE)
+for i in range(3): train(i)
+while True: pass
+raise ValueError
+1 / 0
+y = SCALE + train()
+import a_package_that_nobody_has
+class Never:\n    while True: pass
+def never(x=train()): pass
+""".strip()
+
+
+@pytest.mark.parametrize("source", UNNEEDED.split("\n"))
+def test_what_an_answer_does_not_need_is_not_executed(source):
+    seen = []
+    cells = [
+        "import matplotlib.pyplot as plt\nSCALE = 2",
+        source.replace("\\n", "\n"),
+        "def f(x):\n    return x * SCALE",
+    ]
+    namespace, problems = run(*cells, before=seen.append)
+    assert problems == [] and namespace["f"](1) == 2 and seen == [10, 30]
 
 
 def test_a_scratch_redefinition_elsewhere_does_not_count_and_recursion_finds_the_answer():
@@ -426,14 +390,25 @@ def test_an_answer_that_could_not_be_bound_is_not_there():
     namespace, problems = run(STUB, ("a.b", "@decorate\ndef f(x):\n    return x"))
     assert "f" not in namespace
     assert problems == [{"cell": 20, "what": "NameError: name 'decorate' is not defined (line 1)"}]
-
-
-def test_for_a_value_its_whole_cell_runs_and_no_other():
-    cell = "xs = []\nfor i in make():\n    xs.append(i)\nf = 0\nf += sum(xs)\nplot(f)\nassert f == 0"
-    namespace, problems = run("def make(): return [1, 2]", ("a.b", cell), "y = make()", value=True)
-    assert namespace["f"] == 3 and problems == [] and "y" not in namespace
-    namespace, problems = run(("a.b", "f = nothing()"), value=True)
+    namespace, problems = run("f = len", ("a.b", "f = nothing()"))
     assert "f" not in namespace and "NameError" in problems[0]["what"]
+
+
+def test_a_value_is_computed_from_what_it_needs():
+    cell = "xs = []\nfor i in make():\n    xs.append(i)\nf = 0\nf += sum(xs)\nassert f == 0"
+    namespace, problems = run("def make(): return [1, 2]", ("a.b", cell), "y = make()")
+    assert namespace["f"] == 3 and problems == [] and "y" not in namespace
+
+
+def test_what_does_not_end_above_the_answer_is_left_out():
+    namespace, problems = run("T = []\nwhile True:\n    T.append(1)\n    T.clear()", "def f(x): return T", seconds=0.2)
+    assert problems == [{"cell": 10, "what": "it did not finish in time"}] and namespace["f"](1) in ([], [1])
+
+
+def test_random_numbers_above_an_answer_are_the_same_in_every_run():
+    above = "import random, torch\nimport numpy as np\nT = [random.random(), np.random.rand(), torch.rand(1).item()]"
+    one, other = (run(above, "def f(x): return T")[0]["f"](0) for _ in range(2))
+    assert one == other and len(set(one)) == 3
 
 
 RAISING = [
@@ -461,52 +436,40 @@ RAISING = [
 
 @pytest.mark.parametrize("source, what", RAISING)
 def test_what_raises_is_a_problem_and_the_rest_goes_on(source, what):
-    namespace, problems = run(source + "\nREST = 7", WRITTEN)
+    names = "g, h, A, X, nothing_here"
+    answer = f"def f(x):\n    if x == 2:\n        {names}, REST\n    return x + 1"
+    namespace, problems = run(source + "\nREST = 7", answer)
     assert problems == [{"cell": 10, "what": what}]
     assert namespace["REST"] == 7 and namespace["f"](1) == 2
 
 
 def test_an_endless_message_is_cut():
-    _, problems = run("class A:\n    raise ValueError('x' * 10**6)", WRITTEN)
+    _, problems = run("class A:\n    raise ValueError('x' * 10**6)", "def f(x): return A")
     assert len(problems[0]["what"]) < 400
-
-
-def test_a_watchdog_is_heard():
-    with pytest.raises(TimeUp):
-        run("from lib.exercises.engine.limits import TimeUp\nclass A:\n    raise TimeUp", WRITTEN)
-    showing = "class E(Exception):\n    def __str__(self): raise TimeUp\nclass A:\n    raise E"
-    with pytest.raises(TimeUp):
-        run(f"from lib.exercises.engine.limits import TimeUp\n{showing}", WRITTEN)
 
 
 def test_each_cell_is_announced_and_the_skipped_are_left_out():
     seen = []
-    namespace, problems = run("A = 1", "A = 2", "B = A", WRITTEN, before=seen.append, skip={20})
-    assert seen == [10, 30, 40] and namespace["A"] == 1
-    assert "B" not in namespace and problems == [], "it would be made of what is out of date"
+    cells = ["A = 1", "A = 2", "B = A", "C = 3", "def f(x): return A, B"]
+    namespace, problems = run(*cells, before=seen.append, skip={20})
+    assert seen == [10, 50] and namespace["A"] == 1 and [each["cell"] for each in problems] == [20]
+    assert "B" not in namespace, "it would be made of what is out of date"
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        "x = train()\ny = x + 1\nz = [y for _ in range(3)]",
-        "sizes = []\nfor i in range(3):\n    sizes.append(i)\nlargest = max(sizes)",
-        "d = {}\nd['a'] = train()\ny = d['a']",
-        "kinds = {}\ndef add(k): kinds[k] = 1\nadd(2)\ny = kinds[2]\nz = y + 1",
-        "t = load()\nt = t[0]\nu = t + 1",
+        "X = train()\nY = X + 1\nZ = [Y for _ in range(3)]",
+        "D = {}\nD['a'] = train()\nY = D['a']",
+        "T = load()\nT = T[0]\nY = T + 1",
     ],
 )
-def test_a_constant_made_of_what_is_not_executed_is_no_fault(source):
-    assert run(source, WRITTEN)[1] == []
-
-
-def test_what_runs_through_a_comprehension_is_not_taken_for_what_was_left_out():
-    namespace, _ = run("for i in range(3): pass", "SQUARES = [i * i for i in range(3)]", WRITTEN)
-    assert namespace["SQUARES"] == [0, 1, 4]
+def test_what_is_made_of_what_failed_is_no_further_fault(source):
+    assert len(run(source, "def f(x): return X, Y, Z, D, T")[1]) == 1
 
 
 def test_future_imports_hold_for_the_cells_that_follow():
-    namespace, problems = run("from __future__ import annotations", "def f(x: Nothing) -> Nowhere: return x")
+    namespace, problems = run("from __future__ import annotations\nC = 1", "def f(x: Nothing) -> Nowhere: return C")
     assert problems == [] and namespace["f"].__annotations__ == {"x": "Nothing", "return": "Nowhere"}
     assert namespace["f"].__code__.co_flags & __future__.annotations.compiler_flag
 
@@ -519,7 +482,7 @@ def test_a_cell_finds_what_a_notebook_has():
 
 
 def test_the_whole_traceback_can_be_printed():
-    namespace, _ = run("def f(x):\n    return g(x)", "def g(x):\n    return x.nothing")
+    namespace, _ = run("def g(x):\n    return x.nothing", "def f(x):\n    return g(x)")
     with pytest.raises(AttributeError) as caught:
         namespace["f"](1)
     assert "return x.nothing" in "".join(traceback.format_exception(caught.value))
@@ -534,10 +497,9 @@ def test_in_the_lectures_every_answer_is_found_and_nothing_is_at_fault(path):
     for id, name in asked:
         answer = find_answer(reading, id, name)
         assert answer.written and next(c for c in submission.cells if c["number"] == answer.cell)["exercise"] == id
-    namespace = {}
-    value = get(id).asks_for_value
-    assert run_cells(reading, namespace, answer=answer, value=value, before=lambda number: None, skip=()) == []
-    assert all(name in namespace for _, name in asked)
+        namespace = {}
+        told = run_cells(reading, namespace, answer=answer, before=lambda number: None, skip=())
+        assert told == {"left_out": [], "below": {}} and name in namespace
 
 
 # Shapes
