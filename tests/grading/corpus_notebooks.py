@@ -45,6 +45,14 @@ HELPER = """START = "[BOS]"
 def context_of(words, t):
     return [START, *words[:t]]"""
 
+USES_START = """def my_chain_terms(words):
+    return [([*START, *words[:t]], word) for t, word in enumerate(words)]"""
+
+FILLED = """START = []
+for word in ["[BOS]", "and more"]:
+    START.append(word)
+del START[1]"""
+
 MAGICS = """%matplotlib inline
 !rm -rf ./everything
 files = !ls
@@ -150,8 +158,19 @@ def _moved() -> list[Entry]:
         Entry("answer_in_the_check_cell", written(in_check)),
         Entry("helper_in_another_cell", written(with_helper)),
         Entry("helper_below", written(helper_below)),
+        Entry("rebound_below", written(_with_cells(WITH_HELPER, HELPER, 'START = "<s>"\ncontext_of = None'))),
+        Entry("filled_by_append", written(_with_cells(USES_START, 'START = []\nSTART.append("[BOS]")'))),
+        Entry("filled_by_a_loop", written(_with_cells(USES_START, FILLED, "START.clear()"))),
         Entry("helper_missing", written(solved(terms=WITH_HELPER)), {TERMS: "wrong"}, "NameError.*context_of"),
     ]
+
+
+def _with_cells(terms: str, above: str, below: str = "") -> dict[str, Any]:
+    """The notebook with this answer to chain.terms, and a cell above it and one at the end."""
+    notebook = solved(terms=terms)
+    notebook["cells"].insert(3, code_cell(above))
+    notebook["cells"].append(code_cell(below))
+    return notebook
 
 
 def _other_cells() -> list[Entry]:

@@ -4,6 +4,7 @@ import random
 
 from lib.exercises import get
 from lib.grading.assignment.item import Item
+from lib.grading.judging.entry import FORMAT
 from lib.grading.results.gradebook import Gradebook
 from lib.grading.worker.cells import find_answer, parse_cells
 
@@ -129,7 +130,7 @@ def entry(id, status="right", answer="", **known):
 def result(student, notebook, *entries, problem="", notes=()):
     """The result of one file."""
     return {
-        "format": 1, "student": student, "notebook": notebook, "file": f"{student}/{notebook}",
+        "format": FORMAT, "student": student, "notebook": notebook, "file": f"{student}/{notebook}",
         "sha256": "5e" * 32,
         "problem": problem, "notes": list(notes), "exercises": list(entries),
     }  # fmt: skip

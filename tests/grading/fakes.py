@@ -7,7 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from lib.grading.judging.entry import entry
+from lib.grading.judging.entry import FORMAT, entry
 
 NOTEBOOK = "00_start_here.ipynb"
 IDS = ["start.slide_count", "start.classify_era", "growth.months_between", "growth.doubling_time"]
@@ -38,7 +38,7 @@ def work(task) -> dict:
     statuses = {} if problem else said(task)
     exercises = [entry(id, statuses.get(id, "unreadable" if problem else "missing")) for id in task.ids]
     return {
-        "format": 1, "student": task.found.student, "notebook": task.found.notebook, "file": task.found.file,
+        "format": FORMAT, "student": task.found.student, "notebook": task.found.notebook, "file": task.found.file,
         "sha256": "", "problem": problem, "notes": [], "exercises": exercises, "plan": task.plan,
     }  # fmt: skip
 

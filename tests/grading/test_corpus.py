@@ -18,7 +18,8 @@ import pytest
 
 from lib.course import cli
 from lib.grading.intake.submission import find_submissions, load_submission
-from lib.grading.judging.grader import Grader, secret_seed
+from lib.grading.judging.cases import secret_seed
+from lib.grading.judging.grader import Grader
 from lib.grading.judging.key import load_key
 from lib.grading.walls import Limits
 from tests.grading import corpus, corpus_notebooks
@@ -229,7 +230,7 @@ def test_the_whole_corpus_in_one_batch(world, tmp_path, capsys):
     assert not wrong, "\n".join(wrong)
 
     written = contents(tmp_path / "a")
-    assert not _with_secrets(written, load_key(tmp_path / "key"))
+    assert not _with_secrets(written, load_key(tmp_path / "key"), {result["sha256"] for result in results})
     pages = [name for name, content in written.items() if b"<script>alert(1)" in content and name.endswith("html")]
     assert not pages, "what students write is never markup"
     assert not re.search(r'(?m)(^|,)"?[=+@-]', written["grades.csv"].decode("utf-8-sig")), "nor a formula"
@@ -251,9 +252,9 @@ def _grade_some_again(tmp_path: Path, found: list, options: list[str], written: 
     assert [name for name in again if again[name] != written[name]] == []
 
 
-def _with_secrets(written: dict[str, bytes], key: bytes) -> list[str]:
+def _with_secrets(written: dict[str, bytes], key: bytes, hashes: set[str]) -> list[str]:
     """The files that hold the key or a seed that was made from it."""
-    seeds = [secret_seed(key, id) for id in IDS]
+    seeds = [secret_seed(key, id, sha256) for id in IDS for sha256 in hashes]
     texts = [key.hex(), base64.b64encode(key).decode(), *map(str, seeds), *map(hex, seeds)]
     secrets = [key, *(text.encode() for text in texts)]
     return [name for name, content in written.items() if any(secret in content for secret in secrets)]

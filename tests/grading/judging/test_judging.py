@@ -217,22 +217,23 @@ def test_the_same_bytes_get_the_same_cases_and_others_get_others(grader):
 SEES_ALL = """import gc, sys
 SEEN = []
 def my_chain_terms(words):
-    SEEN.append(list(words))
-    frame, found = sys._getframe(), []
+    SEEN.append(words)
+    frame, found = sys._getframe(), [each for each in gc.get_objects() if type(each) is list]
     while frame:
-        found += [value for value in frame.f_locals.values() if type(value) in (list, tuple, bytes, dict)]
+        found += [value for value in frame.f_locals.values() if type(value) is list]
         frame = frame.f_back
-    print(len(SEEN), found, [each for each in gc.get_objects() if type(each) is list and "cat" in each])
+    words_found = {word for some in found for word in some if type(word) is str and word.isalpha()}
+    print(len(SEEN), *sorted(words_found & {%s}))
     return [(["[BOS]", *words[:t]], word) for t, word in enumerate(words)][: %s]"""
 
 
 def test_an_answer_sees_one_case_at_a_time_and_its_page_shows_the_failed_call_alone(grader):
     public = get(TERMS).build_cases(0)
-    later = [repr(word) for case in public[1:] for word in case.args[0] if word not in public[0].args[0]]
-    assert later
-    printed = graded(grader, SEES_ALL % "-1")["failed"]["printed"]
-    assert printed.startswith("1 ") and not [word for word in later if word in printed]
-    second = graded(grader, SEES_ALL % "None if len(SEEN) < 2 else -1")["failed"]
+    first, every = public[0].args[0], sorted({word for case in public for word in case.args[0]})
+    coded = ", ".join(f"bytes({list(word.encode())}).decode()" for word in every)  # the words are not in its own source
+    failed = graded(grader, SEES_ALL % (coded, "-1"))["failed"]
+    assert failed["printed"] == " ".join(["1", *sorted(set(first))]) and len(every) > len(first)
+    second = graded(grader, SEES_ALL % (coded, "None if len(SEEN) < 2 else -1"))["failed"]
     assert second["number"] == 2 and second["printed"].startswith("2 "), "what the first call printed is not shown"
 
 
