@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lib.grading.judging.grader import Grader
 
 
-PUBLIC = "These are the cases of the checks in the notebook; the grader adds others of the same kind."
+PUBLIC = "These are the cases of the checks in the notebook; the grader uses these and other cases of the same kind."
 NO_POINTS = "its points in this file are not a valid number: ask your teacher for the notebook again"
 MAX_POINTS = 10**6  # of one exercise
 UNKNOWN = "this version of the course does not have it: update the course, or ask your teacher"
