@@ -136,7 +136,7 @@ class PrefixTuning(nn.Module):
                 f"begin with the one that this object's cache() returns"
             )
         _check_context(input_ids, self.config.max_positions, past)
-        mask = _extended(attention_mask, input_ids, length, past - length)
+        mask = _extended(attention_mask, input_ids, length, past - length, partial=cache is not None)
         return self.model.hidden(input_ids, mask, _PrefixCache(self.prefix) if cache is None else cache)
 
     def cache(self, batch_size: int = 1) -> KVCache:
@@ -151,6 +151,8 @@ class PrefixTuning(nn.Module):
 
 class _PrefixCache(KVCache):
     """For one pass: every layer finds the prefix before its own keys and values, with its gradient."""
+
+    detaches = False
 
     def __init__(self, prefix: Float[Tensor, "L 2 G P K"]) -> None:
         super().__init__()
@@ -188,7 +190,9 @@ def _check_context(input_ids: Tensor, context: int | None, taken: int) -> None:
         )
 
 
-def _extended(mask: AttentionMask | None, ids: Tensor, length: int, past: int = 0) -> Tensor | None:
+def _extended(
+    mask: AttentionMask | None, ids: Tensor, length: int, past: int = 0, *, partial: bool = False
+) -> Tensor | None:
     """The mask of trained vectors and text together; the vectors are always seen."""
-    real = read_mask(mask, len(ids), past + ids.shape[1])
+    real = read_mask(mask, len(ids), past + ids.shape[1], partial=partial)
     return None if real is None else F.pad(real, (length, 0), value=True)
