@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lib.exercises.engine.compare import EXACT, difference
 from lib.exercises.engine.exercise import Case, Made
+from lib.exercises.engine.gradients import CUT, gradient, leaves
 from lib.exercises.engine.limits import TimeUp, call_limited
 from lib.exercises.engine.values import NotPlain, describe, shorten, steady, to_plain
 
@@ -38,6 +39,7 @@ class Outcome:
     line: str = ""  # the student's line that raised
     mutated: tuple[str, ...] = ()  # arguments that were changed in place
     printed: str = ""
+    gradient: Any = ()  # of the result, where the case asks for it: an Array for each such input; or why there is none
 
 
 def run_answer(answer: Callable[..., Any], case: Case, *, seconds: float | int = 10, seed: int = 0) -> Outcome:
@@ -52,14 +54,14 @@ def run_answer(answer: Callable[..., Any], case: Case, *, seconds: float | int =
     printed = _Kept()
     try:
         with _contained(seed, printed):
-            outcome = call_limited(lambda: _call(answer, case), seconds)
+            outcome = call_limited(lambda: _call(answer, case, seed), seconds)
     except TimeUp:
         outcome = Outcome("time up", message=f"no result after {seconds:g} seconds")
     return Outcome(**{**vars(outcome), "printed": printed.getvalue()})
 
 
-def _call(answer: Callable[..., Any], case: Case) -> Outcome:
-    args, kwargs = copy_inputs(case.args), copy_inputs(case.kwargs)
+def _call(answer: Callable[..., Any], case: Case, seed: int) -> Outcome:
+    args, kwargs = copy_inputs(case.args, grad=False), copy_inputs(case.kwargs, grad=False)
     before = _snapshots(answer, args, kwargs)
     try:
         value = answer(*args, **kwargs)
@@ -74,25 +76,42 @@ def _call(answer: Callable[..., Any], case: Case) -> Outcome:
     if value is Ellipsis:
         return Outcome("not written", mutated=mutated)
     try:
-        return Outcome("returned", to_plain(value), mutated=mutated)
+        return Outcome("returned", to_plain(value), mutated=mutated, gradient=_gradient(answer, case, seed))
     except NotPlain as error:
         return Outcome("not plain", message=str(error), mutated=mutated)
 
 
-def copy_inputs(value: Any) -> Any:
-    """A deep copy of an input: tensors keep `requires_grad`, generators their state, recipes are built."""
+def _gradient(answer: Callable[..., Any], case: Case, seed: int) -> Any:
+    """Call `answer` again, on inputs that require grad, and differentiate what it returns; () if none does."""
+    if not leaves([*case.args, case.kwargs]):
+        return ()
+    args, kwargs = copy_inputs(case.args), copy_inputs(case.kwargs)
+    with _contained(seed, _Kept()):
+        try:
+            return gradient(answer(*args, **kwargs), leaves([*args, kwargs]))
+        except (TimeUp, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            said = _say(error)  # PyTorch's advice, to detach, would be wrong here
+            return (
+                f"there is none: {CUT}" if "Can't call numpy()" in said else f"where it is asked for, it raised {said}"
+            )
+
+
+def copy_inputs(value: Any, grad: bool = True) -> Any:
+    """A deep copy of an input: tensors keep `requires_grad` (if `grad`), generators their state, recipes are built."""
     kind = type(value)
     if kind is Tensor:
-        return value.detach().clone().requires_grad_(value.requires_grad)
+        return value.detach().clone().requires_grad_(grad and value.requires_grad)
     if kind is torch.Generator:
         twin = torch.Generator(value.device)
         return twin.set_state(value.get_state())
     if kind is Made:
-        return value.make(*copy_inputs(value.args))
+        return value.make(*copy_inputs(value.args, grad))
     if kind in (list, tuple):
-        return kind(copy_inputs(entry) for entry in value)
+        return kind(copy_inputs(entry, grad) for entry in value)
     if kind is dict:
-        return {key: copy_inputs(entry) for key, entry in value.items()}
+        return {key: copy_inputs(entry, grad) for key, entry in value.items()}
     if kind is np.ndarray:
         return value.copy()
     if value is None or kind in (bool, int, float, str, torch.dtype):
