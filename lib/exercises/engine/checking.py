@@ -11,25 +11,11 @@ from typing import Any
 
 from lib.exercises.engine.compare import difference
 from lib.exercises.engine.exercise import Case, Exercise, Misconception
+from lib.exercises.engine.gradients import gradient_difference
 from lib.exercises.engine.registry import get
-from lib.exercises.engine.running import Outcome, copy_inputs, describe_inputs, run_answer
-from lib.exercises.engine.values import describe, from_plain, shorten
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether one outcome is right: `reason` is for the student, `kind` for tables.
-
-    kind: "right", "value", "shape", "dtype", "type", "nan", "decided", "raised", "time up", "mutated", "not
-    written".
-    """
-
-    kind: str
-    reason: str = ""
-
-    @property
-    def right(self) -> bool:
-        return self.kind == "right"
+from lib.exercises.engine.running import Outcome, describe_inputs, run_answer
+from lib.exercises.engine.values import describe, shorten
+from lib.exercises.engine.verdicts import Verdict, as_tensor, fault_of, shown, verdict_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +80,7 @@ class AnswerKey:
         self.cases = exercise.build_cases(seed)
         self.expected = self._run(exercise.reference)
         for case, outcome in zip(self.cases, self.expected):
-            if outcome.status != "returned" or outcome.mutated:
-                what = outcome.message or f"it changed {', '.join(outcome.mutated)}"
+            if what := fault_of(outcome):
                 at_fault = f"the exercise {exercise.id} is broken, not your answer"
                 raise RuntimeError(f"{at_fault}: on {case.what!r}, {what}")
         self._known: dict[str, tuple[Outcome, ...]] = {}
@@ -114,42 +99,6 @@ class AnswerKey:
         return tuple(verdict_on(self.exercise, *row) for row in zip(self.cases, outcomes, self.expected))
 
 
-def verdict_on(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict:
-    """Whether `outcome` is right, given what the reference does on the same case."""
-    if outcome.status == "not written":
-        return Verdict("not written", "this is not written yet: replace the stub by your answer")
-    if outcome.status == "raised":
-        where = f" in {outcome.line}" if outcome.line else ""
-        return Verdict("raised", f"it raised {outcome.message}{where}")
-    if outcome.status == "time up":
-        return Verdict("time up", f"{outcome.message}: is there an endless loop?")
-    if outcome.status == "not plain":
-        return Verdict("type", f"this is {outcome.message}")
-    wrong = _compare(exercise, case, outcome, expected)
-    if not outcome.mutated:
-        return wrong or Verdict("right")
-    changed = f"{', '.join(outcome.mutated)} was changed in place: work on a copy"
-    if wrong:
-        return Verdict(wrong.kind, f"{wrong.reason}; also, {changed}")
-    return Verdict("mutated", f"the result is right, but {changed}")
-
-
-def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict | None:
-    where = "answer" if exercise.asks_for_value else "result"
-    found = difference(outcome.value, expected.value, exercise.tolerance, where)
-    if found and (exercise.decide is None or found.kind in ("type", "dtype")):
-        # A value exercise has one right answer, so a message with the expected value would give it away.
-        return Verdict(found.kind, f"{found.where}: {found.what}" if exercise.asks_for_value else str(found))
-    if exercise.decide is None:
-        return None
-    given = Case(case.what, copy_inputs(case.args), copy_inputs(case.kwargs))
-    try:
-        complaint = exercise.decide(given, from_plain(outcome.value), from_plain(expected.value))
-    except Exception as error:  # `decide` got a result whose shape it cannot handle
-        complaint = f"the result cannot be checked ({shorten(f'{type(error).__name__}: {error}', 200)})"
-    return Verdict("decided", complaint) if complaint else None
-
-
 def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
     """Run `answer` on the cases of `seed`, and find out what is right and which misconception explains the rest."""
     key = AnswerKey(exercise, seed)
@@ -158,8 +107,9 @@ def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
 
 def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
     """The second half of `assess`. It runs no code of the answer, so the outcomes may come from another process."""
-    verdicts = key.verdicts(outcomes)
-    found = diagnose(key, outcomes, verdicts)
+    seen = [as_tensor(*row) for row in zip(outcomes, key.expected)]
+    verdicts = key.verdicts(seen)
+    found = diagnose(key, seen, verdicts)
     return Assessment(key.exercise, key.cases, key.expected, tuple(outcomes), verdicts, found)
 
 
@@ -192,10 +142,16 @@ def _same(exercise: Exercise, case: Case, a: Outcome, b: Outcome, expected: Outc
     if a.status != "returned":
         return a.message == b.message
     if difference(a.value, b.value, exercise.tolerance) is None:
-        return True
+        return verdict_on(exercise, case, a, expected).kind != "gradient" or _same_gradient(a.gradient, b.gradient)
     if exercise.decide is None:
         return False
     return verdict_on(exercise, case, a, expected) == verdict_on(exercise, case, b, expected)
+
+
+def _same_gradient(a: Any, b: Any) -> bool:
+    if type(a) is str or type(b) is str:
+        return type(a) is type(b)
+    return gradient_difference(a, b, [""] * len(b)) is None
 
 
 def check(id: str, answer: Any, *, points: int | float | None = None) -> int | float:
@@ -251,13 +207,14 @@ def explain(assessment: Assessment) -> str:
         return "\n".join([*lines, "", f"  {verdict.reason}", *got])
     lines += ["", f"Case {number + 1} of {len(assessment.cases)}, {case.what}: {verdict.reason}"]
     lines += [f"    input     {line}" for line in describe_inputs(exercise.reference, case)]
-    return "\n".join(lines + _expected_and_got(exercise, outcome, expected))
+    return "\n".join(lines + _expected_and_got(exercise, verdict, outcome, expected))
 
 
-def _expected_and_got(exercise: Exercise, outcome: Outcome, expected: Outcome) -> list[str]:
-    lines = [f"    expected  {describe(expected.value)}" + (" (for instance)" if exercise.decide else "")]
-    if outcome.status == "returned":
-        lines.append(f"    got       {describe(outcome.value)}")
+def _expected_and_got(exercise: Exercise, verdict: Verdict, outcome: Outcome, expected: Outcome) -> list[str]:
+    wanted, came = shown(verdict, outcome, expected)
+    lines = [f"    expected  {wanted}" + (" (for instance)" if exercise.decide else "")]
+    if came:
+        lines.append(f"    got       {came}")
     if outcome.printed.strip():
         lines.append(f"    printed   {shorten(' ⏎ '.join(outcome.printed.strip().splitlines()), 240)}")
     return lines

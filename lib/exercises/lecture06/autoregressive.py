@@ -5,6 +5,7 @@ import math
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
 from lib.objectives import autoregressive_loss
 
 
@@ -72,6 +73,7 @@ LOSS = Exercise(
     title="The autoregressive loss, with padding",
     reference=lambda logits, input_ids, attention_mask: autoregressive_loss(logits, input_ids, attention_mask),
     cases=_loss_cases,
+    gradient=("logits",),
     accepts=(_by_hand, _by_torch),
     withheld=(
         "lib.evaluation.perplexity.bits_per_byte",
@@ -124,6 +126,11 @@ LOSS = Exercise(
             "bits",
             lambda logits, input_ids, attention_mask: _by_hand(logits, input_ids, attention_mask) / math.log(2),
             "This is in bits (log base 2). Losses are in nats: the natural logarithm.",
+        ),
+        Misconception(
+            "detached",
+            lambda logits, input_ids, attention_mask: _by_hand(logits, input_ids, attention_mask).detach(),
+            DETACHED,
         ),
     ),
     hints=(

@@ -16,7 +16,8 @@ from lib.exercises import get
 from lib.exercises.engine.checking import AnswerKey, Assessment, conclude
 from lib.exercises.engine.exercise import Exercise
 from lib.exercises.engine.running import Outcome, describe_inputs
-from lib.exercises.engine.values import describe, shorten
+from lib.exercises.engine.values import shorten
+from lib.exercises.engine.verdicts import Verdict, shown
 from lib.grading.assignment.graded import checks
 from lib.grading.intake.submission import Submission
 from lib.grading.judging.entry import FORMAT, entry
@@ -231,13 +232,14 @@ class _GradedExercise:
         """The case that failed, in words; for a value without the expected one, which would give it away."""
         case, value = self.key.cases[number], self.exercise.asks_for_value
         outcome = assessment.outcomes[number] if number < len(assessment.outcomes) else Outcome("crashed")
-        returned = outcome.status == "returned"
+        verdict = assessment.verdicts[number] if number < len(assessment.verdicts) else Verdict("right")
+        wanted, came = shown(verdict, outcome, self.key.expected[number])
         return {
             "number": number + 1,
             "what": case.what,
             "inputs": [] if value else [clean(line) for line in describe_inputs(self.exercise.reference, case)],
-            "expected": "" if value else clean(describe(self.key.expected[number].value)),
-            "got": clean(describe(outcome.value)) if returned else "",
+            "expected": "" if value else clean(wanted),
+            "got": clean(came),
             "printed": shorten(clean(outcome.printed.strip()), 1000),
         }
 

@@ -11,10 +11,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import InteractiveShell
 
+from lib import NOT_WRITTEN
 from lib.exercises import Misconception, WrongAnswer, all_exercises, assess, case, check, get, hint
 from lib.exercises.engine import registry
+from lib.lectures.edition import STUB
 
 pytestmark = pytest.mark.usefixtures("demos")
 
@@ -143,6 +146,37 @@ def test_stub_is_not_written_yet():
     assert "not written yet" in wrong(...)
     assert "not written yet" in wrong(..., "demo.years")
     assert "not written yet" in wrong(lambda x: ...)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (lambda x: x & x, "bitwise_and_cpu"),
+        (lambda x: torch.softmax(torch.arange(3), dim=0), "softmax"),
+        (lambda x: torch.ones(2, 2).bool() @ torch.ones(2, 2).bool(), "Bool"),
+        (lambda x: (_ for _ in ()).throw(StdinNotImplementedError("no input requests")), "no input requests"),
+    ],
+)
+def test_what_pytorch_has_not_implemented_is_an_error_with_its_own_words(answer, words):
+    message = wrong(answer)
+    assert "not written" not in message and "it raised" in message and words in message
+
+
+def test_only_the_answers_own_stub_means_that_it_is_not_written():
+    def helper(x):
+        raise NotImplementedError("write your answer here")
+
+    def todo(x):
+        raise NotImplementedError("TODO")
+
+    for answer in (lambda x: helper(x), todo):
+        assert "it raised NotImplementedError: " in wrong(answer)
+
+
+def test_the_marker_is_what_the_student_edition_writes():
+    names = {}
+    exec(f"def stub(x):\n    {STUB}", names)
+    assert NOT_WRITTEN in STUB and "not written yet" in wrong(names["stub"])
 
 
 def test_exit_does_not_end_the_notebook_and_interrupt_does():
