@@ -64,7 +64,9 @@ class TransformerConfig:
     position: str = "learned"  # "learned", "rotary", "relative" (T5's bias), "sinusoidal" or "none"
     position_offset: int = 0  # rows of the learned position table before position 0 (RoBERTa, BART: 2)
     rope_theta: float = 10_000.0  # base of the rotary wavelengths, in radians^-1 (Llama 3: 500,000)
-    rope_scaling: RopeScaling | None = None  # slower rotary pairs for a longer context (Llama 3.1, 3.2, 3.3)
+    rope_scaling: RopeScaling | Mapping[str, Any] | None = (
+        None  # slower pairs for a longer context (Llama 3.1); or its dict
+    )
     relative_buckets: int = 32  # distances that T5's relative bias tells apart
     relative_max_distance: int = 128  # tokens beyond which all distances share the last bucket
     type_vocab_size: int = 0  # segment embeddings (BERT: 2); 0: none
@@ -164,6 +166,6 @@ _READERS = {
     "float": lambda name, value: checks.number(name, value, "[0, 1)" if name == "dropout" else "(0, inf)"),
     "bool": lambda name, value: checks.instance(name, value, bool),
     "str": lambda name, value: checks.one_of(name, checks.instance(name, value, str), CHOICES[name]),
-    "RopeScaling": _rope_scaling,
+    "RopeScaling | Mapping[str, Any]": _rope_scaling,
 }
 """How a field of each declared type is checked."""
