@@ -121,7 +121,7 @@ def test_a_pooler_that_the_head_does_not_read_is_left_out():
 
 def test_other_heads_are_named():
     model = made(hf.BartForSequenceClassification, theirs.bart().config)
-    with pytest.raises(ValueError, match="missing final_logits_bias|unexpected classification_head.dense.bias"):
+    with pytest.raises(ValueError, match="bart configuration: unexpected classification_head.dense.bias, "):
         load_transformers(model)
     model = decoder_for("SequenceClassification", "Llama")
     state = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith("score")}
