@@ -114,7 +114,7 @@ def _llama(hf: Any) -> TransformerConfig:
         num_heads=hf.num_attention_heads,
         d_ff=hf.intermediate_size,
         max_positions=hf.max_position_embeddings,
-        num_kv_heads=_of(hf, "num_key_value_heads", None),
+        num_kv_heads=_of(hf, "num_key_value_heads", None) if hf.model_type == "llama" else hf.num_key_value_heads,
         head_dim=_of(hf, "head_dim", None),
         norm="rmsnorm",
         norm_eps=hf.rms_norm_eps,
@@ -130,11 +130,11 @@ def _llama(hf: Any) -> TransformerConfig:
 
 
 def _mistral(hf: Any) -> TransformerConfig:
-    return _windowed(_llama(hf), _of(hf, "sliding_window", None))
+    return _windowed(_llama(hf), getattr(hf, "sliding_window", 4096))
 
 
 def _qwen2(hf: Any) -> TransformerConfig:
-    window = _of(hf, "sliding_window", 4096) if _of(hf, "use_sliding_window", False) else None
+    window = getattr(hf, "sliding_window", 4096) if _of(hf, "use_sliding_window", False) else None
     config = _windowed(replace(_llama(hf), qkv_bias=True), window)
     first = min(_of(hf, "max_window_layers", 28), config.num_layers)  # the layers before it see everything
     kinds = _of(hf, "layer_types", ["full_attention"] * first + ["sliding_attention"] * (config.num_layers - first))

@@ -82,6 +82,11 @@ def test_what_they_say_arrives():
     assert (config.rope_theta, config.head_width, config.tie_embeddings) == (500_000.0, 64, True)
     assert config_from_transformers(MISTRAL).sliding_window == 4096
     assert config_from_transformers(MISTRAL | {"sliding_window": None}).sliding_window is None
+    unsaid = {key: value for key, value in MISTRAL.items() if key != "sliding_window"}
+    assert config_from_transformers(unsaid).sliding_window == hf.MistralConfig(**unsaid).sliding_window == 4096
+    del unsaid["num_key_value_heads"]  # theirs would take 8 of any number of heads
+    with pytest.raises(ValueError, match="hf_config has no 'num_key_value_heads': it is no whole mistral config"):
+        config_from_transformers(unsaid)
     qwen = config_from_transformers(QWEN2)
     assert (qwen.has_qkv_bias, qwen.bias, qwen.sliding_window) == (True, False, None)
 
