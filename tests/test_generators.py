@@ -102,6 +102,7 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "mask_answers.split_of_all": lambda f, g: f(IDS, 1, 40, [0], 0.5, g),
     "mask_answers.wrong_masking": lambda f, g: f((0.3, 0.4), rest=True)(IDS, 1, 40, [0], 0.5, g),
     "masking.mask_tokens": masked,
+    "next_sentence.PreTrainingModel": lambda f, g: f(small.encoder(), generator=g),
     "packing.sample_windows": lambda f, g: f(STREAM, 5, 3, generator=g),
     "policy.sample_batch": sampled_batch,
     "preference.simulate_preferences": lambda f, g: f(ZEROS, ZEROS, generator=g),

@@ -15,7 +15,7 @@ from lib.kernels.int8 import (
 )
 from lib.kernels.loss import chunked_cross_entropy, cross_entropy, selective_log_softmax
 from lib.kernels.masks import causal_mask, padding_mask, prefix_mask, sliding_window_mask
-from lib.kernels.positions import apply_rotary, rotary_angles, sinusoidal_positions
+from lib.kernels.positions import RopeScaling, apply_rotary, rotary_angles, sinusoidal_positions
 from lib.kernels.softmax import argmax_onehot, log_softmax, logsumexp, sigmoid, softmax
 from lib.kernels.tiled import attention_tiled
 from lib.kernels.triton import triton_attention, triton_cross_entropy, triton_softmax
@@ -24,6 +24,7 @@ __all__ = [
     "OutlierProduct",
     "Quantized",
     "QuantizedGroups",
+    "RopeScaling",
     "ZeroPointQuantized",
     "apply_rotary",
     "argmax_onehot",

@@ -17,6 +17,7 @@ from lib.models.heads import (
     last_real_token,
 )
 from lib.models.modes import eval_mode
+from lib.models.next_sentence import PreTrainingLogits, PreTrainingModel
 from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
 from lib.models.pretrained import config_from_transformers, load_transformers
@@ -34,6 +35,8 @@ __all__ = [
     "MLMHead",
     "MaskedLM",
     "PRESETS",
+    "PreTrainingLogits",
+    "PreTrainingModel",
     "RewardModel",
     "SequenceClassifier",
     "SmallModel",

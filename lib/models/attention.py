@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
         self.scale = self.width**-0.5 if config.scale_attention else 1.0
         self.kernel = KERNELS[config.attention]
         self.sizes = [self.heads * self.width, self.kv_heads * self.width, self.kv_heads * self.width]
-        self.qkv = Linear(config.d_model, sum(self.sizes), bias=config.bias)
+        self.qkv = Linear(config.d_model, sum(self.sizes), bias=config.has_qkv_bias)
         self.output = Linear(self.sizes[0], config.d_model, bias=config.bias)
 
     def forward(self, x: Float[Tensor, "B T D"], context: AttentionContext) -> Float[Tensor, "B T D"]:
@@ -93,8 +93,8 @@ class CrossAttention(nn.Module):
         self.width = config.head_width
         self.scale = self.width**-0.5 if config.scale_attention else 1.0
         self.kernel = KERNELS[config.attention]
-        self.query = Linear(config.d_model, config.num_heads * self.width, bias=config.bias)
-        self.kv = Linear(config.d_model, 2 * config.kv_heads * self.width, bias=config.bias)  # rows: k, v
+        self.query = Linear(config.d_model, config.num_heads * self.width, bias=config.has_qkv_bias)
+        self.kv = Linear(config.d_model, 2 * config.kv_heads * self.width, bias=config.has_qkv_bias)  # rows: k, v
         self.output = Linear(config.num_heads * self.width, config.d_model, bias=config.bias)
 
     def forward(self, x: Float[Tensor, "B T D"], context: AttentionContext) -> Float[Tensor, "B T D"]:
