@@ -1,7 +1,8 @@
 """Adapters on disk, in the format of `peft`: adapter_config.json and adapter_model.safetensors in a folder.
 
-For transformers' models `peft.PeftModel.from_pretrained` reads what we write, and we read what it wrote. For
-our own models the files are the same with our names, "…attention.qkv.q" for rows of a fused matrix; `peft`
+For transformers' models `peft.PeftModel.from_pretrained` reads what we write, and we read what it wrote, with
+ranks and alphas by pattern and rank-stabilised scales. What is more than W + s BA (DoRA, trained biases) is refused.
+For our own models the files are the same with our names, "…attention.qkv.q" for rows of a fused matrix; `peft`
 has no such models.
 """
 
@@ -16,17 +17,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lib.adapters.lora import attach, lora_layers, require_free
-from lib.adapters.lora_layer import Adapter, LoraSettings
-from lib.adapters.targets import WHOLE, find_targets, is_conv1d
+from lib.adapters.lora_layer import Adapter
+from lib.adapters.settings import LoraSettings
+from lib.adapters.targets import find_targets, is_conv1d
 from lib.files import atomic_path, atomic_write
 from lib.names import nearest
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."  # what peft puts before the names of the model's own modules
+SHOWN = 6  # an error names so many of the layers that are lacking
 KEY = re.compile(rf"{re.escape(PREFIX)}(?:(?P<target>.+)\.)?lora_(?P<factor>[AB])\.weight")
 
-# Fields of peft's configuration that do not change what the two factors mean, beside those that are read.
-# Any other that is set (DoRA, ranks by layer, ...) means more than W + s BA, and is refused.
+# Fields of peft's configuration that are read, or do not change what the two factors mean.
+# Any other that is set (DoRA, ...) means more than W + s BA, and is refused.
 HARMLESS = {
     "task_type",
     "peft_type",
@@ -42,11 +45,14 @@ HARMLESS = {
     "lora_dropout",
     "fan_in_fan_out",
     "use_rslora",
+    "rank_pattern",
+    "alpha_pattern",
     "layers_to_transform",
     "layers_pattern",
     "megatron_core",
     "qalora_group_size",
 }
+DORA = "DoRA gives every output of W + s BA a trained length besides, which LoRA has not: train with use_dora=False"
 PLAIN = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "orthogonal")}
 
 
@@ -70,10 +76,11 @@ def save_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
         names = list(dict.fromkeys(known for _, layer in lora_layers(model) for known in layer.adapters))
         raise ValueError(f"there is no adapter {name!r} to save; {nearest(name, names)}")
     tensors: dict[str, Tensor] = {}
+    names_of = {(target.module, target.part): target.name for target in find_targets(model).values()}
     targets = []
-    for prefix, layer in adapters:
+    for _, layer in adapters:
         for part, factors in layer.adapters[name].items():
-            target = prefix if part == WHOLE else f"{prefix}.{part}"
+            target = names_of[layer, part]
             targets.append(target)
             for factor in "AB":
                 tensors[_key(target, factor)] = getattr(factors, factor).detach().contiguous()
@@ -91,8 +98,9 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
     """Add an adapter that `save_adapter` or `peft` wrote to a model and make it active, as `inject_lora` does.
 
     Returns the names of the adapted matrices.
-    Raises FileNotFoundError if a file is missing; ValueError, and changes nothing, if one is damaged, if the
-    adapter is for a model with other names or shapes, if it is more than plain LoRA, or if `name` is taken.
+    Raises FileNotFoundError if a file is missing; ValueError, and changes nothing, if one is damaged or lacks
+    layers that its configuration names, if the adapter is for a model with other names or shapes, if it is more
+    than plain LoRA, or if `name` is taken.
 
     >>> import tempfile
     >>> from lib.adapters import inject_lora
@@ -105,7 +113,8 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
     """
     require_free(model, name)
     folder = Path(folder)
-    settings = _read_settings(folder / CONFIG)
+    config = _read_config(folder / CONFIG)
+    settings = _read_settings(config)
     factors = _read_factors(folder / WEIGHTS)
     found = find_targets(model)
     for target, pair in factors.items():
@@ -115,7 +124,8 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
                 f"does not have; {nearest(target, found, most=3)}"
             )
         here = found[target]
-        expected = {"A": (settings.rank, here.inputs), "B": (here.outputs, settings.rank)}
+        rank = settings.rank_of(target)
+        expected = {"A": (rank, here.inputs), "B": (here.outputs, rank)}
         for factor, shape in expected.items():
             if tuple(pair[factor].shape) != shape:
                 raise ValueError(
@@ -123,6 +133,7 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
                     f"{tuple(pair[factor].shape)}, expected {shape}"
                 )
     _refuse_overlap(factors)
+    _refuse_gaps(factors, [target for target in found if _is_chosen(config, target)])
     attached = attach(model, name, settings, [found[target] for target in factors])
     with torch.no_grad():
         for target, pair in factors.items():
@@ -146,6 +157,8 @@ def _described(adapter: Adapter, targets: list[str], fan_in_fan_out: bool) -> di
         "lora_alpha": settings.alpha,
         "lora_dropout": settings.dropout,
         "use_rslora": settings.rslora,
+        "rank_pattern": settings.rank_pattern,
+        "alpha_pattern": settings.alpha_pattern,
         "target_modules": targets,
         "fan_in_fan_out": fan_in_fan_out,
         "bias": "none",
@@ -153,27 +166,64 @@ def _described(adapter: Adapter, targets: list[str], fan_in_fan_out: bool) -> di
     }
 
 
-def _read_settings(path: Path) -> LoraSettings:
+def _read_config(path: Path) -> dict[str, Any]:
+    """peft's configuration, which must be one of plain LoRA."""
     _require_file(path)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        if config["peft_type"] != "LORA":
-            raise ValueError(f"{path.name} describes {config['peft_type']!r}: only 'LORA' can be read")
-        targets = config["target_modules"]
-        settings = LoraSettings(
-            rank=config["r"],
-            alpha=float(config["lora_alpha"]),
-            rslora=config.get("use_rslora", False),
-            dropout=float(config.get("lora_dropout", 0.0)),
-            targets=(targets,) if isinstance(targets, str) else tuple(targets),
-        )
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path.name} is damaged ({error!r}): save the adapter again") from error
+        kind = config["peft_type"]
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise _damaged(error) from error
+    if kind != "LORA":
+        raise ValueError(f"{CONFIG} describes {kind!r}: only 'LORA' can be read")
     for field, value in config.items():
         plain = value in PLAIN[field] if field in PLAIN else field in HARMLESS or not value
         if not plain:
-            raise ValueError(f"{path.name} sets {field}={value!r}: this is more than W + s BA, and cannot be loaded")
-    return settings
+            why = DORA if field == "use_dora" else "this is more than W + s BA"
+            raise ValueError(f"{CONFIG} sets {field}={value!r}, and cannot be loaded: {why}")
+    return config
+
+
+def _read_settings(config: dict[str, Any]) -> LoraSettings:
+    try:
+        targets = config["target_modules"]
+        return LoraSettings(
+            rank=config["r"],
+            alpha=float(config["lora_alpha"]),
+            rslora=config.get("use_rslora") or False,
+            dropout=float(config.get("lora_dropout") or 0.0),
+            targets=(targets,) if isinstance(targets, str) else tuple(targets),
+            rank_pattern=config.get("rank_pattern") or {},
+            alpha_pattern=config.get("alpha_pattern") or {},
+        )
+    except (KeyError, TypeError) as error:
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> ValueError:
+    return ValueError(f"{CONFIG} is damaged ({error!r}): save the adapter again")
+
+
+def _is_chosen(config: dict[str, Any], target: str) -> bool:
+    """Whether peft would adapt a linear layer of this name (`peft.tuners.tuners_utils.check_target_module_exists`)."""
+    targets, excluded = config["target_modules"], config.get("exclude_modules") or []
+    if _is_named(excluded, target) or not _is_named(targets, target):
+        return False
+    layers, patterns = config.get("layers_to_transform"), config.get("layers_pattern") or []
+    if layers in (None, []) or isinstance(targets, str) or target in targets:
+        return True
+    layers = layers if isinstance(layers, list) else [layers]
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    numbered = [rf"(?:^|.*?\.){pattern}\.(\d+)\." for pattern in patterns] or [r".*?\.[^.]*\.(\d+)\."]
+    index = next(filter(None, (re.match(pattern, target) for pattern in numbered)), None)
+    return index is not None and int(index[1]) in layers
+
+
+def _is_named(names: str | list[str], target: str) -> bool:
+    """Whether one of the names is the target's, or the end of it after a dot; a single one is a regular expression."""
+    if isinstance(names, str):
+        return re.fullmatch(names, target) is not None
+    return target in names or target.endswith(tuple(f".{name}" for name in names))
 
 
 def _read_factors(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -204,6 +254,16 @@ def _refuse_overlap(factors: dict[str, dict[str, Tensor]]) -> None:
         whole = target.rpartition(".")[0]
         if whole and whole in factors:
             raise ValueError(f"the adapter changes {whole} and a part of it, {target}: it is damaged")
+
+
+def _refuse_gaps(factors: dict[str, dict[str, Tensor]], named: list[str]) -> None:
+    lacking = [target for target in named if target not in factors]
+    if lacking:
+        more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+        raise ValueError(
+            f"{CONFIG} names {len(named)} layers of this model, but {WEIGHTS} lacks {len(lacking)} of them: "
+            f"{', '.join(lacking[:SHOWN])}{more}; copy both files again, or load it onto the model it was trained on"
+        )
 
 
 def _require_file(path: Path) -> None:
