@@ -206,7 +206,7 @@ def _factor_grads(
     grad: Tensor, low: Tensor, ups: Sequence[Tensor], spans: list[tuple[int, int]], scale: float
 ) -> tuple[Tensor, list[Tensor]]:
     """The gradient of x Aᵀ, (N, R), and of every B; s goes to these: of rank columns, not of the layer's width."""
-    parts = [grad[:, start:stop].to(low.dtype) for start, stop in spans]
+    parts = [grad.narrow(1, start, stop - start).to(low.dtype) for start, stop in spans]
     lows = low.split([up.shape[1] for up in ups], dim=1)
     low_grad = torch.cat([part @ up for part, up in zip(parts, ups)], dim=1).mul_(scale)
     return low_grad, [(part.t() @ one).mul_(scale) for part, one in zip(parts, lows)]
