@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from lib.adapters.lora import attach, lora_layers, require_free
 from lib.adapters.lora_layer import Adapter
 from lib.adapters.settings import LoraSettings
-from lib.adapters.targets import find_targets, is_conv1d
+from lib.adapters.targets import WHOLE, Target, find_targets, is_conv1d
 from lib.files import atomic_path, atomic_write
 from lib.names import nearest
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."  # what peft puts before the names of the model's own modules
+Factors = dict[str, dict[str, Tensor]]  # A and B by target
 SHOWN = 6  # an error names so many of the layers that are lacking
 KEY = re.compile(rf"{re.escape(PREFIX)}(?:(?P<target>.+)\.)?lora_(?P<factor>[AB])\.weight")
 
@@ -117,23 +118,10 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
     settings = _read_settings(config)
     factors = _read_factors(folder / WEIGHTS)
     found = find_targets(model)
-    for target, pair in factors.items():
-        if target not in found:
-            raise ValueError(
-                f"the adapter changes {target!r}, which this {type(model).__name__} "
-                f"does not have; {nearest(target, found, most=3)}"
-            )
-        here = found[target]
-        rank = settings.rank_of(target)
-        expected = {"A": (rank, here.inputs), "B": (here.outputs, rank)}
-        for factor, shape in expected.items():
-            if tuple(pair[factor].shape) != shape:
-                raise ValueError(
-                    f"the adapter is for another model: {factor} of {target} has shape "
-                    f"{tuple(pair[factor].shape)}, expected {shape}"
-                )
-    _refuse_overlap(factors)
-    _refuse_gaps(factors, [target for target in found if _is_chosen(config, target)])
+    factors = _under_todays_names(factors, config, found)
+    _require_fit(model, factors, found, settings)
+    _refuse_overlap(factors, found)
+    _require_named(factors, [target for target in found if _is_chosen(config, target)])
     attached = attach(model, name, settings, [found[target] for target in factors])
     with torch.no_grad():
         for target, pair in factors.items():
@@ -226,14 +214,14 @@ def _is_named(names: str | list[str], target: str) -> bool:
     return target in names or target.endswith(tuple(f".{name}" for name in names))
 
 
-def _read_factors(path: Path) -> dict[str, dict[str, Tensor]]:
+def _read_factors(path: Path) -> Factors:
     """A and B by target."""
     _require_file(path)
     try:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path.name} is damaged ({error}): save the adapter again") from error
-    factors: dict[str, dict[str, Tensor]] = {}
+    factors: Factors = {}
     for key, tensor in tensors.items():
         match = KEY.fullmatch(key)
         if match is None:
@@ -249,21 +237,61 @@ def _read_factors(path: Path) -> dict[str, dict[str, Tensor]]:
     return factors
 
 
-def _refuse_overlap(factors: dict[str, dict[str, Tensor]]) -> None:
+def _under_todays_names(factors: Factors, config: dict[str, Any], found: dict[str, Target]) -> Factors:
+    """Once the halves of a gated layer's fused matrix were called "up.gate" and "up.up", and the whole of it "up"."""
+    names = {}
+    for target, pair in factors.items():
+        layer, _, end = target.partition(".feed_forward.up")
+        whole = found.get(f"{layer}.feed_forward.gate_up")
+        if whole and end in (".gate", ".up"):
+            names[target] = f"{layer}.feed_forward{end}"
+        elif whole and target.endswith(".feed_forward.up") and len(pair["B"]) == whole.outputs:
+            names[target] = whole.name
+    if isinstance(config["target_modules"], list):
+        config["target_modules"] = [names.get(target, target) for target in config["target_modules"]]
+    return {names.get(target, target): pair for target, pair in factors.items()}
+
+
+def _require_fit(model: nn.Module, factors: Factors, found: dict[str, Target], settings: LoraSettings) -> None:
+    """Raise ValueError unless the model has every target, in the factors' shapes."""
+    for target, pair in factors.items():
+        if target not in found:
+            raise ValueError(
+                f"the adapter changes {target!r}, which this {type(model).__name__} "
+                f"does not have; {nearest(target, found, most=3)}"
+            )
+        here, rank = found[target], settings.rank_of(target)
+        for factor, shape in {"A": (rank, here.inputs), "B": (here.outputs, rank)}.items():
+            if tuple(pair[factor].shape) != shape:
+                raise ValueError(
+                    f"the adapter is for another model: {factor} of {target} has shape "
+                    f"{tuple(pair[factor].shape)}, expected {shape}"
+                )
+
+
+def _refuse_overlap(factors: Factors, found: dict[str, Target]) -> None:
+    whole = {found[target].module: target for target in factors if found[target].part == WHOLE}
     for target in factors:
-        whole = target.rpartition(".")[0]
-        if whole and whole in factors:
-            raise ValueError(f"the adapter changes {whole} and a part of it, {target}: it is damaged")
+        if found[target].part != WHOLE and found[target].module in whole:
+            fused = whole[found[target].module]
+            raise ValueError(f"the adapter changes {fused} and a part of it, {target}: it is damaged")
 
 
-def _refuse_gaps(factors: dict[str, dict[str, Tensor]], named: list[str]) -> None:
+def _require_named(factors: Factors, named: list[str]) -> None:
+    """Raise ValueError unless the factors are for the layers that the configuration names, all of them and no other."""
     lacking = [target for target in named if target not in factors]
     if lacking:
-        more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
         raise ValueError(
             f"{CONFIG} names {len(named)} layers of this model, but {WEIGHTS} lacks {len(lacking)} of them: "
-            f"{', '.join(lacking[:SHOWN])}{more}; copy both files again, or load it onto the model it was trained on"
+            f"{_listed(lacking)}; copy both files again, or load it onto the model it was trained on"
         )
+    if extra := [target for target in factors if target not in named]:
+        raise ValueError(f"{WEIGHTS} holds layers that {CONFIG} does not name: {_listed(extra)}; copy both files again")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _require_file(path: Path) -> None:

@@ -145,6 +145,7 @@ Q_B = Q.replace("_A", "_B")
     (changed(rank_pattern={"q": 5}), r"another model: A of stack.*qkv.q has shape \(2, 16\), expected \(5, 16\)"),
     (changed(rank_pattern={"q": "many"}), r"damaged .*rank_pattern\['q'\] must be a whole number"),
     (changed(alpha_pattern={"q": 0}), r"alpha_pattern\['q'\] must be a finite number above 0"),
+    (changed(target_modules=["qkv.q"]), "holds layers that adapter_config.json does not name: stack.blocks.0.*.v, stack"),
     (changed(use_dora=True), "sets use_dora=True, and cannot be loaded: DoRA gives every output"),
     (tensors(lambda t: t | {Q: t[Q] * float("nan")}), "is not finite"),
     (tensors(lambda t: t | {"head.weight": t[Q]}), "holds 'head.weight', which is no A or B"),
@@ -163,6 +164,37 @@ def test_damaged_files(unchecked, folder, damage, message):
         load_adapter(model, folder)
     assert adapted.same(model.state_dict(), before) and not adapter_names(model)
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("targets, former", [
+    (("gate", "up"), {"feed_forward.gate": "feed_forward.up.gate", "feed_forward.up": "feed_forward.up.up"}),
+    (("gate",), {"feed_forward.gate": "feed_forward.up.gate"}),
+    (("gate_up", "q"), {"feed_forward.gate_up": "feed_forward.up"}),
+])  # fmt: skip
+def test_files_under_former_names_of_gate_and_up(targets, former, tmp_path):
+    model = adapted.adapted(targets=targets)
+    save_adapter(model, tmp_path)
+
+    def renamed(name):
+        start, dot, end = name.partition("feed_forward.")
+        layer, lora, rest = (dot + end).partition(".lora_")
+        return start + former.get(layer, layer) + lora + rest
+
+    tensors(lambda t: {renamed(key): value for key, value in t.items()})(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    changed(target_modules=[renamed(name) for name in config["target_modules"]])(tmp_path)
+    other = adapted.llama()
+    assert set(load_adapter(other, tmp_path)) == {target.name for target in select_targets(model, targets)}
+    assert torch.equal(other(IDS), model(IDS))
+
+
+def test_a_fused_matrix_and_its_half_in_one_file(unchecked, tmp_path):
+    save_adapter(adapted.adapted(targets=("gate_up",)), tmp_path)
+    half = {"A": torch.ones(2, 16), "B": torch.ones(24, 2)}
+    start = "base_model.model.stack.blocks.0.feed_forward.gate.lora_"
+    tensors(lambda t: t | {f"{start}{factor}.weight": values for factor, values in half.items()})(tmp_path)
+    with pytest.raises(ValueError, match="changes stack.blocks.0.feed_forward.gate_up and a part of it, .*gate: it is"):
+        load_adapter(adapted.llama(), tmp_path)
 
 
 def test_the_names_of_many_lacking_layers_are_cut_short(unchecked, tmp_path):

@@ -39,8 +39,11 @@ def fused():
 
 
 def conv1d():
-    model = adapted.adapted(theirs.gpt2().double(), targets=("c_attn",))
-    return model.transformer.h[0].attn.c_attn, torch.randn(2, 16)
+    model = adapted.adapted(theirs.gpt2(n_embd=4, n_head=2).double(), targets=("c_attn",))
+    layer = model.transformer.h[0].attn.c_attn
+    layer.weight.requires_grad_(True)
+    layer.bias.requires_grad_(True)
+    return layer, torch.randn(2, 4)
 
 
 def in_few_bits(scheme):
