@@ -18,43 +18,17 @@ from torch import Tensor, nn
 
 from lib.adapters.lora import attach, lora_layers, require_free
 from lib.adapters.lora_layer import Adapter
+from lib.adapters.peft_config import CONFIG, named_targets, read_config, read_settings
 from lib.adapters.settings import LoraSettings
 from lib.adapters.targets import WHOLE, Target, find_targets, is_conv1d
 from lib.files import atomic_path, atomic_write
 from lib.names import nearest
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."  # what peft puts before the names of the model's own modules
 Factors = dict[str, dict[str, Tensor]]  # A and B by target
 SHOWN = 6  # an error names so many of the layers that are lacking
 KEY = re.compile(rf"{re.escape(PREFIX)}(?:(?P<target>.+)\.)?lora_(?P<factor>[AB])\.weight")
-
-# Fields of peft's configuration that are read, or do not change what the two factors mean.
-# Any other that is set (DoRA, ...) means more than W + s BA, and is refused.
-HARMLESS = {
-    "task_type",
-    "peft_type",
-    "auto_mapping",
-    "peft_version",
-    "base_model_name_or_path",
-    "revision",
-    "inference_mode",
-    "r",
-    "target_modules",
-    "exclude_modules",
-    "lora_alpha",
-    "lora_dropout",
-    "fan_in_fan_out",
-    "use_rslora",
-    "rank_pattern",
-    "alpha_pattern",
-    "layers_to_transform",
-    "layers_pattern",
-    "megatron_core",
-    "qalora_group_size",
-}
-DORA = "DoRA gives every output of W + s BA a trained length besides, which LoRA has not: train with use_dora=False"
-PLAIN = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "orthogonal")}
 
 
 def save_adapter(model: nn.Module, folder: Path | str, name: str = "default") -> None:
@@ -114,14 +88,15 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
     """
     require_free(model, name)
     folder = Path(folder)
-    config = _read_config(folder / CONFIG)
-    settings = _read_settings(config)
+    _require_file(folder / CONFIG)
+    config = read_config(folder / CONFIG)
+    settings = read_settings(config)
     factors = _read_factors(folder / WEIGHTS)
     found = find_targets(model)
     factors = _under_todays_names(factors, config, found)
     _require_fit(model, factors, found, settings)
     _refuse_overlap(factors, found)
-    _require_named(factors, [target for target in found if _is_chosen(config, target)])
+    _require_named(factors, named_targets(config, found))
     attached = attach(model, name, settings, [found[target] for target in factors])
     with torch.no_grad():
         for target, pair in factors.items():
@@ -152,66 +127,6 @@ def _described(adapter: Adapter, targets: list[str], fan_in_fan_out: bool) -> di
         "bias": "none",
         "init_lora_weights": True,
     }
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    """peft's configuration, which must be one of plain LoRA."""
-    _require_file(path)
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        kind = config["peft_type"]
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise _damaged(error) from error
-    if kind != "LORA":
-        raise ValueError(f"{CONFIG} describes {kind!r}: only 'LORA' can be read")
-    for field, value in config.items():
-        plain = value in PLAIN[field] if field in PLAIN else field in HARMLESS or not value
-        if not plain:
-            why = DORA if field == "use_dora" else "this is more than W + s BA"
-            raise ValueError(f"{CONFIG} sets {field}={value!r}, and cannot be loaded: {why}")
-    return config
-
-
-def _read_settings(config: dict[str, Any]) -> LoraSettings:
-    try:
-        targets = config["target_modules"]
-        return LoraSettings(
-            rank=config["r"],
-            alpha=float(config["lora_alpha"]),
-            rslora=config.get("use_rslora") or False,
-            dropout=float(config.get("lora_dropout") or 0.0),
-            targets=(targets,) if isinstance(targets, str) else tuple(targets),
-            rank_pattern=config.get("rank_pattern") or {},
-            alpha_pattern=config.get("alpha_pattern") or {},
-        )
-    except (KeyError, TypeError) as error:
-        raise _damaged(error) from error
-
-
-def _damaged(error: Exception) -> ValueError:
-    return ValueError(f"{CONFIG} is damaged ({error!r}): save the adapter again")
-
-
-def _is_chosen(config: dict[str, Any], target: str) -> bool:
-    """Whether peft would adapt a linear layer of this name (`peft.tuners.tuners_utils.check_target_module_exists`)."""
-    targets, excluded = config["target_modules"], config.get("exclude_modules") or []
-    if _is_named(excluded, target) or not _is_named(targets, target):
-        return False
-    layers, patterns = config.get("layers_to_transform"), config.get("layers_pattern") or []
-    if layers in (None, []) or isinstance(targets, str) or target in targets:
-        return True
-    layers = layers if isinstance(layers, list) else [layers]
-    patterns = [patterns] if isinstance(patterns, str) else patterns
-    numbered = [rf"(?:^|.*?\.){pattern}\.(\d+)\." for pattern in patterns] or [r".*?\.[^.]*\.(\d+)\."]
-    index = next(filter(None, (re.match(pattern, target) for pattern in numbered)), None)
-    return index is not None and int(index[1]) in layers
-
-
-def _is_named(names: str | list[str], target: str) -> bool:
-    """Whether one of the names is the target's, or the end of it after a dot; a single one is a regular expression."""
-    if isinstance(names, str):
-        return re.fullmatch(names, target) is not None
-    return target in names or target.endswith(tuple(f".{name}" for name in names))
 
 
 def _read_factors(path: Path) -> Factors:

@@ -146,6 +146,8 @@ Q_B = Q.replace("_A", "_B")
     (changed(rank_pattern={"q": "many"}), r"damaged .*rank_pattern\['q'\] must be a whole number"),
     (changed(alpha_pattern={"q": 0}), r"alpha_pattern\['q'\] must be a finite number above 0"),
     (changed(target_modules=["qkv.q"]), "holds layers that adapter_config.json does not name: stack.blocks.0.*.v, stack"),
+    (changed(target_modules="(q"), "adapter_config.json is damaged .*unterminated"),
+    (changed(exclude_modules=5), "adapter_config.json is damaged"),
     (changed(use_dora=True), "sets use_dora=True, and cannot be loaded: DoRA gives every output"),
     (tensors(lambda t: t | {Q: t[Q] * float("nan")}), "is not finite"),
     (tensors(lambda t: t | {"head.weight": t[Q]}), "holds 'head.weight', which is no A or B"),
