@@ -56,7 +56,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_settings(config: dict[str, Any]) -> LoraSettings:
-    """Our settings from such a configuration. Raises ValueError if a field that must be there is not, or makes no sense."""
+    """Our settings from such a configuration. Raises ValueError if a field is lacking or makes no sense."""
     try:
         targets = config["target_modules"]
         return LoraSettings(
