@@ -8,6 +8,7 @@ check asks for (`my_loss`); the lecture's imports are there.
 
     ### ANSWER wrong: what it does
     ### ANSWER right: what is unusual
+    ### ANSWER open: what the statement does not decide
 
 A row for each answer says: the exercise, what was wanted, what `check` found (with the cases of seed 0), on how many of
 the grading seeds it passed, and the misconceptions that `check` named (with "?" where they are likely, not certain).
@@ -30,7 +31,7 @@ from lib.exercises.engine.checking import AnswerKey, Assessment, conclude, run_a
 from lib.grading.worker import cells
 from lib.lectures.notebooks import all_notebooks
 
-SECTION = re.compile(r"### ANSWER (wrong|right): *(.*)")
+SECTION = re.compile(r"### ANSWER (wrong|right|open): *(.*)")
 SEEDS = tuple(7919 * number + 1 for number in range(1, 101))
 
 
@@ -39,7 +40,7 @@ class Written:
     """One answer of a file."""
 
     exercise: str
-    wanted: str  # "wrong" or "right"
+    wanted: str  # "wrong", "right" or "open"
     what: str
     source: str
 
@@ -57,9 +58,10 @@ class Row:
 
     @property
     def as_wanted(self) -> bool:
-        """Whether check and every seed agree with the writer."""
+        """Whether check and every seed agree with the writer, or, about an open answer, with each other."""
         passed, seeds = map(int, self.passed.split("/"))
-        return (self.check == "right", passed) == ((True, seeds) if self.wanted == "right" else (False, 0))
+        right, wrong = self.check == "right" and passed == seeds, self.check != "right" and passed == 0
+        return {"right": right, "wrong": wrong, "open": right or wrong}[self.wanted]
 
 
 def read_answers(path: Path) -> list[Written]:
@@ -74,7 +76,9 @@ def read_answers(path: Path) -> list[Written]:
         if begun := SECTION.fullmatch(line.rstrip()):
             found.append((*begun.groups(), []))
         elif line.startswith("### ANSWER"):
-            raise ValueError(f"{path.name}: a section begins with '### ANSWER wrong: …' or 'right: …', got {line!r}")
+            raise ValueError(
+                f"{path.name}: a section begins with '### ANSWER wrong: …', 'right: …' or 'open: …', got {line!r}"
+            )
         elif found:
             found[-1][2].append(line)
     if not found:
@@ -144,11 +148,12 @@ def _named(found: Assessment) -> str:
 
 def summary(rows: Sequence[Row]) -> list[str]:
     """How many answers are judged as their writers expect, and how many of the wrong ones are named."""
-    wrong, right = ([row for row in rows if row.wanted == wanted] for wanted in ("wrong", "right"))
+    wrong, right, left = ([row for row in rows if row.wanted == each] for each in ("wrong", "right", "open"))
     named = sum(bool(row.named) for row in wrong)
     return [
         f"wrong: {sum(row.as_wanted for row in wrong)} of {len(wrong)} fail under check and every seed, {named} are named",
         f"right: {sum(row.as_wanted for row in right)} of {len(right)} pass under check and every seed",
+        f"open: {sum(row.as_wanted for row in left)} of {len(left)} are judged alike by check and every seed",
     ]
 
 

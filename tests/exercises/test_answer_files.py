@@ -17,6 +17,9 @@ def my_perplexity(log_probs):
 ### ANSWER wrong: a helper that is not there
 def my_perplexity(log_probs):
     return helper(log_probs)
+### ANSWER open: what is the perplexity of nothing?
+def my_perplexity(log_probs):
+    return math.exp(-sum(map(sum, log_probs)) / max(sum(map(len, log_probs)), 1))
 ### ANSWER wrong: another name
 def perplexity(log_probs):
     return 1.0
@@ -33,6 +36,7 @@ def test_each_answer_has_its_row(folder):
     rows = list(rows_of(folder / "autoregressive.perplexity.py", seeds=2))
     assert [(row.wanted, row.check, row.passed, row.named) for row in rows] == [
         ("right", "right", "2/2", ""), ("wrong", "value", "0/2", "two_to_the_nats"), ("wrong", "raised", "0/2", ""),
+        ("open", "right", "2/2", ""),
         ("wrong", "not defined", "0/2", ""),
     ]  # fmt: skip
     assert rows[1].what == "bits are not nats, so the base does not fit" and all(row.as_wanted for row in rows)

@@ -41,6 +41,30 @@ def is_telling(mistaken: Any, expected: Any) -> bool:
     return bool((off != np.round(off)).any()) or len(np.unique(off)) > 2 or (not len(theirs) and mistaken is not None)
 
 
+def composed(first: Any, second: Any, expected: Any, *, product: bool) -> np.ndarray | None:
+    """The numbers that two mistakes made together give, where each changes the right result by a factor (`product`: a
+    sign, a sum for a mean, bits for nats) or by a term; None if they do not have as many numbers, or have none, or also text.
+
+    >>> composed(-3.0, 6.0, 3.0, product=True), composed(5.0, 2.0, 3.0, product=False)
+    (array([-6.]), array([4.]))
+    """
+    a, b, right = (_numbers(each) for each in (first, second, expected))
+    if not a.shape == b.shape == right.shape or not a.size or not _is_numeric(expected):
+        return None
+    with np.errstate(all="ignore"):
+        if product:
+            return np.where((right == 0) & ((a == 0) | (b == 0)), 0.0, a * b / right)
+        return a + b - right
+
+
+def is_composed(got: Any, made: np.ndarray, tolerance: Tolerance) -> bool:
+    """Whether `got` has the numbers `made`, up to the tolerance."""
+    mine = _numbers(got)
+    if not _is_numeric(got) or mine.shape != made.shape or not np.isfinite(made).all():
+        return False
+    return bool((_gap(mine, made) <= tolerance.atol + tolerance.rtol * np.abs(made)).all())
+
+
 def in_form(got: Any, wanted: Any) -> Any:
     """`got` in the form of `wanted`, where a slip in the form alone separates the two: a list, a number or a NumPy array
     for a tensor or the reverse, a dimension of one too many or too few, whole numbers for decimal ones.
@@ -85,6 +109,12 @@ def _parts(plain: Any) -> Iterator[Any]:
     elif type(plain) in (list, tuple, dict):
         for entry in plain.values() if type(plain) is dict else plain:
             yield from _parts(entry)
+
+
+def _is_numeric(plain: Any) -> bool:
+    if type(plain) in (list, tuple, dict):
+        return all(map(_is_numeric, plain.values() if type(plain) is dict else plain))
+    return type(plain) in (Array, int, float)
 
 
 def _gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:

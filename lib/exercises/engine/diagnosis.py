@@ -3,7 +3,7 @@
 A case tells something only where the answer is wrong, the misconception too, and the answer is ten times nearer to the
 misconception than that is to the right result: what a tolerance forgives is no evidence. An answer that does the same
 as a misconception in every case makes that mistake. If it does so in some cases, because it makes a second slip, the
-mistake is likely; two mistakes that explain different cases are named both.
+mistake is likely; two mistakes that explain different cases, or that together give every result, are named both.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lib.exercises.engine.alike import in_form, is_alike, is_telling
+from lib.exercises.engine.alike import composed, in_form, is_alike, is_composed, is_telling
 from lib.exercises.engine.exercise import Exercise, Misconception
 from lib.exercises.engine.gradients import gradient_difference
 from lib.exercises.engine.running import Outcome
@@ -84,8 +84,9 @@ def diagnose(
     wrong = frozenset(i for i, verdict in enumerate(verdicts) if not verdict.right)
     if not wrong or outcomes[-1].status == "not written":
         return Diagnosis()
-    signs = []
+    signs, seen = [], []
     for each in known:
+        seen.append(each)
         signs.append(_signs(exercise, each, outcomes, verdicts, expected))
         if signs[-1].exact == wrong and not signs[-1].spared:
             return _found(signs[-1:], certain=True)
@@ -94,7 +95,9 @@ def diagnose(
     pair = _pair(ranked, returned)
     if pair and not returned <= ranked[0].explained:
         return _found(pair)
-    return _found(ranked[:1]) if ranked and _explains(ranked, returned) else Diagnosis()
+    if ranked and _explains(ranked, returned):
+        return _found(ranked[:1])
+    return _together(exercise, seen, outcomes, returned, expected)
 
 
 def _explains(ranked: Sequence[_Signs], returned: frozenset[int]) -> bool:
@@ -120,6 +123,34 @@ def _pair(ranked: Sequence[_Signs], returned: frozenset[int]) -> list[_Signs]:
             if sure and all(len(each.spared) <= len(each.explained) for each in (first, second)):
                 return [first, second]
     return []
+
+
+def _together(
+    exercise: Exercise,
+    known: Sequence[Known],
+    outcomes: Sequence[Outcome],
+    returned: frozenset[int],
+    expected: Sequence[Outcome],
+) -> Diagnosis:
+    """Two misconceptions whose factors, or terms, together give all that the answer returned, right or wrong."""
+    whole = [each for each in known if len(each.outcomes) >= len(outcomes)]
+    for product, (first, second) in itertools.product((True, False), itertools.combinations(whole, 2)):
+        cases = set()
+        for i, mine in enumerate(outcomes):
+            if mine.status != "returned":
+                continue
+            one, other, right = first.outcomes[i], second.outcomes[i], expected[i].value
+            made = composed(one.value, other.value, right, product=product)
+            if made is None or not is_composed(mine.value, made, exercise.tolerance):
+                break
+            off = i in returned and not first.verdicts[i].right and not second.verdicts[i].right
+            if off and is_telling(mine.value, right):
+                cases.add(i + 1)
+        else:
+            if len(cases) > 1:
+                numbers = tuple(sorted(cases))
+                return Diagnosis((first.misconception, second.misconception), (numbers, numbers))
+    return Diagnosis()
 
 
 def _found(signs: Sequence[_Signs], certain: bool = False) -> Diagnosis:
@@ -152,6 +183,13 @@ def _signs(
     return _Signs(known.misconception, *map(frozenset, (explained, exact, telling, spared)))
 
 
+def _tells(verdict: Verdict, theirs: Outcome, right: Outcome) -> bool:
+    """Whether agreement in one case is hardly by chance; the same complaint about other draws may be."""
+    if theirs.status != "returned" or verdict.kind == "decided":
+        return False
+    return verdict.kind == "gradient" or is_telling(theirs.value, right.value)
+
+
 def _same(
     exercise: Exercise, mine: Outcome, verdict: Verdict, theirs: Outcome, their_verdict: Verdict, right: Outcome
 ) -> str:
@@ -160,15 +198,20 @@ def _same(
         return ""
     if mine.status != "returned":
         return "exact" if mine.message == theirs.message else ""
+    as_much = "exact" if len(mine.mutated) == len(theirs.mutated) else "in value"  # the names are the writer's own
     if verdict.kind in ("gradient", "mutated"):
-        same = verdict.kind == their_verdict.kind and mine.mutated == theirs.mutated
+        same = verdict.kind == their_verdict.kind and len(mine.mutated) == len(theirs.mutated)
         return "exact" if same and _same_gradient(mine.gradient, theirs.gradient) else ""
     if is_alike(mine.value, theirs.value, right.value, exercise.tolerance):
-        return "exact" if mine.mutated == theirs.mutated else "in value"
-    if exercise.decide is not None and verdict == their_verdict:
-        return "exact"
+        return as_much
+    if exercise.decide is not None and _complaint(verdict) == _complaint(their_verdict):
+        return as_much
     formed = in_form(mine.value, theirs.value)
     return "in value" if is_alike(formed, theirs.value, right.value, exercise.tolerance) else ""
+
+
+def _complaint(verdict: Verdict) -> tuple[str, str]:
+    return verdict.kind, verdict.reason.split("; also, ")[0]
 
 
 def _same_gradient(mine: Any, theirs: Any) -> bool:

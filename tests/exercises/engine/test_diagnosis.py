@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.exercises import Exercise, Misconception, Tolerance, assess, case
-from lib.exercises.engine.alike import in_form, is_alike, is_telling
+from lib.exercises.engine.alike import composed, in_form, is_alike, is_composed, is_telling
 from lib.exercises.engine.checking import explain
 from lib.exercises.engine.compare import difference
 from lib.exercises.engine.values import to_plain
@@ -72,6 +72,28 @@ def test_a_second_slip_does_not_silence_a_mistake(slip, seed):
     assert found.hint.startswith("Likely, by case") and found.hint.endswith("You add up.")
 
 
+def test_a_changed_input_has_the_name_that_its_writer_gave_it():
+    def changing(numbers, kept):
+        numbers *= kept
+        return numbers.sum() / kept.sum().clamp(min=1)
+
+    in_place = Misconception(
+        "in place", lambda x, mask: x.mul_(mask).sum() / mask.sum().clamp(min=1), "A copy, please."
+    )
+    found = assess(replace(EXERCISE, misconceptions=(in_place,)), changing)
+    assert found.misconception is in_place and found.diagnosis.certain
+
+
+def test_a_complaint_is_recognised_beside_a_changed_input():
+    def decide(given, output, expected):
+        return None if abs(output - expected) < 1e-6 else "it is too large" if output > expected else "it is too small"
+
+    above = Misconception("above", lambda x, mask: weighted(x, mask) + 1, "One too much.")
+    exercise = replace(EXERCISE, decide=decide, misconceptions=(above,))
+    found = assess(exercise, lambda x, mask: x.mul_(0).sum() + 9)
+    assert found.misconception is above and not found.diagnosis.certain
+
+
 def test_what_agrees_everywhere_is_certain():
     found = assess(EXERCISE, lambda x, mask: sum(a * b for a, b in zip(x, mask)))
     assert found.diagnosis.certain and found.diagnosis.hint == "You add up."
@@ -90,6 +112,17 @@ def test_two_mistakes_that_explain_different_cases_are_both_told():
         "Likely, by cases 1, 2 and 4: You add up.",
         "Likely, by cases 5 and 6: 0/0 is NaN.",
     ]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_mistakes_in_the_same_result_are_both_told(seed):
+    sign = Misconception("sign", lambda x, mask: -weighted(x, mask), "The minus sign is one too many.")
+    shifted = Misconception("shifted", lambda x, mask: weighted(x, mask) + 0.5, "One half too much.")
+    exercise = replace(EXERCISE, misconceptions=(*EXERCISE.misconceptions, sign, shifted))
+    assert names(lambda x, mask: -total(x, mask), exercise, seed) == ["sum", "sign"]
+    assert names(lambda x, mask: total(x, mask) + 0.5, exercise, seed) == ["sum", "shifted"]
+    assert names(lambda x, mask: -2 * total(x, mask), exercise, seed) == []
+    assert not assess(exercise, lambda x, mask: -total(x, mask), seed).diagnosis.certain
 
 
 def test_a_match_does_not_rest_on_a_tolerance():
@@ -133,6 +166,16 @@ def test_a_mistake_is_alike_to_itself_unless_it_is_right(values):
     right = [value + 1 for value in values]
     assert is_alike(values, values, right, Tolerance())
     assert not is_alike(right, values, right, Tolerance()), "the right result is no mistake"
+
+
+def test_mistakes_in_text_or_in_other_numbers_are_not_composed():
+    tolerance = Tolerance()
+    assert composed(["a"], ["b"], ["c"], product=True) is None and composed([], [], [], product=False) is None
+    assert composed([1.0], [1.0, 2.0], [1.0], product=True) is None
+    assert composed([1.0, None], [2.0, None], [3.0, None], product=True) is None
+    assert not is_composed([1.0, "a"], np.array([1.0]), tolerance) and not is_composed(1.0, np.ones(2), tolerance)
+    assert not is_composed(float("inf"), np.array([np.inf]), tolerance)
+    assert composed(0.0, 0.0, 0.0, product=True) == 0.0
 
 
 def test_what_tells_something():
