@@ -15,6 +15,7 @@ from lib.models import Decoder, RewardModel, eval_mode
 from lib.objectives import (
     bradley_terry_loss,
     dpo_loss,
+    dpo_metrics,
     response_log_prob,
     sft_loss,
 )
@@ -153,13 +154,16 @@ def share_right(chosen: Float[Tensor, "N"], rejected: Float[Tensor, "N"]) -> flo
     return ((chosen > rejected).float() + 0.5 * (chosen == rejected)).mean().item()
 
 
-def preference_loss(reference: Decoder, *, beta: float | int) -> Callable[[Decoder, PreferencePairs], Tensor]:
+def preference_loss(
+    reference: Decoder, *, beta: float | int, metrics: bool = False
+) -> Callable[[Decoder, PreferencePairs], Tensor | tuple[Tensor, dict[str, float]]]:
     """Steps 2 and 3 in one: a `loss_fn` for `fit` that is `dpo_loss` against a frozen `reference` (slide T16).
 
-    The reference is used in eval mode. Raises ValueError, when called, as `dpo_loss` does.
+    The reference is used in eval mode. With `metrics` it returns the loss and `dpo_metrics`, which `fit` keeps in
+    `History.metrics`. Raises ValueError, when called, as `dpo_loss` does.
     """
 
-    def loss(policy: Decoder, pairs: PreferencePairs) -> Float[Tensor, ""]:
+    def loss(policy: Decoder, pairs: PreferencePairs) -> Float[Tensor, ""] | tuple[Float[Tensor, ""], dict[str, float]]:
         def answers_of(model):
             return [
                 response_log_prob(log_probs_of(model, side), side.response_mask)
@@ -168,6 +172,8 @@ def preference_loss(reference: Decoder, *, beta: float | int) -> Callable[[Decod
 
         with torch.no_grad(), eval_mode(reference):
             reference_log_probs = answers_of(reference)
-        return dpo_loss(*answers_of(policy), *reference_log_probs, beta=beta)
+        four = *answers_of(policy), *reference_log_probs
+        found = dpo_loss(*four, beta=beta)
+        return (found, dpo_metrics(*four, beta=beta)) if metrics else found
 
     return loss

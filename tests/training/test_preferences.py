@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lib.models import Decoder, RewardModel, TransformerConfig
+from lib.training import FitSettings, fit
 from lib.training.preferences import (
     PreferencePairs,
     batches_of,
@@ -73,6 +74,30 @@ def test_losses_are_those_of_the_bare_rows(model, pairs):
     assert torch.allclose(loss, expected)
     loss.backward()
     assert all(parameter.grad is None for parameter in reference.parameters())
+
+
+def test_dpo_metrics_in_the_history(model, pairs):
+    reference = deepcopy(model)
+    policy, values = deepcopy(model), {}
+
+    def measured(policy, pairs):
+        """By hand, before each update: log-ratios of the two answers of each pair."""
+        with torch.no_grad():
+            ratios = [
+                [log_prob(policy, *row) - log_prob(reference, *row) for row in rows]
+                for rows in ((([5, 6], [7]), ([5], [8, 1])), (([5, 6], [2, 3]), ([5], [4])))
+            ]
+        values.setdefault("margins", []).append(0.3 * (sum(ratios[0]) - sum(ratios[1])).item() / 2)
+        values.setdefault("accuracies", []).append(sum(c > r for c, r in zip(*ratios)).item() / 2)
+        return preference_loss(reference, beta=0.3, metrics=True)(policy, pairs)
+
+    settings = FitSettings(steps=4, learning_rate=0.01)
+    history = fit(policy, measured, lambda generator: pairs, settings, show_progress=False)
+    assert history.metrics["rewards/margins"] == pytest.approx(values["margins"], abs=1e-9)
+    assert history.metrics["rewards/accuracies"] == pytest.approx(values["accuracies"])
+    assert history.metrics["rewards/margins"][0] == 0 < history.metrics["rewards/margins"][-1]
+    plain = fit(deepcopy(model), preference_loss(reference, beta=0.3), lambda g: pairs, settings, show_progress=False)
+    assert plain.loss == history.loss and plain.metrics == {}
 
 
 def test_the_reward_model_reads_the_last_real_token(model, pairs):
