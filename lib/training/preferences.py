@@ -24,7 +24,8 @@ from lib.objectives import (
 def join_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], *, pad_id: int) -> Rollout:
     """Token lists as one batch: each answer after its prompt, rows filled up on the right with `pad_id`.
 
-    Raises ValueError when there is no row, the two are not equally many, or a prompt or an answer is empty.
+    Raises ValueError when there is no row, the two are not equally many, or a prompt or an answer is empty;
+    TypeError for ids that are no integers.
 
     >>> join_answers([[5, 6], [5]], [[7], [8]], pad_id=0).input_ids
     tensor([[5, 6, 7],
@@ -41,7 +42,9 @@ def join_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[in
     begin = torch.tensor([len(prompt) for prompt in prompts])[:, None]
     end = torch.tensor([len(prompt) + len(answer) for prompt, answer in zip(prompts, answers)])[:, None]
     for row, (prompt, answer) in enumerate(zip(prompts, answers)):
-        ids[row, : end[row]] = torch.tensor([*prompt, *answer])
+        tokens = torch.tensor([*prompt, *answer])
+        checks.integers(prompts_and_answers=tokens)
+        ids[row, : end[row]] = tokens
     return Rollout(ids, position < end, (position >= begin) & (position < end))
 
 

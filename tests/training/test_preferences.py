@@ -161,6 +161,12 @@ def test_bad_rows(prompts, answers, message):
         join_answers(prompts, answers, pad_id=0)
 
 
+@pytest.mark.parametrize(("prompt", "answer"), [([1.5], [2]), ([1], [2, 2.5])])
+def test_ids_are_not_rounded(unchecked, prompt, answer):
+    with pytest.raises(TypeError, match="prompts_and_answers must be an integer tensor, got torch.float32"):
+        join_answers([prompt], [answer], pad_id=0)
+
+
 def test_bad_pairs(model, pairs):
     with pytest.raises(ValueError, match="the two answers of pair 1 are the same"):
         PreferencePairs(pairs.chosen, take(pairs.rejected, torch.tensor([0, 0]))._replace(**_row_of(pairs)))

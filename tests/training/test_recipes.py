@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tokenizers import Tokenizer as Backend
+from tokenizers import models
 
 from lib.models import Decoder, MaskedLM, count_parameters
 from lib.objectives import mlm_loss
-from lib.text import train_bpe, train_wordpiece
+from lib.text import Tokenizer, train_bpe, train_wordpiece
 from lib.training import FitSettings, fit
 from lib.training.recipes import (
     RECIPES,
@@ -51,6 +53,14 @@ def test_batches_come_from_the_generator_alone(wordpiece):
     other = sample(torch.Generator().manual_seed(6))
     assert torch.equal(first.input_ids, again.input_ids) and torch.equal(first.labels, again.labels)
     assert not torch.equal(first.input_ids, other.input_ids)
+
+
+def test_no_random_token_is_drawn_from_a_hole_of_the_vocabulary():
+    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    words = Backend(models.WordPiece({**{name: i for i, name in enumerate(names)}, "a": 6, "b": 40}, unk_token="[UNK]"))
+    words.add_special_tokens(list(names))
+    sample = mlm_sampler(torch.full((200,), 6), Tokenizer(words), batch_size=100, length=100, rate=1.0)
+    assert sample(torch.Generator().manual_seed(0)).input_ids.unique().tolist() == [4, 6, 40]
 
 
 @pytest.mark.parametrize("kind, model", [("bert", MaskedLM), ("gpt", Decoder)])
