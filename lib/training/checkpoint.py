@@ -40,7 +40,7 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     differ = [
         f"{name} was {before.get(name)!r}, is {settings.get(name)!r}"
         for name in sorted(before.keys() | settings.keys())
-        if _plain(before.get(name)) != _plain(settings.get(name))
+        if before.get(name) != settings.get(name)
     ]
     if differ:
         raise ValueError(
@@ -66,7 +66,3 @@ def load_whole(model: nn.Module, state: dict[str, Tensor]) -> None:
             inside, outside = (f"shape {shape}" if shape is not None else "no place" for shape in shapes)
             raise ValueError(f"{name} has {inside} in the model, {outside.removeprefix('shape ')} in the state")
     model.load_state_dict(state)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -9,7 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from lib.training import FitSettings, NonFiniteGradientError, NonFiniteLossError, fit, load_checkpoint, lr_multiplier
+from lib.training import (
+    FitSettings,
+    NonFiniteGradientError,
+    NonFiniteLossError,
+    fit,
+    load_checkpoint,
+    lr_multiplier,
+    save_checkpoint,
+)
 
 MODULE = importlib.import_module("lib.training.fit")  # `lib.training.fit` itself is the function
 
@@ -33,8 +41,13 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values()))
 
 
-def test_equals_the_loop_written_by_hand():
-    settings = FitSettings(steps=7, learning_rate=0.05, warmup_steps=2, max_grad_norm=0.5, weight_decay=0.1, seed=3)
+@pytest.mark.parametrize(
+    ("max_grad_norm", "betas", "schedule", "floor"),
+    [(0.5, (0.9, 0.95), "cosine", 0.0), (None, (0.7, 0.8), "linear", 0.3)],
+)
+def test_equals_the_loop_written_by_hand(max_grad_norm, betas, schedule, floor):
+    settings = FitSettings(steps=7, learning_rate=0.05, warmup_steps=2, max_grad_norm=max_grad_norm, weight_decay=0.1,
+                           seed=3, betas=betas, schedule=schedule, floor=floor)  # fmt: skip
     ours, theirs = model_with_dropout(), model_with_dropout()
     history = fit(ours, square_error, draw, settings, show_progress=False)
 
@@ -43,19 +56,21 @@ def test_equals_the_loop_written_by_hand():
     decay = [p for p in theirs.parameters() if p.dim() == 2]
     plain = [p for p in theirs.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], betas=(0.9, 0.95)
+        [{"params": decay, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], betas=betas
     )
     for step in range(7):
         loss = square_error(theirs, draw(generator))
         optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
+        norm = nn.utils.clip_grad_norm_(theirs.parameters(), max_grad_norm or math.inf)
         for group in optimizer.param_groups:
-            group["lr"] = 0.05 * lr_multiplier(step, 7, 2, "cosine")
+            group["lr"] = 0.05 * lr_multiplier(step, 7, 2, schedule, floor)
         optimizer.step()
+        assert history.learning_rate[step] == optimizer.param_groups[0]["lr"]
         assert history.loss[step] == loss.item()
         assert history.grad_norm[step] == pytest.approx(norm.item())
     assert same(ours, theirs)
+    assert max_grad_norm is None or max(history.grad_norm) > max_grad_norm  # recorded before it is clipped
 
 
 @pytest.mark.parametrize("stop_at", range(1, 6))
@@ -87,6 +102,20 @@ def test_an_interrupted_run_continues_bit_for_bit(tmp_path, stop_at):
     else:
         assert not same(second, whole)
     assert [p.name for p in tmp_path.iterdir()] == ["r.pt"]
+
+
+def test_an_error_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    file = tmp_path / "r.pt"
+    save_checkpoint(file, {"settings": {}, "done": 3})
+
+    def half(state, path):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(file, {"settings": {}, "done": 4})
+    assert load_checkpoint(file, {})["done"] == 3 and [path.name for path in tmp_path.iterdir()] == ["r.pt"]
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
