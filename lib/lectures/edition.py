@@ -27,6 +27,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TEXT_BEGIN, TEXT_END = "<!-- BEGIN SOLUTION -->", "<!-- END SOLUTION -->"
 PROMPT = "*Write your answer here.*"
 STUB = 'raise NotImplementedError("write your answer here")'
+STUB_VALUE = "...  # write your answer here"
 MAY_FAIL = "raises-exception"
 
 BEFORE = """## Before you hand in
@@ -179,7 +180,7 @@ def _outer_stub(body: str, where: str) -> list[str]:
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
-            stub += [f"{name} = ...  # write your answer here" for name in names]
+            stub += [f"{name} = {STUB_VALUE}" for name in names]
     return list(dict.fromkeys(stub)) or [STUB]
 
 
