@@ -193,7 +193,7 @@ class _GradedExercise:
             nothing = f"nothing in the file defines {self.request['name']}{cells.fault_of(id)}"
             return entry(id, "missing", reason=nothing)
         about = {"cell": answer["cell"], "answer": clean(answer["source"]), "shape": answer["shape"]}
-        about["helpers"] = answer["helpers"]
+        about["helpers"] = answer.get("helpers", [])
         if not answer["written"]:
             return entry(id, "not written", reason="the stub is still there", **about)
         try:

@@ -16,7 +16,7 @@ from lib.exercises.engine.limits import TimeUp  # imported here, as lib.exercise
 from lib.exercises.engine.values import steady
 from lib.grading.worker import statements
 from lib.grading.worker.magics import OTHER_LANGUAGES, foreign_magic, plain_python
-from lib.grading.worker.shape import helpers_of, is_function, shape_of
+from lib.grading.worker.shape import LENGTH, helpers_of, is_function, shape_of
 
 _SOURCE_LIMIT = 20_000  # characters of an answer that are kept for the report
 _HELPER_LIMIT = 5_000  # … and of a function that it uses
@@ -117,13 +117,14 @@ def _helpers(reading: Reading, binding: ast.stmt) -> list[dict[str, Any]]:
     for cell in reading.cells:
         for statement in cell.statements:
             for name in statements.names_changed(statement):
-                defined |= {name: (cell, each) for each in statements.bindings(statement, name) if is_function(each)}
-    found = helpers_of(binding, {name: statement for name, (_, statement) in defined.items()})
-    return [
-        {"name": name, "source": _source_of(*defined[name])[:_HELPER_LIMIT], "shape": shape_of(statement, reading.imported)}
-        for name in found
-        for statement in [defined[name][1]]
-    ]
+                for each in filter(is_function, statements.bindings(statement, name)):
+                    defined[name] = (cell, each)
+    listed, room = [], LENGTH
+    for name in helpers_of(binding, {name: statement for name, (_, statement) in defined.items()}):
+        shape = shape_of(defined[name][1], reading.imported)[:room]
+        room -= len(shape)
+        listed.append({"name": name, "source": _source_of(*defined[name])[:_HELPER_LIMIT], "shape": shape})
+    return listed
 
 
 def _last_binding(cell: Cell, name: str) -> ast.stmt | None:

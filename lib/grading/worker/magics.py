@@ -13,10 +13,34 @@ _ASSIGNED = re.compile(r"(\s*[\w.,*][\w.,* \t]*=)\s*[%!]")
 _MARK = re.compile(r"'''|\"\"\"|[\\'\"#()\[\]{}]")
 
 
-OTHER_LANGUAGES = (
-    "html HTML javascript js latex markdown svg SVG bash sh script system sx ! cmd perl ruby pypy python python2 python3 "
-    "writefile file"
-).split()  # cell magics of IPython whose cell is not executed here
+OTHER_LANGUAGES = frozenset(
+    [
+        "html",
+        "HTML",
+        "javascript",
+        "js",
+        "latex",
+        "markdown",
+        "svg",
+        "SVG",
+        "bash",
+        "sh",
+        "script",
+        "system",
+        "sx",
+        "!",
+        "cmd",
+        "perl",
+        "ruby",
+        "pypy",
+        "python",
+        "python2",
+        "python3",
+        "writefile",
+        "file",
+    ]  # noqa: SIM905 (a list of words)
+)
+"""Cell magics of IPython whose cell is not executed here."""
 
 
 def foreign_magic(source: str) -> str:
@@ -27,7 +51,7 @@ def foreign_magic(source: str) -> str:
     """
     first = next((line.strip() for line in source.splitlines() if line.strip()), "")
     name = (first.removeprefix("%%").split() or [""])[0]
-    return f"%%{name}" if first.startswith("%%") and name not in RUN_PYTHON else ""
+    return f"%%{name}" if first.startswith("%%") and name and name not in RUN_PYTHON else ""
 
 
 def plain_python(source: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lib.grading.worker.statements import is_idle
 
 MOST_HELPERS = 20  # of one answer
-_LENGTH = 4000  # tokens; an answer is seldom longer than 200
+LENGTH = 4000  # tokens; an answer is seldom longer than 200
 _TOKEN = 60  # characters
 _LEFT_OUT = ("annotation", "returns", "ctx", "type_comment", "kind", "type_params")
 
@@ -25,7 +25,7 @@ def shape_of(binding: ast.stmt, imported: dict[str, str]) -> list[str]:
     numbers: dict[str, str] = {}
     tokens: list[str] = []
     waiting: list[object] = [binding]
-    while waiting and len(tokens) < _LENGTH:
+    while waiting and len(tokens) < LENGTH:
         part = waiting.pop()
         if not isinstance(part, ast.AST):
             tokens.append(str(part)[:_TOKEN])
