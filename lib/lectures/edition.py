@@ -36,8 +36,10 @@ Save this notebook (Ctrl+S; on a Mac ⌘S) and run the cell below. It opens the 
 and reports what it finds. Its cases are those of the checks above; the grader uses other cases of the same kind."""
 
 
-def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
+def student_edition(notebook: "NotebookNode", name: str, file: str = "") -> "NotebookNode":
     """A copy of `notebook` for students, with final cells that check it; `notebook` is not changed.
+
+    `name` is the lecture's file name; `file` that of the edition, if it is written under another.
 
     All outputs are removed, since a picture or table further down could show what a solution computes.
     Raises CourseError, with `name` and the cell, for solution blocks that are nested, not closed, or missing in a
@@ -61,7 +63,7 @@ def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
         points = {exercise_of(cell): cell.metadata.nbgrader.get("points", 0) for cell in exercises}
         written = {exercise_of(cell): cell for cell in exercises if is_written(cell)}
         name_exercises(edition, name, points, written)
-        edition.cells += _last_cells(name, {cell.get("id") for cell in edition.cells})
+        edition.cells += _last_cells(file or name, {cell.get("id") for cell in edition.cells})
     return edition
 
 

@@ -13,33 +13,11 @@ _ASSIGNED = re.compile(r"(\s*[\w.,*][\w.,* \t]*=)\s*[%!]")
 _MARK = re.compile(r"'''|\"\"\"|[\\'\"#()\[\]{}]")
 
 
-OTHER_LANGUAGES = frozenset(
-    [
-        "html",
-        "HTML",
-        "javascript",
-        "js",
-        "latex",
-        "markdown",
-        "svg",
-        "SVG",
-        "bash",
-        "sh",
-        "script",
-        "system",
-        "sx",
-        "!",
-        "cmd",
-        "perl",
-        "ruby",
-        "pypy",
-        "python",
-        "python2",
-        "python3",
-        "writefile",
-        "file",
-    ]  # noqa: SIM905 (a list of words)
+_LANGUAGES = (
+    "html HTML javascript js latex markdown svg SVG bash sh script system sx ! cmd perl ruby pypy python python2 python3 "
+    "writefile file"
 )
+OTHER_LANGUAGES = frozenset(_LANGUAGES.split())
 """Cell magics of IPython whose cell is not executed here."""
 
 
