@@ -238,6 +238,25 @@ def test_no_solution_leaks(source, tmp_path):
 LECTURES = all_notebooks(NOTEBOOKS)
 
 
+def test_an_edition_says_what_an_answer_may_use():
+    heading = student_edition(load(NOTEBOOKS / "04_mlm_masking.ipynb"), "04_mlm_masking.ipynb").cells[-2].source
+    assert (
+        "all of PyTorch (`torch.softmax` and the losses too) and `lib`, unless the exercise says otherwise" in heading
+    )
+    listed = [line for line in heading.split("\n") if line.startswith("* ")]
+    assert listed == [
+        "* `mlm.mask_tokens`: `lib.text.masking.mask_tokens`, `lib.training.recipes.mlm_sampler`",
+        "* `mlm.loss`: `lib.kernels.loss.cross_entropy`, `lib.objectives.masked.mlm_loss`, "
+        "`lib.training.recipes.masked_loss`",
+    ]
+    assert "raise an error" in heading and "._" not in heading
+
+
+def test_an_edition_without_exercises_of_the_course_has_the_rule_alone():
+    heading = student_edition(named(example()), "77_example.ipynb").cells[-2].source
+    assert "all of PyTorch" in heading and "raise an error" not in heading and "{" not in heading
+
+
 @pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
 def test_no_solution_leaks_from_any_lecture(path):
     solved = load(path)

@@ -23,7 +23,7 @@ from lib.grading.judging.entry import FORMAT, entry
 from lib.grading.walls import Limits
 from lib.grading.worker import protocol
 from lib.grading.worker.client import DIED, Reply, Server
-from lib.grading.worker.withheld import withheld_names
+from lib.lectures.allowed import withheld_names
 from lib.lectures.notebooks import all_notebooks, load
 
 OURS = ("NameError", "Withheld", "ImportError: grading:")

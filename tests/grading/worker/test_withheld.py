@@ -22,16 +22,11 @@ from lib.exercises.engine.checking import AnswerKey, verdict_on
 from lib.exercises.engine.limits import TimeUp, call_limited
 from lib.exercises.engine.running import copy_inputs, run_answer
 from lib.grading.judging.grader import answer_names
-from lib.grading.worker import cells, protocol, withheld
+from lib.grading.worker import cells, protocol
 from lib.grading.worker.server import import_rooms
-from lib.grading.worker.withheld import (
-    Withheld,
-    _find,
-    functions_of_lib,
-    seal_exercises,
-    withheld_names,
-    withhold,
-)
+from lib.grading.worker.withheld import Withheld, seal_exercises, withhold
+from lib.lectures import allowed
+from lib.lectures.allowed import find, functions_of_lib, withheld_names
 
 EXERCISES = all_exercises()
 FUNCTIONS = [id for id, exercise in EXERCISES.items() if not exercise.asks_for_value]
@@ -104,7 +99,7 @@ def test_right_answers_do_without_what_is_withheld(id):
 
     def work():
         withhold(names)
-        raised = [raises(_find(name)) for name in names]
+        raised = [raises(find(name)) for name in names]
         seal_exercises()
         written, left_out = written_answer(id)
         outcomes = [
@@ -247,13 +242,13 @@ def called_by(thing):
     plain = [inspect.unwrap(getattr(each, "__func__", None) or getattr(each, "fget", None) or each) for each in methods]
     for function in plain:
         if inspect.isfunction(function):
-            yield from withheld._globals_of(function.__code__, function.__globals__)
-            yield from withheld._cells_of(function)
+            yield from allowed._globals_of(function.__code__, function.__globals__)
+            yield from allowed._cells_of(function)
 
 
 def callees(name):
     """All that the function `name` of lib calls in its room, directly or through others there."""
-    room, waiting, found = ".".join(name.split(".")[:2]), [_find(name)], {}
+    room, waiting, found = ".".join(name.split(".")[:2]), [find(name)], {}
     while waiting:
         for each in map(inspect.unwrap, called_by(waiting.pop())):
             home = f"{each.__module__}.{each.__qualname__}" if hasattr(each, "__qualname__") else ""
@@ -295,7 +290,7 @@ def test_what_is_withheld_raises_however_it_is_wrapped(id):
     names = withheld_names(EXERCISES[id])
 
     def work():
-        layers = {f"{name}#{n}": layer for name in names for n, layer in enumerate(layers_of(_find(name)))}
+        layers = {f"{name}#{n}": layer for name in names for n, layer in enumerate(layers_of(find(name)))}
         withhold(names)
         return [name for name, layer in layers.items() if not raises(layer)]
 
@@ -315,9 +310,7 @@ def layers_of(thing):
 
 
 def test_some_of_what_is_withheld_is_wrapped():
-    wrapped = [
-        name for id in FUNCTIONS for name in withheld_names(EXERCISES[id]) if hasattr(_find(name), "__wrapped__")
-    ]
+    wrapped = [name for id in FUNCTIONS for name in withheld_names(EXERCISES[id]) if hasattr(find(name), "__wrapped__")]
     assert len(wrapped) > 20, "the tests run with jaxtyping's check, as the worker may"
 
 
