@@ -152,8 +152,8 @@ def _typed(text: str, default: object, where: str) -> object:
     value = _value(text)
     if kind is float and type(value) is int:
         return float(value)
-    if {kind, type(value)} == {list, tuple}:
-        return kind(value)  # type: ignore[operator]
+    if isinstance(value, list | tuple) and kind in (list, tuple):
+        return list(value) if kind is list else tuple(value)
     if default is not None and type(value) is not kind:
         raise UsageError(f"{where} is {_KINDS.get(kind, f'a {kind.__name__}')} (default {default!r}), got {text!r}")
     return value
