@@ -23,7 +23,7 @@ def kept_from(last: Record | None, found: "Sequence[Found]", store: Store) -> tu
     """
     if last is None:
         return ()
-    here = {(each.student, each.notebook) for each in found if each.notebook}
+    here = {(each.student, each.notebook) for each in found}
     kept = tuple(each for each in last.submissions if (each.student, each.notebook) not in here)
     if lost := [f"{each.student}, {each.notebook}" for each in kept if store.read_result(each) is None]:
         raise CourseError(
