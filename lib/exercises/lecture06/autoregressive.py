@@ -84,6 +84,10 @@ LOSS = Exercise(
         "lib.objectives.log_probs.token_log_probs",
         "lib.objectives.sft.sft_loss",
         "lib.training.recipes.next_token_loss",
+        "lib.evaluation.perplexity._total",
+        "lib.objectives.autoregressive._labels_for",
+        "lib.objectives.log_probs._after",
+        "lib.objectives.log_probs._next_ids",
     ),
     misconceptions=(
         Misconception(
@@ -252,7 +256,10 @@ PERPLEXITY = Exercise(
         lambda log_probs: 2 ** (-sum(map(sum, log_probs)) / math.log(2) / sum(map(len, log_probs))),
         lambda log_probs: math.prod(math.exp(-v / sum(map(len, log_probs))) for row in log_probs for v in row),
     ),
-    withheld=("lib.evaluation.perplexity.perplexity",),
+    withheld=(
+        "lib.evaluation.perplexity.perplexity",
+        "lib.evaluation.perplexity._total",
+    ),
     misconceptions=(
         Misconception(
             "mean_over_sentences",

@@ -70,6 +70,7 @@ LLAMA = Exercise(
         "lib.accounting.parameters.non_embedding_parameters",
         "lib.adapters.freezing.count_trainable",
         "lib.models.count.count_parameters",
+        "lib.accounting.parameters.norm_parameters",
     ),
     misconceptions=(
         Misconception(

@@ -63,7 +63,10 @@ EXPONENT = Exercise(
         lambda x, y: -float(np.polyfit(np.log10(x), np.log10(y), 1)[0]),
         lambda x, y: fit_power_law(x, y).alpha,
     ),
-    withheld=("lib.accounting.fitting.fit_power_law_with_floor",),
+    withheld=(
+        "lib.accounting.fitting.fit_power_law_with_floor",
+        "lib.accounting.fitting._best_floor",
+    ),
     misconceptions=(
         Misconception(
             "linear_axes",
@@ -291,6 +294,7 @@ OPTIMAL = Exercise(
         "Put D = C/(6N) into the loss and set its derivative by N to zero: αA/N^α = βB/D^β.",
         "N = G·(C/6)^(β/(α+β)) with G = (αA/(βB))^(1/(α+β)), and D = C/(6N).",
     ),
+    withheld=("lib.accounting.allocation.allocation_exponents",),
 )
 
 EXERCISES = (EXPONENT, MULTIPLIER, OPTIMAL)

@@ -219,6 +219,8 @@ SFT_LOSS = Exercise(
     cases=_answered,
     accepts=(_with_cross_entropy, lambda logits, ids, mask: _loss_with(logits, ids, mask)),
     withheld=(
+        "lib.objectives.log_probs._after",
+        "lib.objectives.log_probs._next_ids",
         "lib.objectives.log_probs.chunked_token_log_probs",
         "lib.objectives.log_probs.response_log_prob",
         "lib.objectives.log_probs.token_log_probs",

@@ -70,7 +70,11 @@ PARSE = Exercise(
     reference=parse_groups,
     cases=_texts,
     accepts=(_by_splitting,),
-    withheld=("lib.worlds.connecting_wall.parse_groups",),
+    withheld=(
+        "lib.worlds.connecting_wall.parse_groups",
+        "lib.worlds.connecting_wall._items",
+        "lib.worlds.connecting_wall._lists",
+    ),
     misconceptions=(
         Misconception(
             "split_at_spaces",

@@ -24,7 +24,7 @@ from lib.grading.judging.entry import FORMAT, entry
 from lib.grading.walls import Limits
 from lib.grading.worker import protocol
 from lib.grading.worker.client import DIED, Reply, Server
-from lib.grading.worker.withheld import withheld_names
+from lib.lectures.allowed import withheld_names
 from lib.lectures.notebooks import all_notebooks, load
 
 OURS = ("NameError", "Withheld", "ImportError: grading:")
@@ -131,6 +131,7 @@ class _Cells:
 
     def __init__(self, submission: Submission) -> None:
         self.exercises = {cell["number"]: cell["exercise"] for cell in submission.cells}
+        self.known = submission.faults
         self.fatal: dict[int, str] = {}  # how they ended their process
         self.faulty: dict[int, str] = {}  # the rest of such a cell is executed
 
@@ -152,6 +153,8 @@ class _Cells:
 
     def fault_of(self, id: str) -> str:
         """The fault of the cell whose metadata name the exercise `id`, as "; …", or ""."""
+        if known := self.known.get(id) or self.known.get(""):
+            return f"; {known}"
         faults = [why for cell, why in self.faulty.items() if self.exercises.get(cell) == id]
         return f"; its cell has a {faults[0]}" if faults else ""
 
@@ -191,6 +194,7 @@ class _GradedExercise:
             nothing = f"nothing in the file defines {self.request['name']}{cells.fault_of(id)}"
             return entry(id, "missing", reason=nothing)
         about = {"cell": answer["cell"], "answer": clean(answer["source"]), "shape": answer["shape"]}
+        about["helpers"] = answer.get("helpers", [])
         if not answer["written"]:
             return entry(id, "not written", reason="the stub is still there", **about)
         try:

@@ -15,11 +15,15 @@ from typing import Any
 from lib.exercises.engine.limits import TimeUp  # imported here, as lib.exercises is closed before the first cell runs
 from lib.exercises.engine.values import steady
 from lib.grading.worker import statements
-from lib.grading.worker.magics import plain_python
-from lib.grading.worker.shape import shape_of
+from lib.grading.worker.magics import OTHER_LANGUAGES, foreign_magic, plain_python
+from lib.grading.worker.shape import LENGTH, helpers_of, is_function, shape_of
 
 _SOURCE_LIMIT = 20_000  # characters of an answer that are kept for the report
+_HELPER_LIMIT = 5_000  # … and of a function that it uses
 _WORDS_LIMIT = 300  # characters of an exception's message
+
+
+MAGIC = "cell magic {} at its top, with which the grader does not run it as Python"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,7 @@ class Answer:
     source: str  # only its definition, at most 20,000 characters
     written: bool  # False: the stub of the student edition
     shape: list[str]  # see shape.shape_of
+    helpers: list[dict[str, Any]]  # own functions that it uses: {"name", "source", "shape"}
 
 
 def parse_cells(cells: Sequence[Mapping[str, Any]]) -> Reading:
@@ -70,6 +75,9 @@ def parse_cells(cells: Sequence[Mapping[str, Any]]) -> Reading:
         except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
             problems.append({"cell": number, "what": _say(error)})
             continue
+        magic = foreign_magic(source)
+        if magic and (cell["exercise"] or magic.removeprefix("%%") not in OTHER_LANGUAGES):
+            problems.append({"cell": number, "what": MAGIC.format(magic)})
         imported |= statements.import_names(tree)
         read.append(Cell(number, cell["exercise"], tuple(text.split("\n")), tuple(tree.body)))
     return Reading(tuple(read), problems, imported)
@@ -98,8 +106,25 @@ def find_answer(reading: Reading, id: str, name: str) -> Answer | None:
         if choice:
             cell, binding = choice[-1]
             source = _source_of(cell, binding)
-            return Answer(cell.number, name, source, bool(written), shape_of(binding, reading.imported))
+            helpers = _helpers(reading, binding)
+            return Answer(cell.number, name, source, bool(written), shape_of(binding, reading.imported), helpers)
     return None
+
+
+def _helpers(reading: Reading, binding: ast.stmt) -> list[dict[str, Any]]:
+    """The student's own functions and classes that an answer uses, for comparing answers with what they call."""
+    defined: dict[str, tuple[Cell, ast.stmt]] = {}
+    for cell in reading.cells:
+        for statement in cell.statements:
+            for name in statements.names_changed(statement):
+                for each in filter(is_function, statements.bindings(statement, name)):
+                    defined[name] = (cell, each)
+    listed, room = [], LENGTH
+    for name in helpers_of(binding, {name: statement for name, (_, statement) in defined.items()}):
+        shape = shape_of(defined[name][1], reading.imported)[:room]
+        room -= len(shape)
+        listed.append({"name": name, "source": _source_of(*defined[name])[:_HELPER_LIMIT], "shape": shape})
+    return listed
 
 
 def _last_binding(cell: Cell, name: str) -> ast.stmt | None:
