@@ -5,13 +5,12 @@ The three steps are independent: `run_answer` reports what an answer did, `verdi
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lib.exercises.engine.compare import difference
+from lib.exercises.engine.diagnosis import Diagnosis, Known, diagnose
 from lib.exercises.engine.exercise import Case, Exercise, Misconception
-from lib.exercises.engine.gradients import gradient_difference
 from lib.exercises.engine.registry import get
 from lib.exercises.engine.running import Outcome, describe_inputs, run_answer
 from lib.exercises.engine.values import describe, shorten
@@ -20,14 +19,19 @@ from lib.exercises.engine.verdicts import Verdict, as_tensor, fault_of, shown, v
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """The result for one answer: a verdict for each case, and the misconception if it was recognised."""
+    """The result for one answer: a verdict for each case, and the misconceptions that were recognised."""
 
     exercise: Exercise
     cases: tuple[Case, ...]
     expected: tuple[Outcome, ...]
     outcomes: tuple[Outcome, ...]  # shorter than `cases` where the answer ran out of time
     verdicts: tuple[Verdict, ...]
-    misconception: Misconception | None = None
+    diagnosis: Diagnosis = Diagnosis()
+
+    @property
+    def misconception(self) -> Misconception | None:
+        """The likeliest misconception, if one was recognised."""
+        return self.diagnosis.misconceptions[0] if self.diagnosis.misconceptions else None
 
     @property
     def passed(self) -> bool:
@@ -91,6 +95,12 @@ class AnswerKey:
             self._known[misconception.name] = self._run(misconception.answer)
         return self._known[misconception.name]
 
+    def known(self) -> Iterator[Known]:
+        """Each misconception with what it does on the cases; it runs when it is first needed."""
+        for misconception in self.exercise.misconceptions:
+            outcomes = self.outcomes_of(misconception)
+            yield Known(misconception, outcomes, self.verdicts(outcomes))
+
     def _run(self, known: Any) -> tuple[Outcome, ...]:
         return run_all(self.exercise, known, self.cases, patience=_PATIENCE)
 
@@ -109,49 +119,8 @@ def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
     """The second half of `assess`. It runs no code of the answer, so the outcomes may come from another process."""
     seen = [as_tensor(*row) for row in zip(outcomes, key.expected)]
     verdicts = key.verdicts(seen)
-    found = diagnose(key, seen, verdicts)
+    found = diagnose(key.exercise, key.known(), seen, verdicts, key.expected)
     return Assessment(key.exercise, key.cases, key.expected, tuple(outcomes), verdicts, found)
-
-
-def diagnose(key: AnswerKey, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> Misconception | None:
-    """The misconception that behaves like the answer, or None.
-
-    A misconception with the same outcome on every case comes first. Otherwise it must agree wherever the answer
-    returned something (the answer may also raise on an edge case), or wherever it returned something wrong (the
-    answer may handle an edge case well) on more than one case: a single match may be chance.
-    """
-    wrong = [not verdict.right for verdict in verdicts]
-    if outcomes and outcomes[-1].status == "not written" or not any(wrong):
-        return None
-    returned = {i for i, outcome in enumerate(outcomes) if outcome.status == "returned"}
-    telling = {i for i in returned if wrong[i]}
-    partial = None
-    for misconception in key.exercise.misconceptions:
-        rows = enumerate(zip(key.cases, outcomes, key.outcomes_of(misconception), key.expected))
-        same = {i for i, row in rows if _same(key.exercise, *row)}
-        if len(same) == len(outcomes):
-            return misconception
-        if telling <= same and (len(telling) > 1 or (telling and returned <= same)):
-            partial = partial or misconception
-    return partial
-
-
-def _same(exercise: Exercise, case: Case, a: Outcome, b: Outcome, expected: Outcome) -> bool:
-    if a.status != b.status or a.mutated != b.mutated:
-        return False
-    if a.status != "returned":
-        return a.message == b.message
-    if difference(a.value, b.value, exercise.tolerance) is None:
-        return verdict_on(exercise, case, a, expected).kind != "gradient" or _same_gradient(a.gradient, b.gradient)
-    if exercise.decide is None:
-        return False
-    return verdict_on(exercise, case, a, expected) == verdict_on(exercise, case, b, expected)
-
-
-def _same_gradient(a: Any, b: Any) -> bool:
-    if type(a) is str or type(b) is str:
-        return type(a) is type(b)
-    return gradient_difference(a, b, [""] * len(b)) is None
 
 
 def check(id: str, answer: Any, *, points: int | float | None = None) -> int | float:
@@ -181,11 +150,11 @@ def check(id: str, answer: Any, *, points: int | float | None = None) -> int | f
 def _refuse_mixed_up(exercise: Exercise, answer: Any) -> None:
     if answer is Ellipsis or callable(answer) != exercise.asks_for_value:
         return
-    name = exercise.id.split(".")[1]
     if exercise.asks_for_value:
+        name = getattr(answer, "__name__", "it")
         message = f"{exercise.id} asks for a value, but this is a function: did you mean {name}(…)?"
     else:
-        message = f"{exercise.id} asks for the function itself: write {name}, without (…), in check()."
+        message = f"{exercise.id} asks for the function itself: write its name alone, without (…), in check()."
     raise WrongAnswer(message, Assessment(exercise, (), (), (), (Verdict("type", message),)))
 
 
@@ -199,7 +168,7 @@ def explain(assessment: Assessment) -> str:
         return f"{exercise.id} is not written yet: replace the stub by your answer, then run this cell again."
     lines = [f"{exercise.id}: not yet."]
     if assessment.misconception:
-        lines += ["", assessment.misconception.hint]
+        lines += ["", assessment.diagnosis.hint]
     elif exercise.hints:
         lines += ["", f"(hint({exercise.id!r}) helps, one step at a time.)"]
     if exercise.asks_for_value:

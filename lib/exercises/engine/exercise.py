@@ -10,6 +10,7 @@ import torch
 
 from lib import OPEN_ROOMS
 from lib.exercises.engine.compare import Tolerance
+from lib.exercises.engine.fresh import fresh_settings
 from lib.exercises.engine.gradients import leaves, require_grad
 from lib.slides.decks import check_slide
 
@@ -158,7 +159,8 @@ class Exercise:
         """The cases of one seed, the same in every call; raises ValueError if there are none."""
         if self.cases is None:
             return (Case("your answer"),)
-        cases = tuple(map(self._with_gradient, self.cases(torch.Generator().manual_seed(seed))))
+        with fresh_settings():
+            cases = tuple(map(self._with_gradient, self.cases(torch.Generator().manual_seed(seed))))
         names = [c.what for c in cases]
         if not cases or len(set(names)) < len(names):
             raise ValueError(f"{self.id}: there must be cases, each with its own description, got {names}")

@@ -20,7 +20,8 @@ from torch import Tensor
 from lib import NOT_WRITTEN
 from lib.exercises.engine.compare import EXACT, difference
 from lib.exercises.engine.exercise import Case, Made
-from lib.exercises.engine.gradients import CUT, gradient, leaves
+from lib.exercises.engine.fresh import fresh_settings
+from lib.exercises.engine.gradients import CUT, gradient, leaves, tensors
 from lib.exercises.engine.limits import TimeUp, call_limited
 from lib.exercises.engine.values import NotPlain, describe, shorten, steady, to_plain
 
@@ -46,7 +47,8 @@ class Outcome:
 def run_answer(answer: Callable[..., Any], case: Case, *, seconds: float | int = 10, seed: int = 0) -> Outcome:
     """Call `answer` on a copy of the inputs of `case`, with a time limit and seeded global randomness.
 
-    What it prints to stdout or stderr is captured. Warnings, exceptions and `sys.exit` do not propagate;
+    Where the decimal inputs are float64, new tensors are float64 while the answer runs, so that `torch.eye(3) @ x` works
+    as it does with float32. What it prints to stdout or stderr is captured. Warnings, exceptions and `sys.exit` do not propagate;
     KeyboardInterrupt does.
 
     >>> run_answer(lambda x: 1 / x, case=Case("zero", (0,))).message
@@ -65,7 +67,7 @@ def _call(answer: Callable[..., Any], case: Case, seed: int) -> Outcome:
     args, kwargs = copy_inputs(case.args, grad=False), copy_inputs(case.kwargs, grad=False)
     before = _snapshots(answer, args, kwargs)
     try:
-        value = answer(*args, **kwargs)
+        value = _answered(answer, args, kwargs)
     except (TimeUp, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit too: an answer that calls exit() must not end the notebook
@@ -89,7 +91,7 @@ def _gradient(answer: Callable[..., Any], case: Case, seed: int) -> Any:
     args, kwargs = copy_inputs(case.args), copy_inputs(case.kwargs)
     with _contained(seed, _Kept()):
         try:
-            return gradient(answer(*args, **kwargs), leaves([*args, kwargs]))
+            return gradient(_answered(answer, args, kwargs), leaves([*args, kwargs]))
         except (TimeUp, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -97,6 +99,12 @@ def _gradient(answer: Callable[..., Any], case: Case, seed: int) -> Any:
             return (
                 f"there is none: {CUT}" if "Can't call numpy()" in said else f"where it is asked for, it raised {said}"
             )
+
+
+def _answered(answer: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    if {tensor.dtype for tensor in tensors([*args, kwargs], decimal=True)} == {torch.float64}:
+        torch.set_default_dtype(torch.float64)
+    return answer(*args, **kwargs)
 
 
 def copy_inputs(value: Any, grad: bool = True) -> Any:
@@ -173,8 +181,8 @@ class _Kept(io.StringIO):
 @contextmanager
 def _contained(seed: int, printed: io.StringIO) -> Iterator[None]:
     """Restore the global state that an answer may change: streams, random states, torch's defaults."""
-    python_state, numpy_state, dtype = random.getstate(), np.random.get_state(), torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), warnings.catch_warnings():
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]), fresh_settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         random.seed(seed)
         np.random.seed(seed % 2**32)
@@ -185,7 +193,6 @@ def _contained(seed: int, printed: io.StringIO) -> Iterator[None]:
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
-            torch.set_default_dtype(dtype)
 
 
 def _is_stub(error: BaseException, answer: Callable[..., Any]) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 
 from lib.exercises.engine.compare import difference
 from lib.exercises.engine.exercise import Case, Exercise
+from lib.exercises.engine.fresh import fresh_settings
 from lib.exercises.engine.gradients import CUT, gradient_difference, leaves
 from lib.exercises.engine.running import Outcome, copy_inputs, name_inputs
 from lib.exercises.engine.values import Array, describe, from_plain, shorten
@@ -67,6 +68,11 @@ def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome
         return Verdict(found.kind, f"{found.where}: {found.what}" if exercise.asks_for_value else str(found))
     if exercise.decide is None:
         return None
+    with fresh_settings():
+        return _decided(exercise, case, outcome, expected)
+
+
+def _decided(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict | None:
     given = Case(case.what, copy_inputs(case.args, grad=False), copy_inputs(case.kwargs, grad=False))
     try:
         complaint = exercise.decide(given, from_plain(outcome.value), from_plain(expected.value))

@@ -217,7 +217,7 @@ class _GradedExercise:
         if assessment.passed:
             return entry(self.exercise.id, "right", **about)
         if mistake := assessment.misconception:
-            about |= {"misconception": mistake.name, "hint": mistake.hint}
+            about |= {"misconception": mistake.name, "hint": assessment.diagnosis.hint}
         stopped = [i for i, verdict in enumerate(assessment.verdicts) if not verdict.right]
         if not stopped:  # all outcomes that arrived are right, and the rest did not arrive
             failed = self._failed(assessment, len(outcomes))

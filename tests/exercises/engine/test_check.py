@@ -9,6 +9,7 @@ import warnings
 from collections import namedtuple
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from IPython.core.error import StdinNotImplementedError
@@ -125,7 +126,7 @@ def test_the_same_mistake_means_the_same_error_and_the_same_change_of_inputs(dem
 def test_one_coincidence_is_no_match(demos):
     # Zero is what "no empty row" does not return; on "one number" several mistakes agree with the truth.
     assert assess(demos.MEAN, lambda x: torch.zeros(x.shape[:-1])).misconception is None
-    assert assess(demos.MEAN, lambda x: x.sum(-1) if x.dim() > 1 else x.sum(-1) - 1).misconception is None
+    assert assess(demos.MEAN, lambda x: 2.0 * x.sum(-1) if x.dim() > 1 else x.sum(-1) - 1).misconception is None
 
 
 def test_crash_names_exception_message_and_the_students_line():
@@ -362,6 +363,64 @@ def test_nothing_leaks_out_of_an_answer(demos):
     assert assess(demos.MEAN, meddles).passed
     assert torch.equal(torch.rand(3), expected) and sys.stdout is stdout
     assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+
+
+@pytest.fixture
+def put_back():
+    yield
+    torch.set_default_device(None)
+    torch.set_default_dtype(torch.float32)
+    np.seterr(all="warn")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        lambda: torch.set_default_device("meta"),
+        lambda: torch.set_default_dtype(torch.float16),
+        lambda: torch.set_default_dtype(torch.float64),
+        lambda: np.seterr(all="raise"),
+    ],
+)
+def test_what_a_cell_has_set_neither_breaks_a_check_nor_accuses(setting, demos, put_back):
+    def answer(x):
+        np.exp(np.float64(1000))
+        return torch.ones(x.shape[-1]) @ x.T / max(x.shape[-1], 1)
+
+    expected = assess(demos.MEAN, answer).expected
+    setting()
+    set_before = torch.get_default_device(), torch.get_default_dtype(), np.geterr()
+    for each in (*demos.EXERCISES, replace(demos.MEAN, misconceptions=())):
+        assert assess(each, answer if each.id == "demo.mean" else each.reference).passed
+        assert (torch.get_default_device(), torch.get_default_dtype(), np.geterr()) == set_before
+    found = assess(demos.MEAN, demos.mean)
+    assert found.misconception is None
+    assert all((a.value.values == b.value.values).all() for a, b in zip(expected, found.expected))
+
+
+def test_a_check_inside_of_inference_mode_or_on_a_device(demos, put_back):
+    with torch.inference_mode(), torch.device("meta"):
+        assert assess(demos.MEAN, demos.mean).passed
+        assert torch.zeros(1).is_meta and torch.is_inference_mode_enabled()
+
+    def sets(x):
+        torch.set_default_device("meta")
+        return demos.mean(x)
+
+    assert assess(demos.MEAN, sets).passed and not torch.zeros(1).is_meta
+
+
+def test_new_tensors_have_the_dtype_of_float64_inputs(demos):
+    def with_eye(x):
+        return demos.mean(x @ torch.eye(x.shape[-1]))
+
+    wide = [case("float64", torch.ones(2, 3, dtype=torch.float64)), case("float32", torch.ones(2, 3))]
+    exercise = replace(demos.MEAN, cases=lambda generator: wide, misconceptions=())
+    assert assess(exercise, with_eye).passed
+    narrow = assess(exercise, lambda x: demos.mean(x @ torch.eye(x.shape[-1], dtype=torch.float32)))
+    assert [verdict.kind for verdict in narrow.verdicts] == ["raised", "right"]
+    assert "double != float" in narrow.verdicts[0].reason
+    assert assess(exercise, lambda x: demos.mean(x.float())).passed
 
 
 def test_every_call_has_its_own_copy_and_the_same_generator(demos):
