@@ -43,7 +43,9 @@ class PromptTuning(nn.Module):
         embedding = model.tokens.weight
         if init_ids is not None:
             check_ids(init_ids[None], model.config.vocab_size, name="init_ids")
-            start = embedding.detach()[init_ids.repeat(-(-length // len(init_ids)))[:length]].clone()
+            start = embedding.detach()[init_ids.repeat(-(-length // len(init_ids)))[:length]].to(
+                _wide(embedding), copy=True
+            )
         else:
             start = _drawn((length, embedding.shape[1]), embedding, generator)
         freeze(model)
@@ -143,7 +145,7 @@ class PrefixTuning(nn.Module):
         """A cache that holds the prefix as it is now. Raises ValueError if `batch_size` is not positive."""
         checks.whole("batch_size", batch_size)
         cache = KVCache()
-        for layer, (k, v) in enumerate(self.prefix):
+        for layer, (k, v) in enumerate(self.prefix.to(self.model.tokens.weight.dtype)):
             cache.update(layer, k.expand(batch_size, -1, -1, -1), v.expand(batch_size, -1, -1, -1))
         cache.advance(self.prefix.shape[3])
         return cache
@@ -170,9 +172,15 @@ class _PrefixCache(KVCache):
 def _drawn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None, std: float | None = None) -> Tensor:
     """N(0, std²), by default with the standard deviation of `like`; nothing on the meta device."""
     if like.is_meta:
-        return like.new_empty(shape)
+        return like.new_empty(shape, dtype=_wide(like))
     drawn = torch.randn(shape, generator=generator, device=getattr(generator, "device", None))
-    return (drawn * (float(like.detach().float().std()) if std is None else std)).to(like)
+    drawn = drawn * (float(like.detach().float().std()) if std is None else std)
+    return drawn.to(like.device, _wide(like))
+
+
+def _wide(like: Tensor) -> torch.dtype:
+    """Float32 at least, in which training at small rates goes on; the model gets the vectors in its own dtype."""
+    return torch.promote_types(like.dtype, torch.float32)
 
 
 def _check_room(length: int, context: int | None) -> None:

@@ -22,7 +22,8 @@ HELD = {  # every class in `lib` with a backward pass of its own, and where its 
     "lib/kernels/loss.py": {"_CrossEntropy": "here", "_ChunkedCrossEntropy": "here"},
     "lib/kernels/tiled.py": {"_TiledAttention": "here"},
     "lib/kernels/triton.py": dict.fromkeys(("_Softmax", "_Attention", "_CrossEntropy"), "test_triton.py"),
-    "lib/adapters/lora_layer.py": {"_LowRankProduct": "tests/adapters/test_lora.py"},
+    "lib/adapters/lora_layer.py": {"_LowRankProduct": "tests/adapters/test_second_derivatives.py"},
+    "lib/models/linear.py": {"_PackedProduct": "tests/adapters/test_second_derivatives.py"},
     "lib/models/attention.py": {"_Untrainable": "raises in its first backward pass: tests/models/test_cache.py"},
 }
 

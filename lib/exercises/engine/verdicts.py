@@ -1,5 +1,6 @@
 """Whether one outcome of an answer is right, given what the reference does on the same case."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,13 +70,13 @@ def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome
     if exercise.decide is None:
         return None
     with fresh_settings():
-        return _decided(exercise, case, outcome, expected)
+        return _decided(exercise.decide, case, outcome, expected)
 
 
-def _decided(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict | None:
+def _decided(decide: Callable[..., str | None], case: Case, outcome: Outcome, expected: Outcome) -> Verdict | None:
     given = Case(case.what, copy_inputs(case.args, grad=False), copy_inputs(case.kwargs, grad=False))
     try:
-        complaint = exercise.decide(given, from_plain(outcome.value), from_plain(expected.value))
+        complaint = decide(given, from_plain(outcome.value), from_plain(expected.value))
     except Exception as error:  # `decide` got a result whose shape it cannot handle
         complaint = f"the result cannot be checked ({shorten(f'{type(error).__name__}: {error}', 200)})"
     return Verdict("decided", complaint) if complaint else None
