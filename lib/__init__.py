@@ -26,5 +26,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
 NOTEBOOKS = ROOT / "notebooks"
 
+NOT_WRITTEN = "write your answer here"
+"""What the stub of an answer raises, as a NotImplementedError: by these words, and not by the type, it is known as a
+stub. PyTorch raises that type too."""
+
 CACHE = Path(os.environ.get("COURSE_CACHE", ROOT / ".cache"))
 """What can be made again: converted weights and tokenizers. Set COURSE_CACHE to share one between clones."""

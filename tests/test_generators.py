@@ -102,6 +102,7 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "mask_answers.split_of_all": lambda f, g: f(IDS, 1, 40, [0], 0.5, g),
     "mask_answers.wrong_masking": lambda f, g: f((0.3, 0.4), rest=True)(IDS, 1, 40, [0], 0.5, g),
     "masking.mask_tokens": masked,
+    "next_sentence.PreTrainingModel": lambda f, g: f(small.encoder(), generator=g),
     "packing.sample_windows": lambda f, g: f(STREAM, 5, 3, generator=g),
     "policy.sample_batch": sampled_batch,
     "preference.simulate_preferences": lambda f, g: f(ZEROS, ZEROS, generator=g),
@@ -123,45 +124,45 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
 # --- what is found ---
 
 
-def takes_generator(node: ast.AST) -> bool:
+def takes(node: ast.AST, argument: str) -> bool:
     arguments = node.args
-    return "generator" in {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    return argument in {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
 
 
-def returns_sampler(function: ast.FunctionDef) -> bool:
+def returns_sampler(function: ast.FunctionDef, argument: str) -> bool:
     """Whether it returns a function of a generator, written as a lambda or as a function within it."""
-    inner = {n.name for n in function.body if isinstance(n, ast.FunctionDef) and takes_generator(n)}
+    inner = {n.name for n in function.body if isinstance(n, ast.FunctionDef) and takes(n, argument)}
     returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
-    return any(isinstance(value, ast.Lambda) and takes_generator(value) for value in returned) or any(
+    return any(isinstance(value, ast.Lambda) and takes(value, argument) for value in returned) or any(
         isinstance(value, ast.Name) and value.id in inner for value in returned
     )
 
 
-def public_names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
-    """Functions, methods and classes whose own parameters, or whose sampler's, include a generator."""
+def public_names(body: list[ast.stmt], prefix: str = "", argument: str = "generator") -> Iterator[str]:
+    """Functions, methods and classes whose own parameters, or whose sampler's, include a generator (or a seed)."""
     for node in body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield from public_names(node.body, f"{prefix}{node.name}.")
-        elif isinstance(node, ast.FunctionDef) and (takes_generator(node) or returns_sampler(node)):
+            yield from public_names(node.body, f"{prefix}{node.name}.", argument)
+        elif isinstance(node, ast.FunctionDef) and (takes(node, argument) or returns_sampler(node, argument)):
             if node.name == "__init__":
                 yield prefix.rstrip(".")
             elif not node.name.startswith("_"):
                 yield prefix + node.name
 
 
-def found() -> dict[str, tuple[str, str]]:
+def found(argument: str) -> dict[str, tuple[str, str]]:
     """ "module.name" -> where to import it from."""
     places = {}
     for path in sorted((ROOT / "lib").rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for name in public_names(ast.parse(path.read_text(encoding="utf-8")).body):
+        for name in public_names(ast.parse(path.read_text(encoding="utf-8")).body, argument=argument):
             key = f"{path.stem}.{name}"
             assert key not in places, f"two functions of the name {key}"
             places[key] = module, name
     return places
 
 
-FOUND = found()
+FOUND = found("generator")
 
 
 def test_every_function_with_a_generator_is_called_here():
@@ -174,18 +175,25 @@ def test_every_function_with_a_generator_is_called_here():
 
 @pytest.mark.parametrize("key", sorted(CALLS.keys() & FOUND.keys()))
 def test_randomness_comes_from_the_generator_alone(key):
-    module, name = FOUND[key]
+    check(key, imported(*FOUND[key]), CALLS[key], seeded)
+
+
+def imported(module: str, name: str):
     function = importlib.import_module(module)
     for part in name.split("."):
         function = getattr(function, part)
-    call = CALLS[key]
-    call(function, seeded())  # what is loaded once may draw once
+    return function
+
+
+def check(key, function, call, source) -> None:
+    """The result is that of `source(5)`, a fresh generator or a seed, and of nothing else; nothing else is drawn from."""
+    call(function, source(1))  # what is loaded once may draw once
     before = global_states()
-    first = plain(call(function, seeded(5)))
+    first = plain(call(function, source(5)))
     untouched = global_states() == before
     assert untouched, f"{key} draws from a global generator"
     random.random(), np.random.rand(), torch.rand(1)  # another global state must not matter
-    again, other = plain(call(function, seeded(5))) == first, plain(call(function, seeded(6))) == first
+    again, other = plain(call(function, source(5))) == first, plain(call(function, source(6))) == first
     assert again, f"{key} differs for the same state"
     assert not other, f"{key} is the same for every state"
 
@@ -202,6 +210,8 @@ def plain(result):
         return plain(result.state_dict())
     if isinstance(result, torch.Generator):
         return result.get_state().tolist()
+    if isinstance(result, np.ndarray):
+        return str(result.dtype), result.shape, result.tobytes()
     if isinstance(result, torch.Tensor):
         return str(result.dtype), result.shape, result.detach().numpy().tobytes()
     if is_dataclass(result) and not isinstance(result, type):

@@ -1,6 +1,6 @@
 """What models cost and what scale buys: parameters, memory, FLOPs, energy and scaling laws."""
 
-from lib.accounting.activations import activation_bytes
+from lib.accounting.activations import activation_bytes, megatron_activation_bytes
 from lib.accounting.allocation import (
     Allocation,
     AllocationFit,
@@ -13,7 +13,7 @@ from lib.accounting.allocation import (
 from lib.accounting.cache import kv_cache_bytes
 from lib.accounting.energy import POUND, co2_kg, energy_kwh
 from lib.accounting.fitting import PowerLawFit, fit_power_law, fit_power_law_with_floor
-from lib.accounting.flops import forward_flops, training_flops
+from lib.accounting.flops import forward_flops, palm_flops_per_token, training_flops
 from lib.accounting.measured import gradient_bytes, optimizer_state_bytes, saved_bytes, tensor_bytes
 from lib.accounting.memory import (
     MEMORY_RECIPES,
@@ -52,6 +52,7 @@ from lib.accounting.scaling import (
 )
 from lib.accounting.surface import SurfaceFit, fit_loss_surface
 from lib.accounting.units import format_bytes, gb, gib, gpus_needed
+from lib.accounting.zero import zero_memory
 
 __all__ = [
     "BESIROGLU",
@@ -104,13 +105,16 @@ __all__ = [
     "kaplan_optimal",
     "kv_cache_bytes",
     "low_rank_parameters",
+    "megatron_activation_bytes",
     "mixture_epochs",
     "non_embedding_parameters",
     "optimizer_state_bytes",
+    "palm_flops_per_token",
     "parameter_breakdown",
     "quantized_bytes",
     "saved_bytes",
     "tensor_bytes",
     "training_flops",
     "training_memory",
+    "zero_memory",
 ]

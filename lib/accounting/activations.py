@@ -1,8 +1,10 @@
 """What the forward pass keeps for the backward pass, term by term for the models of this library.
 
-The formula is that of our blocks with fused attention (Korthikanti et al. 2022 have Megatron's); the tests
-compare it with `saved_bytes`, which measures the same with autograd's own hooks.
+`activation_bytes` counts our blocks with fused attention; the tests compare it with `saved_bytes`, which measures the same
+with autograd's own hooks. `megatron_activation_bytes` is the formula that papers and tables quote.
 """
+
+from typing import Literal
 
 from lib import checks
 from lib.accounting.parameters import need_config
@@ -89,3 +91,42 @@ def _position_bytes(config: TransformerConfig, length: int, bytes_per_value: int
     if config.position == "relative":
         return length**2 * (INDEX_BYTES + 1)
     return length * INDEX_BYTES if config.position == "learned" else 0
+
+
+def megatron_activation_bytes(
+    *,
+    length: checks.Whole,
+    batch_size: checks.Whole,
+    width: checks.Whole,
+    heads: checks.Whole,
+    layers: checks.Whole,
+    tensor_parallel: checks.Whole = 1,
+    sequence_parallel: bool = False,
+    recompute: Literal["none", "selective", "full"] = "none",
+) -> int:
+    """Bytes that the layers of a GPT keep in 16 bits, a device: L s b h (34 + 5 a s / h), Korthikanti et al. 2022, table 2.
+
+    `length` s tokens, a batch of b, `width` h, a `heads`, L `layers` with dropout and *without* fused attention, whose s x s
+    scores are the second term. `tensor_parallel` t devices share the products: s b h (10 + 24 / t + 5 a s / (h t)), and with
+    `sequence_parallel` all: s b h / t (34 + 5 a s / h). "selective" recomputation forgets the scores, "full" all but each
+    layer's input, 2 s b h (on every device). Input embedding, last norm and logits are not counted, as in the paper.
+    Raises ValueError for sizes below 1, heads that `tensor_parallel` does not divide, or another kind of recomputation.
+
+    >>> sizes = dict(length=2048, batch_size=1, width=12_288, heads=96, layers=96)  # GPT-3
+    >>> [round(megatron_activation_bytes(**sizes, recompute=r) / 1e9, 1) for r in ("none", "selective", "full")]
+    [275.4, 82.1, 4.8]
+    """
+    s, b, h = checks.whole("length", length), checks.whole("batch_size", batch_size), checks.whole("width", width)
+    a, L, t = (
+        checks.whole("heads", heads),
+        checks.whole("layers", layers),
+        checks.whole("tensor_parallel", tensor_parallel),
+    )
+    checks.one_of("recompute", recompute, ("none", "selective", "full"))
+    if a % t:
+        raise ValueError(f"tensor_parallel must divide the {a} heads, got {t}")
+    if recompute == "full":
+        return L * 2 * s * b * h
+    unshared = -(-10 * s * b * h // (t if sequence_parallel else 1))  # norms, dropout after the block's two halves
+    scores = 0 if recompute == "selective" else 5 * a * s * s * b
+    return L * (unshared + -(-(24 * s * b * h + scores) // t))

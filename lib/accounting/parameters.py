@@ -52,7 +52,7 @@ def attention_parameters(config: TransformerConfig) -> int:
     need_config(config)
     queries, keys = config.num_heads * config.head_width, config.kv_heads * config.head_width
     matrices = config.d_model * (2 * queries + 2 * keys)
-    return matrices + config.bias * (queries + 2 * keys + config.d_model)
+    return matrices + config.has_qkv_bias * (queries + 2 * keys) + config.bias * config.d_model
 
 
 def feed_forward_parameters(config: TransformerConfig) -> int:

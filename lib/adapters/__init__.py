@@ -17,10 +17,10 @@ from lib.adapters.lora import (
     use_adapter,
     weight_changes,
 )
-from lib.adapters.lora_layer import LoraSettings
 from lib.adapters.merging import base_state_dict, merge, remove_lora, unmerge
 from lib.adapters.prefix import PrefixTuning, PromptTuning
 from lib.adapters.saved import load_adapter, save_adapter
+from lib.adapters.settings import LoraSettings
 
 __all__ = [
     "Bottleneck",

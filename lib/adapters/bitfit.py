@@ -10,7 +10,7 @@ def inject_bitfit(model: nn.Module) -> list[str]:
     """Freeze everything but the biases, norms' included, and return their names; `unfreeze` undoes it.
 
     No parameter is added: a task needs 9d numbers of the linear layers and 2d of the norms in each of GPT's
-    layers, and d of the last norm.
+    layers, and d of the last norm. Biases keep the model's dtype: in 16 bits a small step may be rounded away.
     Raises TypeError if `model` is no module, ValueError for a model without biases (Llama, T5).
 
     >>> from lib.models import Decoder, preset

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lib import checks
-from lib.adapters.freezing import freeze, unfreeze
-from lib.adapters.targets import WHOLE, find_targets, linear_shape, select_targets
+from lib.adapters.freezing import begin_adapter, end_adapter
+from lib.adapters.targets import WHOLE, find_targets, linear_shape, select_targets, trained_like
 from lib.models.layers import ACTIVATIONS
 from lib.models.linear import Linear, undrawn
 
@@ -42,7 +42,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, y: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
         """Change the output of a sublayer a little."""
-        return y + self.up(self.activation(self.down(y)))
+        change = self.up(self.activation(self.down(y.to(self.down.weight.dtype))))
+        return (y + change).to(y.dtype)
 
 
 def inject_bottleneck(
@@ -56,7 +57,8 @@ def inject_bottleneck(
     """Put a `Bottleneck` after each linear layer that ends a sublayer, in place, and train only these.
 
     `targets` None means the last matrices of attention and of the feed-forward layer in our models, two per
-    layer as in Houlsby et al.: 2L (2dr + r + d) numbers. For others name them: ("o_proj", "down_proj").
+    layer as in Houlsby et al.: 2L (2dr + r + d) numbers. For others name them: ("o_proj", "down_proj"). They are
+    float32 also beside a model in 16 bits or fewer.
     Returns the layers' names; `remove_bottleneck` undoes it.
     Raises ValueError, and changes nothing, for a bad `rank` or `activation`, a target that names no layer, or
     a layer that has a bottleneck already.
@@ -76,11 +78,11 @@ def inject_bottleneck(
             raise ValueError(f"targets: {target.name} is a part of a fused matrix; name the whole one")
         if hasattr(target.module, NAME):
             raise ValueError(f"{target.name} has a bottleneck already: call remove_bottleneck first")
-        width, weight = linear_shape(target.module)[0], target.module.weight
-        with torch.device("meta" if weight.is_meta else "cpu"):
+        width, like = linear_shape(target.module)[0], trained_like(target.module)
+        with torch.device("meta" if like["device"].type == "meta" else "cpu"):
             bottleneck = Bottleneck(width, rank, activation=activation, generator=generator)
-        made.append((target.module, bottleneck.to(weight)))
-    freeze(model)
+        made.append((target.module, bottleneck.to(**like)))
+    begin_adapter(model, "bottleneck")
     for module, bottleneck in made:
         bottleneck.train(module.training).requires_grad_(True)
         module.add_module(NAME, bottleneck)
@@ -89,7 +91,7 @@ def inject_bottleneck(
 
 
 def remove_bottleneck(model: nn.Module) -> None:
-    """Remove every `Bottleneck`: the model is bit for bit what it was, and trained as before.
+    """Remove every `Bottleneck`: the model is bit for bit what it was, and trained as before they came.
 
     Raises ValueError if there is none.
     """
@@ -101,7 +103,7 @@ def remove_bottleneck(model: nn.Module) -> None:
         for key, hook in list(module._forward_hooks.items()):
             if hook is _apply:
                 del module._forward_hooks[key]
-    unfreeze(model)
+    end_adapter(model, "bottleneck")
 
 
 def _apply(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from torch import nn
 
 from lib import checks
 
-REMEMBERED = "_trainable_before_adapters"
+REMEMBERED = "_trainable_before_adapters"  # by `freeze`
+ENTERED = "_trainable_before_each_adapter"  # by `begin_adapter`: {kind: names}, in the order in which they came
 
 
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -56,6 +57,47 @@ def unfreeze(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in trained)
     delattr(model, REMEMBERED)
+
+
+def begin_adapter(model: nn.Module, kind: str) -> None:
+    """Freeze a model for adapters of a kind, "lora" say; what was trained is remembered, for `end_adapter`.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> begin_adapter(layer, "lora")
+    >>> count_trainable(layer)
+    0
+    """
+    entered = model.__dict__.setdefault(ENTERED, {})
+    entered.setdefault(kind, {name for name, p in model.named_parameters() if p.requires_grad})
+    freeze(model)
+
+
+def end_adapter(model: nn.Module, kind: str) -> None:
+    """Train again what was trained before the adapters of a kind came, unless others that came later are still on.
+
+    Then these go on being trained, and what was trained before is remembered for them.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> begin_adapter(layer, "lora")
+    >>> end_adapter(layer, "lora")
+    >>> count_trainable(layer)
+    8
+    """
+    entered = getattr(model, ENTERED, {})
+    kinds = list(entered)
+    if kind not in entered:
+        return
+    trained = entered.pop(kind)
+    later = kinds[kinds.index(kind) + 1 :]
+    if later:
+        entered[later[0]] = trained
+        return
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
+    if not entered:
+        delattr(model, ENTERED)
+        if set(getattr(model, REMEMBERED, ())) == trained:
+            delattr(model, REMEMBERED)
 
 
 def freeze_layers(model: nn.Module, layers: int) -> list[str]:

@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lib import checks
-from lib.adapters.freezing import freeze
-from lib.adapters.lora_layer import Adapter, LoraLayer, LoraSettings, lora_class
+from lib.adapters.freezing import begin_adapter
+from lib.adapters.lora_layer import Adapter, LoraLayer, lora_class
+from lib.adapters.settings import LoraSettings
 from lib.adapters.targets import Target, select_targets
 from lib.names import nearest
 
@@ -33,10 +34,11 @@ def inject_lora(
     """Add s BA to the matrices that `settings.targets` name, in place: W₀ + ΔW = W₀ + s BA (slide W27).
 
     A is drawn from `generator` (None: the global one), B is zero: the model's outputs do not change. From
-    then on only A and B are trained, and this adapter is the active one; others stay in memory.
+    then on only A and B are trained, and this adapter is the active one; others stay in memory. The base may be
+    in 16 bits, or in few (`quantize_model`; with "nf4" it is QLoRA): A and B are float32.
     Returns the names of the adapted matrices.
-    Raises ValueError, and changes nothing, if a target names no layer, `rank` is above min(d, k), `name` is
-    no identifier or taken, or an adapter is merged.
+    Raises ValueError, and changes nothing, if a target names no layer or a pattern of ranks or alphas no target,
+    `rank` is above min(d, k), `name` is no identifier or taken, or an adapter is merged.
 
     >>> from lib.adapters import count_trainable
     >>> from lib.models import Decoder, preset
@@ -47,11 +49,12 @@ def inject_lora(
     """
     require_free(model, name)
     chosen = select_targets(model, settings.targets)
+    settings.require_patterns(target.name for target in chosen)
     for target in chosen:
-        most = min(target.outputs, target.inputs)
-        if settings.rank > most:
+        most, rank = min(target.outputs, target.inputs), settings.rank_of(target.name)
+        if rank > most:
             raise ValueError(
-                f"rank {settings.rank} is above min(d, k) = {most} of {target.name}: "
+                f"rank {rank} is above min(d, k) = {most} of {target.name}: "
                 f"a matrix of {target.outputs} by {target.inputs} has no higher rank"
             )
     attach(model, name, settings, chosen, generator)
@@ -70,7 +73,7 @@ def attach(
     for target in targets:
         groups.setdefault(target.module, []).append(target)
     adapters = {module: Adapter(settings, group, generator) for module, group in groups.items()}
-    freeze(model)  # all memory is there: from here on nothing can fail half-way
+    begin_adapter(model, "lora")  # all memory is there: from here on nothing can fail half-way
     for module, adapter in adapters.items():
         if not isinstance(module, LoraLayer):
             module.__class__ = lora_class(type(module))

@@ -11,69 +11,38 @@ A layer is changed in place: it keeps its parameters and their names, and gets a
 and a `LoraLayer`. When the last adapter is removed it gets its old class back.
 
 The product has its own backward pass, since autograd's, of the two lines above, would hold two more tensors of the
-output's size: here the low-rank part is added into the output, and its gradient into that of the input.
+output's size: here the low-rank part is added into the output, and its gradient into that of the input. A base in few
+bits (QLoRA) is unpacked again for it. The pass is itself made of operations that autograd knows, so that second
+derivatives are right.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from math import sqrt
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from lib import checks
-from lib.adapters.targets import Target, is_conv1d, linear_shape
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """Where low-rank changes go and how large they are.
-
-    Raises ValueError or TypeError for a field that makes no sense.
-
-    >>> LoraSettings(rank=0)
-    Traceback (most recent call last):
-    ValueError: rank must be at least 1, got 0
-    """
-
-    rank: int = 8  # r: columns of B, rows of A
-    alpha: float | int = 16.0  # ΔW = α/r · BA, so that the learning rate need not change with r
-    targets: tuple[str, ...] = ("q", "v")  # names or patterns, see `select_targets`
-    rslora: bool = False  # α/√r instead (Kalajdzievski 2023): keeps the size of the change at high ranks
-    dropout: float = 0.0  # share of the inputs of A that is dropped in train()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rank", checks.whole("rank", self.rank))
-        object.__setattr__(self, "targets", tuple(checks.strings("targets", self.targets)))
-        checks.positive("alpha", self.alpha)
-        checks.share("dropout", self.dropout, "[0, 1)")
-        if not self.targets or not all(self.targets):
-            raise ValueError(f"targets must hold at least one pattern and no empty one, got {self.targets!r}")
-
-    @property
-    def scale(self) -> float:
-        """s in ΔW = s BA.
-
-        >>> LoraSettings(rank=4, alpha=8).scale, LoraSettings(rank=4, alpha=8, rslora=True).scale
-        (2.0, 4.0)
-        """
-        return self.alpha / (sqrt(self.rank) if self.rslora else self.rank)
+from lib.adapters.settings import LoraSettings
+from lib.adapters.targets import Target, is_conv1d, linear_shape, trained_like
+from lib.models.linear import PackedLinear
 
 
 class LowRank(nn.Module):
-    """The two factors of one change: A ∈ R^{r×k} drawn, B ∈ R^{d×r} zero, so that BA is zero at the start."""
+    """The two factors of one change: A ∈ R^{r×k} drawn, B ∈ R^{d×r} zero, so that BA is zero at the start.
 
-    def __init__(self, target: Target, rank: int, generator: torch.Generator | None) -> None:
+    They are float32 also where the base is in 16 bits or fewer, see `trained_like`.
+    """
+
+    def __init__(self, target: Target, rank: int, generator: torch.Generator | None, scale: float = 1.0) -> None:
         super().__init__()
-        weight = target.module.weight
+        like = trained_like(target.module)
         self.start, self.stop = target.start, target.stop  # of the layer's outputs, those that BA makes
-        self.A = nn.Parameter(weight.new_empty(rank, target.inputs))
-        self.B = nn.Parameter(weight.new_zeros(target.outputs, rank))
+        self.scale = scale  # s in ΔW = s BA
+        self.A = nn.Parameter(torch.empty(rank, target.inputs, **like))
+        self.B = nn.Parameter(torch.zeros(target.outputs, rank, **like))
         if not self.A.is_meta:
             # N(0, σ²) as slide W27 has it, with the variance that loralib's uniform draw has: 1/(3k).
             drawn = torch.randn(self.A.shape, generator=generator, device=getattr(generator, "device", None))
@@ -86,14 +55,20 @@ class Adapter(nn.ModuleDict):
     def __init__(
         self, settings: LoraSettings, targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> None:
-        super().__init__({t.part: LowRank(t, settings.rank, generator) for t in targets})
+        ranks = {t.part: settings.rank_of(t.name) for t in targets}
+        super().__init__({t.part: LowRank(t, ranks[t.part], generator, settings.scale_of(t.name)) for t in targets})
         self.settings = settings
 
-    def stacked(self) -> tuple[Float[Tensor, "R I"], list[Float[Tensor, "_ _"]], list[tuple[int, int]]]:
-        """All A in one matrix, so that x is read once; every B; and the outputs that each makes."""
+    def stacked(self) -> tuple[Float[Tensor, "R I"], list[Float[Tensor, "_ _"]], list[tuple[int, int]], float]:
+        """All A in one matrix, so that x is read once; every B; the outputs that each makes; one scale for all.
+
+        Where a part has a scale of its own (`alpha_pattern`), its B is multiplied by what is left of it.
+        """
         parts = list(self.values())
+        scale = parts[0].scale
         down = parts[0].A if len(parts) == 1 else torch.cat([part.A for part in parts])
-        return down, [part.B for part in parts], [(part.start, part.stop) for part in parts]
+        ups = [part.B if part.scale == scale else part.B * (part.scale / scale) for part in parts]
+        return down, ups, [(part.start, part.stop) for part in parts], scale
 
 
 class LoraLayer(nn.Module):
@@ -127,37 +102,40 @@ class LoraLayer(nn.Module):
         if self.merged is not None or self.active is None:
             return super().forward(x)
         adapter = self.adapters[self.active]
-        settings = adapter.settings
-        dropped = F.dropout(x, settings.dropout) if self.training and settings.dropout else None
-        down, ups, spans = adapter.stacked()
+        dropout = adapter.settings.dropout
+        dropped = F.dropout(x, dropout) if self.training and dropout else None
+        down, ups, spans, scale = adapter.stacked()
         autocast = torch.is_autocast_enabled(x.device.type)
         if not torch.is_grad_enabled() and not autocast:
-            y = super().forward(x)
-            source = x if dropped is None else dropped
-            _add_low_rank(y, source, down, ups, spans, settings.scale)
-            return y
-        tensors = (x, dropped, self.weight, self.bias, down, *ups)
+            return _with_low_rank(super().forward(x), x if dropped is None else dropped, down, ups, spans, scale)[0]
+        packed = isinstance(self, PackedLinear)
+        held = self.stored() if packed else (self.weight,)
+        floats = (x, dropped, self.bias, down)
         if not autocast:
-            return _LowRankProduct.apply(is_conv1d(self), settings.scale, spans, *tensors)
+            return _LowRankProduct.apply(self, scale, spans, *floats, *held, *ups)
         dtype = torch.get_autocast_dtype(x.device.type)
+        floats, ups = ([None if one is None else one.to(dtype) for one in tensors] for tensors in (floats, ups))
+        held = held if packed else (self.weight.to(dtype),)
         with torch.autocast(x.device.type, enabled=False):
-            cast = (None if tensor is None else tensor.to(dtype) for tensor in tensors)
-            return _LowRankProduct.apply(is_conv1d(self), settings.scale, spans, *cast)
+            return _LowRankProduct.apply(self, scale, spans, *floats, *held, *ups)
 
     @torch.no_grad()
     def change(self, name: str) -> Float[Tensor, "O I"]:
-        """ΔW = s BA of an adapter, zero in the rows that it does not change."""
-        adapter = self.adapters[name]
-        change = self.weight.new_zeros(linear_shape(self))
-        for part in adapter.values():
-            change[part.start : part.stop].addmm_(part.B, part.A, alpha=adapter.settings.scale)
+        """ΔW = s BA of an adapter in the factors' dtype, zero in the rows that it does not change."""
+        parts = list(self.adapters[name].values())
+        change = parts[0].A.new_zeros(linear_shape(self))
+        for part in parts:
+            change[part.start : part.stop].addmm_(part.B, part.A, alpha=part.scale)
         return change
 
     @torch.no_grad()
     def merge(self, name: str, *, keep_base: bool) -> None:
-        """W becomes W + ΔW in a parameter of its own, so that one that shared it (a tied matrix) does not."""
+        """W becomes W + ΔW in a parameter of its own, so that one that shared it (a tied matrix) does not.
+
+        The sum is taken in the factors' dtype and rounded once, to that of W.
+        """
         change = self.change(name)
-        merged = self.weight + (change.t() if is_conv1d(self) else change)
+        merged = (self.weight + (change.t() if is_conv1d(self) else change)).to(self.weight.dtype)
         self.kept = (self.weight,) if keep_base else ()
         self.weight = nn.Parameter(merged, requires_grad=False)
         self.merged = name
@@ -183,47 +161,77 @@ class _LowRankProduct(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        conv1d: bool,
+        layer: LoraLayer,
         scale: float,
         spans: list[tuple[int, int]],
         x: Tensor,
         dropped: Tensor | None,
-        weight: Tensor,
         bias: Tensor | None,
         down: Tensor,
-        *ups: Tensor,
+        *rest: Tensor,
     ) -> Tensor:
-        if conv1d:
-            y = torch.addmm(bias, x.reshape(-1, x.shape[-1]), weight).view(*x.shape[:-1], -1)
-        else:
-            y = F.linear(x, weight, bias)
-        low = _add_low_rank(y, x if dropped is None else dropped, down, ups, spans, scale)
-        ctx.conv1d, ctx.scale, ctx.spans = conv1d, scale, spans
-        ctx.save_for_backward(x, dropped, weight, down, low, *ups)
+        held, ups = rest[: -len(spans)], rest[-len(spans) :]
+        packed = isinstance(layer, PackedLinear)
+        y = layer.product(x) if packed else F.linear(x, _matrix(layer, held), bias)
+        y, low = _with_low_rank(y, x if dropped is None else dropped, down, ups, spans, scale)
+        ctx.layer, ctx.scale, ctx.spans = layer, scale, spans
+        ctx.save_for_backward(x, dropped, down, low, *rest)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, dropped, weight, down, low, *ups = ctx.saved_tensors
-        needs = dict(zip(("x", "dropped", "weight", "bias"), ctx.needs_input_grad[3:7]))
+        x, dropped, down, low, *rest = ctx.saved_tensors
+        held, ups = rest[: -len(ctx.spans)], rest[-len(ctx.spans) :]
+        needs = dict(zip(("x", "dropped", "bias", "down", "weight"), ctx.needs_input_grad[3:]))
         grad = grad.reshape(-1, grad.shape[-1])  # (N, O)
         flat = x.reshape(-1, x.shape[-1])  # (N, I)
-        source = flat if dropped is None else dropped.reshape(flat.shape)
-        parts = [grad[:, start:stop] for start, stop in ctx.spans]
-        lows = low.split([up.shape[1] for up in ups], dim=1)
-        # s goes to the small factors: of rank columns, not of the layer's width
-        low_grad = torch.cat([part @ up for part, up in zip(parts, ups)], dim=1).mul_(ctx.scale)  # (N, R)
+        source = (flat if dropped is None else dropped.reshape(flat.shape)).to(down.dtype)
+        if torch.is_grad_enabled():  # for a second derivative: of x and A what the forward pass kept knows nothing
+            low = F.linear(source, down)
+        low_grad, up_grads = _factor_grads(grad, low, ups, ctx.spans, ctx.scale)
         x_grad = None
         if needs["x"]:
-            x_grad = grad @ (weight.t() if ctx.conv1d else weight)
-            x_grad = (x_grad if dropped is not None else x_grad.addmm_(low_grad, down)).view(x.shape)
+            x_grad = grad @ _matrix(ctx.layer, held).to(grad.dtype)
+            x_grad = (x_grad if dropped is not None else _add_product(x_grad, low_grad, down)).view(x.shape)
         dropped_grad = (low_grad @ down).view(x.shape) if needs["dropped"] else None
-        weight_grad = (flat.t() @ grad if ctx.conv1d else grad.t() @ flat) if needs["weight"] else None
         bias_grad = grad.sum(0) if needs["bias"] else None
-        up_grads = [(part.t() @ one).mul_(ctx.scale) for part, one in zip(parts, lows)]
-        down_grad = low_grad.t() @ source
-        return None, None, None, x_grad, dropped_grad, weight_grad, bias_grad, down_grad, *up_grads
+        weight_grad = None
+        if needs["weight"]:
+            weight_grad = flat.t() @ grad if is_conv1d(ctx.layer) else grad.t() @ flat
+        others = [None] * (len(held) - 1)
+        return None, None, None, x_grad, dropped_grad, bias_grad, low_grad.t() @ source, weight_grad, *others, *up_grads
+
+
+def _factor_grads(
+    grad: Tensor, low: Tensor, ups: Sequence[Tensor], spans: list[tuple[int, int]], scale: float
+) -> tuple[Tensor, list[Tensor]]:
+    """The gradient of x Aᵀ, (N, R), and of every B; s goes to these: of rank columns, not of the layer's width."""
+    parts = [grad.narrow(1, start, stop - start).to(low.dtype) for start, stop in spans]
+    lows = low.split([up.shape[1] for up in ups], dim=1)
+    low_grad = torch.cat([part @ up for part, up in zip(parts, ups)], dim=1).mul_(scale)
+    return low_grad, [(part.t() @ one).mul_(scale) for part, one in zip(parts, lows)]
+
+
+def _add_product(x_grad: Tensor, low_grad: Tensor, down: Tensor) -> Tensor:
+    """Add the low-rank part's gradient into that of the input."""
+    same = x_grad.dtype == down.dtype
+    return x_grad.addmm_(low_grad, down) if same else x_grad.add_(low_grad @ down)
+
+
+def _matrix(layer: LoraLayer, held: Sequence[Tensor]) -> Float[Tensor, "O I"]:
+    """W from what the layer holds of it."""
+    if isinstance(layer, PackedLinear):
+        return layer.unpack(*held)
+    return held[0].t() if is_conv1d(layer) else held[0]
+
+
+def _with_low_rank(
+    y: Tensor, source: Tensor, down: Tensor, ups: Sequence[Tensor], spans: list[tuple[int, int]], scale: float
+) -> tuple[Tensor, Tensor]:
+    """y + s (x Aᵀ) Bᵀ in the dtype of y, computed in that of the factors; and x Aᵀ, (N, R)."""
+    wide = y.to(down.dtype)
+    low = _add_low_rank(wide, source.to(down.dtype), down, ups, spans, scale)
+    return wide.to(y.dtype), low
 
 
 def _add_low_rank(

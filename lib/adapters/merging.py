@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lib.adapters.freezing import unfreeze
+from lib.adapters.freezing import end_adapter
 from lib.adapters.lora import (
     lora_layers,
     require_layers,
@@ -10,6 +10,7 @@ from lib.adapters.lora import (
     require_unmerged,
 )
 from lib.adapters.lora_layer import LoraLayer
+from lib.models.linear import PackedLinear
 
 
 def base_state_dict(model: nn.Module) -> dict[str, Tensor]:
@@ -38,7 +39,8 @@ def merge(model: nn.Module, name: str | None = None, *, keep_base: bool = True) 
 
     `name` None takes the active adapter. W₀ is kept as well, so that `unmerge` restores it bit for bit;
     `keep_base=False` saves that memory, and then there is no way back.
-    Raises ValueError if there is nothing to merge or an adapter is merged already.
+    Raises ValueError, and changes nothing, if there is nothing to merge, an adapter is merged already, or a base is
+    in few bits, which cannot hold the sum.
 
     >>> from lib.adapters import LoraSettings, inject_lora
     >>> model = nn.Sequential(nn.Linear(4, 6))
@@ -55,6 +57,12 @@ def merge(model: nn.Module, name: str | None = None, *, keep_base: bool = True) 
         if name is None:
             raise ValueError("no adapter is active: name the one to merge")
     require_name(model, name)
+    for prefix, layer in layers:
+        if name in layer.adapters and isinstance(layer, PackedLinear):
+            raise ValueError(
+                f"{prefix or 'the layer'} is quantised: W + s BA would have to be rounded to its few bits again; "
+                f"leave the adapter beside it, or load it onto the model in full precision and merge there"
+            )
     for _, layer in layers:
         if name in layer.adapters:
             layer.merge(name, keep_base=keep_base)
@@ -87,8 +95,8 @@ def unmerge(model: nn.Module) -> None:
 def remove_lora(model: nn.Module, name: str | None = None) -> None:
     """Remove one adapter, or (None) all of them; without any the model is bit for bit what it was.
 
-    What was trained before is trained again. A merged adapter is unmerged first; one that was merged for good
-    (`keep_base=False`) stays in the weights, and only its factors go.
+    What was trained before is trained again when the last is gone. A merged adapter is unmerged first; one that was
+    merged for good (`keep_base=False`) stays in the weights, and only its factors go.
     Raises ValueError if there is no such adapter.
 
     >>> from lib.adapters import LoraSettings, inject_lora
@@ -112,7 +120,7 @@ def remove_lora(model: nn.Module, name: str | None = None) -> None:
         if not layer.adapters:
             layer.detach()
     if not lora_layers(model):
-        unfreeze(model)
+        end_adapter(model, "lora")
 
 
 def _require_kept(layer: LoraLayer, prefix: str) -> None:

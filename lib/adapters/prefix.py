@@ -43,7 +43,9 @@ class PromptTuning(nn.Module):
         embedding = model.tokens.weight
         if init_ids is not None:
             check_ids(init_ids[None], model.config.vocab_size, name="init_ids")
-            start = embedding.detach()[init_ids.repeat(-(-length // len(init_ids)))[:length]].clone()
+            start = embedding.detach()[init_ids.repeat(-(-length // len(init_ids)))[:length]].to(
+                _wide(embedding), copy=True
+            )
         else:
             start = _drawn((length, embedding.shape[1]), embedding, generator)
         freeze(model)
@@ -136,14 +138,14 @@ class PrefixTuning(nn.Module):
                 f"begin with the one that this object's cache() returns"
             )
         _check_context(input_ids, self.config.max_positions, past)
-        mask = _extended(attention_mask, input_ids, length, past - length)
+        mask = _extended(attention_mask, input_ids, length, past - length, partial=cache is not None)
         return self.model.hidden(input_ids, mask, _PrefixCache(self.prefix) if cache is None else cache)
 
     def cache(self, batch_size: int = 1) -> KVCache:
         """A cache that holds the prefix as it is now. Raises ValueError if `batch_size` is not positive."""
         checks.whole("batch_size", batch_size)
         cache = KVCache()
-        for layer, (k, v) in enumerate(self.prefix):
+        for layer, (k, v) in enumerate(self.prefix.to(self.model.tokens.weight.dtype)):
             cache.update(layer, k.expand(batch_size, -1, -1, -1), v.expand(batch_size, -1, -1, -1))
         cache.advance(self.prefix.shape[3])
         return cache
@@ -151,6 +153,8 @@ class PrefixTuning(nn.Module):
 
 class _PrefixCache(KVCache):
     """For one pass: every layer finds the prefix before its own keys and values, with its gradient."""
+
+    detaches = False
 
     def __init__(self, prefix: Float[Tensor, "L 2 G P K"]) -> None:
         super().__init__()
@@ -168,9 +172,15 @@ class _PrefixCache(KVCache):
 def _drawn(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None, std: float | None = None) -> Tensor:
     """N(0, std²), by default with the standard deviation of `like`; nothing on the meta device."""
     if like.is_meta:
-        return like.new_empty(shape)
+        return like.new_empty(shape, dtype=_wide(like))
     drawn = torch.randn(shape, generator=generator, device=getattr(generator, "device", None))
-    return (drawn * (float(like.detach().float().std()) if std is None else std)).to(like)
+    drawn = drawn * (float(like.detach().float().std()) if std is None else std)
+    return drawn.to(like.device, _wide(like))
+
+
+def _wide(like: Tensor) -> torch.dtype:
+    """Float32 at least, in which training at small rates goes on; the model gets the vectors in its own dtype."""
+    return torch.promote_types(like.dtype, torch.float32)
 
 
 def _check_room(length: int, context: int | None) -> None:
@@ -188,7 +198,9 @@ def _check_context(input_ids: Tensor, context: int | None, taken: int) -> None:
         )
 
 
-def _extended(mask: AttentionMask | None, ids: Tensor, length: int, past: int = 0) -> Tensor | None:
+def _extended(
+    mask: AttentionMask | None, ids: Tensor, length: int, past: int = 0, *, partial: bool = False
+) -> Tensor | None:
     """The mask of trained vectors and text together; the vectors are always seen."""
-    real = read_mask(mask, len(ids), past + ids.shape[1])
+    real = read_mask(mask, len(ids), past + ids.shape[1], partial=partial)
     return None if real is None else F.pad(real, (length, 0), value=True)

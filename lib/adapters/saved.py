@@ -1,7 +1,8 @@
 """Adapters on disk, in the format of `peft`: adapter_config.json and adapter_model.safetensors in a folder.
 
-For transformers' models `peft.PeftModel.from_pretrained` reads what we write, and we read what it wrote. For
-our own models the files are the same with our names, "…attention.qkv.q" for rows of a fused matrix; `peft`
+For transformers' models `peft.PeftModel.from_pretrained` reads what we write, and we read what it wrote, with
+ranks and alphas by pattern and rank-stabilised scales. What is more than W + s BA (DoRA, trained biases) is refused.
+For our own models the files are the same with our names, "…attention.qkv.q" for rows of a fused matrix; `peft`
 has no such models.
 """
 
@@ -16,38 +17,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lib.adapters.lora import attach, lora_layers, require_free
-from lib.adapters.lora_layer import Adapter, LoraSettings
-from lib.adapters.targets import WHOLE, find_targets, is_conv1d
+from lib.adapters.lora_layer import Adapter
+from lib.adapters.peft_config import CONFIG, named_targets, read_config, read_settings
+from lib.adapters.settings import LoraSettings
+from lib.adapters.targets import WHOLE, Target, find_targets, is_conv1d
 from lib.files import atomic_path, atomic_write
 from lib.names import nearest
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."  # what peft puts before the names of the model's own modules
+Factors = dict[str, dict[str, Tensor]]  # A and B by target
+SHOWN = 6  # an error names so many of the layers that are lacking
 KEY = re.compile(rf"{re.escape(PREFIX)}(?:(?P<target>.+)\.)?lora_(?P<factor>[AB])\.weight")
-
-# Fields of peft's configuration that do not change what the two factors mean, beside those that are read.
-# Any other that is set (DoRA, ranks by layer, ...) means more than W + s BA, and is refused.
-HARMLESS = {
-    "task_type",
-    "peft_type",
-    "auto_mapping",
-    "peft_version",
-    "base_model_name_or_path",
-    "revision",
-    "inference_mode",
-    "r",
-    "target_modules",
-    "exclude_modules",
-    "lora_alpha",
-    "lora_dropout",
-    "fan_in_fan_out",
-    "use_rslora",
-    "layers_to_transform",
-    "layers_pattern",
-    "megatron_core",
-    "qalora_group_size",
-}
-PLAIN = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian", "orthogonal")}
 
 
 def save_adapter(model: nn.Module, folder: Path | str, name: str = "default") -> None:
@@ -70,10 +51,11 @@ def save_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
         names = list(dict.fromkeys(known for _, layer in lora_layers(model) for known in layer.adapters))
         raise ValueError(f"there is no adapter {name!r} to save; {nearest(name, names)}")
     tensors: dict[str, Tensor] = {}
+    names_of = {(target.module, target.part): target.name for target in find_targets(model).values()}
     targets = []
-    for prefix, layer in adapters:
+    for _, layer in adapters:
         for part, factors in layer.adapters[name].items():
-            target = prefix if part == WHOLE else f"{prefix}.{part}"
+            target = names_of[layer, part]
             targets.append(target)
             for factor in "AB":
                 tensors[_key(target, factor)] = getattr(factors, factor).detach().contiguous()
@@ -91,8 +73,9 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
     """Add an adapter that `save_adapter` or `peft` wrote to a model and make it active, as `inject_lora` does.
 
     Returns the names of the adapted matrices.
-    Raises FileNotFoundError if a file is missing; ValueError, and changes nothing, if one is damaged, if the
-    adapter is for a model with other names or shapes, if it is more than plain LoRA, or if `name` is taken.
+    Raises FileNotFoundError if a file is missing; ValueError, and changes nothing, if one is damaged or lacks
+    layers that its configuration names, if the adapter is for a model with other names or shapes, if it is more
+    than plain LoRA, or if `name` is taken.
 
     >>> import tempfile
     >>> from lib.adapters import inject_lora
@@ -105,24 +88,15 @@ def load_adapter(model: nn.Module, folder: Path | str, name: str = "default") ->
     """
     require_free(model, name)
     folder = Path(folder)
-    settings = _read_settings(folder / CONFIG)
+    _require_file(folder / CONFIG)
+    config = read_config(folder / CONFIG)
+    settings = read_settings(config)
     factors = _read_factors(folder / WEIGHTS)
     found = find_targets(model)
-    for target, pair in factors.items():
-        if target not in found:
-            raise ValueError(
-                f"the adapter changes {target!r}, which this {type(model).__name__} "
-                f"does not have; {nearest(target, found, most=3)}"
-            )
-        here = found[target]
-        expected = {"A": (settings.rank, here.inputs), "B": (here.outputs, settings.rank)}
-        for factor, shape in expected.items():
-            if tuple(pair[factor].shape) != shape:
-                raise ValueError(
-                    f"the adapter is for another model: {factor} of {target} has shape "
-                    f"{tuple(pair[factor].shape)}, expected {shape}"
-                )
-    _refuse_overlap(factors)
+    factors = _under_todays_names(factors, config, found)
+    _require_fit(model, factors, found, settings)
+    _refuse_overlap(factors, found)
+    _require_named(factors, named_targets(config, found))
     attached = attach(model, name, settings, [found[target] for target in factors])
     with torch.no_grad():
         for target, pair in factors.items():
@@ -146,6 +120,8 @@ def _described(adapter: Adapter, targets: list[str], fan_in_fan_out: bool) -> di
         "lora_alpha": settings.alpha,
         "lora_dropout": settings.dropout,
         "use_rslora": settings.rslora,
+        "rank_pattern": settings.rank_pattern,
+        "alpha_pattern": settings.alpha_pattern,
         "target_modules": targets,
         "fan_in_fan_out": fan_in_fan_out,
         "bias": "none",
@@ -153,37 +129,14 @@ def _described(adapter: Adapter, targets: list[str], fan_in_fan_out: bool) -> di
     }
 
 
-def _read_settings(path: Path) -> LoraSettings:
-    _require_file(path)
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if config["peft_type"] != "LORA":
-            raise ValueError(f"{path.name} describes {config['peft_type']!r}: only 'LORA' can be read")
-        targets = config["target_modules"]
-        settings = LoraSettings(
-            rank=config["r"],
-            alpha=float(config["lora_alpha"]),
-            rslora=config.get("use_rslora", False),
-            dropout=float(config.get("lora_dropout", 0.0)),
-            targets=(targets,) if isinstance(targets, str) else tuple(targets),
-        )
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path.name} is damaged ({error!r}): save the adapter again") from error
-    for field, value in config.items():
-        plain = value in PLAIN[field] if field in PLAIN else field in HARMLESS or not value
-        if not plain:
-            raise ValueError(f"{path.name} sets {field}={value!r}: this is more than W + s BA, and cannot be loaded")
-    return settings
-
-
-def _read_factors(path: Path) -> dict[str, dict[str, Tensor]]:
+def _read_factors(path: Path) -> Factors:
     """A and B by target."""
     _require_file(path)
     try:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path.name} is damaged ({error}): save the adapter again") from error
-    factors: dict[str, dict[str, Tensor]] = {}
+    factors: Factors = {}
     for key, tensor in tensors.items():
         match = KEY.fullmatch(key)
         if match is None:
@@ -199,11 +152,61 @@ def _read_factors(path: Path) -> dict[str, dict[str, Tensor]]:
     return factors
 
 
-def _refuse_overlap(factors: dict[str, dict[str, Tensor]]) -> None:
+def _under_todays_names(factors: Factors, config: dict[str, Any], found: dict[str, Target]) -> Factors:
+    """Once the halves of a gated layer's fused matrix were called "up.gate" and "up.up", and the whole of it "up"."""
+    names = {}
+    for target, pair in factors.items():
+        layer, _, end = target.partition(".feed_forward.up")
+        whole = found.get(f"{layer}.feed_forward.gate_up")
+        if whole and end in (".gate", ".up"):
+            names[target] = f"{layer}.feed_forward{end}"
+        elif whole and target.endswith(".feed_forward.up") and len(pair["B"]) == whole.outputs:
+            names[target] = whole.name
+    if isinstance(config["target_modules"], list):
+        config["target_modules"] = [names.get(target, target) for target in config["target_modules"]]
+    return {names.get(target, target): pair for target, pair in factors.items()}
+
+
+def _require_fit(model: nn.Module, factors: Factors, found: dict[str, Target], settings: LoraSettings) -> None:
+    """Raise ValueError unless the model has every target, in the factors' shapes."""
+    for target, pair in factors.items():
+        if target not in found:
+            raise ValueError(
+                f"the adapter changes {target!r}, which this {type(model).__name__} "
+                f"does not have; {nearest(target, found, most=3)}"
+            )
+        here, rank = found[target], settings.rank_of(target)
+        for factor, shape in {"A": (rank, here.inputs), "B": (here.outputs, rank)}.items():
+            if tuple(pair[factor].shape) != shape:
+                raise ValueError(
+                    f"the adapter is for another model: {factor} of {target} has shape "
+                    f"{tuple(pair[factor].shape)}, expected {shape}"
+                )
+
+
+def _refuse_overlap(factors: Factors, found: dict[str, Target]) -> None:
+    whole = {found[target].module: target for target in factors if found[target].part == WHOLE}
     for target in factors:
-        whole = target.rpartition(".")[0]
-        if whole and whole in factors:
-            raise ValueError(f"the adapter changes {whole} and a part of it, {target}: it is damaged")
+        if found[target].part != WHOLE and found[target].module in whole:
+            fused = whole[found[target].module]
+            raise ValueError(f"the adapter changes {fused} and a part of it, {target}: it is damaged")
+
+
+def _require_named(factors: Factors, named: list[str]) -> None:
+    """Raise ValueError unless the factors are for the layers that the configuration names, all of them and no other."""
+    lacking = [target for target in named if target not in factors]
+    if lacking:
+        raise ValueError(
+            f"{CONFIG} names {len(named)} layers of this model, but {WEIGHTS} lacks {len(lacking)} of them: "
+            f"{_listed(lacking)}; copy both files again, or load it onto the model it was trained on"
+        )
+    if extra := [target for target in factors if target not in named]:
+        raise ValueError(f"{WEIGHTS} holds layers that {CONFIG} does not name: {_listed(extra)}; copy both files again")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _require_file(path: Path) -> None:

@@ -1,7 +1,10 @@
 """Which matrices of a model an adapter goes to: linear layers by name, and the named rows of fused ones.
 
 Our attention keeps query, key and value in one matrix, "…attention.qkv"; LoRA's paper adapts query and value
-only. So the rows have names of their own, "…attention.qkv.q" and so on, and can be asked for like layers.
+only. So the rows have names of their own, "…attention.qkv.q" and so on, and can be asked for like layers. The
+same holds for a gated feed-forward layer: "…feed_forward.gate" and "…feed_forward.up" are the halves of one matrix,
+which is called "…feed_forward.gate_up". So "q", "k", "v", "gate", "up" and "down" each mean one linear map, in our
+models as in others.
 """
 
 import re
@@ -9,13 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import accumulate
+from typing import Any
 
+import torch
 from torch import nn
 
 from lib.models import Decoder, EncoderDecoder, MLMHead
 from lib.models.attention import CrossAttention, SelfAttention
 from lib.models.layers import FeedForward
-from lib.models.linear import Linear
+from lib.models.linear import Linear, PackedLinear
 from lib.names import nearest
 
 WHOLE = "whole"  # the part of a matrix that is not cut
@@ -25,12 +30,13 @@ WHOLE = "whole"  # the part of a matrix that is not cut
 class Target:
     """One matrix, or some rows of a fused one, that an adapter can be put on."""
 
-    name: str  # as patterns see it: the module's name, followed by the part's unless it is whole
+    name: str  # as patterns see it, unique in the model
     module: nn.Module
     part: str  # WHOLE, or q, k, v, gate, up
     start: int  # first output that it makes
     stop: int  # one past the last
     inputs: int  # k in W ∈ R^{d×k}
+    fused: bool = False  # whether it holds several matrices, which are targets themselves
 
     @property
     def outputs(self) -> int:
@@ -41,8 +47,8 @@ class Target:
 def find_targets(model: nn.Module) -> dict[str, Target]:
     """Every linear layer of a model by name, and after each fused one its parts.
 
-    Linear layers are `nn.Linear`, ours and transformers' `Conv1D`. Output layers of ours whose matrix is used
-    without calling the layer are left out: an adapter on the layer would have no effect.
+    Linear layers are `nn.Linear`, ours, ours in few bits, and transformers' `Conv1D`. Output layers of ours whose
+    matrix is used without calling the layer are left out: an adapter on the layer would have no effect.
 
     >>> from lib.models import preset
     >>> import torch
@@ -62,9 +68,13 @@ def find_targets(model: nn.Module) -> dict[str, Target]:
         if _bypassed(parent, child):
             continue
         outputs, inputs = linear_shape(module)
-        found[name] = Target(name, module, WHOLE, 0, outputs, inputs)
-        for part, start, stop in _parts(parent, child):
-            found[f"{name}.{part}"] = Target(f"{name}.{part}", module, part, start, stop, inputs)
+        parts = _parts(parent, child)
+        gated = isinstance(parent, FeedForward) and bool(parts)
+        whole = f"{parent_name}.gate_up".lstrip(".") if gated else name
+        found[whole] = Target(whole, module, WHOLE, 0, outputs, inputs, fused=bool(parts))
+        for part, start, stop in parts:
+            own = f"{parent_name if gated else name}.{part}".lstrip(".")
+            found[own] = Target(own, module, part, start, stop, inputs)
     return found
 
 
@@ -72,14 +82,15 @@ def select_targets(model: nn.Module, patterns: Iterable[str]) -> list[Target]:
     """The targets that some pattern names.
 
     A pattern is a name, or the end of one after a dot, with the wildcards *, ? and [..] of a shell: "q_proj",
-    "attention.output", "*.3.attention.qkv.q". A layer that is named itself is taken whole, whatever other
-    pattern names a part of it.
+    "attention.output", "*.3.attention.qkv.q". Wildcards at the end stand for the matrices as the architecture has
+    them: "*" takes q, k and v, not the matrix that they lie in. One of those is adapted whole, with one A, where
+    its own name is asked for ("qkv", "kv", "gate_up"), whatever other pattern names a part of it.
     Raises ValueError for a pattern that names nothing, with the nearest names.
     """
     found = find_targets(model)
     chosen: dict[str, Target] = {}
     for pattern in patterns:
-        matched = {name: target for name, target in found.items() if _matches(name, pattern)}
+        matched = {name: target for name, target in found.items() if _matches(target, pattern)}
         if not matched:
             raise ValueError(
                 f"targets: {pattern!r} names no linear layer of this "
@@ -97,7 +108,7 @@ def select_targets(model: nn.Module, patterns: Iterable[str]) -> list[Target]:
 def is_linear(module: nn.Module) -> bool:
     """Whether a module is y = x Wᵀ + b and nothing else; a subclass with a forward of its own is not."""
     kind = getattr(module, "base_class", type(module))
-    return kind in (nn.Linear, Linear) or is_conv1d(module)
+    return kind in (nn.Linear, Linear) or issubclass(kind, PackedLinear) or is_conv1d(module)
 
 
 def is_conv1d(module: nn.Module) -> bool:
@@ -108,8 +119,19 @@ def is_conv1d(module: nn.Module) -> bool:
 
 def linear_shape(module: nn.Module) -> tuple[int, int]:
     """Outputs and inputs, d and k."""
+    if isinstance(module, PackedLinear):
+        return module.out_features, module.in_features
     rows, columns = module.weight.shape
     return (columns, rows) if is_conv1d(module) else (rows, columns)
+
+
+def trained_like(module: nn.Module) -> dict[str, Any]:
+    """Device and dtype for what is trained beside a linear layer: float32, or float64 beside float64.
+
+    In 16 bits a number near 1 does not notice a step below 0.004 (bfloat16): training at small rates would stop.
+    """
+    like = module.stored()[-1] if isinstance(module, PackedLinear) else module.weight
+    return {"device": like.device, "dtype": torch.promote_types(like.dtype, torch.float32)}
 
 
 def _parts(parent: nn.Module | None, child: str) -> list[tuple[str, int, int]]:
@@ -132,7 +154,10 @@ def _bypassed(parent: nn.Module | None, child: str) -> bool:
     return isinstance(parent, MLMHead) and child == "decoder"
 
 
-def _matches(name: str, pattern: str) -> bool:
+def _matches(target: Target, pattern: str) -> bool:
+    name = target.name
+    if target.fused and name.rpartition(".")[2] != pattern.rpartition(".")[2]:
+        return False
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 

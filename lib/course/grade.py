@@ -10,12 +10,14 @@ from lib.grading.work import grade_file
 EXAMPLES = """examples:
   course grade handed_in --out grades --release assignment1   the exercises, roster and points of a release
   course grade handed_in --out grades                  continue, or grade what is new or changed
+  course grade resubmitted --out grades                grade these; the other results and pages stay
+  course grade handed_in --out grades --remove-missing   remove whoever is not in the folder any more
   course grade handed_in --out grades --regrade        grade everything again
   course grade handed_in --out grades --jobs 2         two submissions at a time
   course grade handed_in --out grades --scheduler tcp://host:8786   on a Dask cluster (in a network you trust)
 
 A submission is in the folder of its student (handed_in/ada/04_mlm_masking.ipynb), or its name contains the student
-(handed_in/ada_04_mlm_masking.ipynb). To change points without grading again, use course regrade-points."""
+(handed_in/ada_04_mlm_masking.ipynb). Zip archives are read. To change points without grading again, use course regrade-points."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -33,6 +35,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--jobs", type=int, help="how many at a time (default: as cores and memory allow)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="grade on this Dask cluster")
     parser.add_argument("--regrade", action="store_true", help="grade everything again")
+    parser.add_argument(
+        "--remove-missing",
+        action="store_true",
+        help="remove results and pages of what is not in SUBMISSIONS (kept else)",
+    )
     parser.add_argument("--key", type=Path, metavar="FILE", help="the secret key (~/.config/llm-course/grading.key)")
     parser.set_defaults(func=run)
 

@@ -1,12 +1,14 @@
 """`course regrade-points`: change the points of graded exercises, without running submissions again."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from lib.errors import CourseError
 from lib.grading.assignment.asked import Assignment, of_release
 from lib.grading.assignment.graded import read_points
 from lib.grading.reports.publish import publish
+from lib.grading.results.earlier import kept_pages
 from lib.grading.results.store import Store
 
 EXAMPLES = """examples:
@@ -34,18 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Run `course regrade-points` and return its exit code."""
     points = read_points(arguments.points)
     store = Store(arguments.out)
-    if store.read_assignment() is None:
+    if store.read_record() is None:
         raise CourseError(f"{arguments.out} contains no grading; `course grade SUBMISSIONS --out DIR` makes one")
     with store.held():
-        graded = store.read_assignment()  # again: another grading may have ended since
-        assert graded is not None
-        assignment, planned, walls = graded
+        record = store.read_record()  # again: another grading may have ended since
+        assert record is not None
+        assignment = record.assignment
         if arguments.release:
             assignment = _as_released(assignment, of_release(arguments.release))
-        assignment = assignment.with_points(points)
-        publish(store, assignment, planned)
-        store.write_assignment(assignment, planned, walls)
-    print(f"{len(planned)} submissions, {len(assignment.items)} exercises: grades.csv, class.html")
+        record = replace(record, assignment=assignment.with_points(points))
+        for line in kept_pages(publish(store, record), removed=False):
+            print(line)
+        store.write_record(record)
+    print(f"{len(record.submissions)} submissions, {len(record.assignment.items)} exercises: grades.csv, class.html")
     return 0
 
 

@@ -36,7 +36,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a number, a name or a file; default: all")
     parser.add_argument(
         "-p", "--parameter", dest="parameters", nargs=2, metavar=("NAME", "VALUE"), action="append",
-        default=[], help="set a parameter of the notebook; may be repeated",
+        default=[], help="set a parameter of the notebook, as a value of its default's type; may be repeated",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for the executed copies (build)")
     parser.add_argument("--strict", action="store_true", help="also fail if a notebook is over its budget")

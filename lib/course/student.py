@@ -13,7 +13,8 @@ EXAMPLES = """examples:
   course student 04 06          two of them
   course student --out ~/llm    into another folder
 
-A notebook that you changed (or ran and saved) is never overwritten, nor is one under a lecture's former name."""
+A notebook that you changed (or ran and saved) is never overwritten, nor is one under a lecture's former name. One that
+you only opened counts as unchanged, even if Jupyter has saved it."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

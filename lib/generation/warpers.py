@@ -2,7 +2,8 @@
 
 Each is a pure function over the last axis; a token that may not be chosen gets −∞, so its probability is
 exactly 0. Temperature reshapes the whole distribution, top-k keeps a number of tokens, top-p an amount of
-probability.
+probability. Logits in half precision are warped in float32: a division or a sum of 50,000 probabilities in float16 would
+draw tokens whose probability is 0.
 """
 
 import torch
@@ -10,23 +11,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib import checks
+from lib.kernels.precision import widened
 
-ROUNDING = 5e-7  # mass within this of `p` counts as reached: float32 cannot tell .5 + .3 from .8
+ROUNDING = 2.5e-6  # of the smaller of p and 1 - p: as near as that counts as reached, since float32 cannot tell .5 + .3 from .8
 
 
 def scale_temperature(logits: Float[Tensor, "*B V"], temperature: float) -> Float[Tensor, "*B V"]:
     """z / T: T < 1 sharpens, T > 1 flattens; T = 0, the limit, keeps only the best token (the first, if tied).
 
+    Where z / T would overflow, the largest logit is subtracted first, which changes no probability.
     Raises ValueError if `temperature` is negative or no finite number.
 
     >>> scale_temperature(torch.tensor([1.0, 2.0, 8.0]), 0.05).softmax(-1)
     tensor([0., 0., 1.])
     """
     checks.number("temperature", temperature, "[0, inf)")
+    logits = widened(logits)
     if temperature == 0:
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.full_like(logits, -torch.inf).scatter(-1, best, 0.0)
-    return logits / temperature
+    temperature = max(temperature, torch.finfo(logits.dtype).tiny)  # below it float32 has 0, and 0 / 0
+    largest = logits.amax(dim=-1, keepdim=True)
+    too_large = largest.isfinite() & (largest / temperature).isinf()
+    return torch.where(too_large, logits - largest, logits) / temperature
 
 
 def keep_top_k(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]:
@@ -57,7 +64,8 @@ def keep_top_p(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]
         return logits
     falling, order = logits.sort(dim=-1, descending=True, stable=True)
     mass = falling.double().softmax(dim=-1)
-    reached = mass.cumsum(dim=-1) - mass >= p - ROUNDING  # those before this token are enough without it
+    enough = p - ROUNDING * min(p, 1 - p)
+    reached = mass.cumsum(dim=-1) - mass >= enough  # those before this token are enough without it
     reached[..., 0] = False  # whatever p, one token remains
     return logits.masked_fill(torch.empty_like(reached).scatter(-1, order, reached), -torch.inf)
 
@@ -76,7 +84,7 @@ def warp(
     >>> warp(torch.tensor([0.0, 1.0, 2.0]), temperature=0.5, top_k=2)
     tensor([-inf, 2., 4.])
     """
-    logits = scale_temperature(logits, temperature)
+    logits = scale_temperature(logits, temperature)  # float32 from here on
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
     return logits if top_p is None else keep_top_p(logits, top_p)

@@ -8,7 +8,7 @@ import hashlib
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,12 @@ from lib.errors import CourseError, UsageError
 from lib.grading.assignment.asked import Assignment, grading_hash, of_lectures, of_release
 from lib.grading.batch import run_batch
 from lib.grading.intake.file_names import readable
-from lib.grading.intake.submission import read_bytes
+from lib.grading.intake.submission import read_bytes, read_folder
 from lib.grading.judging.key import default_path, fingerprint, load_key
 from lib.grading.reports.publish import publish
+from lib.grading.results.earlier import kept_from, kept_pages, kept_words, still_not_taken, told
 from lib.grading.results.manual import MANUAL, read_manual
-from lib.grading.results.store import Planned, Store, plan_of
+from lib.grading.results.store import Planned, Record, Store, plan_of
 from lib.grading.work import Task, grade_file
 from lib.lectures.execution import default_jobs, open_executor
 from lib.lectures.processes import processes
@@ -50,6 +51,7 @@ class Options:
     jobs: int | None = None
     scheduler: str | None = None
     regrade: bool = False
+    remove_missing: bool = False
     key: Path | None = None
 
 
@@ -64,10 +66,12 @@ def grade_folder(options: Options, work: Work = grade_file) -> int:
     store = Store(options.out)
     with store.held():
         batch = _prepare(options, store, key)
-        _warn(batch.assignment, {submission.planned.student for submission in batch.submissions})
+        _warn(batch.assignment, {each.student for each in batch.record.submissions})
         faults = _grade_missing(options, store, batch, work)
-        publish(store, batch.assignment, [each.planned for each in batch.submissions])
-    print(f"{len(batch.submissions)} submissions, {len(batch.assignment.items)} exercises: grades.csv, class.html")
+        for line in kept_pages(publish(store, batch.record, remove=options.remove_missing), options.remove_missing):
+            print(line)
+    total = len(batch.record.submissions)
+    print(f"{total} submissions, {len(batch.assignment.items)} exercises: grades.csv, class.html")
     return faults
 
 
@@ -95,11 +99,12 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Batch:
-    """The assignment, the submissions and the key of one run."""
+    """The assignment, the submissions and the key of one run, and what is written down of it."""
 
     assignment: Assignment
     submissions: tuple[Submitted, ...]
     key: bytes
+    record: Record  # with the earlier submissions that are kept
 
 
 def _prepare(options: Options, store: Store, key: bytes) -> Batch:
@@ -107,52 +112,60 @@ def _prepare(options: Options, store: Store, key: bytes) -> Batch:
     submission is graded."""
     from lib.grading.walls import describe
 
-    assignment = _assignment(options.release, store)
-    found, assignment = _find(options.submissions, assignment)
-    submissions = tuple(_planned(found, assignment, key))
-    planned = [each.planned for each in submissions]
+    last = store.read_record()
+    assignment = _assignment(options.release, last)
+    handed_in = read_folder(options.submissions, assignment.notebooks)
+    for line in told(handed_in.not_taken):
+        _say(line)
+    earlier = [each.student for each in last.submissions] if last else []
+    found = _named(handed_in.found, (*earlier, *assignment.roster))
+    if not any(each.notebook for each in found):
+        raise CourseError(f"{options.submissions} contains no submission of {', '.join(assignment.notebooks)}")
+    kept = kept_from(None if options.remove_missing else last, found, store)
+    if not assignment.release:
+        assignment = assignment.only({each.notebook for each in (*found, *kept)})
+    for line in kept_words(kept, assignment.notebooks, store):
+        print(line)
+    submissions = tuple(_planned(_placed(found, kept, assignment), assignment, key))
+    planned = tuple(sorted((*(each.planned for each in submissions), *kept), key=lambda p: (p.student, p.notebook)))
     read_manual(store.out / MANUAL, assignment.items, assignment.students(each.student for each in planned))
-    store.write_assignment(assignment, planned, describe())
-    return Batch(assignment, submissions, key)
+    left = (*handed_in.not_taken, *still_not_taken(last, {each.student for each in found}, planned))
+    record = Record(assignment, planned, describe(), left)
+    store.write_record(record)
+    return Batch(assignment, submissions, key, record)
 
 
-def _assignment(release: Path | None, store: Store) -> Assignment:
+def _assignment(release: Path | None, last: Record | None) -> Assignment:
     """The assignment: of the release, else of the previous run's release, else of the lectures. Changed points are
     kept."""
-    last = store.read_assignment()
-    if release is None and last and last[0].release:
-        return last[0]
+    if release is None and last and last.assignment.release:
+        return last.assignment
     assignment = of_release(release) if release else of_lectures()
     known = {item.exercise for item in assignment.items}
-    return assignment.with_points({i: p for i, p in (last[0].changed_points if last else {}).items() if i in known})
+    return assignment.with_points(
+        {i: p for i, p in (last.assignment.changed_points if last else {}).items() if i in known}
+    )
 
 
-def _find(folder: Path, assignment: Assignment) -> "tuple[list[Found], Assignment]":
-    """The files to grade, one for each student and notebook, and the assignment: without a release, only the
-    notebooks that were handed in.
+def _placed(found: "list[Found]", kept: Sequence[Planned], assignment: Assignment) -> "list[Found]":
+    """The files to grade, one for each student and notebook.
 
     If it is unknown which notebook a file is, it is listed for every notebook that its student has not handed in,
-    and each of these rows says why it is not graded.
+    now or before, and each of these rows says why it is not graded.
     """
-    from lib.grading.intake.submission import find_submissions
-
-    everything = find_submissions(folder, assignment.notebooks)
-    found = {(each.student, each.notebook): each for each in everything if each.notebook}
-    if not found:
-        raise CourseError(f"{folder} contains no submission of {', '.join(assignment.notebooks)}")
-    if not assignment.release:
-        assignment = assignment.only({notebook for _, notebook in found})
-    for each in everything:
-        if not each.notebook:
-            _say(f"{each.file}: {each.problem}")
-            for notebook in assignment.notebooks:
-                found.setdefault((each.student, notebook), replace(each, notebook=notebook))
-    return _named([found[key] for key in sorted(found)], assignment.roster), assignment
+    placed = {(each.student, each.notebook): each for each in found if each.notebook}
+    before = {(each.student, each.notebook) for each in kept}
+    for each in found:
+        for notebook in () if each.notebook else assignment.notebooks:
+            if (each.student, notebook) not in before:
+                placed.setdefault((each.student, notebook), replace(each, notebook=notebook))
+    return [placed[key] for key in sorted(placed)]
 
 
-def _named(found: "list[Found]", roster: tuple[str, ...]) -> "list[Found]":
-    """The submissions under the names of the roster, where names differ only in case or in Unicode's form."""
-    on_roster = {_folded(name): name for name in roster}
+def _named(found: "Sequence[Found]", known: Sequence[str]) -> "list[Found]":
+    """The submissions under the names that are known (the later ones first), where names differ only in case or in
+    Unicode's form."""
+    on_roster = {_folded(name): name for name in known}
     alike = Counter(_folded(student) for student in {each.student for each in found})
     return [
         replace(each, student=on_roster.get(fold, each.student)) if alike[fold] == 1 else each

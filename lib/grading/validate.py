@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.errors import CourseError
 from lib.grading.intake.file_names import readable
+from lib.lectures.work_folder import plain_name
 
 if TYPE_CHECKING:
     from lib.grading.intake.submission import Submission
@@ -202,6 +203,8 @@ def validate(name: str) -> None:
     if "NBGRADER_EXECUTION" in os.environ:
         print("(nbgrader is grading this notebook, so this check is skipped.)")
         return
+    if not Path(name).exists():
+        name = plain_name(name)  # an edition that lay beside another may have been moved into its place
     if not Path(name).exists():
         print(f"There is no {name} in this folder. Save your notebook first (Ctrl+S; on a Mac ⌘S);")
         print("if you have renamed the file, write its new name into this cell.")

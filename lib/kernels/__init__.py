@@ -15,7 +15,8 @@ from lib.kernels.int8 import (
 )
 from lib.kernels.loss import chunked_cross_entropy, cross_entropy, selective_log_softmax
 from lib.kernels.masks import causal_mask, padding_mask, prefix_mask, sliding_window_mask
-from lib.kernels.positions import apply_rotary, rotary_angles, sinusoidal_positions
+from lib.kernels.nf4 import QuantizedNF4, dequantize_nf4, quantize_nf4
+from lib.kernels.positions import RopeScaling, apply_rotary, rotary_angles, sinusoidal_positions
 from lib.kernels.softmax import argmax_onehot, log_softmax, logsumexp, sigmoid, softmax
 from lib.kernels.tiled import attention_tiled
 from lib.kernels.triton import triton_attention, triton_cross_entropy, triton_softmax
@@ -24,6 +25,8 @@ __all__ = [
     "OutlierProduct",
     "Quantized",
     "QuantizedGroups",
+    "RopeScaling",
+    "QuantizedNF4",
     "ZeroPointQuantized",
     "apply_rotary",
     "argmax_onehot",
@@ -36,6 +39,7 @@ __all__ = [
     "cross_entropy",
     "dequantize",
     "dequantize_groups",
+    "dequantize_nf4",
     "int8_matmul",
     "integer_matmul",
     "log_softmax",
@@ -45,6 +49,7 @@ __all__ = [
     "prefix_mask",
     "quantize_absmax",
     "quantize_groups",
+    "quantize_nf4",
     "quantize_zero_point",
     "rotary_angles",
     "selective_log_softmax",

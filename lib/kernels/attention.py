@@ -45,6 +45,7 @@ def attention_weights(
         scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2], device=q.device), -math.inf)
     if mask is None:  # every query sees a key
         return torch.softmax(scores, dim=-1)
+    mask = in_dtype_of(q, mask)
     scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
     empty = (scores == -math.inf).all(dim=-1, keepdim=True)
     return torch.softmax(scores.masked_fill(empty, 0), dim=-1).masked_fill(empty, 0)
@@ -92,7 +93,7 @@ def attention_fused(
     causal = causal and T > 1  # a single query is the last one, which sees every key
     empty = None
     if mask is not None or (causal and T != S):
-        mask, empty = _merged(mask, causal_mask(T, S, device=q.device) if causal else None, q.dtype)
+        mask, empty = _merged(in_dtype_of(q, mask), causal_mask(T, S, device=q.device) if causal else None)
         causal = False
     out = scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
@@ -100,7 +101,7 @@ def attention_fused(
     return out if empty is None else out.masked_fill(empty, 0)
 
 
-def _merged(mask: Tensor | None, lower: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+def _merged(mask: Tensor | None, lower: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """One mask of four dimensions from the given and the causal one, and which rows it leaves empty (None: no row).
 
     PyTorch's kernels disagree about an empty row, so here it sees everything and is set to zero afterwards.
@@ -111,13 +112,17 @@ def _merged(mask: Tensor | None, lower: Tensor | None, dtype: torch.dtype) -> tu
         mask = mask if lower is None else mask & lower
         empty = ~mask.any(dim=-1, keepdim=True)
     else:
-        mask = mask.to(dtype)
         mask = mask if lower is None else mask.masked_fill(~lower, -math.inf)
         empty = (mask == -math.inf).all(dim=-1, keepdim=True)
     mask, empty = (x[(None,) * (4 - x.dim())] for x in (mask, empty))
     if not empty.any():
         return mask, None
     return mask.masked_fill(empty, True if mask.dtype == torch.bool else 0.0), empty
+
+
+def in_dtype_of(q: Tensor, mask: Tensor | None) -> Tensor | None:
+    """A float mask rounded to the scores' type, so that every way of computing them adds the same numbers."""
+    return mask if mask is None or mask.dtype == torch.bool else mask.to(q.dtype)
 
 
 def default_scale(q: Tensor, scale: float | None) -> float:
@@ -137,6 +142,8 @@ def check_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal
     checks.shape("k", k, B, "G", "S", K)
     G, S = k.shape[1:3]
     checks.shape("v", v, B, G, S, "E")
+    if K == 0:
+        raise ValueError("q must have at least one number per head, got K = 0: there is nothing to compare")
     if G == 0 or H % G:
         raise ValueError(f"q must have a multiple of k's {G} heads, got {H}")
     if causal and T > S:

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib import checks
-from lib.kernels.int8 import absmax_round, check_numbers, widened
+from lib.kernels.int8 import absmax_round, check_numbers
+from lib.kernels.precision import widened
 
 
 class QuantizedGroups(NamedTuple):

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lib import checks
+from lib.kernels.precision import widened
 
 MAX_INNER = (2**31 - 1) // 128**2
 """The longest sum of products of two 8-bit numbers, 131,071, that cannot leave 32 bits."""
@@ -188,11 +189,6 @@ def largest(x: Tensor, axis: int | None) -> Tensor:
     axis = checks.dimension("axis", axis, x=x)
     others = [dim for dim in range(x.dim()) if dim != axis % x.dim()]
     return x.amax(others, keepdim=True) if others else x  # amax over no dimension would take them all
-
-
-def widened(x: Tensor) -> Tensor:
-    """x in float32, or float64 if it is that already: 16-bit scales would be as coarse as the integers."""
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def check_numbers(**tensors: Tensor) -> None:

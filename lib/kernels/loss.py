@@ -6,15 +6,16 @@ an online log-sum-exp and backward by computing each chunk again (Wijmans et al.
 chunk of logits and the gradients that were asked for.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from lib import checks
+from lib.kernels.second_order import differentiable_gradients
 from lib.kernels.softmax import logsumexp
 from lib.kernels.triton_launch import TWINS, triton_serves
 
@@ -75,8 +76,8 @@ def chunked_cross_entropy(
 
     It needs one buffer of N x `chunk_size` beside the gradients, forward and backward, and one more matrix product than
     the plain loss. Rows whose target is `ignore_index` are dropped before the first product, so that a masked-LM
-    loss pays for 15 % of its rows. Gradients reach `hidden`, `weight` and `bias`, once (no second derivatives).
-    On a GPU `triton_cross_entropy` does the work, where it can.
+    loss pays for 15 % of its rows. Gradients reach `hidden`, `weight` and `bias`. Second
+    derivatives are right but hold all logits. On a GPU `triton_cross_entropy` does the work, where it can.
     Raises as `cross_entropy`, and ValueError if `chunk_size` is less than 1.
 
     >>> hidden, weight = torch.eye(2), torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -98,6 +99,22 @@ def chunked_loss(losses, hidden, weight, targets, bias, ignore_index, reduction,
     return losses.sum() if reduction == "sum" else losses.mean()
 
 
+def plain_losses(logits: Float[Tensor, "N V"], targets: Int[Tensor, "N"]) -> Float[Tensor, "N"]:
+    """logsumexp(z) - z_target in operations that autograd can differentiate as often as it likes."""
+    return logsumexp(logits) - logits.gather(1, targets[:, None]).squeeze(1)
+
+
+def plain_row_losses(targets: Int[Tensor, "N"]) -> Callable[..., Tensor]:
+    """What the chunked loss computes from (hidden, weight, bias), with all logits at once, in float32 at least."""
+
+    def losses(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        half = hidden.dtype in (torch.float16, torch.bfloat16)
+        logits = hidden.float() @ weight.float().T if half else hidden @ weight.T.to(hidden.dtype)
+        return plain_losses(logits if bias is None else logits + bias, targets)
+
+    return losses
+
+
 class _CrossEntropy(Function):
     """Per-row losses whose backward makes one buffer, p - y, where autograd would make four."""
 
@@ -110,9 +127,11 @@ class _CrossEntropy(Function):
         return losses.masked_fill(~kept, 0)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
         logits, denominator, targets, kept = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a graph is wanted, for second derivatives
+            masked = lambda z: plain_losses(z, targets).masked_fill(~kept, 0)  # noqa: E731
+            return *differentiable_gradients(masked, (logits,), grad), None, None
         grad_logits = (logits - denominator[:, None]).exp_()  # (N, V): softmax
         grad_logits[torch.arange(len(targets), device=targets.device), targets] -= 1
         return grad_logits.mul_((grad * kept)[:, None]), None, None
@@ -138,9 +157,10 @@ class _ChunkedCrossEntropy(Function):
         return denominator - wanted
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
         hidden, weight, bias, targets, denominator = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return *differentiable_gradients(plain_row_losses(targets), (hidden, weight, bias), grad), None, None
         chunks = _Chunks(hidden, weight, bias, targets, ctx.chunk_size)
         grad_hidden = torch.zeros_like(chunks.hidden) if ctx.needs_input_grad[0] else None
         grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None

@@ -4,6 +4,9 @@ Two answers that need no training: sinusoids added to the embeddings (Vaswani et
 keys (Su et al. 2021), whose scores depend only on how far apart two tokens are.
 """
 
+import math
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -26,14 +29,45 @@ def sinusoidal_positions(T: int, D: int) -> Float[Tensor, "T D"]:
     return torch.stack((sin, cos), dim=-1).flatten(-2)  # (T, D), sine and cosine interleaved
 
 
+@dataclass(frozen=True, kw_only=True)
+class RopeScaling:
+    """How Llama 3.1 and later slow down rotary pairs for a longer context (rope_type "llama3"; Meta's reference code).
+
+    A pair that makes fewer than `low_freq_factor` turns over the original context turns `factor` times slower, one that makes
+    more than `high_freq_factor` keeps its speed, and in between the two speeds are mixed linearly in the number of turns.
+    Raises TypeError or ValueError for values that no such model has.
+
+    >>> RopeScaling(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192).factor
+    8.0
+    """
+
+    factor: float  # at least 1: 8 in Llama 3.1 and 3.3, 32 in 3.2
+    low_freq_factor: float  # turns over the original context, 1
+    high_freq_factor: float  # turns over the original context, 4
+    original_max_position_embeddings: int  # the context in tokens before it was extended, 8192
+
+    def __post_init__(self) -> None:
+        checks.number("factor", self.factor, "[1, inf)")
+        low = checks.positive("low_freq_factor", self.low_freq_factor)
+        if checks.positive("high_freq_factor", self.high_freq_factor) <= low:
+            raise ValueError(f"high_freq_factor must exceed low_freq_factor, {low}, got {self.high_freq_factor}")
+        checks.whole("original_max_position_embeddings", self.original_max_position_embeddings)
+
+    def slowed(self, speed: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        """The speeds of the pairs, in radians per token, for the longer context."""
+        turns = speed * (self.original_max_position_embeddings / (2 * math.pi))
+        kept = ((turns - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor)).clamp(0, 1)
+        return speed * (kept + (1 - kept) / self.factor)
+
+
 def rotary_angles(
-    positions: Int[Tensor, "*batch T"], K: int, theta: float = 10_000.0
+    positions: Int[Tensor, "*batch T"], K: int, theta: float = 10_000.0, scaling: RopeScaling | None = None
 ) -> tuple[Float[Tensor, "*batch T half"], Float[Tensor, "*batch T half"]]:
     """Return the cosines and sines by which `apply_rotary` turns the K/2 pairs of a head at each position.
 
     Pair i turns by position * theta^(-2i/K) radians, Su et al. 2021, equation 15; `theta` is 10,000, or 500,000 in Llama 3
     (slide C28), whose slowest pair needs 2.6 million tokens for one turn. `positions` counts tokens from 0; a batch that is
-    padded on the left has its own row for each sequence. Computed in float32.
+    padded on the left has its own row for each sequence. `scaling` changes the speeds as Llama 3.1 does. Computed in float32.
     Raises ValueError if `K` is not a positive even number or `theta` is not positive, TypeError if `positions` are not integers.
 
     >>> cos, sin = rotary_angles(torch.arange(3), 2)
@@ -43,7 +77,10 @@ def rotary_angles(
     checks.integers(positions=positions)
     checks.positive("theta", theta)
     exponents = torch.arange(0, _even("K", K), 2, dtype=torch.float32, device=positions.device) / K
-    angles = positions[..., None].float() * (1.0 / theta**exponents)  # (..., T, K/2)
+    speed = 1.0 / theta**exponents  # (K/2,), radians per token
+    if scaling is not None:
+        speed = scaling.slowed(speed)
+    angles = positions[..., None].float() * speed  # (..., T, K/2)
     return angles.cos(), angles.sin()
 
 

@@ -1,7 +1,8 @@
 """Softmax and its relatives, safe for logits of any size.
 
 exp(z) overflows float32 beyond z = 88. Every function here uses the same remedy: subtract the largest logit first, which
-changes nothing (softmax is invariant to a shift) and leaves no exponent above zero.
+changes nothing (softmax is invariant to a shift) and leaves no exponent above zero. Half precision is summed in float32: the
+exponentials of 100,000 equal logits are more than float16 can hold.
 """
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib import checks
+from lib.kernels.precision import widened
 from lib.kernels.triton_launch import TWINS, triton_serves
 
 
@@ -26,8 +28,9 @@ def softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"
     check_logits(z, dim)
     if triton_serves(z):
         return TWINS["softmax"](z, dim)
-    exp = (z - z.detach().amax(dim, keepdim=True)).exp_()  # in place: one buffer of z's size less
-    return exp / exp.sum(dim, keepdim=True)
+    wide = widened(z)
+    exp = (wide - wide.detach().amax(dim, keepdim=True)).exp_()  # in place: one buffer of z's size less
+    return (exp / exp.sum(dim, keepdim=True)).to(z.dtype)
 
 
 def logsumexp(z: Float[Tensor, "..."], dim: int = -1, keepdim: bool = False) -> Float[Tensor, "..."]:
@@ -40,10 +43,11 @@ def logsumexp(z: Float[Tensor, "..."], dim: int = -1, keepdim: bool = False) -> 
     tensor(0.6934)
     """
     check_logits(z, dim)
-    largest = z.detach().amax(dim, keepdim=True)
+    wide = widened(z)
+    largest = wide.detach().amax(dim, keepdim=True)
     largest = largest.masked_fill(largest.isinf(), 0)  # inf - inf would be NaN
-    total = (z - largest).exp_().sum(dim, keepdim=True)
-    result = largest + total.log()
+    total = (wide - largest).exp_().sum(dim, keepdim=True)
+    result = (largest + total.log()).to(z.dtype)
     return result if keepdim else result.squeeze(dim)
 
 
@@ -56,8 +60,9 @@ def log_softmax(z: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*sh
     tensor([-1000.,     0.])
     """
     check_logits(z, dim)
-    shifted = z - z.detach().amax(dim, keepdim=True)  # shifting first keeps the small digits of large logits
-    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+    wide = widened(z)
+    shifted = wide - wide.detach().amax(dim, keepdim=True)  # shifting first keeps the small digits of large logits
+    return (shifted - shifted.exp().sum(dim, keepdim=True).log()).to(z.dtype)
 
 
 def sigmoid(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -7,16 +7,23 @@ of its rows.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from lib import checks
-from lib.kernels.attention import ScoreMask, check_attention, default_scale, repeat_kv
+from lib.kernels.attention import (
+    ScoreMask,
+    attention_reference,
+    check_attention,
+    default_scale,
+    in_dtype_of,
+    repeat_kv,
+)
+from lib.kernels.second_order import differentiable_gradients
 from lib.kernels.triton_launch import TWINS, triton_serves_attention
 
 QUERY_BLOCK_RATIO = 2  # key blocks are this much longer than query blocks: measured, a flat optimum
@@ -35,8 +42,8 @@ def attention_tiled(
     """Return what `attention_reference` does without ever holding T x S weights, forward or backward.
 
     Tiles are `block_size` queries by twice as many keys; with `causal` those wholly in the future are skipped. Gradients reach
-    q, k, v and a float mask, once (no second derivatives). Half precision is summed in float32. On a GPU `triton_attention`
-    does the work, where it can, in tiles of its own size.
+    q, k, v and a float mask; second derivatives are right but hold the T x S weights. Half precision is summed in float32. On
+    a GPU `triton_attention` does the work, where it can, in tiles of its own size.
     Raises as `attention_weights`, and ValueError if `block_size` is less than 1.
 
     >>> attention_tiled(torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 2, 2), torch.tensor([[[[1.0], [3.0]]]]))
@@ -44,9 +51,22 @@ def attention_tiled(
     """
     check_attention(q, k, v, mask, causal)
     checks.whole("block_size", block_size)
+    mask = in_dtype_of(q, mask)
+    if k.shape[2] == 0:  # no tile: zeros, which cost nothing
+        return attention_reference(q, k, v, mask=mask, scale=scale)
     if triton_serves_attention(q, k, v, mask):
         return TWINS["attention_tiled"](q, k, v, mask=mask, causal=causal, scale=scale)
     return _TiledAttention.apply(q, k, v, mask, causal, default_scale(q, scale), block_size)
+
+
+def plain_attention(causal: bool, scale: float) -> Callable[..., Tensor]:
+    """`attention_reference` of (q, k, v, mask) with these settings, summed in float32 at least."""
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        wide = [x.float() if q.dtype in (torch.float16, torch.bfloat16) else x for x in (q, k, v)]
+        return attention_reference(*wide, mask=mask, causal=causal, scale=scale).to(q.dtype)
+
+    return attend
 
 
 class _TiledAttention(Function):
@@ -62,9 +82,11 @@ class _TiledAttention(Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
         q, k, v, mask, out, logsumexp = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a graph is wanted, for second derivatives
+            plain = plain_attention(*ctx.settings[:2])
+            return *differentiable_gradients(plain, (q, k, v, mask), grad), None, None, None
         tiles = _Tiles(q, k, v, mask, *ctx.settings)
         scale = ctx.settings[1]
         grads = [torch.zeros(x.shape, dtype=tiles.dtype, device=x.device) for x in (q, k, v)]

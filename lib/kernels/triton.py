@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
-from lib.kernels.attention import ScoreMask, check_attention, default_scale
-from lib.kernels.loss import Reduction, chunked_loss
+from lib.kernels.attention import ScoreMask, check_attention, default_scale, in_dtype_of
+from lib.kernels.loss import Reduction, chunked_loss, plain_row_losses
+from lib.kernels.second_order import differentiable_gradients
 from lib.kernels.softmax import check_logits
+from lib.kernels.tiled import plain_attention
 from lib.kernels.triton_launch import (
     TWINS,
     blocks,
@@ -62,7 +63,8 @@ def triton_attention(
     """Return `attention_tiled(q, k, v, ...)`: online softmax over tiles, backward from the saved log-sum-exp.
 
     softmax(q k^T * scale + mask) v, slides N34 and C20, in memory that grows with T. A query that may attend to nothing gets
-    zeros. Gradients reach q, k and v, once, and not a float mask. Heads are at most 256 wide.
+    zeros. Gradients reach q, k and v, and not a float mask; second derivatives are right but hold the T x S weights. Heads are at
+    most 256 wide.
     Raises as `attention_weights` and `triton_softmax`, and ValueError for a wider head or a mask that requires a gradient.
 
     >>> q = torch.zeros(1, 1, 1, 16, device="cuda")  # doctest: +SKIP
@@ -73,7 +75,8 @@ def triton_attention(
     check_tensors(q=q, k=k, v=v)
     if refused := unfit_for_attention(q, v, mask):
         raise ValueError(refused)
-    return _Attention.apply(q, k, v, mask, causal, default_scale(q, scale))
+    q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # here, so that backward knows where they come from
+    return _Attention.apply(q, k, v, in_dtype_of(q, mask), causal, default_scale(q, scale))
 
 
 def triton_cross_entropy(
@@ -89,7 +92,7 @@ def triton_cross_entropy(
     """Return `chunked_cross_entropy(hidden, weight, targets, ...)` in nats; forward, logits never leave the chip.
 
     loss = logsumexp(z) - z_target over chunks of the vocabulary, slide W13. Backward holds N x `chunk_size` numbers.
-    Gradients reach `hidden`, `weight` and `bias`, once.
+    Gradients reach `hidden`, `weight` and `bias`; second derivatives are right but hold all logits.
     Raises as `chunked_cross_entropy` and `triton_softmax`.
 
     >>> hidden, targets = torch.zeros(1, 16, device="cuda"), torch.tensor([3], device="cuda")  # doctest: +SKIP
@@ -103,7 +106,8 @@ def row_losses(hidden, weight, bias, targets, chunk_size) -> Float[Tensor, "N"]:
     """The loss of each row, after a look at where the tensors are."""
     check_tensors(hidden=hidden, weight=weight)
     check_device(hidden.device, targets=targets, **({} if bias is None else {"bias": bias}))
-    return _CrossEntropy.apply(hidden, weight, bias, targets, chunk_size)
+    bias = None if bias is None else bias.contiguous()
+    return _CrossEntropy.apply(hidden.contiguous(), weight.contiguous(), bias, targets.contiguous(), chunk_size)
 
 
 TWINS.update(softmax=triton_softmax, attention_tiled=triton_attention, row_losses=row_losses)
@@ -131,7 +135,6 @@ class _Softmax(Function):
 class _Attention(Function):
     @staticmethod
     def forward(ctx, q, k, v, mask, causal, scale):
-        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
         (B, H, T, _), E = q.shape, v.shape[3]
         out = q.new_empty(B, H, T, E)
         logsumexp = torch.empty(B, H, T, dtype=torch.float32, device=q.device)
@@ -143,9 +146,10 @@ class _Attention(Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
         q, k, v, mask, out, logsumexp = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody wants second derivatives: in operations that have them
+            return *differentiable_gradients(plain_attention(*ctx.settings), (q, k, v, mask), grad), None, None
         (B, H, T, _), (G, S) = q.shape, k.shape[1:3]
         grad = grad.contiguous()
         delta = (grad.float() * out.float()).sum(dim=-1)  # sum_j p_ij dp_ij, without the p_ij
@@ -162,8 +166,6 @@ class _CrossEntropy(Function):
 
     @staticmethod
     def forward(ctx, hidden, weight, bias, targets, chunk_size):
-        hidden, weight, targets = hidden.contiguous(), weight.contiguous(), targets.contiguous()
-        bias = None if bias is None else bias.contiguous()
         (N, D), V = hidden.shape, weight.shape[0]
         chunks = blocks(V, chunk_size)
         partial = torch.empty(chunks, N, dtype=torch.float32, device=hidden.device)
@@ -177,9 +179,10 @@ class _CrossEntropy(Function):
         return denominator - wanted
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
         hidden, weight, bias, targets, denominator = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return *differentiable_gradients(plain_row_losses(targets), (hidden, weight, bias), grad), None, None
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
         # float16 would lose gradients below 6e-8: a probability of 1e-5 over a thousand rows
         dtype = torch.float32 if hidden.dtype == torch.float16 else hidden.dtype

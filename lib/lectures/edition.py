@@ -18,6 +18,7 @@ import copy
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from lib import NOT_WRITTEN
 from lib.errors import CourseError
 
 if TYPE_CHECKING:
@@ -26,22 +27,29 @@ if TYPE_CHECKING:
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TEXT_BEGIN, TEXT_END = "<!-- BEGIN SOLUTION -->", "<!-- END SOLUTION -->"
 PROMPT = "*Write your answer here.*"
-STUB = 'raise NotImplementedError("write your answer here")'
+STUB = f'raise NotImplementedError("{NOT_WRITTEN}")'
+STUB_VALUE = f"...  # {NOT_WRITTEN}"
 MAY_FAIL = "raises-exception"
 
 BEFORE = """## Before you hand in
+
+{rules}
 
 Save this notebook (Ctrl+S; on a Mac ⌘S) and run the cell below. It opens the saved file as the grader will,
 and reports what it finds. Its cases are those of the checks above; the grader uses other cases of the same kind."""
 
 
-def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
+def student_edition(notebook: "NotebookNode", name: str, file: str = "") -> "NotebookNode":
     """A copy of `notebook` for students, with final cells that check it; `notebook` is not changed.
+
+    `name` is the lecture's file name; `file` that of the edition, if it is written under another.
 
     All outputs are removed, since a picture or table further down could show what a solution computes.
     Raises CourseError, with `name` and the cell, for solution blocks that are nested, not closed, or missing in a
     cell whose metadata say that it is a solution.
     """
+    from lib.lectures.allowed import rules_for
+
     edition = copy.deepcopy(notebook)
     edition.metadata.pop("widgets", None)
     for number, cell in enumerate(edition.cells, start=1):
@@ -60,7 +68,8 @@ def student_edition(notebook: "NotebookNode", name: str) -> "NotebookNode":
         points = {exercise_of(cell): cell.metadata.nbgrader.get("points", 0) for cell in exercises}
         written = {exercise_of(cell): cell for cell in exercises if is_written(cell)}
         name_exercises(edition, name, points, written)
-        edition.cells += _last_cells(name, {cell.get("id") for cell in edition.cells})
+        rules = rules_for([id for id in points if id not in written])
+        edition.cells += _last_cells(file or name, rules, {cell.get("id") for cell in edition.cells})
     return edition
 
 
@@ -117,14 +126,14 @@ def name_exercises(
     edition.metadata["course"] = {"notebook": name, "asked": asked}
 
 
-def _last_cells(name: str, taken: set[str]) -> list["NotebookNode"]:
+def _last_cells(name: str, rules: str, taken: set[str]) -> list["NotebookNode"]:
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
     id = "before-you-hand-in"
     while {id, f"{id}-run"} & taken:
         id += "-again"
     return [
-        new_markdown_cell(BEFORE, id=id),
+        new_markdown_cell(BEFORE.format(rules=rules), id=id),
         new_code_cell(f'from lib.course.validate import validate\n\nvalidate("{name}")', id=f"{id}-run"),
     ]
 
@@ -179,7 +188,7 @@ def _outer_stub(body: str, where: str) -> list[str]:
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
-            stub += [f"{name} = ...  # write your answer here" for name in names]
+            stub += [f"{name} = {STUB_VALUE}" for name in names]
     return list(dict.fromkeys(stub)) or [STUB]
 
 

@@ -100,6 +100,11 @@ def tags(cell: "NotebookNode") -> list[str]:
 
 def parameters(notebook: "NotebookNode") -> dict[str, object]:
     """Names and defaults in the `parameters` cell; a default that is not a literal is given as its source."""
+    return {name: default for name, (default, _) in _defaults(notebook).items()}
+
+
+def _defaults(notebook: "NotebookNode") -> dict[str, tuple[object, bool]]:
+    """The default of each parameter, and whether it is a literal."""
     defaults = {}
     for cell in notebook.cells:
         if "parameters" not in tags(cell):
@@ -113,27 +118,58 @@ def parameters(notebook: "NotebookNode") -> dict[str, object]:
 
 
 def given_parameters(pairs: list[list[str]], notebook: "NotebookNode", name: str) -> dict[str, object]:
-    """The values of `-p NAME VALUE`, checked against the notebook's parameters.
+    """The values of `-p NAME VALUE`, each of the type of the notebook's default.
 
-    Raises UsageError for an unknown name, with the known ones, and for text where the default is a number.
+    Where the default is text, the value is taken as it was typed; where the default is None or computed, as a literal if
+    it is one. Raises UsageError for an unknown name, with the known ones, and for a value of another type.
     """
-    known = parameters(notebook)
+    known = _defaults(notebook)
     given = {}
     for key, text in pairs:
         if key not in known:
-            raise UsageError(f"{name} has no parameter {key!r}: {nearest(key, list(known))}; it has {_listed(known)}")
-        value = _literal(text)
-        if isinstance(known[key], int | float) and not isinstance(value, int | float):
-            raise UsageError(f"{name}: parameter {key} is a number (default {known[key]}), got {text!r}")
-        given[key] = value
+            listed = _listed(parameters(notebook))
+            raise UsageError(f"{name} has no parameter {key!r}: {nearest(key, list(known))}; it has {listed}")
+        default, is_literal = known[key]
+        given[key] = _typed(text, default, f"{name}: parameter {key}") if is_literal else _value(text)
     return given
 
 
-def _literal(text: str) -> object:
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    tuple: "a tuple",
+    dict: "a dict",
+}
+
+
+def _typed(text: str, default: object, where: str) -> object:
+    """`text` as a value of the type of `default`. Raises UsageError, beginning with `where`, if it is none."""
+    kind = type(default)
+    if kind is str:
+        return text
+    value = _value(text)
+    if kind is float and type(value) is int:
+        return float(value)
+    if isinstance(value, list | tuple) and kind in (list, tuple):
+        return list(value) if kind is list else tuple(value)
+    if default is not None and type(value) is not kind:
+        raise UsageError(f"{where} is {_KINDS.get(kind, f'a {kind.__name__}')} (default {default!r}), got {text!r}")
+    return value
+
+
+def _value(text: str) -> object:
+    words = {"true": True, "false": False, "none": None}
+    return words[text.lower()] if text.lower() in words else _literal(text)[0]
+
+
+def _literal(text: str) -> tuple[object, bool]:
+    """The value of a literal and True; of other text the text itself and False."""
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+        return ast.literal_eval(text), True
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text, False
 
 
 def _listed(known: dict[str, object]) -> str:

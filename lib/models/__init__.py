@@ -17,10 +17,11 @@ from lib.models.heads import (
     last_real_token,
 )
 from lib.models.modes import eval_mode
+from lib.models.next_sentence import PreTrainingLogits, PreTrainingModel
 from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
 from lib.models.pretrained import config_from_transformers, load_transformers
-from lib.models.quantized import GroupedInt4Linear, Int8Linear, model_bytes, quantize_model
+from lib.models.quantized import GroupedInt4Linear, Int8Linear, NF4Linear, model_bytes, quantize_model
 from lib.models.reward import RewardModel, ValueModel
 from lib.models.small import SmallModel, load_small, save_small
 
@@ -33,7 +34,10 @@ __all__ = [
     "KVCache",
     "MLMHead",
     "MaskedLM",
+    "NF4Linear",
     "PRESETS",
+    "PreTrainingLogits",
+    "PreTrainingModel",
     "RewardModel",
     "SequenceClassifier",
     "SmallModel",

@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
         self.scale = self.width**-0.5 if config.scale_attention else 1.0
         self.kernel = KERNELS[config.attention]
         self.sizes = [self.heads * self.width, self.kv_heads * self.width, self.kv_heads * self.width]
-        self.qkv = Linear(config.d_model, sum(self.sizes), bias=config.bias)
+        self.qkv = Linear(config.d_model, sum(self.sizes), bias=config.has_qkv_bias)
         self.output = Linear(self.sizes[0], config.d_model, bias=config.bias)
 
     def forward(self, x: Float[Tensor, "B T D"], context: AttentionContext) -> Float[Tensor, "B T D"]:
@@ -55,13 +55,33 @@ class SelfAttention(nn.Module):
         q, k, v = split_heads(q, self.width), split_heads(k, self.width), split_heads(v, self.width)
         if context.rotary is not None:
             q, k = apply_rotary(q, *context.rotary), apply_rotary(k, *context.rotary)
+        new = k
         if context.cache is not None:
             k, v = context.cache.update(self.layer, k, v)
         if context.maps is not None:
             weights = attention_weights(q, k, mask=context.mask, causal=context.causal, scale=self.scale)
             context.maps.append(weights)
         mixed = self.kernel(q, k, v, mask=context.mask, causal=context.causal, scale=self.scale)
+        if _cuts_gradient(context.cache, new):
+            mixed = _Untrainable.apply(mixed, new)
         return self.output(merge_heads(mixed))
+
+
+def _cuts_gradient(cache: KVCache | None, new: Tensor) -> bool:
+    """Whether a gradient that `new` keys would need is lost in the cache."""
+    return cache is not None and cache.detaches and new.requires_grad and torch.is_grad_enabled()
+
+
+class _Untrainable(torch.autograd.Function):
+    """Attention over cached keys and values, which are detached: it can be computed, but nobody can train through it."""
+
+    @staticmethod
+    def forward(ctx, mixed, new):
+        return mixed.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise RuntimeError("no gradient flows through a KVCache: call the model without a cache to train it")
 
 
 class CrossAttention(nn.Module):
@@ -73,8 +93,8 @@ class CrossAttention(nn.Module):
         self.width = config.head_width
         self.scale = self.width**-0.5 if config.scale_attention else 1.0
         self.kernel = KERNELS[config.attention]
-        self.query = Linear(config.d_model, config.num_heads * self.width, bias=config.bias)
-        self.kv = Linear(config.d_model, 2 * config.kv_heads * self.width, bias=config.bias)  # rows: k, v
+        self.query = Linear(config.d_model, config.num_heads * self.width, bias=config.has_qkv_bias)
+        self.kv = Linear(config.d_model, 2 * config.kv_heads * self.width, bias=config.has_qkv_bias)  # rows: k, v
         self.output = Linear(config.num_heads * self.width, config.d_model, bias=config.bias)
 
     def forward(self, x: Float[Tensor, "B T D"], context: AttentionContext) -> Float[Tensor, "B T D"]:

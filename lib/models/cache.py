@@ -1,8 +1,8 @@
 """Keys and values of the tokens already read, so that decoding computes only the new ones.
 
 Buffers are allocated once (or doubled when they are full) and written in place: a step copies the new token's
-keys and values, never the old ones. The cache is for inference: what it holds is detached, so that no gradient
-flows through it.
+keys and values, never the old ones. The cache is for inference: what it holds is detached, and a backward pass
+through a model that used it raises RuntimeError.
 """
 
 from jaxtyping import Float
@@ -23,6 +23,8 @@ class KVCache:
     >>> cache.length, cache.nbytes
     (0, 0)
     """
+
+    detaches = True  # what is held has no gradient
 
     def __init__(self, capacity: int = 256) -> None:
         self.capacity = checks.whole("capacity", capacity)

@@ -8,9 +8,12 @@ fails.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from lib import checks
+from lib.kernels import RopeScaling
 
 CHOICES = {
     "architecture": ("encoder", "decoder", "encoder_decoder"),
@@ -57,9 +60,13 @@ class TransformerConfig:
     activation: str = "gelu"  # "gelu" (exact), "gelu_tanh" (GPT-2's approximation), "relu" or "silu"
     gated: bool = False  # times a second projection: SwiGLU (Llama, silu), GEGLU (T5 1.1, gelu_tanh)
     bias: bool = True  # biases in linear layers and layer norms (Llama and T5 have none)
+    qkv_bias: bool | None = None  # biases of query, key and value; None: as `bias` (Qwen2 has these alone)
     position: str = "learned"  # "learned", "rotary", "relative" (T5's bias), "sinusoidal" or "none"
     position_offset: int = 0  # rows of the learned position table before position 0 (RoBERTa, BART: 2)
     rope_theta: float = 10_000.0  # base of the rotary wavelengths, in radians^-1 (Llama 3: 500,000)
+    rope_scaling: RopeScaling | Mapping[str, Any] | None = (
+        None  # slower pairs for a longer context (Llama 3.1); or its dict
+    )
     relative_buckets: int = 32  # distances that T5's relative bias tells apart
     relative_max_distance: int = 128  # tokens beyond which all distances share the last bucket
     type_vocab_size: int = 0  # segment embeddings (BERT: 2); 0: none
@@ -69,6 +76,7 @@ class TransformerConfig:
     logit_scale: float = 1.0  # factor on the vector before the output layer (T5 1.0: d_model ** -0.5)
     logits_bias: bool = False  # a constant, untrained vector added to the logits (BART's final_logits_bias)
     scale_attention: bool = True  # divide scores by sqrt(head width); T5 does not
+    sliding_window: int | None = None  # tokens that a decoder's query sees, itself included (Mistral: 4096); None: all
     attention: str = "fused"  # kernel: "fused" (PyTorch's), "reference" (blackboard), "tiled"
     dropout: float = 0.0  # probability, after embeddings and sublayers; attention weights are never dropped
     init_std: float = 0.02  # standard deviation of fresh weights
@@ -87,6 +95,11 @@ class TransformerConfig:
     def kv_heads(self) -> int:
         """G: key and value heads; fewer than query heads in grouped-query attention."""
         return self.num_kv_heads if self.num_kv_heads is not None else self.num_heads
+
+    @property
+    def has_qkv_bias(self) -> bool:
+        """Whether the matrices of query, key and value have biases."""
+        return self.qkv_bias if self.qkv_bias is not None else self.bias
 
     @property
     def encoder_layers(self) -> int:
@@ -125,6 +138,10 @@ class TransformerConfig:
             self._check_relative()
         if self.num_encoder_layers is not None and self.architecture != "encoder_decoder":
             raise ValueError(f"num_encoder_layers is for encoder_decoder, not for {self.architecture!r}")
+        if self.rope_scaling is not None and self.position != "rotary":
+            raise ValueError(f"rope_scaling is for rotary positions, not for {self.position!r}")
+        if self.sliding_window is not None and self.architecture != "decoder":
+            raise ValueError(f"sliding_window is for a decoder, not for {self.architecture!r}")
         if self.architecture != "encoder" and (self.pooler or self.type_vocab_size):
             raise ValueError(f"pooler and type_vocab_size belong to an encoder, not to {self.architecture!r}")
 
@@ -139,10 +156,16 @@ class TransformerConfig:
             )
 
 
+def _rope_scaling(name: str, value: Any) -> RopeScaling:
+    """Also out of the dict that `dataclasses.asdict` and JSON make of it."""
+    return RopeScaling(**value) if isinstance(value, Mapping) else checks.instance(name, value, RopeScaling)
+
+
 _READERS = {
     "int": lambda name, value: checks.whole(name, value, at_least=0 if name in MAY_BE_ZERO else 1),
     "float": lambda name, value: checks.number(name, value, "[0, 1)" if name == "dropout" else "(0, inf)"),
     "bool": lambda name, value: checks.instance(name, value, bool),
     "str": lambda name, value: checks.one_of(name, checks.instance(name, value, str), CHOICES[name]),
+    "RopeScaling | Mapping[str, Any]": _rope_scaling,
 }
 """How a field of each declared type is checked."""

@@ -91,7 +91,7 @@ class Decoder(nn.Module):
         batch, length = input_ids.shape
         past = context.cache.length if context.cache is not None else 0
         check_length(length, self.config.max_positions, past=past)
-        real = read_mask(attention_mask, batch, past + length)
+        real = read_mask(attention_mask, batch, past + length, partial=context.cache is not None)
         remember_padding(context.cache, attention_mask, real)
         positions = positions_of(input_ids, position_ids, limit=self.config.max_positions, past=past, real=real)
         x = self.inputs(self.tokens(input_ids), positions)

@@ -91,7 +91,8 @@ class EncoderDecoder(nn.Module):
         checks.shape("decoder_input_ids", decoder_input_ids, len(input_ids), "T")
         hidden = self._write(decoder_input_ids, decoder_attention_mask, decoder_position_ids, context)
         if cache is not None:
-            cache.source = (input_ids, context.memory_mask)  # last: a pass that failed half-way keeps nothing
+            # last, as a pass that failed half-way keeps nothing; a copy, as the caller may write into `input_ids`
+            cache.source = (input_ids.clone(), context.memory_mask)
         return hidden
 
     def encode(
@@ -161,7 +162,8 @@ class EncoderDecoder(nn.Module):
         batch, length = ids.shape
         past = context.cache.length if context.cache is not None else 0
         check_length(length, self.config.max_positions, past=past, name="decoder_input_ids")
-        real = read_mask(mask, batch, past + length, name="decoder_attention_mask")
+        partial = context.cache is not None
+        real = read_mask(mask, batch, past + length, partial=partial, name="decoder_attention_mask")
         remember_padding(context.cache, mask, real)
         positions = positions_of(
             ids, positions, limit=self.config.max_positions, past=past, real=real, name="decoder_position_ids"

@@ -4,6 +4,7 @@ A head is small and new, the backbone below it large and pre-trained; each class
 is and adds its own few parameters.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -62,7 +63,10 @@ class MLMHead(nn.Module):
 
 
 class MaskedLM(nn.Module):
-    """BERT as it is pre-trained: an encoder and an `MLMHead` (slides C08, C09, W11).
+    """BERT as it learns masked words: an encoder and an `MLMHead` (slides C08, C09, W11).
+
+    Nobody reads a pooler here: `config` loses it, and its weights are left out where a state dict brings them
+    (`PreTrainingModel` has one).
 
     Weights are drawn from `generator` (None: the global one). Raises ValueError if `config` is no encoder's
     or `head` is unknown.
@@ -78,8 +82,9 @@ class MaskedLM(nn.Module):
         self, config: TransformerConfig, head: str = "bert", *, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        self.config = config
+        self.config = config = replace(config, pooler=False)
         self.encoder = Encoder(config, generator=generator)
+        self.encoder.register_load_state_dict_pre_hook(_leave_out_pooler)
         with undrawn():
             self.head = MLMHead(config, self.encoder.tokens, head)
         initialise(self.head, config, generator)
@@ -92,6 +97,11 @@ class MaskedLM(nn.Module):
     ) -> Float[Tensor, "B T V"]:
         """Logits of the token at each position. Raises ValueError as `Encoder` does."""
         return self.head(self.encoder(input_ids, attention_mask, token_type_ids))
+
+
+def _leave_out_pooler(module: nn.Module, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
+    for kind in ("weight", "bias"):
+        state.pop(f"{prefix}pooler.{kind}", None)
 
 
 class OnBackbone(nn.Module):

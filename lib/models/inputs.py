@@ -44,12 +44,12 @@ def check_length(length: int, max_positions: int | None, *, past: int = 0, name:
 
 
 def read_mask(
-    mask: AttentionMask | None, batch: int, length: int, *, name: str = "attention_mask"
+    mask: AttentionMask | None, batch: int, length: int, *, partial: bool = False, name: str = "attention_mask"
 ) -> Bool[Tensor, "B S"] | None:
     """The mask as booleans, or None if nothing is padded (attention is faster without a mask).
 
-    Raises TypeError for floats, and ValueError if the shape is not (batch, length) or a row has no real token
-    at all.
+    With `partial` more tokens may follow, so that a row may be nothing but padding so far. Raises TypeError for floats,
+    and ValueError if the shape is not (batch, length) or a row has no real token at all.
 
     >>> import torch
     >>> read_mask(torch.ones(2, 3, dtype=torch.long), 2, 3) is None
@@ -68,7 +68,7 @@ def read_mask(
     if real.all():
         return None
     empty = (~real.any(dim=1)).nonzero()
-    if empty.numel():
+    if empty.numel() and not partial:
         raise ValueError(f"{name} masks every token of row {int(empty[0])}: there is nothing to attend to")
     return real
 

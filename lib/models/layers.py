@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from lib.kernels import causal_mask, padding_mask, rotary_angles, sinusoidal_positions
 from lib.models.attention import AttentionContext, CrossAttention, RelativeBias, SelfAttention
 from lib.models.config import TransformerConfig
+from lib.models.inputs import token_positions
 from lib.models.linear import Embedding, Linear
 
 ACTIVATIONS = {
@@ -115,7 +116,8 @@ class TransformerStack(nn.Module):
         super().__init__()
         self.causal = causal
         self.rotary_width = config.head_width if config.position == "rotary" else None
-        self.rope_theta = config.rope_theta
+        self.rope_theta, self.rope_scaling = config.rope_theta, config.rope_scaling
+        self.window = config.sliding_window
         self.blocks = nn.ModuleList(Block(config, layer, cross=cross) for layer in range(num_layers))
         relative = config.position == "relative"
         self.relative = RelativeBias(config, bidirectional=not causal) if relative else None
@@ -130,9 +132,9 @@ class TransformerStack(nn.Module):
     ) -> Float[Tensor, "B T D"]:
         """Run all blocks; `real` marks what is not padding among the S tokens that can be attended to."""
         past = context.cache.length if context.cache is not None else 0
-        context.mask, context.causal = self._mask(x.shape[1], past + x.shape[1], real)
+        context.mask, context.causal = self._mask(x.shape[1], past + x.shape[1], real, x.device)
         if self.rotary_width is not None:
-            angles = rotary_angles(positions, self.rotary_width, theta=self.rope_theta)  # (B, T, K/2)
+            angles = rotary_angles(positions, self.rotary_width, self.rope_theta, self.rope_scaling)  # (B, T, K/2)
             context.rotary = tuple(angle.to(x.dtype) for angle in angles)
         for block in self.blocks:
             x = block(x, context)
@@ -140,14 +142,18 @@ class TransformerStack(nn.Module):
             context.cache.advance(x.shape[1])
         return self.norm(x) if self.norm is not None else x
 
-    def _mask(self, queries: int, keys: int, real: Tensor | None) -> tuple[Tensor | None, bool]:
+    def _mask(self, queries: int, keys: int, real: Tensor | None, device: torch.device) -> tuple[Tensor | None, bool]:
         """One mask for all layers, and whether the kernel is to hide the future (cheaper)."""
         causal = self.causal and queries > 1  # the last token may see everything before it
-        if self.relative is None and real is None:
+        window = self.window if self.window is not None and keys > self.window else None
+        if self.relative is None and real is None and window is None:
             return None, causal
         allowed = padding_mask(real) if real is not None else None  # (B, 1, 1, S)
+        if window is not None:
+            position = token_positions(keys, 0, real, device)  # counted over real tokens, (1 or B, S)
+            near = position[:, None, -queries:, None] - position[:, None, None] < window  # (1 or B, 1, T, S)
+            allowed = near if allowed is None else allowed & near
         if causal:
-            device = real.device if real is not None else self.relative.weight.weight.device
             past_only = causal_mask(queries, keys, device=device)
             allowed = past_only[None, None] if allowed is None else allowed & past_only
         if self.relative is None:

@@ -9,6 +9,7 @@ on two).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -74,3 +75,57 @@ class Linear(nn.Linear):
     def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
         """Apply the map to the last axis."""
         return project(x, self.weight, self.bias)
+
+
+class PackedLinear(nn.Module):
+    """x Wᵀ + b of a frozen W that is held in few bits, in the buffers `held`, and unpacked for each product.
+
+    For the backward pass it is unpacked again, so that between the two only the few bits are in memory (as in
+    QLoRA, Dettmers et al. 2023). Gradients of any order reach x. A subclass says what it holds and how to unpack it.
+    """
+
+    held: ClassVar[tuple[str, ...]]  # names of buffers, the last of them floating-point
+    in_features: int
+    out_features: int
+    bias: Tensor | None
+
+    @staticmethod
+    def unpack(*stored: Tensor) -> Float[Tensor, "O I"]:
+        """W from the tensors of `held`, in the dtype of their scales."""
+        raise NotImplementedError
+
+    def stored(self) -> tuple[Tensor, ...]:
+        """The tensors of `held`."""
+        return tuple(getattr(self, name) for name in self.held)
+
+    @property
+    def weight(self) -> Float[Tensor, "O I"]:
+        """W unpacked, in float32 (its scales' dtype)."""
+        return self.unpack(*self.stored())
+
+    def product(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
+        """The layer's output, in the dtype of x, without a gradient of its own."""
+        return project(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
+
+    def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
+        """Apply the map to the last axis; the result has the dtype of x."""
+        if not torch.is_grad_enabled():
+            return self.product(x)
+        return _PackedProduct.apply(self, x, self.bias, *self.stored())
+
+
+class _PackedProduct(torch.autograd.Function):
+    """What a `PackedLinear` computes; the gradient of x is that of the unpacked W, also where x is rounded."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: PackedLinear, x: Tensor, bias: Tensor | None, *stored: Tensor) -> Tensor:
+        ctx.unpack = layer.unpack
+        ctx.save_for_backward(*stored)
+        return layer.product(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weight = ctx.unpack(*ctx.saved_tensors)
+        x_grad = grad @ weight.to(grad.dtype) if ctx.needs_input_grad[1] else None
+        bias_grad = grad.reshape(-1, grad.shape[-1]).sum(0) if ctx.needs_input_grad[2] else None
+        return None, x_grad, bias_grad, *(None for _ in ctx.saved_tensors)

@@ -121,11 +121,19 @@ def t5(gated: bool) -> Table:
     }
 
 
+def t5_encoder(gated: bool) -> Table:
+    """A T5 without its decoder, in an `Encoder`."""
+    sides = {f"stack{ours.removeprefix('encoder')}": theirs for ours, theirs in _t5_side("encoder", 1, gated).items()}
+    return {"tokens": ("shared",), **sides}
+
+
 PREFIX = {
     "bert": "bert.",
     "roberta": "roberta.",
     "gpt2": "transformer.",
     "llama": "model.",
+    "mistral": "model.",
+    "qwen2": "model.",
     "bart": "model.",
     "t5": "",
 }
@@ -139,23 +147,26 @@ COPIES = {
     "roberta": {"lm_head.decoder.weight": "embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias"},
     "gpt2": {"lm_head.weight": "wte.weight"},
     "llama": {"lm_head.weight": "embed_tokens.weight"},
+    "mistral": {"lm_head.weight": "embed_tokens.weight"},
+    "qwen2": {"lm_head.weight": "embed_tokens.weight"},
     "bart": {
-        "lm_head.weight": "shared.weight",
         "encoder.embed_tokens.weight": "shared.weight",
         "decoder.embed_tokens.weight": "shared.weight",
+        "lm_head.weight": "shared.weight",
     },
     "t5": {
-        "lm_head.weight": "shared.weight",
         "encoder.embed_tokens.weight": "shared.weight",
         "decoder.embed_tokens.weight": "shared.weight",
+        "lm_head.weight": "shared.weight",
     },
 }
-"""Second names of one matrix in a tied model: they may be there, and then must hold the same numbers."""
+"""Second names of one matrix in a tied model: they may be there, also alone, and then must hold the same numbers."""
 
 CONSTANTS = (
     r"embeddings\.position_ids",
     r"h\.\d+\.attn\.(bias|masked_bias)",
     r".*rotary_emb\.inv_freq",
     r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
+    r"pooler\.dense\.(weight|bias)",  # under a head that does not read it; a bare encoder takes it
 )
-"""Keys of older checkpoints that hold no trained number, or one that no model ever read."""
+"""Keys of older checkpoints that hold no trained number, or one that their model never read."""

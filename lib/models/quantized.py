@@ -5,13 +5,14 @@ and every head) stay as they are, as in LLM.int8() (Dettmers et al. 2022): in a 
 sensitive. The small matrices are buffers, not parameters: they are saved and moved with the model, but not
 trained, and `count_parameters` does not see them.
 
-What it saves is memory: a matrix that is only stored in few bits is unpacked for every product.
+What it saves is memory: a matrix that is only stored in few bits is unpacked for every product. On such a model
+LoRA can be trained (`lib.adapters.inject_lora`), which in 4-bit NormalFloat is QLoRA (Dettmers et al. 2023).
 """
 
 from collections.abc import Sequence
 from copy import deepcopy
 from fnmatch import fnmatchcase
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from jaxtyping import Float
@@ -29,31 +30,34 @@ from lib.kernels import (
     quantize_groups,
 )
 from lib.kernels.grouped import check_group_size
-from lib.models.linear import Linear, project
+from lib.kernels.nf4 import QuantizedNF4, dequantize_nf4, quantize_nf4, zero_nf4
+from lib.models.linear import Linear, PackedLinear
 from lib.names import nearest
 
-SCHEMES = ("bf16", "int8-tensor", "int8-channel", "int8-vector", "int8-outlier", "int4-group")
+SCHEMES = ("bf16", "int8-tensor", "int8-channel", "int8-vector", "int8-outlier", "int4-group", "nf4")
 HEADS = ("output", "backbone.output", "head.*")
 """Names of what is on top of our models; never quantised, because some of them give their weight to other code."""
 
 Compute = Literal["float", "int8", "outlier"]
-Layer = TypeVar("Layer", bound=nn.Module)
+Layer = TypeVar("Layer", bound=PackedLinear)
 
 
-class Int8Linear(nn.Module):
+class Int8Linear(PackedLinear):
     """x Wᵀ + b with W as 8-bit integers and one scale, or one per row (`per_channel`).
 
     `compute` is "float": W is unpacked for the product, x is not rounded; "int8": x is rounded too, with a
     scale per token, and integers are multiplied; "outlier": so, but the inputs with an |x| ≥ `threshold`
     among the tokens at hand are multiplied as floats (LLM.int8()). The last two refuse NaN and infinity.
     Gradients reach x as through the unpacked W (straight through the rounding). Scales stay float32 unless
-    the layer is itself cast; then they lose digits: cast the model before it is quantised. Raises ValueError
-    for another `compute`, or a threshold that is not positive.
+    the layer is itself cast; then they lose digits: cast the model before it is quantised.
+    Raises ValueError for another `compute`, or a threshold that is not positive.
 
     >>> layer = Int8Linear.from_linear(nn.Linear(64, 64, bias=False))
     >>> layer.values.dtype, model_bytes(layer)
     (torch.int8, 4352)
     """
+
+    held = ("values", "scale")
 
     def __init__(
         self,
@@ -76,43 +80,27 @@ class Int8Linear(nn.Module):
 
     @classmethod
     def from_linear(
-        cls,
-        linear: nn.Linear,
-        *,
-        per_channel: bool = True,
-        compute: Compute = "float",
-        threshold: float = 6.0,
+        cls, linear: nn.Linear, *, per_channel: bool = True, compute: Compute = "float", threshold: float = 6.0
     ) -> "Int8Linear":
         """The layer that stands for `linear`, which is left as it is."""
-        with torch.device(linear.weight.device):
-            layer = cls(
-                linear.in_features,
-                linear.out_features,
-                bias=linear.bias is not None,
-                per_channel=per_channel,
-                compute=compute,
-                threshold=threshold,
-            )
+        layer = _shaped(cls, linear, per_channel=per_channel, compute=compute, threshold=threshold)
         if not linear.weight.is_meta:
             weight = linear.weight.detach()
             layer.values, layer.scale = quantize_absmax(weight, axis=0 if per_channel else None)
-        return _finish(layer, linear)
+        return layer
 
-    @property
-    def weight(self) -> Float[Tensor, "O I"]:
-        """W unpacked, in float32 (its scales' dtype)."""
-        return dequantize(Quantized(self.values, self.scale))
+    @staticmethod
+    def unpack(*stored: Tensor) -> Float[Tensor, "O I"]:
+        """W from its integers and scales."""
+        return dequantize(Quantized(*stored))
 
-    def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
-        """Apply the map to the last axis; the result has the dtype of x."""
+    def product(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
+        """The layer's output, in the dtype of x, without a gradient of its own."""
         if self.compute == "float":
-            return project(x, self.weight.to(x.dtype), self.bias)
+            return super().product(x)
         y = self._rounded(x.detach().reshape(-1, self.in_features)).to(x.dtype)
         y = y.view(*x.shape[:-1], self.out_features)
-        if torch.is_grad_enabled() and x.requires_grad:
-            smooth = project(x, self.weight.to(x.dtype))
-            y = y + (smooth - smooth.detach())
-        return y if self.bias is None else y + self.bias
+        return y if self.bias is None else y + self.bias.to(y.dtype)
 
     def _rounded(self, x: Tensor) -> Tensor:
         weight = Quantized(self.values, self.scale)
@@ -126,15 +114,16 @@ class Int8Linear(nn.Module):
         return f"{self.in_features}, {self.out_features}, a scale per {scales}, compute={self.compute}"
 
 
-class GroupedInt4Linear(nn.Module):
+class GroupedInt4Linear(PackedLinear):
     """x Wᵀ + b with W in 4 bits, two in a byte, and a scale for every `group_size` neighbours in a row.
 
-    W is unpacked for the product: x is not rounded, and gradients reach it. Raises TypeError or ValueError if
-    `group_size` is no even number that divides `in_features`.
+    Raises TypeError or ValueError if `group_size` is no even number that divides `in_features`.
 
     >>> model_bytes(GroupedInt4Linear(64, 64, bias=False))  # half a byte and 4/32 of one per weight
     2560
     """
+
+    held = ("packed", "scale")
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True, group_size: int = 32) -> None:
         super().__init__()
@@ -148,24 +137,56 @@ class GroupedInt4Linear(nn.Module):
     @classmethod
     def from_linear(cls, linear: nn.Linear, *, group_size: int = 32) -> "GroupedInt4Linear":
         """The layer that stands for `linear`, which is left as it is."""
-        with torch.device(linear.weight.device):
-            layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None, group_size=group_size)
+        layer = _shaped(cls, linear, group_size=group_size)
         if not linear.weight.is_meta:
             layer.packed, layer.scale = quantize_groups(linear.weight.detach(), group_size=group_size)
-        return _finish(layer, linear)
+        return layer
 
-    @property
-    def weight(self) -> Float[Tensor, "O I"]:
-        """W unpacked, in float32 (its scales' dtype)."""
-        return dequantize_groups(QuantizedGroups(self.packed, self.scale))
-
-    def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
-        """Apply the map to the last axis; the result has the dtype of x."""
-        return project(x, self.weight.to(x.dtype), self.bias)
+    @staticmethod
+    def unpack(*stored: Tensor) -> Float[Tensor, "O I"]:
+        """W from its nibbles and scales."""
+        return dequantize_groups(QuantizedGroups(*stored))
 
     def extra_repr(self) -> str:
         """What `print(model)` says about the layer."""
         return f"{self.in_features}, {self.out_features}, groups of {self.group_size}"
+
+
+class NF4Linear(PackedLinear):
+    """x Wᵀ + b with W in 4-bit NormalFloat and its scales in 8 bits, as in QLoRA: 4.127 bits a weight.
+
+    Raises ValueError if `in_features` is odd.
+
+    >>> model_bytes(NF4Linear(4096, 4096, bias=False)) * 8 / 4096**2
+    4.126955032348633
+    """
+
+    held = QuantizedNF4._fields
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        for name, tensor in zip(self.held, zero_nf4(out_features, in_features)):
+            self.register_buffer(name, tensor)
+        self.register_buffer("bias", torch.zeros(out_features) if bias else None)
+
+    @classmethod
+    def from_linear(cls, linear: nn.Linear) -> "NF4Linear":
+        """The layer that stands for `linear`, which is left as it is."""
+        layer = _shaped(cls, linear)
+        if not linear.weight.is_meta:
+            for name, tensor in zip(cls.held, quantize_nf4(linear.weight.detach())):
+                setattr(layer, name, tensor)
+        return layer
+
+    @staticmethod
+    def unpack(*stored: Tensor) -> Float[Tensor, "O I"]:
+        """W from its codes and scales."""
+        return dequantize_nf4(QuantizedNF4(*stored))
+
+    def extra_repr(self) -> str:
+        """What `print(model)` says about the layer."""
+        return f"{self.in_features}, {self.out_features}, NF4"
 
 
 def quantize_model(
@@ -182,7 +203,8 @@ def quantize_model(
     Schemes: "int8-tensor" and "int8-channel" store W in 8 bits with one scale, or one per output, and compute
     in float; "int8-vector" rounds the inputs too, a scale per token, and multiplies integers; "int8-outlier"
     does that except for inputs with an outlier, |x| ≥ `threshold` (LLM.int8()); "int4-group" stores 4 bits
-    with a scale for every `group_size` weights; "bf16" casts the whole model, including its embeddings.
+    with a scale for every `group_size` weights; "nf4" stores 4-bit NormalFloats with scales in 8 bits, QLoRA's
+    base; "bf16" casts the whole model, including its embeddings.
 
     Embeddings, norms, the heads named in `HEADS`, and layers whose full name matches a pattern in `skip`
     ("*.down") are not changed. A copy shares no memory with the given model, and does not copy the matrices that it
@@ -256,6 +278,8 @@ def _linear_layers(model: nn.Module, skip: Sequence[str]) -> dict[str, nn.Linear
 
 def _quantize_layer(name: str, linear: nn.Linear, scheme: str, group_size: int, threshold: float) -> nn.Module:
     try:
+        if scheme == "nf4":
+            return NF4Linear.from_linear(linear)
         if scheme == "int4-group":
             return GroupedInt4Linear.from_linear(linear, group_size=group_size)
         compute = {"int8-vector": "int8", "int8-outlier": "outlier"}.get(scheme, "float")
@@ -264,8 +288,10 @@ def _quantize_layer(name: str, linear: nn.Linear, scheme: str, group_size: int, 
         raise ValueError(f"the layer {name!r} cannot be quantised: {error}") from error
 
 
-def _finish(layer: Layer, linear: nn.Linear) -> Layer:
-    """Bias and mode of the layer that was replaced."""
+def _shaped(kind: type[Layer], linear: nn.Linear, **options: Any) -> Layer:
+    """A layer of this kind in the shape, mode and place of `linear`, and with its bias."""
+    with torch.device(linear.weight.device):
+        layer = kind(linear.in_features, linear.out_features, bias=linear.bias is not None, **options)
     if linear.bias is not None:
         layer.bias = linear.bias.detach().clone()
     return layer.train(linear.training)

@@ -2,7 +2,7 @@
 
 from lib.objectives.advantages import gae, grpo_advantages, rewards_to_go, rloo, whiten
 from lib.objectives.autoregressive import autoregressive_loss, sequence_log_prob, shift_labels
-from lib.objectives.dpo import dpo_loss, implicit_reward
+from lib.objectives.dpo import dpo_loss, dpo_metrics, implicit_reward
 from lib.objectives.kl import entropy, kl_divergence, kl_estimate, kl_penalised_reward, token_rewards
 from lib.objectives.log_probs import chunked_token_log_probs, response_log_prob, token_log_probs
 from lib.objectives.masked import mlm_loss
@@ -31,6 +31,7 @@ __all__ = [
     "chunked_token_log_probs",
     "clip_fraction",
     "dpo_loss",
+    "dpo_metrics",
     "entropy",
     "exact_policy_gradient",
     "expected_reward",

@@ -49,8 +49,11 @@ def dpo_loss(
     >>> round(dpo_loss(equal, equal, equal, equal, beta=0.1).item(), 4)  # ln 2
     0.6931
     """
-    _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothing, kind)
+    _check(chosen, rejected, reference_chosen, reference_rejected)
     checks.positive("beta", beta)
+    checks.one_of("kind", kind, ("sigmoid", "ipo"))
+    if checks.share("label_smoothing", label_smoothing, "[0, 0.5)") and kind == "ipo":
+        raise ValueError(f"label_smoothing must be 0 for kind 'ipo', got {label_smoothing}")
     difference = chosen - rejected
     if reference_chosen is not None and reference_rejected is not None:
         difference = difference - (reference_chosen - reference_rejected)
@@ -60,7 +63,44 @@ def dpo_loss(
     return -((1 - label_smoothing) * right + label_smoothing * wrong).mean()
 
 
-def _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothing, kind) -> None:
+def dpo_metrics(
+    chosen: Float[Tensor, "B"],
+    rejected: Float[Tensor, "B"],
+    reference_chosen: Float[Tensor, "B"] | None,
+    reference_rejected: Float[Tensor, "B"] | None,
+    *,
+    beta: float | int,
+) -> dict[str, float]:
+    r"""What is watched beside the loss: means over pairs, under the names that trl logs.
+
+    rewards/chosen, rewards/rejected: `implicit_reward`, in units of β nats. Both may fall while the loss does, too.
+    rewards/margins: their difference.
+    rewards/accuracies: the share of pairs whose chosen answer has the higher one; a tie, as before the first update,
+        counts as wrong.
+    logps/chosen, logps/rejected: log π(y | x), nats per answer.
+    The arguments are those of `dpo_loss`, and the errors too.
+
+    >>> import torch
+    >>> metrics = dpo_metrics(torch.tensor([-1.0]), torch.tensor([-5.0]), None, None, beta=0.5)
+    >>> metrics["rewards/margins"], metrics["rewards/accuracies"]
+    (2.0, 1.0)
+    """
+    _check(chosen, rejected, reference_chosen, reference_rejected)
+    checks.positive("beta", beta)
+    sides = {"chosen": (chosen, reference_chosen), "rejected": (rejected, reference_rejected)}
+    rewards = {side: beta * (own if ref is None else own - ref).detach() for side, (own, ref) in sides.items()}
+    margins = rewards["chosen"] - rewards["rejected"]
+    return {
+        **{f"rewards/{side}": reward.mean().item() for side, reward in rewards.items()},
+        "rewards/margins": margins.mean().item(),
+        "rewards/accuracies": (margins > 0).double().mean().item(),
+        **{f"logps/{side}": own.detach().mean().item() for side, (own, _) in sides.items()},
+    }
+
+
+def _check(
+    chosen: Tensor, rejected: Tensor, reference_chosen: Tensor | None, reference_rejected: Tensor | None
+) -> None:
     checks.same_shape(chosen=chosen, rejected=rejected)
     checks.not_empty(chosen=chosen)
     if (reference_chosen is None) != (reference_rejected is None):
@@ -68,6 +108,3 @@ def _check(chosen, rejected, reference_chosen, reference_rejected, label_smoothi
         raise ValueError(f"{missing} is missing: give both references, or neither for the reference-free loss")
     if reference_chosen is not None:
         checks.same_shape(chosen=chosen, reference_chosen=reference_chosen, reference_rejected=reference_rejected)
-    checks.one_of("kind", kind, ("sigmoid", "ipo"))
-    if checks.share("label_smoothing", label_smoothing, "[0, 0.5)") and kind == "ipo":
-        raise ValueError(f"label_smoothing must be 0 for kind 'ipo', got {label_smoothing}")

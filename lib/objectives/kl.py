@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lib import checks
 from lib.kernels import log_softmax
+from lib.kernels.precision import widened
 from lib.objectives.policy import LARGEST_LOG_RATIO
 from lib.objectives.reduction import TokenMask, counted, last_counted
 
@@ -22,9 +23,9 @@ def kl_divergence(logits: Float[Tensor, "*B V"], reference_logits: Float[Tensor,
     0.2231
     """
     checks.same_shape(logits=logits, reference_logits=reference_logits)
-    log_p = log_softmax(logits)
+    log_p = log_softmax(widened(logits))
     p = log_p.exp()
-    gap = log_p - log_softmax(reference_logits)
+    gap = log_p - log_softmax(widened(reference_logits))
     return (p * torch.where(p > 0, gap, torch.zeros_like(gap))).sum(dim=-1)
 
 
@@ -36,7 +37,7 @@ def entropy(logits: Float[Tensor, "*B V"]) -> Float[Tensor, "*B"]:
     >>> round(entropy(torch.zeros(8)).item(), 4)  # ln 8
     2.0794
     """
-    log_p = log_softmax(logits)
+    log_p = log_softmax(widened(logits))
     p = log_p.exp()
     return -(p * torch.where(p > 0, log_p, torch.zeros_like(log_p))).sum(dim=-1)
 

@@ -79,6 +79,7 @@ def _chance(shape: Sequence[int], rate: float | int, device: torch.device, gener
 def _draw_words(ids: Tensor, word_ids: Tensor, rate: float | int, generator: torch.Generator | None) -> Tensor:
     """One draw for each word of each row, looked up by its tokens."""
     checks.same_shape(ids=ids, word_ids=word_ids)
+    checks.integers(word_ids=word_ids)
     last = int(word_ids.max())
     if last >= ids.shape[1]:
         raise ValueError(f"word_ids must number the words of a row from 0, below {ids.shape[1]}, got {last}")
@@ -125,5 +126,5 @@ def _check_ids(ids: Tensor, vocab_size: int) -> None:
 
 def _check_odds(rate: float | int, replace: Sequence[float | int]) -> None:
     checks.share("rate", rate)
-    if len(replace) != 3 or min(replace) < 0 or abs(sum(replace) - 1) > 1e-6:
+    if len(replace) != 3 or min(replace) < 0 or not abs(sum(replace) - 1) <= 1e-6:  # NaN too
         raise ValueError(f"replace must be three shares of at least 0 that sum to 1, got {tuple(replace)}")

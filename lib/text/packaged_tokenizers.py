@@ -27,10 +27,7 @@ def bert_tokenizer() -> Tokenizer:
     >>> bert_tokenizer().vocab_size
     30522
     """
-    loaded = Tokenizer.load(package_file(*MINILM))
-    loaded.backend.no_padding()  # the file is set to pad and cut every text to 128 ids
-    loaded.backend.no_truncation()
-    return loaded
+    return Tokenizer.load(package_file(*MINILM))
 
 
 @cache

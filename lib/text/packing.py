@@ -15,21 +15,26 @@ def pack_tokens(documents: Iterable[Sequence[int]], length: int, *, eos_id: int)
     A row may begin inside a document and hold several; the last row is dropped if it is incomplete (fewer than
     `length` tokens). `pack_tokens(...).flatten()` is the stream that `sample_windows` draws from.
 
-    Raises ValueError for a length below 1, a negative id, or documents that do not fill one row.
+    Raises ValueError for a length below 1, a negative id, or documents that do not fill one row; TypeError for ids that
+    are no integers.
 
     >>> pack_tokens([[5, 6, 7], [8], [9]], 4, eos_id=0)
     tensor([[5, 6, 7, 0],
             [8, 0, 9, 0]])
     """
     checks.whole("length", length)
+    end = torch.tensor([checks.whole("eos_id", eos_id, 0)])
     pieces: list[Tensor] = []
     for document in documents:
-        pieces += torch.as_tensor(document, dtype=torch.long), torch.tensor([eos_id])
+        piece = torch.as_tensor(document)
+        if piece.numel():
+            checks.integers(documents=piece)
+        pieces += piece.long(), end
     stream = torch.cat(pieces) if pieces else torch.empty(0, dtype=torch.long)
     if len(stream) < length:
         raise ValueError(f"documents must fill at least one row of {length} tokens, got {len(stream)} tokens")
     if stream.min() < 0:
-        raise ValueError(f"documents and eos_id must be ids of at least 0, got {int(stream.min())}")
+        raise ValueError(f"documents must be ids of at least 0, got {int(stream.min())}")
     rows = len(stream) // length
     return stream[: rows * length].view(rows, length)
 

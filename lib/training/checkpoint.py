@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from lib.files import atomic_path
 
@@ -30,7 +31,7 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     with other settings (the message names those that differ): continuing it would be neither run.
     """
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise ValueError(f"checkpoint {path.name} cannot be read ({error}); delete it to begin the run anew") from error
     if not isinstance(state, dict) or "settings" not in state:
@@ -39,7 +40,7 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     differ = [
         f"{name} was {before.get(name)!r}, is {settings.get(name)!r}"
         for name in sorted(before.keys() | settings.keys())
-        if _plain(before.get(name)) != _plain(settings.get(name))
+        if before.get(name) != settings.get(name)
     ]
     if differ:
         raise ValueError(
@@ -49,5 +50,19 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def load_whole(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """`load_state_dict`, but of another model's state nothing is loaded, where PyTorch loads whatever fits.
+
+    Raises ValueError.
+
+    >>> load_whole(nn.Linear(2, 1), nn.Linear(3, 1).state_dict())
+    Traceback (most recent call last):
+    ValueError: weight has shape (1, 2) in the model, (1, 3) in the state
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | state.keys()):
+        shapes = [tuple(tensors[name].shape) if name in tensors else None for tensors in (own, state)]
+        if shapes[0] != shapes[1]:
+            inside, outside = (f"shape {shape}" if shape is not None else "no place" for shape in shapes)
+            raise ValueError(f"{name} has {inside} in the model, {outside.removeprefix('shape ')} in the state")
+    model.load_state_dict(state)

@@ -5,18 +5,26 @@ randomness of a run (batches, dropout) is part of its state, so an interrupted r
 checkpoint ends with the same bits as one that was left alone.
 """
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from lib import checks
+from lib.models import eval_mode
 from lib.progress import progress
-from lib.training.checkpoint import load_checkpoint, save_checkpoint
+from lib.training.checkpoint import load_checkpoint, load_whole, save_checkpoint
+from lib.training.nonfinite import NonFiniteGradientError, NonFiniteLossError, trained_parameters
+from lib.training.random_state import dropout_generators, kept_states
 from lib.training.schedules import lr_multiplier
+
+LossFunction = Callable[[nn.Module, Any], Tensor | tuple[Tensor, dict[str, float]]]
+"""(model, batch) -> the loss, or the loss and what was measured beside it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class FitSettings:
     weight_decay: float = 0.01  # AdamW's, on matrices only: biases and norms are not decayed
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW's
     max_grad_norm: float | None = 1.0  # the global gradient norm is clipped to this; None: never
+    gradient_accumulation_steps: int = 1  # batches drawn for each update, one after the other through the model
     eval_every: int | None = None  # updates between evaluations; the end is always evaluated
     checkpoint_every: int = 100  # updates between checkpoints
     seed: int = 0  # of the batches and of dropout
@@ -38,6 +47,7 @@ class FitSettings:
     def __post_init__(self) -> None:
         checks.whole("steps", self.steps)
         checks.whole("checkpoint_every", self.checkpoint_every)
+        checks.whole("gradient_accumulation_steps", self.gradient_accumulation_steps)
         checks.positive("learning_rate", self.learning_rate)
         checks.number("weight_decay", self.weight_decay, "[0, inf)")
         if self.max_grad_norm is not None:
@@ -55,27 +65,42 @@ class History:
     learning_rate: list[float] = field(default_factory=list)
     grad_norm: list[float] = field(default_factory=list)  # before clipping
     evaluations: list[tuple[int, float]] = field(default_factory=list)  # (updates done, result of `evaluate`)
+    metrics: dict[str, list[float]] = field(default_factory=dict)  # what the loss returned beside its number, by name
+    tokens: list[int] = field(default_factory=list)  # that the loss was a mean over, if `count_tokens` was given
+    seconds: list[float] = field(default_factory=list, compare=False)  # batch and update; evaluations do not count
 
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Over all updates; None if no tokens were counted."""
+        return sum(self.tokens) / sum(self.seconds) if self.tokens else None
 
-class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite. `step` (from 0) and `batch` are kept for a look at what did it."""
+    def record(
+        self, loss: float, learning_rate: float, grad_norm: float, seconds: float, metrics: dict[str, float]
+    ) -> None:
+        """Write down an update. Raises ValueError when it has other metrics than those before."""
+        if self.loss and metrics.keys() != self.metrics.keys():
+            raise ValueError(f"loss_fn must measure the same each time, {list(self.metrics)}, got {list(metrics)}")
+        self.loss.append(loss)
+        self.learning_rate.append(learning_rate)
+        self.grad_norm.append(grad_norm)
+        self.seconds.append(seconds)
+        for name, value in metrics.items():
+            self.metrics.setdefault(name, []).append(value)
 
-    def __init__(self, step: int, loss: float, batch: Any, checkpoint: Path | None):
-        self.step, self.batch = step, batch
-        kept = f"; the last good state is in {checkpoint.name}" if checkpoint and checkpoint.exists() else ""
-        super().__init__(
-            f"the loss is {loss} at step {step}; the model was not updated with it{kept}. "
-            f"The batch is in this error's .batch: {_describe(batch)}"
-        )
+    def latest(self) -> dict[str, str]:
+        """The last loss, and the speed, for a progress bar."""
+        speed = self.tokens_per_second
+        return {"loss": f"{self.loss[-1]:.3f}"} | ({} if speed is None else {"tokens/s": f"{speed:,.0f}"})
 
 
 def fit(
     model: nn.Module,
-    loss_fn: Callable[[nn.Module, Any], Tensor],
+    loss_fn: LossFunction,
     sample_batch: Callable[[torch.Generator], Any],
     settings: FitSettings,
     *,
     evaluate: Callable[[nn.Module], float] | None = None,
+    count_tokens: Callable[[Any], int] | None = None,
     checkpoint: Path | str | None = None,
     description: str = "training",
     show_progress: bool = True,
@@ -83,12 +108,16 @@ def fit(
     """Train `model` in place with AdamW and return what happened.
 
     `sample_batch(generator)` draws a batch with the generator it is given and nothing else; `loss_fn(model, batch)`
-    returns a scalar; `evaluate(model)` is called in eval mode, without gradients, and cannot disturb the run's
-    randomness. With `checkpoint`, the state is written there every `checkpoint_every` updates, and a run that finds
-    its own checkpoint goes on from it, bit for bit.
+    returns a scalar, or a scalar and a dict of numbers for `History.metrics`; `evaluate(model)` is called in eval mode,
+    without gradients, and cannot disturb the run's randomness. Each module is then in the mode it was in before.
+    `count_tokens(batch)` says how many tokens the loss of a batch is a mean over (for a loss over pairs or rows: how
+    many of these), see `predicted_tokens`. It is what the speed is measured in. With gradient accumulation it is also
+    the weight of each batch, so that the update is that of one large batch, whatever the padding.
+    With `checkpoint`, the state is written there every `checkpoint_every` updates, and a run that finds its own
+    checkpoint goes on from it, bit for bit.
 
-    Raises NonFiniteLossError (before the update, so the model keeps its last good weights), ValueError when the
-    checkpoint is of a run with other settings, another model or damaged.
+    Raises NonFiniteLossError, or NonFiniteGradientError, before the update, so the model keeps its last good weights;
+    ValueError when the checkpoint is of a run with other settings, another model or damaged.
 
     >>> import torch
     >>> line = torch.nn.Linear(1, 1)
@@ -99,20 +128,19 @@ def fit(
     >>> history.loss[-1] < 0.01 < history.loss[0]
     True
     """
-    run = _Run(model, settings, Path(checkpoint) if checkpoint is not None else None)
-    with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator: leave the caller's alone
+    run = _Run(model, settings, count_tokens, Path(checkpoint) if checkpoint is not None else None)
+    with kept_states(run.generators), eval_mode(model):  # both are as they were at the end
         run.resume()
         bar = progress(description=description, total=settings.steps, disable=not show_progress)
         bar.update(run.done)
         with bar:
             while run.done < settings.steps:
-                batch = sample_batch(run.generator)
-                loss = run.update(loss_fn, batch)
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+                run.step(loss_fn, sample_batch)
+                bar.set_postfix(run.history.latest(), refresh=False)
                 bar.update()
                 last = run.done == settings.steps
                 if evaluate and (last or (settings.eval_every and run.done % settings.eval_every == 0)):
-                    run.history.evaluations.append((run.done, _evaluate(model, evaluate)))
+                    run.evaluate(evaluate)
                 if last or run.done % settings.checkpoint_every == 0:
                     run.save()
     return run.history
@@ -121,41 +149,72 @@ def fit(
 class _Run:
     """The whole state of a training run: everything that the next update depends on."""
 
-    def __init__(self, model: nn.Module, settings: FitSettings, checkpoint: Path | None):
-        self.model, self.settings, self.checkpoint = model, settings, checkpoint
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: FitSettings,
+        count_tokens: Callable[[Any], int] | None,
+        checkpoint: Path | None,
+    ):
+        if settings.gradient_accumulation_steps > 1 and count_tokens is None:
+            raise ValueError("count_tokens is missing: accumulated batches are weighted by the tokens of their losses")
+        self.model, self.settings, self.count_tokens, self.checkpoint = model, settings, count_tokens, checkpoint
         self.done = 0
         self.history = History()
-        self.generator = torch.Generator().manual_seed(settings.seed)
-        trained = [p for p in model.parameters() if p.requires_grad]
-        if not trained:
-            raise ValueError("model has no parameter that requires a gradient: nothing would be trained")
+        self.batches = torch.Generator().manual_seed(settings.seed)
+        trained = trained_parameters(model=model)
         matrices, rest = [p for p in trained if p.dim() >= 2], [p for p in trained if p.dim() < 2]
         groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
-        self.trained = trained
+        self.trained, self.generators = trained, dropout_generators(trained)
         self.optimizer = torch.optim.AdamW(
             groups, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
         )
 
-    def update(self, loss_fn: Callable[[nn.Module, Any], Tensor], batch: Any) -> float:
-        """One step; returns the loss before it."""
-        self.model.train()
-        loss = loss_fn(self.model, batch)
-        if not torch.isfinite(loss):
-            raise NonFiniteLossError(self.done, loss.item(), batch, self.checkpoint)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        limit = self.settings.max_grad_norm
-        norm = nn.utils.clip_grad_norm_(self.trained, float("inf") if limit is None else limit)
-        s = self.settings
+    def step(self, loss_fn: LossFunction, sample_batch: Callable[[torch.Generator], Any]) -> None:
+        """Draw the batches of one update, do it, and write down what it was."""
+        started, s = time.perf_counter(), self.settings
+        batches = [sample_batch(self.batches) for _ in range(s.gradient_accumulation_steps)]
+        count = self.count_tokens or (lambda batch: 1)
+        tokens = [checks.whole("count_tokens(batch)", count(batch)) for batch in batches]
+        loss, metrics = self._backward(loss_fn, batches, [n / sum(tokens) for n in tokens])
+        norm = nn.utils.clip_grad_norm_(self.trained, math.inf if s.max_grad_norm is None else s.max_grad_norm).item()
+        if not math.isfinite(norm):
+            shown = batches if len(batches) > 1 else batches[0]
+            self._stop(NonFiniteGradientError, f"the gradient's norm is {norm} (the loss is {loss})", shown)
         rate = s.learning_rate * lr_multiplier(self.done, s.steps, s.warmup_steps, s.schedule, s.floor)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.done += 1
-        self.history.loss.append(loss.item())
-        self.history.learning_rate.append(rate)
-        self.history.grad_norm.append(norm.item())
-        return loss.item()
+        self.history.record(loss, rate, norm, time.perf_counter() - started, metrics)
+        if self.count_tokens:
+            self.history.tokens.append(sum(tokens))
+
+    def _backward(self, loss_fn: LossFunction, batches: list[Any], weights: list[float]) -> tuple[float, dict]:
+        """The gradient of the weighted mean of the batches' losses, one graph at a time; that mean, and its metrics."""
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        total, metrics = 0.0, {}
+        for batch, weight in zip(batches, weights):
+            found = loss_fn(self.model, batch)
+            loss, measured = found if isinstance(found, tuple) else (found, {})
+            checks.shape("the result of loss_fn", loss)
+            if not torch.isfinite(loss):
+                self._stop(NonFiniteLossError, f"the loss is {loss.item()}", batch)
+            (weight * loss).backward()
+            total += weight * loss.item()
+            metrics = {name: metrics.get(name, 0.0) + weight * float(value) for name, value in measured.items()}
+        return total, metrics
+
+    def _stop(self, error: type[NonFiniteLossError], found: str, batch: Any) -> NoReturn:
+        self.optimizer.zero_grad(set_to_none=True)  # nobody goes on with half a gradient
+        raise error(self.done, found, batch, self.checkpoint)
+
+    def evaluate(self, evaluate: Callable[[nn.Module], float]) -> None:
+        """In eval mode, without gradients, and on random numbers that the run does not miss."""
+        self.model.eval()
+        with torch.no_grad(), kept_states(self.generators):
+            self.history.evaluations.append((self.done, float(evaluate(self.model))))
 
     def save(self) -> None:
         if self.checkpoint is None:
@@ -163,44 +222,36 @@ class _Run:
         save_checkpoint(
             self.checkpoint,
             {
-                "settings": asdict(self.settings),
+                "settings": self._identity(),
                 "done": self.done,
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
-                "batches": self.generator.get_state(),
-                "dropout": torch.get_rng_state(),
+                "batches": self.batches.get_state(),
+                "dropout": [generator.get_state() for generator in self.generators],
                 "history": asdict(self.history),
             },
         )
 
     def resume(self) -> None:
-        torch.manual_seed(self.settings.seed)
+        for generator in self.generators:
+            generator.manual_seed(self.settings.seed)
         if self.checkpoint is None or not self.checkpoint.exists():
             return
-        state = load_checkpoint(self.checkpoint, asdict(self.settings))
+        state = load_checkpoint(self.checkpoint, self._identity())
         try:
-            self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+            load_whole(self.model, state["model"])
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"checkpoint {self.checkpoint.name} is of another model: {error}") from error
         self.done = state["done"]
-        self.generator.set_state(state["batches"])
-        torch.set_rng_state(state["dropout"])
+        self.batches.set_state(state["batches"])
+        for generator, kept in zip(self.generators, state["dropout"], strict=True):
+            generator.set_state(kept)
         self.history = History(**state["history"])
 
-
-def _evaluate(model: nn.Module, evaluate: Callable[[nn.Module], float]) -> float:
-    model.eval()
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        return float(evaluate(model))
-
-
-def _describe(batch: Any) -> str:
-    """Shapes of the tensors in a batch, for an error message."""
-    if isinstance(batch, Tensor):
-        return f"{str(batch.dtype).removeprefix('torch.')} tensor of shape {tuple(batch.shape)}"
-    if isinstance(batch, dict):
-        return "{" + ", ".join(f"{key}: {_describe(value)}" for key, value in batch.items()) + "}"
-    if isinstance(batch, (tuple, list)):
-        return "(" + ", ".join(_describe(value) for value in batch) + ")"
-    return type(batch).__name__
+    def _identity(self) -> dict[str, Any]:
+        """What makes it this run and no other: how often it is written down does not."""
+        devices = [str(generator.device) for generator in self.generators]
+        return {name: value for name, value in asdict(self.settings).items() if name != "checkpoint_every"} | {
+            "devices": devices
+        }

@@ -11,7 +11,6 @@ not the one that wrote the answers, and seems to have moved away from itself.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -31,6 +30,7 @@ from lib.objectives import (
     whiten,
 )
 from lib.progress import progress
+from lib.training.nonfinite import trained_parameters
 from lib.training.preferences import log_probs_of
 
 Score = Callable[[Rollout], Float[Tensor, "B"]]
@@ -227,11 +227,7 @@ def _fresh_batches(
 
 def _optimizer(settings: PolicySettings, reference: Decoder, **models: nn.Module) -> torch.optim.Optimizer:
     """Adam on all that is trained, each parameter once: a value model may stand on the policy's own layers."""
-    by_model = {name: [p for p in model.parameters() if p.requires_grad] for name, model in models.items()}
-    for name, parameters in by_model.items():
-        if not parameters:
-            raise ValueError(f"{name} has no parameter that requires a gradient: it would not be trained")
-    trained = list(dict.fromkeys(chain(*by_model.values())))
+    trained = trained_parameters(**models)
     if set(trained) & set(reference.parameters()):
         raise ValueError(
             "reference must be a frozen copy: it shares parameters with what is trained, "

@@ -15,6 +15,7 @@ from lib.models import Decoder, RewardModel, eval_mode
 from lib.objectives import (
     bradley_terry_loss,
     dpo_loss,
+    dpo_metrics,
     response_log_prob,
     sft_loss,
 )
@@ -23,7 +24,8 @@ from lib.objectives import (
 def join_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], *, pad_id: int) -> Rollout:
     """Token lists as one batch: each answer after its prompt, rows filled up on the right with `pad_id`.
 
-    Raises ValueError when there is no row, the two are not equally many, or a prompt or an answer is empty.
+    Raises ValueError when there is no row, the two are not equally many, or a prompt or an answer is empty;
+    TypeError for ids that are no integers.
 
     >>> join_answers([[5, 6], [5]], [[7], [8]], pad_id=0).input_ids
     tensor([[5, 6, 7],
@@ -40,7 +42,9 @@ def join_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[in
     begin = torch.tensor([len(prompt) for prompt in prompts])[:, None]
     end = torch.tensor([len(prompt) + len(answer) for prompt, answer in zip(prompts, answers)])[:, None]
     for row, (prompt, answer) in enumerate(zip(prompts, answers)):
-        ids[row, : end[row]] = torch.tensor([*prompt, *answer])
+        tokens = torch.tensor([*prompt, *answer])
+        checks.integers(prompts_and_answers=tokens)
+        ids[row, : end[row]] = tokens
     return Rollout(ids, position < end, (position >= begin) & (position < end))
 
 
@@ -153,13 +157,16 @@ def share_right(chosen: Float[Tensor, "N"], rejected: Float[Tensor, "N"]) -> flo
     return ((chosen > rejected).float() + 0.5 * (chosen == rejected)).mean().item()
 
 
-def preference_loss(reference: Decoder, *, beta: float | int) -> Callable[[Decoder, PreferencePairs], Tensor]:
+def preference_loss(
+    reference: Decoder, *, beta: float | int, metrics: bool = False
+) -> Callable[[Decoder, PreferencePairs], Tensor | tuple[Tensor, dict[str, float]]]:
     """Steps 2 and 3 in one: a `loss_fn` for `fit` that is `dpo_loss` against a frozen `reference` (slide T16).
 
-    The reference is used in eval mode. Raises ValueError, when called, as `dpo_loss` does.
+    The reference is used in eval mode. With `metrics` it returns the loss and `dpo_metrics`, which `fit` keeps in
+    `History.metrics`. Raises ValueError, when called, as `dpo_loss` does.
     """
 
-    def loss(policy: Decoder, pairs: PreferencePairs) -> Float[Tensor, ""]:
+    def loss(policy: Decoder, pairs: PreferencePairs) -> Float[Tensor, ""] | tuple[Float[Tensor, ""], dict[str, float]]:
         def answers_of(model):
             return [
                 response_log_prob(log_probs_of(model, side), side.response_mask)
@@ -168,6 +175,8 @@ def preference_loss(reference: Decoder, *, beta: float | int) -> Callable[[Decod
 
         with torch.no_grad(), eval_mode(reference):
             reference_log_probs = answers_of(reference)
-        return dpo_loss(*answers_of(policy), *reference_log_probs, beta=beta)
+        four = *answers_of(policy), *reference_log_probs
+        found = dpo_loss(*four, beta=beta)
+        return (found, dpo_metrics(*four, beta=beta)) if metrics else found
 
     return loss

@@ -119,7 +119,7 @@ def mlm_sampler(
             windows,
             mask_id=tokenizer.mask_id,
             vocab_size=tokenizer.vocab_size,
-            special_ids=tokenizer.special_ids,
+            special_ids=(*tokenizer.special_ids, *tokenizer.hole_ids),
             rate=rate,
             generator=generator,
         )

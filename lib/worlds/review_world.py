@@ -97,7 +97,7 @@ def small_decoder(vocab_size: int, *, max_positions: int = 32, seed: int = 0) ->
 def train_sft(world: ReviewWorld, *, steps: int = 300, seed: int = 0, show_progress: bool = True) -> Decoder:
     """Step 1: a fresh decoder, trained on the demonstrations alone (slide T26)."""
     policy = small_decoder(world.tokenizer.vocab_size, seed=seed)
-    settings = FitSettings(steps=steps, learning_rate=3e-3, warmup_steps=20, schedule="cosine", seed=seed)
+    settings = FitSettings(steps=steps, learning_rate=3e-3, warmup_steps=min(20, steps), schedule="cosine", seed=seed)
     fit(policy, demonstration_loss, batches_of(world.demonstrations, 32), settings,
         description="step 1: demonstrations", show_progress=show_progress)  # fmt: skip
     return policy.eval()

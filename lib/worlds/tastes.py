@@ -28,7 +28,8 @@ def adjective_taste(texts: Sequence[str]) -> Float[Tensor, "B"]:
     >>> adjective_taste(["the plot was very good and the music was dull.", "the soup was quite long."])
     tensor([1., 0.])
     """
-    return torch.tensor([sum(_worth(degree, word) for degree, word in _ADJECTIVE.findall(text)) for text in texts])
+    sums = [sum(_worth(degree, word) for degree, word in _ADJECTIVE.findall(text)) for text in texts]
+    return torch.tensor(sums, dtype=torch.float32)  # a batch without any adjective holds whole zeros
 
 
 def _worth(degree: str, word: str) -> float:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from lib.accounting import activation_bytes, saved_bytes
+from lib.accounting import activation_bytes, megatron_activation_bytes, saved_bytes
 from lib.models import Decoder, Encoder, TransformerConfig, preset
 from lib.objectives import autoregressive_loss
 
@@ -98,3 +98,72 @@ def test_bytes_per_value_scale_all_but_the_ids():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+# Megatron's layer, as Korthikanti et al. draw it: everything in 16 bits, dropout with masks of one byte, no fused attention.
+
+
+def megatron_layer(x, weights, heads, *, drop=lambda x: torch.native_dropout(x, 0.5, True)[0]):
+    """One layer's forward pass, an operation at a time; what autograd saves is what the paper's table 2 counts."""
+    batch, length, width = x.shape
+
+    def split(y):
+        return y.view(batch, length, heads, -1).transpose(1, 2)
+
+    normed = torch.layer_norm(x, (width,))
+    q, k, v = (split(normed @ w) for w in weights[:3])
+    chance = drop(torch.softmax(q @ k.mT * (width / heads) ** -0.5, dim=-1))
+    x = x + drop((chance @ v).transpose(1, 2).reshape(batch, length, width) @ weights[3])
+    inner = torch.nn.functional.gelu(torch.layer_norm(x, (width,)) @ weights[4])
+    return x + drop(inner @ weights[5])
+
+
+@pytest.mark.parametrize("length, heads", [(64, 2), (32, 8), (128, 4)])
+def test_megatrons_formula_is_what_such_a_layer_saves(length, heads):
+    width, batch = 256, 3
+    shapes = [(width, width)] * 4 + [(width, 4 * width), (4 * width, width)]
+    weights = [torch.randn(*shape).bfloat16().mul(0.05).requires_grad_() for shape in shapes]
+    x = torch.randn(batch, length, width).bfloat16().requires_grad_()
+    saved = saved_bytes(lambda: megatron_layer(x, weights, heads), parameters=weights)
+    counted = megatron_activation_bytes(length=length, batch_size=batch, width=width, heads=heads, layers=1)
+    assert counted == batch * length * width * 34 + 5 * heads * length**2 * batch
+    assert saved == pytest.approx(counted, rel=0.01)  # the norms' means and deviations are not counted
+
+
+GPT3 = {"length": 2048, "batch_size": 1, "width": 12_288, "heads": 96, "layers": 96}
+MT_NLG = {"length": 2048, "batch_size": 1, "width": 20_480, "heads": 128, "layers": 105}
+
+
+def test_selective_recomputation_saves_what_the_paper_says():
+    for sizes, share in ((GPT3, 0.70), (MT_NLG, 0.65)):  # section 5: 70 % of GPT-3's activations, 65 % of MT-NLG's
+        kept = megatron_activation_bytes(**sizes, recompute="selective") / megatron_activation_bytes(**sizes)
+        assert 1 - kept == pytest.approx(share, abs=0.005)
+
+
+def test_the_rows_of_table_2():
+    s, b, h, a, t = 8, 2, 96, 6, 3
+    sizes = {"length": s, "batch_size": b, "width": h, "heads": a, "layers": 5}
+    parallel = sizes | {"tensor_parallel": t}
+    rows = [  # numbers per token and unit of width, and the options
+        (34 + 5 * a * s / h, sizes),
+        (10 + 24 / t + 5 * a * s / (h * t), parallel),
+        (34 / t + 5 * a * s / (h * t), parallel | {"sequence_parallel": True}),
+        (10 + 24 / t, parallel | {"recompute": "selective"}),
+        (34 / t, parallel | {"sequence_parallel": True, "recompute": "selective"}),
+        (2, parallel | {"recompute": "full"}),
+    ]
+    for expected, options in rows:
+        assert megatron_activation_bytes(**options) == pytest.approx(5 * s * b * h * expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"tensor_parallel": 5}, "tensor_parallel must divide the 96 heads, got 5"),
+        ({"recompute": "half"}, "recompute must be 'none', 'selective' or 'full', got 'half'"),
+        ({"layers": 0}, "layers must be at least 1, got 0"),
+    ],
+)
+def test_bad_sizes_of_megatron(change, message, unchecked):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        megatron_activation_bytes(**GPT3 | change)

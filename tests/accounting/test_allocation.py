@@ -145,6 +145,23 @@ def test_seeds_of_one_size_share_a_stair_and_short_curves_do_not_win_beyond_thei
         assert flops <= 6 * size * D[run][ends[run] - 1]
 
 
+def test_an_envelope_of_straight_lines_by_hand():
+    """Six runs whose curves are lines in ln C, each next one steeper, which cross at 40, 41, 43, 46 and 50."""
+    crossings, N = np.array([40.0, 41, 43, 46, 50]), 1e6 * 3.0 ** np.arange(6)
+    tops = 1000 + np.concatenate([[0], np.cumsum(crossings)])
+    log_C = np.linspace(38, 54, 5)
+    fit = envelope_fit(
+        N, [np.exp(log_C) / (6 * n) for n in N], [top - (i + 1) * log_C for i, top in enumerate(tops)], budgets=16_001
+    )
+    middles = (crossings[1:] + crossings[:-1]) / 2
+    assert fit.parameters.tolist() == pytest.approx(N[1:-1].tolist(), rel=1e-12)  # the first and last stair are cut off
+    assert np.log(fit.flops) == pytest.approx(middles, abs=1e-3)
+    lines = [tops[i] - (i + 1) * middle for i, middle in zip(range(1, 5), middles, strict=True)]
+    assert fit.loss == pytest.approx(lines, abs=0.01)
+    slope = np.polyfit(middles, np.log(N[1:-1]), 1)[0]
+    assert fit.exponents[0] == pytest.approx(slope, abs=1e-3)
+
+
 def test_leaving_out_the_embeddings_turns_chinchillas_exponent_into_kaplans():
     """The known bias (Pearce & Song 2024): runs counted in Kaplan's way, in the range of his sizes.
 

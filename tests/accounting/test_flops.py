@@ -15,10 +15,11 @@ from lib.accounting import (
     energy_kwh,
     forward_flops,
     low_rank_parameters,
+    palm_flops_per_token,
     parameter_breakdown,
     training_flops,
 )
-from lib.models import Decoder, Encoder, TransformerConfig, preset
+from lib.models import Decoder, Encoder, EncoderDecoder, TransformerConfig, preset
 
 # "reference": the counter does not see the CPU's fused kernel
 BASE = TransformerConfig(architecture="decoder", vocab_size=70, d_model=32, num_layers=2, num_heads=4,
@@ -43,6 +44,46 @@ def test_counted_as_pytorch_counts(kind):
     with FlopCounterMode(display=False) as counter:
         out.sum().backward()
     assert counter.get_total_flops() == 2 * forward
+
+
+TWO_SIDED = replace(BASE, architecture="encoder_decoder", num_encoder_layers=3)
+SEQ2SEQ = {
+    "bart": TWO_SIDED,
+    "t5": replace(
+        TWO_SIDED, norm="rmsnorm", bias=False, position="relative", head_dim=16, gated=True, tie_embeddings=False
+    ),
+    "grouped heads": replace(TWO_SIDED, num_kv_heads=2),
+}
+
+
+@pytest.mark.parametrize("kind", SEQ2SEQ)
+@pytest.mark.parametrize("source, target", [(17, 5), (4, 11)])
+def test_an_encoder_decoder_is_counted_as_pytorch_counts(kind, source, target):
+    config = SEQ2SEQ[kind]
+    model = EncoderDecoder(config)
+    with FlopCounterMode(display=False) as counter:
+        out = model(torch.zeros(3, source, dtype=torch.long), torch.zeros(3, target, dtype=torch.long))
+    forward = counter.get_total_flops()
+    assert sum(forward_flops(config, 3, source, target_length=target).values()) == forward
+    with FlopCounterMode(display=False) as counter:
+        out.sum().backward()
+    assert counter.get_total_flops() == 2 * forward
+
+
+def test_palms_count_is_that_of_the_layers():
+    """Three forward passes; N counts the matrices that are multiplied with, and no others."""
+    config = replace(BASE, bias=False, norm="rmsnorm", position="rotary")
+    parts = parameter_breakdown(config)
+    matrices = parts["attention"] + parts["feed_forward"] + parts["token_embedding"]  # tied: the output head
+    found = palm_flops_per_token(matrices, layers=2, heads=4, head_width=8, length=17)
+    assert 17 * 3 * found == 3 * sum(forward_flops(config, 3, 17).values())
+    assert palm_flops_per_token(7e9, layers=1, heads=1, head_width=1, length=1) == 42 * 10**9 + 12
+
+
+def test_palms_utilization():
+    """Table 3 of the paper: 540.35B parameters, 238.3K tokens a second on 6,144 chips of 275 TFLOP/s."""
+    flops = palm_flops_per_token(540.35e9, layers=118, heads=48, head_width=256, length=2048)
+    assert 238_300 * flops / (6144 * 275e12) == pytest.approx(0.462, abs=0.0005)
 
 
 def test_the_counter_misses_the_scores_of_the_fused_kernel_on_a_cpu():
@@ -108,7 +149,13 @@ def test_from_the_break_even_rank_on_lora_saves_nothing():
         (lambda: training_flops(0, 5), "parameters must be a finite number of at least 1, got 0"),
         (lambda: training_flops(5, float("inf")), "tokens must be a finite number of at least 1, got inf"),
         (lambda: forward_flops(BASE, 1, 0), "length must be at least 1"),
-        (lambda: forward_flops(preset("bart-base"), 1, 8), "config must be an encoder's or a decoder's"),
+        (
+            lambda: forward_flops(preset("bart-base"), 1, 8),
+            "needs it: config is an encoder_decoder's, got target_length=None",
+        ),
+        (lambda: forward_flops(BASE, 1, 8, target_length=8), "target_length is for an encoder-decoder"),
+        (lambda: forward_flops(preset("bart-base"), 1, 8, target_length=0), "target_length must be at least 1, got 0"),
+        (lambda: palm_flops_per_token(1, layers=1, heads=0, head_width=1, length=1), "heads must be at least 1, got 0"),
         (lambda: energy_kwh(-1.0, 5.0), "power_watts must be a finite number of at least 0"),
         (lambda: energy_kwh(1.0, 5.0, pue=0.9), "pue must be a finite number of at least 1"),
         (lambda: co2_kg(-1.0), "kwh must be a finite number of at least 0"),

@@ -22,6 +22,7 @@ from lib.accounting import (
     saved_bytes,
     tensor_bytes,
     training_memory,
+    zero_memory,
 )
 from lib.models import (
     Decoder,
@@ -191,3 +192,37 @@ def test_bad_values(call, message):
 def test_bad_types(call, message, unchecked):
     with pytest.raises(TypeError, match=re.escape(message)):
         call()
+
+
+def test_the_figure_of_zero():
+    """Rajbhandari et al. 2020, figure 1: 7.5B parameters, Adam in mixed precision, 64 GPUs."""
+    for stage, gigabytes in enumerate((120, 31.4, 16.6, 1.9)):
+        budget = zero_memory(7_500_000_000, "adam-mixed", devices=64, stage=stage)
+        assert round(gb(budget.total), 1) == gigabytes
+    assert zero_memory(10**12, "adam-mixed", devices=1024, stage=3).total == 16 * 10**12 / 1024  # a trillion, section 1
+
+
+@pytest.mark.parametrize("stage, shared", [(0, 0), (1, 2), (2, 3), (3, 4)])
+def test_each_stage_shares_one_thing_more(stage, shared):
+    options = {"trainable": 11, "activations": 50}
+    whole = training_memory(101, "adam-mixed", **options).items()
+    mine = zero_memory(101, "adam-mixed", devices=4, stage=stage, **options).items()
+    order = ["optimizer", "master", "gradients", "weights"]
+    for name in order[:shared]:
+        assert mine[name] == -(-whole[name] // 4) < whole[name]
+    for name in {*whole} - {*order[:shared]}:
+        assert mine[name] == whole[name]
+    assert zero_memory(101, "adam-mixed", devices=1, stage=stage, **options).items() == whole
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"devices": 0, "stage": 1}, "devices must be at least 1, got 0"),
+        ({"devices": 2, "stage": 4}, "stage must lie in [0, 3], got 4"),
+        ({"devices": 2, "stage": 1, "trainable": 9}, "trainable must be at most parameters = 8, got 9"),
+    ],
+)
+def test_bad_ways_to_share(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        zero_memory(8, "adam-fp32", **options)

@@ -19,9 +19,12 @@ from lib.accounting import (
     gpus_needed,
     kv_cache_bytes,
     low_rank_parameters,
+    megatron_activation_bytes,
+    palm_flops_per_token,
     quantized_bytes,
     training_flops,
     training_memory,
+    zero_memory,
 )
 from lib.models import preset
 
@@ -40,9 +43,16 @@ CALCULATORS = {
     "gpus_needed": lambda n: gpus_needed(n(112_000_000_000), n(80_000_000_000)),
     "kv_cache_bytes": lambda n: kv_cache_bytes(GPT2, n(BIG), n(BIG), bytes_per_value=n(2), window=n(BIG)),
     "low_rank_parameters": lambda n: low_rank_parameters(n(BIG), n(BIG), n(BIG)),
+    "megatron_activation_bytes": lambda n: megatron_activation_bytes(
+        length=n(BIG), batch_size=n(2), width=n(BIG), heads=n(4), layers=n(3), tensor_parallel=n(2)
+    ),
+    "palm_flops_per_token": lambda n: palm_flops_per_token(
+        n(BIG), layers=n(BIG), heads=n(BIG), head_width=n(2), length=n(3)
+    ),
     "quantized_bytes": lambda n: quantized_bytes(n(2**62), n(32), group_size=n(32), scale_bytes=n(2)),
     "training_flops": lambda n: training_flops(n(BIG), n(BIG)),
     "training_memory": lambda n: training_memory(n(2**62), "adam-fp32", trainable=n(5), kv_cache=n(2)),
+    "zero_memory": lambda n: zero_memory(n(2**62), "adam-mixed", devices=n(3), stage=n(2), activations=n(7)),
 }
 READ_AS = {"numpy": np.int64, "pandas": lambda n: pd.DataFrame({"n": [n]})["n"].iloc[0], "torch": torch.tensor}
 

@@ -29,6 +29,12 @@ def test_the_parts_add_up_to_what_the_built_model_has(name):
     assert all(isinstance(count, int) and count > 0 for count in parts.values())
 
 
+@pytest.mark.parametrize("name", ["llama-3-8b", "gpt-2", "t5-base"])
+def test_biases_of_query_key_and_value_are_counted_by_themselves(name):
+    for config in (replace(preset(name), qkv_bias=True), replace(preset(name), qkv_bias=False)):
+        assert sum(parameter_breakdown(config).values()) == count_parameters(config)
+
+
 @pytest.mark.parametrize("name, count", PUBLISHED.items())
 def test_published_counts(name, count):
     assert sum(parameter_breakdown(preset(name)).values()) == count

@@ -7,6 +7,7 @@ import peft
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from lib.adapters import (
     LoraSettings,
@@ -138,9 +139,65 @@ def test_we_read_what_peft_writes(make, patterns, settings, tmp_path):
     torch.testing.assert_close(output(ours), output(reference), rtol=1e-10, atol=1e-11)
 
 
+PATTERNS = {
+    "ranks": dict(rank_pattern={"q_proj": 2, r"layers\.1\.self_attn\.v_proj": 5}),
+    "alphas": dict(alpha_pattern={"v_proj": 11, "self_attn.*": 2}),
+    "both, rank-stabilised": dict(rank_pattern={"v_proj": 4}, alpha_pattern={".*1.*": 3}, use_rslora=True),
+    "one layer": dict(layers_to_transform=[1], rank_pattern={"q_proj": 2}),
+    "all but": dict(exclude_modules=["layers.0.self_attn.q_proj"]),
+}
+
+
+@pytest.mark.parametrize("options", PATTERNS.values(), ids=PATTERNS)
+def test_patterns_are_read_as_peft_reads_them(options, tmp_path):
+    config = peft.LoraConfig(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj"], **options)
+    reference = peft.get_peft_model(theirs.llama().double(), config).eval()
+    with torch.no_grad():
+        for name, parameter in reference.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.3)
+    reference.save_pretrained(tmp_path / "theirs")
+    reference = peft.PeftModel.from_pretrained(theirs.llama().double(), tmp_path / "theirs").eval()  # sorted patterns
+    ours = theirs.llama().double()
+    load_adapter(ours, tmp_path / "theirs")
+    assert (output(ours) - output(theirs.llama().double())).abs().max() > 0.05
+    torch.testing.assert_close(output(ours), output(reference), rtol=1e-10, atol=1e-11)
+    assert count_trainable(ours) == sum(p.numel() for n, p in reference.named_parameters() if "lora_" in n)
+    save_adapter(ours, tmp_path / "ours")
+    again = peft.PeftModel.from_pretrained(theirs.llama().double(), tmp_path / "ours").eval()
+    torch.testing.assert_close(output(again), output(reference), rtol=1e-10, atol=1e-11)
+
+
+CHOICES = [
+    dict(target_modules=["q_proj", "mlp.down_proj"]),
+    dict(target_modules=r".*\.1\..*_proj"),
+    dict(target_modules=["v_proj", "model.layers.0.mlp.up_proj"], layers_to_transform=1),
+    dict(target_modules=["v_proj", "o_proj"], layers_to_transform=[0], layers_pattern="layers"),
+    dict(target_modules=["v_proj"], layers_to_transform=[0, 1], layers_pattern=["h", "layers"]),
+    dict(target_modules=["q_proj", "v_proj"], exclude_modules=r".*\.0\..*"),
+    dict(target_modules=["q_proj", "v_proj"], exclude_modules=["0.self_attn.v_proj"]),
+    dict(target_modules="all-linear"),
+]
+
+
+@pytest.mark.parametrize("options", CHOICES)
+def test_a_file_that_lacks_what_peft_would_adapt_is_refused(options, unchecked, tmp_path):
+    reference = peft.get_peft_model(theirs.llama(), peft.LoraConfig(r=3, **options))
+    wanted = [name.removeprefix("base_model.model.") for name, m in reference.named_modules() if hasattr(m, "lora_A")]
+    reference.save_pretrained(tmp_path)
+    assert sorted(load_adapter(theirs.llama(), tmp_path)) == sorted(wanted)
+    path = tmp_path / "adapter_model.safetensors"
+    for lost in (wanted[0], wanted[-1]):
+        whole = load_file(path)
+        save_file({key: value for key, value in whole.items() if f".{lost}." not in key}, path)
+        with pytest.raises(ValueError, match=f"names {len(wanted)} layers .*lacks 1 of them: {lost};"):
+            load_adapter(theirs.llama(), tmp_path)
+        save_file(whole, path)
+
+
 @pytest.mark.parametrize("options, field", [
     (dict(use_dora=True), "use_dora"),
-    (dict(rank_pattern={"q_proj": 2}), "rank_pattern"),
+    (dict(lora_bias=True), "lora_bias"),
     (dict(bias="lora_only"), "bias"),
     (dict(init_lora_weights="olora"), "init_lora_weights"),
     (dict(modules_to_save=["lm_head"]), "modules_to_save"),
@@ -152,6 +209,7 @@ def test_more_than_plain_lora_is_refused(unchecked, options, field, tmp_path):
         changed = json.loads((tmp_path / "adapter_config.json").read_text())
         (tmp_path / "adapter_config.json").write_text(json.dumps(changed | options))
     model = theirs.llama()
-    with pytest.raises(ValueError, match=f"sets {field}=.*more than W"):
+    reason = "DoRA gives every output" if field == "use_dora" else "this is more than W"
+    with pytest.raises(ValueError, match=f"sets {field}=.*cannot be loaded: {reason}"):
         load_adapter(model, tmp_path)
     assert type(model.model.layers[0].self_attn.q_proj) is torch.nn.Linear

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lib.adapters import adapter_names, load_adapter, lora_parameters, merge, save_adapter
+from lib.adapters.targets import select_targets
 from tests.adapters import adapted
 from tests.adapters.adapted import IDS
 
@@ -18,9 +19,9 @@ def folder(tmp_path):
     return tmp_path / "poems"
 
 
-@pytest.mark.parametrize("targets", [("q", "v"), ("qkv", "output"), ("up.gate", "down")])
+@pytest.mark.parametrize("targets", [("q", "v"), ("qkv", "output"), ("gate", "down"), ("gate_up",), ("up", "k")])
 def test_round_trip(tmp_path, targets):
-    model = adapted.adapted(targets=targets, rslora=True, dropout=0.1)
+    model = adapted.adapted(targets=targets, rslora=True, dropout=0.1, rank_pattern={r".*\.1\..*": 3})
     save_adapter(model, tmp_path)
     other = adapted.llama()
     names = load_adapter(other, tmp_path, name="again")
@@ -28,9 +29,11 @@ def test_round_trip(tmp_path, targets):
     ours, read = lora_parameters(model).items(), lora_parameters(other).items()
     for (key, factor), (other_key, other_factor) in zip(sorted(ours), sorted(read), strict=True):
         assert key.replace("default", "again") == other_key and torch.equal(factor, other_factor)
-    module = other.get_submodule(names[0].removesuffix(".q").removesuffix(".gate"))
-    settings = module.adapters["again"].settings
+    assert set(names) == {target.name for target in select_targets(model, targets)}
+    layers = [module for module in other.modules() if hasattr(module, "adapters")]
+    settings = layers[0].adapters["again"].settings
     assert (settings.rank, settings.alpha, settings.rslora, settings.dropout) == (2, 3.0, True, 0.1)
+    assert settings.rank_pattern == {r".*\.1\..*": 3} and settings.alpha_pattern == {}
     assert all(factor.requires_grad for factor in lora_parameters(other).values())
 
 
@@ -60,10 +63,13 @@ def test_a_merged_adapter_can_be_saved(tmp_path, folder):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
 
 
-def test_an_adapter_takes_the_dtype_of_its_base(folder):
+def test_an_adapter_stays_in_float32_on_a_base_in_sixteen_bits(folder):
     model = adapted.llama().bfloat16()
     load_adapter(model, folder)
     assert model(IDS).dtype == torch.bfloat16
+    kept = lora_parameters(adapted.adapted()).values()
+    for factor, exact in zip(lora_parameters(model).values(), kept, strict=True):
+        assert factor.dtype == torch.float32 and torch.equal(factor, exact)
 
 
 def test_nothing_is_left_behind_when_writing_fails(folder, monkeypatch):
@@ -130,6 +136,19 @@ Q_B = Q.replace("_A", "_B")
     (changed(peft_type="IA3"), "describes 'IA3': only 'LORA'"),
     (changed(something_new={"x": 1}), "sets something_new="),
     (tensors(lambda t: {k: v for k, v in t.items() if k != Q}), "qkv.q has B only"),
+    (tensors(lambda t: {k: v for k, v in t.items() if ".1." not in k}),
+     r"names 4 layers of this model, but adapter_model.safetensors lacks 2 of them: "
+     r"stack.blocks.1.attention.qkv.q, stack.blocks.1.attention.qkv.v; copy both files"),
+    (tensors(lambda t: {k: v for k, v in t.items() if ".0." in k and ".q." in k}), "lacks 3 of them: stack.blocks.0.*qkv.v,"),
+    (changed(target_modules=["qkv.q", "qkv.v", "down"]), "lacks 2 of them: stack.blocks.0.feed_forward.down"),
+    (changed(target_modules=r".*\.(q|k|v)"), "names 6 layers .* lacks 2 of them: stack.blocks.0.attention.qkv.k"),
+    (changed(rank_pattern={"q": 5}), r"another model: A of stack.*qkv.q has shape \(2, 16\), expected \(5, 16\)"),
+    (changed(rank_pattern={"q": "many"}), r"damaged .*rank_pattern\['q'\] must be a whole number"),
+    (changed(alpha_pattern={"q": 0}), r"alpha_pattern\['q'\] must be a finite number above 0"),
+    (changed(target_modules=["qkv.q"]), "holds layers that adapter_config.json does not name: stack.blocks.0.*.v, stack"),
+    (changed(target_modules="(q"), "adapter_config.json is damaged .*unterminated"),
+    (changed(exclude_modules=5), "adapter_config.json is damaged"),
+    (changed(use_dora=True), "sets use_dora=True, and cannot be loaded: DoRA gives every output"),
     (tensors(lambda t: t | {Q: t[Q] * float("nan")}), "is not finite"),
     (tensors(lambda t: t | {"head.weight": t[Q]}), "holds 'head.weight', which is no A or B"),
     (tensors(lambda t: {}), "holds no adapter"),
@@ -147,6 +166,44 @@ def test_damaged_files(unchecked, folder, damage, message):
         load_adapter(model, folder)
     assert adapted.same(model.state_dict(), before) and not adapter_names(model)
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("targets, former", [
+    (("gate", "up"), {"feed_forward.gate": "feed_forward.up.gate", "feed_forward.up": "feed_forward.up.up"}),
+    (("gate",), {"feed_forward.gate": "feed_forward.up.gate"}),
+    (("gate_up", "q"), {"feed_forward.gate_up": "feed_forward.up"}),
+])  # fmt: skip
+def test_files_under_former_names_of_gate_and_up(targets, former, tmp_path):
+    model = adapted.adapted(targets=targets)
+    save_adapter(model, tmp_path)
+
+    def renamed(name):
+        start, dot, end = name.partition("feed_forward.")
+        layer, lora, rest = (dot + end).partition(".lora_")
+        return start + former.get(layer, layer) + lora + rest
+
+    tensors(lambda t: {renamed(key): value for key, value in t.items()})(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    changed(target_modules=[renamed(name) for name in config["target_modules"]])(tmp_path)
+    other = adapted.llama()
+    assert set(load_adapter(other, tmp_path)) == {target.name for target in select_targets(model, targets)}
+    assert torch.equal(other(IDS), model(IDS))
+
+
+def test_a_fused_matrix_and_its_half_in_one_file(unchecked, tmp_path):
+    save_adapter(adapted.adapted(targets=("gate_up",)), tmp_path)
+    half = {"A": torch.ones(2, 16), "B": torch.ones(24, 2)}
+    start = "base_model.model.stack.blocks.0.feed_forward.gate.lora_"
+    tensors(lambda t: t | {f"{start}{factor}.weight": values for factor, values in half.items()})(tmp_path)
+    with pytest.raises(ValueError, match="changes stack.blocks.0.feed_forward.gate_up and a part of it, .*gate: it is"):
+        load_adapter(adapted.llama(), tmp_path)
+
+
+def test_the_names_of_many_lacking_layers_are_cut_short(unchecked, tmp_path):
+    save_adapter(adapted.adapted(targets=("*",)), tmp_path)
+    tensors(lambda t: {k: v for k, v in t.items() if ".1." in k})(tmp_path)
+    with pytest.raises(ValueError, match="lacks 7 of them: .*feed_forward.up and 1 more; copy"):
+        load_adapter(adapted.llama(), tmp_path)
 
 
 @pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors"])

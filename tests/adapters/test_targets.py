@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from lib.adapters import LoraSettings, count_trainable, inject_lora
 from lib.adapters.targets import find_targets, select_targets
-from lib.models import MaskedLM
+from lib.models import Decoder, MaskedLM, preset
 from tests.adapters import adapted
 from tests.models import small, theirs
 
@@ -35,9 +36,16 @@ def test_the_rows_are_those_that_attention_splits():
 
 @pytest.mark.parametrize("make, pattern, count", [
     (adapted.llama, "qkv", 2),
-    (adapted.llama, "*", 8),  # whole matrices: the parts of one that is named are not named again
-    (adapted.llama, "up.gate", 2),
+    (adapted.llama, "*", 14),  # q, k, v, output, gate, up, down, as the architecture has them
+    (adapted.llama, "0.attention.*", 4),
+    (adapted.llama, "feed_forward.gate", 2),
+    (adapted.llama, "*.1.feed_forward.gate_up", 1),
+    (adapted.llama, "feed_forward.*", 6),
     (adapted.llama, "qkv.*", 6),
+    (adapted.decoder, "*", 12),
+    (adapted.decoder, "up", 2),
+    (adapted.seq2seq, "up", 5),
+    (adapted.seq2seq, "kv", 2),
     (adapted.encoder, "q", 2),
     (adapted.seq2seq, "v", 5 + 2),  # self-attention of 3 + 2 layers, cross-attention of 2
     (adapted.seq2seq, "cross.query", 2),
@@ -53,8 +61,59 @@ def test_patterns(make, pattern, count):
     assert len(names(make(), pattern)) == count
 
 
+LAYER = ("q", "k", "v", "attention.output", "gate", "up", "down")
+
+
+@pytest.mark.parametrize("make, parts", [(adapted.llama, LAYER), (adapted.decoder, [n for n in LAYER if n != "gate"])])
+def test_every_name_means_one_linear_map(make, parts):
+    model = make()
+    for part in parts:
+        found = select_targets(model, (part,))
+        assert len(found) == 2 and not any(target.fused for target in found), part
+    rows = {id(target.module): [] for target in select_targets(model, parts)}
+    for target in select_targets(model, parts):
+        rows[id(target.module)] += range(target.start, target.stop)
+    for module in (m for m in model.modules() if id(m) in rows):
+        assert sorted(rows[id(module)]) == list(range(module.weight.shape[0]))  # each output once
+
+
+def test_gate_and_up_are_the_halves_that_the_layer_multiplies():
+    model = adapted.llama()
+    layer = model.stack.blocks[0].feed_forward
+    gate, up = select_targets(model, ("0.feed_forward.gate", "0.feed_forward.up"))
+    assert gate.module is up.module is layer.up and (gate.outputs, up.outputs) == (24, 24)
+    x = torch.randn(1, 3, 16)
+    y = layer.up(x)
+    product = layer.activation(y[..., gate.start : gate.stop]) * y[..., up.start : up.stop]
+    assert torch.equal(layer.down(product), layer(x))
+
+
+@pytest.mark.parametrize("targets, trained", [
+    (LAYER, 39_976_960),
+    (("*",), 39_976_960),
+    (("q", "v"), 8_388_608),
+    (("gate",), 7_733_248), (("up",), 7_733_248), (("down",), 7_733_248),
+    (("gate", "up"), 15_466_496),
+    (("gate_up",), 13_369_344),  # one A for both
+])  # fmt: skip
+def test_llama_2_7b_of_rank_16(targets, trained):
+    with torch.device("meta"):
+        model = Decoder(preset("llama-2-7b"))
+    inject_lora(model, LoraSettings(rank=16, targets=targets))
+    assert count_trainable(model) == trained
+
+
+def test_on_transformers_llama_as_many_numbers_are_trained():
+    counts = []
+    for model, targets in ((theirs.llama(), ("*_proj",)), (adapted.llama(), LAYER), (adapted.llama(), ("*",))):
+        inject_lora(model, LoraSettings(rank=2, targets=targets))
+        counts.append(count_trainable(model))
+    assert counts[0] == counts[1] == counts[2]
+
+
 def test_a_whole_matrix_wins_over_its_parts():
     assert names(adapted.llama(), "0.attention.qkv", "0.attention.qkv.q") == ["stack.blocks.0.attention.qkv"]
+    assert names(adapted.llama(), "0.feed_forward.gate_up", "0.*.up") == ["stack.blocks.0.feed_forward.gate_up"]
 
 
 def test_a_name_is_not_matched_from_the_middle_of_a_word():

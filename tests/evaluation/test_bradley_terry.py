@@ -161,6 +161,21 @@ def test_comparisons_refuse(rewards, number, match):
         recovery_error(torch.zeros(2), 10, repeats=0)
 
 
+def test_a_full_step_may_overshoot_and_is_halved():
+    """Chains of lopsided results: from zero, Newton's full step ends where the information is singular."""
+    wins = {(0, 2): 62_497, (0, 3): 63, (1, 4): 38, (2, 0): 38, (2, 3): 5, (2, 4): 37_262, (3, 0): 3688, (3, 1): 483,
+            (3, 4): 366, (4, 0): 1, (4, 1): 62}  # fmt: skip
+    counts = torch.tensor(list(wins.values()))
+    winners, losers = (torch.tensor([pair[side] for pair in wins]).repeat_interleave(counts) for side in (0, 1))
+    fit = fit_bradley_terry(winners, losers, 5)
+    chance = torch.sigmoid(fit.rewards[:, None] - fit.rewards)
+    slope = torch.zeros(5).double()
+    for (i, j), number in wins.items():
+        slope[i] += number * chance[j, i]
+        slope[j] -= number * chance[j, i]
+    assert slope.abs().max() < 1e-5
+
+
 def test_steep_data_converge():
     fit = fit_bradley_terry(*repeated((0, 1, 100_000), (1, 0, 1), (1, 2, 100_000), (2, 1, 1)), 3)
     assert fit.difference(0, 2)[0] == pytest.approx(2 * math.log(100_000), rel=1e-6)

@@ -16,7 +16,7 @@ from lib.bench.classroom import Lecture
 from lib.exercises import all_exercises
 from lib.exercises.engine.checking import AnswerKey, conclude, run_all
 from lib.exercises.engine.exercise import Exercise
-from lib.grading.worker import cells
+from lib.grading.worker import cells, execution
 from lib.lectures.notebooks import all_notebooks
 from lib.progress import progress
 
@@ -34,8 +34,7 @@ def solutions() -> dict[str, Any]:
         for id, name in lecture.answers.items():
             reading, namespace = cells.parse_cells(given), {}
             answer = cells.find_answer(reading, id, name)
-            value = all_exercises()[id].asks_for_value
-            cells.run_cells(reading, namespace, answer=answer, value=value, before=lambda cell: None, skip=[])
+            execution.run_cells(reading, namespace, answer=answer, before=lambda cell: None, skip=[])
             found[id] = namespace[name]
     return found
 

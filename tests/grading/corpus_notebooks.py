@@ -68,7 +68,29 @@ NO_ANSWER = "missing|not written"
 
 def notebooks() -> list[Entry]:
     """Whole notebooks that a person, or an editor, has rearranged."""
-    return [*_ordinary(), *_checks(), *_moved(), *_other_cells()]
+    return [*_ordinary(), *_checks(), *_moved(), *_other_cells(), *_hidden()]
+
+
+def _hidden() -> list[Entry]:
+    """Answers that are there, but where nobody finds them: what is said of them is part of the row."""
+    as_text, another = solved(), solved()
+    answer_cell(as_text, TERMS)["cell_type"] = "markdown"
+    conflict = f"<<<<<<< HEAD\n{RIGHT_TERMS}\n=======\n{RIGHT_TERMS}\n>>>>>>> theirs"
+    for cell in another["cells"]:
+        if "exercise" in cell["metadata"].get("course", {}):
+            cell["metadata"]["course"]["exercise"] = "mlm.loss"
+            cell["source"] = ""
+    return [
+        Entry("code_as_markdown", written(as_text), {TERMS: "missing"}, "the answer is in a markdown cell"),
+        Entry("conflict_markers", written(solved(terms=conflict)), {TERMS: "missing"}, "conflict markers of a merge"),
+        Entry("unknown_magic", written(solved(terms=f"%%ai gpt\n{RIGHT_TERMS}")), {TERMS: "missing"}, "magic %%ai"),
+        Entry(
+            "another_lecture",
+            written(another),
+            dict.fromkeys(IDS, "missing"),
+            "this is another lecture: .*04_mlm_masking",
+        ),
+    ]
 
 
 def _ordinary() -> list[Entry]:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from lib.course import cli
-from lib.grading.intake.submission import find_submissions, load_submission
+from lib.grading.intake.submission import load_submission, read_folder
 from lib.grading.judging.cases import secret_seed
 from lib.grading.judging.grader import Grader
 from lib.grading.judging.key import load_key
@@ -149,7 +149,7 @@ def grade_all(folder: Path, entries: list[Entry], grader: Grader, beside: int) -
     """Grade submissions in one process; each badly answered exercise, and `beside` others of its notebook."""
     whose = hand_in(folder, entries)
     found = []
-    for each in find_submissions(folder, {NAME: IDS}):
+    for each in read_folder(folder, {NAME: IDS}).found:
         entry = whose[each.path]
         bad = [id for id in IDS if id in entry.expected] or list(IDS[:1])
         good = [id for id in IDS if id not in bad][:beside]
@@ -178,7 +178,7 @@ def test_what_is_no_ordinary_file_is_said_to_be_none_and_never_read_whole(tmp_pa
     entries = {entry.student: entry for entry in corpus_notebooks.special(tmp_path)}
     tracemalloc.start()
     try:
-        submissions = [load_submission(each) for each in find_submissions(tmp_path, {NAME: IDS})]
+        submissions = [load_submission(each) for each in read_folder(tmp_path, {NAME: IDS}).found]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -208,7 +208,7 @@ def test_the_whole_corpus_in_one_batch(world, tmp_path, capsys):
     submissions, release = tmp_path / "submissions", tmp_path / "release"
     whose = hand_in(submissions, of_a_batch(world))
     whose |= {submissions / entry.student: entry for entry in corpus_notebooks.special(submissions)}
-    found = find_submissions(submissions, {NAME: IDS})
+    found = read_folder(submissions, {NAME: IDS}).found
     expected = {each.student: whose.get(each.path) or whose[submissions / each.student] for each in found}
 
     assert cli.main(["release", "06", "--out", str(release)]) == 0

@@ -13,7 +13,7 @@ import pytest
 from lib.bench.classroom import Lecture, sheets
 from lib.course import cli
 from lib.exercises import all_exercises
-from lib.grading.intake.submission import find_submissions, read_submission
+from lib.grading.intake.submission import read_folder, read_submission
 from lib.grading.judging.grader import Grader
 from lib.lectures.notebooks import all_notebooks
 from tests.nightly import by_day
@@ -48,7 +48,7 @@ def handed_in(folder, made, student, kinds):
 
 def entries(grader, folder, made):
     """The entry of each exercise of each student who has handed something in."""
-    for found in find_submissions(folder, {made.name: list(made.answers)}):
+    for found in read_folder(folder, {made.name: list(made.answers)}).found:
         submission = read_submission(found, found.path.read_bytes())
         for entry in grader.grade(submission, list(made.answers))["exercises"]:
             yield found.student, entry

@@ -20,6 +20,7 @@ from lib.lectures import execution, notebooks
 from tests.grading import fakes
 from tests.grading.fakes import IDS, NOTEBOOK, submit, write
 
+OTHER = "04_mlm_masking.ipynb"
 MAIN = [sys.executable, "-c", "import sys; from tests.grading import fakes; sys.exit(fakes.main())"]
 
 
@@ -173,15 +174,118 @@ def test_other_exercises_another_key_and_another_judge_grade_again(handed_in, re
     assert here == ["ada", "bob", "cem"]
 
 
-def test_whoever_is_gone_is_not_counted(handed_in, here, tmp_path):
+def test_a_folder_with_one_resubmission_leaves_everybody_else_as_published(handed_in, release, here, tmp_path, capsys):
+    out = tmp_path / "out"
+    graded(handed_in, out, "--release", release)
+    before = contents(out)
+    capsys.readouterr()
+    submit(tmp_path / "again", "BOB", default="right")  # under a name that differs in case only
+    here.clear()
+    assert graded(tmp_path / "again", out) == 0
+    assert here == ["bob"]
+    said = capsys.readouterr().out
+    assert (
+        f"kept 2 earlier results without a file in this folder (--remove-missing removes them): ada ({NOTEBOOK}), cem"
+        in said
+    )
+    assert said.splitlines()[-1] == "3 submissions, 3 exercises: grades.csv, class.html"
+    after = contents(out)
+    theirs = [name for name in before if "ada" in name or "cem" in name]
+    assert len(theirs) == 4 and all(after[name] == before[name] for name in theirs)
+    assert [row[4] for row in rows(out)] == ["right"] * 6 + ["not written"] * 3
+    assert graded(handed_in, out) == 0 and contents(out) == before, "the whole folder again"
+
+
+def test_a_resubmission_of_one_notebook_keeps_the_other_notebooks(handed_in, here, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(notebooks, "all_notebooks", lambda *folder: [NOTEBOOKS / NOTEBOOK, NOTEBOOKS / OTHER])
+    submit(handed_in, "ada", OTHER)
+    graded(handed_in, tmp_path / "out")
+    before = rows(tmp_path / "out")
+    assert {row[1] for row in before} == {NOTEBOOK, OTHER}
+    submit(tmp_path / "again", "bob", default="right")
+    assert graded(tmp_path / "again", tmp_path / "out") == 0
+    after = rows(tmp_path / "out")
+    assert [row for row in after if row[0] != "bob"] == [row for row in before if row[0] != "bob"]
+
+
+@pytest.mark.parametrize("names", [["essay.pdf"], ["x.ipynb"], []])
+def test_a_folder_without_a_notebook_of_ours_replaces_no_result(handed_in, here, tmp_path, names, monkeypatch, capsys):
+    monkeypatch.setattr(notebooks, "all_notebooks", lambda *folder: [NOTEBOOKS / NOTEBOOK, NOTEBOOKS / OTHER])
+    submit(handed_in, "cem", OTHER)
+    graded(handed_in, tmp_path / "out")
+    before = [row for row in rows(tmp_path / "out") if row[0] == "ada"]
+    submit(tmp_path / "again", "bob")
+    (tmp_path / "again" / "ada").mkdir()
+    for name in names:
+        (tmp_path / "again" / "ada" / name).write_text("{}")
+    graded(tmp_path / "again", tmp_path / "out")
+    assert [row for row in rows(tmp_path / "out") if row[:2] == ["ada", NOTEBOOK]] == before[:4]
+    assert "ada" in capsys.readouterr().err
+
+
+def test_whoever_is_gone_is_removed_only_when_told(handed_in, here, tmp_path, capsys):
     out = tmp_path / "out"
     graded(handed_in, out)
     (handed_in / "bob" / NOTEBOOK).unlink()
     (handed_in / "bob").rmdir()
     graded(handed_in, out)
+    assert {row[0] for row in rows(out)} == {"ada", "bob", "cem"} and (out / "students" / "bob.html").exists()
+    graded(handed_in, out, "--remove-missing")
     assert {row[0] for row in rows(out)} == {"ada", "cem"}
     assert not (out / "students" / "bob.html").exists()
+    assert "removed 1 pages in students/ of nobody who is graded or on the roster: bob.html" in capsys.readouterr().out
     assert "bob" not in (out / "grades.json").read_text() + (out / "class.html").read_text()
+
+
+def test_a_page_of_nobody_is_kept_and_named_until_told(handed_in, here, tmp_path, capsys):
+    graded(handed_in, tmp_path / "out")
+    page = tmp_path / "out" / "students" / "zoe.html"
+    page.write_text("published last year")
+    for command in (["grade", str(handed_in), "--out"], ["regrade-points"]):
+        assert cli.main([*command, str(tmp_path / "out")]) == 0
+        assert "kept 1 pages in students/ of nobody who is graded or on the roster: zoe.html" in capsys.readouterr().out
+    assert page.read_text() == "published last year"
+
+
+def test_an_earlier_result_that_is_lost_is_named_and_nothing_is_written(handed_in, here, tmp_path, capsys):
+    graded(handed_in, tmp_path / "out")
+    (tmp_path / "out" / "results" / "ada" / "00_start_here.json").write_text("{")
+    before = contents(tmp_path / "out")
+    submit(tmp_path / "again", "bob")
+    assert graded(tmp_path / "again", tmp_path / "out") == 1
+    assert f"no file in this folder, of ada, {NOTEBOOK}: grade the whole class's folder" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == before
+
+
+def test_kept_results_that_lack_an_exercise_are_named(handed_in, release, here, tmp_path, capsys):
+    graded(handed_in, tmp_path / "out", "--release", release)
+    submit(tmp_path / "again", "bob")
+    cli.main(["release", "00", "--out", str(tmp_path / "a2")])
+    capsys.readouterr()
+    assert graded(tmp_path / "again", tmp_path / "out", "--release", tmp_path / "a2") == 0
+    assert "lack exercises that are graded now; grade the files again of ada, cem\n" in capsys.readouterr().out
+
+
+def test_every_file_that_is_not_taken_is_told_and_recorded(handed_in, here, release, tmp_path, capsys):
+    for name in ("ada/a.pdf", "bob/broken.zip", "cem_solution.py", "stray.docx", "dan.zip", "ada/.DS_Store"):
+        (handed_in / name).parent.mkdir(exist_ok=True)
+        (handed_in / name).write_bytes(b"PK")
+    for number in range(25):
+        (handed_in / "ada" / f"data{number:02}.csv").touch()
+    assert graded(handed_in, tmp_path / "out", "--release", release) == 0
+    said = capsys.readouterr().err
+    words = [
+        "ada/a.pdf was not taken: it is a PDF document, not a notebook: hand in the .ipynb file\n",
+        "bob/broken.zip was not taken: it is damaged, or no zip archive: make it again\n",
+        "cem_solution.py was not taken: it is a Python script",
+        "stray.docx was not taken: it is an office document",
+        "dan.zip was not taken: it is damaged",
+        "6 more files of ada were not taken; grades.json lists them\n",
+    ]
+    assert [line for line in words if f"warning: {line}" not in said] == [] and "DS_Store" not in said
+    left = json.loads((tmp_path / "out" / "grades.json").read_text())["not_taken"]
+    assert len(left) == 5 + 25
+    assert [row[4] for row in rows(tmp_path / "out") if row[0] == "dan"] == ["unreadable"] * 3
 
 
 def test_the_roster_names_who_handed_in_nothing_and_who_is_a_stranger(handed_in, here, tmp_path, capsys):
@@ -324,7 +428,7 @@ def test_a_file_that_is_no_notebook_of_ours_has_rows_that_say_why(handed_in, her
     (handed_in / "eve").mkdir()
     assert graded(handed_in, tmp_path / "out", "--release", release) == 0
     assert [row[4] for row in rows(tmp_path / "out") if row[0] in ("dan", "eve")][::3] == ["right", "unreadable"]
-    assert "eve: there is no notebook (.ipynb) in this folder\n" in capsys.readouterr().err
+    assert "eve was not taken: there is no notebook (.ipynb) in this folder\n" in capsys.readouterr().err
 
 
 def test_names_do_not_reach_the_terminal_or_a_spreadsheet_as_they_are(handed_in, here, tmp_path, capsys):

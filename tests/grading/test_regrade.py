@@ -10,9 +10,10 @@ from lib.exercises import get
 from lib.grading.assignment.asked import Assignment, of_release
 from lib.grading.assignment.graded import definition_hash
 from lib.grading.assignment.item import Item
+from lib.grading.intake.submission import NotTaken
 from lib.grading.judging.entry import entry
 from lib.grading.reports import class_report
-from lib.grading.results.store import Planned, Store
+from lib.grading.results.store import Planned, Record, Store
 
 NOTEBOOK = "00_start_here.ipynb"
 IDS = ["start.slide_count", "growth.doubling_time"]
@@ -33,7 +34,9 @@ def out(tmp_path):
     store = Store(tmp_path / "out")
     students = ("=bob", "ada", "cem")
     with store.held():
-        store.write_assignment(assignment, [Planned(name, NOTEBOOK, "plan") for name in students], {"files": "none"})
+        planned = tuple(Planned(name, NOTEBOOK, "plan") for name in students)
+        left = (NotTaken("ada", "ada/essay.pdf", "it is a PDF document"),)
+        store.write_record(Record(assignment, planned, {"files": "none"}, left))
         for name in students:
             written = entry(ESSAY, "missing" if name == "cem" else "manual") | {"answer": f'My "answer",\nby {name}'}
             store.write_result(
@@ -91,6 +94,9 @@ def test_other_points_change_the_grades_and_nothing_else(out, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "3 submissions, 3 exercises: grades.csv, class.html"
     after = contents(out)
     assert regrade(out) == 0 and contents(out) == after, "the points stay changed"
+    left = [{"student": "ada", "file": "ada/essay.pdf", "reason": "it is a PDF document"}]
+    for name in ("assignment.json", "grades.json"):
+        assert json.loads(after[name])["not_taken"] == left
 
 
 def test_the_points_of_a_person_count_and_are_never_overwritten(out):

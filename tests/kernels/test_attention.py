@@ -152,6 +152,10 @@ def test_weights_are_distributions_over_what_may_be_seen(generator):
         ({"v": torch.zeros(1, 2, 4, 8)}, r"v must have shape \(1, 2, 3, E\), got \(1, 2, 4, 8\)"),
         ({"k": torch.zeros(1, 3, 3, 8), "v": torch.zeros(1, 3, 3, 8)}, "multiple of k's 3 heads, got 4"),
         ({"q": torch.zeros(1, 4, 5, 8), "causal": True}, "got 5 queries and 3 keys"),
+        (
+            {"q": torch.zeros(1, 4, 3, 0), "k": torch.zeros(1, 2, 3, 0)},
+            "q must have at least one number per head, got K = 0",
+        ),
         ({"mask": torch.ones(2, 3, dtype=torch.bool)}, r"mask must broadcast to \(B, H, T, S\) = \(1, 4, 3, 3\)"),
         ({"mask": torch.ones(1, 1, 1, 1, 3, dtype=torch.bool)}, "mask must broadcast"),
     ],
@@ -168,3 +172,61 @@ def test_bad_types(unchecked):
         attention_weights(x, x, mask=torch.ones(3, 3, dtype=torch.long))
     with pytest.raises(ValueError, match="block_size must be at least 1, got 0"):
         attention_tiled(x, x, x, block_size=0)
+
+
+# One table of cases for three implementations: what one gives, all give, or all refuse.
+
+LOWER = torch.ones(3, 3, dtype=torch.bool).tril()
+EDGES = {  # sizes B H G T S K E, options
+    "no keys": ((1, 2, 2, 3, 0, 4, 4), {}),
+    "no keys and a mask": ((1, 2, 2, 3, 0, 4, 4), {"mask": torch.ones(3, 0, dtype=torch.bool)}),
+    "no queries": ((1, 2, 2, 0, 3, 4, 4), {"causal": True}),
+    "no batch": ((0, 2, 2, 3, 3, 4, 4), {"causal": True}),
+    "values of no width": ((1, 2, 2, 3, 3, 4, 0), {}),
+    "one query after a cache": ((1, 2, 1, 1, 5, 4, 3), {"causal": True}),
+    "two queries after a cache": ((1, 2, 1, 2, 5, 4, 3), {"causal": True}),
+    "a mask of float64": (
+        (1, 2, 2, 3, 3, 4, 4),
+        {"mask": torch.zeros(3, 3, dtype=torch.float64).masked_fill(~LOWER, -math.inf)},
+    ),
+    "a mask of float16": (
+        (1, 2, 2, 3, 3, 4, 4),
+        {"mask": torch.zeros(3, 3, dtype=torch.float16).masked_fill(~LOWER, -6e4)},
+    ),
+    "a mask of bfloat16": ((1, 2, 2, 3, 3, 4, 4), {"mask": torch.full((1, 3), 0.3, dtype=torch.bfloat16)}),
+    "nothing but hidden keys": ((1, 2, 2, 3, 3, 4, 4), {"mask": torch.zeros(1, 3, dtype=torch.bool)}),
+    "all but the last key hidden, and causal": (
+        (1, 1, 1, 2, 4, 4, 4),
+        {"causal": True, "mask": torch.arange(4)[None] == 3},
+    ),
+    "a scale of its own": ((1, 2, 2, 3, 3, 4, 4), {"scale": 2.0}),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", EDGES)
+def test_the_edges_are_the_same_in_every_way(name, dtype, generator):
+    sizes, options = EDGES[name]
+    q, k, v = (x.detach().to(dtype).requires_grad_() for x in draw(generator, *sizes))
+    leaf = options.get("mask")
+    if leaf is not None and leaf.is_floating_point():
+        options = options | {"mask": (leaf := leaf.clone().requires_grad_())}
+    wanted = [x for x in (q, k, v, leaf) if x is not None and x.requires_grad]
+    found = []
+    for way in (*WAYS, SMALL_TILES):
+        out = way(q, k, v, **options)
+        assert out.dtype == dtype
+        found.append([out, *torch.autograd.grad(out.sum(), wanted)])
+    rounding = {torch.float16: 5e-3, torch.bfloat16: 4e-2}.get(dtype, 1e-5)
+    for other in found[1:]:
+        for ours, theirs in zip(found[0], other, strict=True):
+            assert ours.dtype == theirs.dtype
+            torch.testing.assert_close(ours, theirs, atol=rounding, rtol=rounding)
+
+
+def test_a_huge_mask_of_another_type_means_the_same_in_every_way(generator):
+    """-1e9 is -inf in float16, and then a row of it is an empty row: rounded to the scores' type before it is added."""
+    q, k, v = (x.detach().half() for x in draw(generator, *(1, 2, 2, 3, 3, 4, 4)))
+    mask = torch.full((1, 3), -1e9)
+    for way in WAYS:
+        assert torch.equal(way(q, k, v, mask=mask), torch.zeros(1, 2, 3, 4).half())

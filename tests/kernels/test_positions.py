@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 
-from lib.kernels import apply_rotary, rotary_angles, sinusoidal_positions
+from lib.kernels import RopeScaling, apply_rotary, rotary_angles, sinusoidal_positions
 
 
 def test_sinusoids_by_hand():
@@ -28,6 +28,50 @@ def test_rotary_equals_llama_in_transformers(theta, generator):
     angles = rotary_angles(positions, 8, theta)
     torch.testing.assert_close(apply_rotary(q, *angles), expected[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(apply_rotary(k, *angles), expected[1], atol=1e-5, rtol=1e-5)
+
+
+LLAMA_3_1 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192)
+
+
+@pytest.mark.parametrize("factor", [8.0, 32.0])
+def test_slowed_pairs_are_those_of_llama_3_1_in_transformers(factor):
+    changes = LLAMA_3_1 | {"factor": factor}
+    config = LlamaConfig(
+        hidden_size=4096,
+        num_attention_heads=32,
+        max_position_embeddings=131_072,
+        rope_parameters={"rope_type": "llama3", "rope_theta": 500_000.0, **changes},
+    )
+    positions = torch.tensor([[0, 1, 5000, 131_071]])
+    cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1), positions)  # the halves of K are the same
+    ours = rotary_angles(positions, 128, 500_000.0, RopeScaling(**changes))
+    for got, expected in zip(ours, (cos, sin)):  # float32 has 0.004 radians at 131,071
+        torch.testing.assert_close(got, expected[..., :64], atol=0.02, rtol=0)
+        torch.testing.assert_close(got[:, :2], expected[:, :2, :64], atol=1e-6, rtol=0)
+    plain = rotary_angles(positions, 128, 500_000.0)
+    assert (ours[0] - plain[0]).abs().max() > 1
+
+
+def test_slowed_speeds_by_hand():
+    """Turns over the original context of 100 tokens: 8 (kept), 2.5 (half of both), 0.5 (slow)."""
+    scaling = RopeScaling(factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=100)
+    turns = torch.tensor([8.0, 2.5, 0.5])
+    slowed = scaling.slowed(turns * 2 * math.pi / 100) * 100 / (2 * math.pi)
+    assert slowed.tolist() == pytest.approx([8.0, 2.5 * (0.5 + 0.5 / 4), 0.125], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"factor": 0.5}, "factor must be a finite number of at least 1, got 0.5"),
+        ({"low_freq_factor": 0}, "low_freq_factor must be a finite number above 0, got 0"),
+        ({"high_freq_factor": 1.0}, "high_freq_factor must exceed low_freq_factor, 1.0, got 1.0"),
+        ({"original_max_position_embeddings": 0}, "original_max_position_embeddings must be at least 1, got 0"),
+    ],
+)
+def test_a_scaling_that_no_model_has(changes, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        RopeScaling(**LLAMA_3_1 | changes)
 
 
 def test_scores_depend_on_the_distance_alone(generator):

@@ -89,3 +89,14 @@ def test_bad_dimensions(function, unchecked):
 def test_argmax_of_nothing(unchecked):
     with pytest.raises(ValueError):
         argmax_onehot(torch.zeros(2, 0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("V", [100, 200_000])
+def test_half_precision_is_summed_in_float32(dtype, V, generator):
+    """The exponentials of 200,000 equal logits sum to more than float16 can hold."""
+    z = torch.randn(2, V, generator=generator).to(dtype)
+    for ours, theirs in ((softmax, torch.softmax), (log_softmax, torch.log_softmax), (logsumexp, torch.logsumexp)):
+        found = ours(z, -1)
+        assert found.dtype == dtype and found.isfinite().all()
+        torch.testing.assert_close(found, theirs(z.float(), -1).to(dtype))

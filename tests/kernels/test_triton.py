@@ -139,6 +139,39 @@ def test_softmax_has_second_derivatives(device, generator):
     )
 
 
+def test_attention_has_second_derivatives(device, generator):
+    q, k, v = leaves(generator, (1, 2, 3, 16), (1, 1, 4, 16), (1, 1, 4, 16))
+    q = q.mT.contiguous().mT  # not in the order of memory: a copy inside must not cut the graph
+    mask = boolean(3, 4)
+
+    def curvature(way, *given):
+        given = [x.detach().requires_grad_() for x in given]
+        out = way(*given, mask=mask.to(given[0].device), causal=True)
+        grads = torch.autograd.grad(out.square().sum(), given, create_graph=True)
+        return [x.double().cpu() for x in torch.autograd.grad(sum(x.square().sum() for x in grads), given)]
+
+    ours = curvature(triton_attention, q.to(device), k.to(device), v.to(device))
+    for got, expected in zip(ours, curvature(attention_reference, q.double(), k.double(), v.double()), strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_loss_has_second_derivatives(device, generator):
+    hidden, weight, bias = leaves(generator, (4, 16), (9, 16), (9,))
+    weight = weight.T.contiguous().T
+    targets = torch.tensor([0, 8, -100, 3])
+
+    def curvature(way, *given):
+        given = [x.detach().requires_grad_() for x in given]
+        loss = way(given[0], given[1], targets.to(given[0].device), bias=given[2])
+        grads = torch.autograd.grad(loss, given, create_graph=True)
+        return [x.double().cpu() for x in torch.autograd.grad(sum(x.square().sum() for x in grads), given)]
+
+    plain = lambda h, w, t, bias: cross_entropy(h @ w.T + bias, t)  # noqa: E731
+    ours = curvature(triton_cross_entropy, hidden.to(device), weight.to(device), bias.to(device))
+    for got, expected in zip(ours, curvature(plain, hidden.double(), weight.double(), bias.double()), strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
 def boolean(*shape, seed=0, keep=0.6):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) < keep
 

@@ -164,8 +164,66 @@ def test_a_notebook_without_parameters_says_so():
 
 def test_text_for_a_number_is_refused():
     made = sample.notebook((SOURCE, "parameters"))
-    with pytest.raises(UsageError, match=r"parameter steps is a number \(default 20\), got 'many'"):
+    with pytest.raises(UsageError, match=r"parameter steps is a whole number \(default 20\), got 'many'"):
         notebooks.given_parameters([["steps", "many"]], made, "nb")
+
+
+TYPED = """word = "The bank"
+count = 3
+rate = 0.5
+fast = False
+sizes = [1, 2]
+pair = (1, 2)
+table = {"a": 1}
+nothing = None
+half = 6 / 2
+label: str = ""
+\"\"\"words\"\"\"
+"""
+
+
+@pytest.mark.parametrize(
+    "name, text, value",
+    [
+        ("word", "1984", "1984"), ("word", "true", "true"), ("word", "None", "None"), ("word", "[1]", "[1]"),
+        ("word", "'quoted'", "'quoted'"), ("word", "", ""), ("label", "1e3", "1e3"),
+        ("count", "-4", -4), ("rate", "2", 2.0), ("rate", "1e-3", 1e-3), ("fast", "TRUE", True), ("fast", "False", False),
+        ("sizes", "[3]", [3]), ("sizes", "(3, 4)", [3, 4]), ("pair", "[3, 4]", (3, 4)), ("table", "{}", {}),
+        ("nothing", "7", 7), ("nothing", "text", "text"), ("nothing", "none", None), ("half", "4", 4), ("half", "x", "x"),
+    ],
+)  # fmt: skip
+def test_a_value_has_the_type_of_the_default(name, text, value):
+    made = sample.notebook((TYPED, "parameters"))
+    given = notebooks.given_parameters([[name, text]], made, "nb")[name]
+    assert given == value and type(given) is type(value)
+
+
+@pytest.mark.parametrize(
+    "name, text, kind",
+    [
+        ("count", "0.5", "a whole number"), ("count", "true", "a whole number"), ("count", "", "a whole number"),
+        ("count", "[1]", "a whole number"), ("rate", "fast", "a number"), ("rate", "true", "a number"),
+        ("rate", "nan", "a number"), ("fast", "1", "true or false"), ("fast", "yes", "true or false"),
+        ("sizes", "3", "a list"), ("pair", "3, ", None), ("table", "[]", "a dict"), ("sizes", "none", "a list"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused(name, text, kind):
+    made = sample.notebook((TYPED, "parameters"))
+    if kind is None:
+        assert notebooks.given_parameters([[name, text]], made, "nb") == {name: (3,)}
+        return
+    with pytest.raises(
+        UsageError, match=rf"nb: parameter {name} is {kind} \(default .*\), got '{text}'".replace("[", "\\[")
+    ):
+        notebooks.given_parameters([[name, text]], made, "nb")
+
+
+def test_every_parameter_of_every_lecture_takes_its_own_default():
+    for path in notebooks.all_notebooks():
+        made = notebooks.load(path)
+        defaults = notebooks.parameters(made)
+        pairs = [[key, str(value)] for key, value in defaults.items()]
+        assert notebooks.given_parameters(pairs, made, path.stem) == defaults
 
 
 def test_notebooks_are_read_without_loading_a_grammar_of_addresses():

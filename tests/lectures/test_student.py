@@ -2,6 +2,8 @@
 
 import json
 import os
+from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -11,10 +13,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from lib import NOTEBOOKS, ROOT
 from lib.course import student
 from lib.errors import CourseError, UsageError
+from lib.grading import validate as validating
 from lib.lectures import work_folder
 from lib.lectures.edition import STUB, is_check, student_edition
 from lib.lectures.notebooks import all_notebooks, load, text_of
-from lib.lectures.work_folder import MANIFEST, write_editions
+from lib.lectures.work_folder import MANIFEST, cells_hash, write_editions
 from tests.lectures.differing import (
     code_cells,
     differing,
@@ -235,6 +238,25 @@ def test_no_solution_leaks(source, tmp_path):
 LECTURES = all_notebooks(NOTEBOOKS)
 
 
+def test_an_edition_says_what_an_answer_may_use():
+    heading = student_edition(load(NOTEBOOKS / "04_mlm_masking.ipynb"), "04_mlm_masking.ipynb").cells[-2].source
+    assert (
+        "all of PyTorch (`torch.softmax` and the losses too) and `lib`, unless the exercise says otherwise" in heading
+    )
+    listed = [line for line in heading.split("\n") if line.startswith("* ")]
+    assert listed == [
+        "* `mlm.mask_tokens`: `lib.text.masking.mask_tokens`, `lib.training.recipes.mlm_sampler`",
+        "* `mlm.loss`: `lib.kernels.loss.cross_entropy`, `lib.objectives.masked.mlm_loss`, "
+        "`lib.training.recipes.masked_loss`",
+    ]
+    assert "raise an error" in heading and "._" not in heading
+
+
+def test_an_edition_without_exercises_of_the_course_has_the_rule_alone():
+    heading = student_edition(named(example()), "77_example.ipynb").cells[-2].source
+    assert "all of PyTorch" in heading and "raise an error" not in heading and "{" not in heading
+
+
 @pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
 def test_no_solution_leaks_from_any_lecture(path):
     solved = load(path)
@@ -321,6 +343,164 @@ def test_touched_is_never_lost(source, tmp_path):
     written.path.write_text("worked in too")
     assert actions([source], out) == ["beside"] and written.path.read_text() == "worked in too"
     assert mine.read_bytes() == work
+
+
+def opened_in_lab(path):
+    """What JupyterLab does to a notebook that is only opened and saved: metadata, form and order of keys."""
+    notebook = json.loads(path.read_text())
+    notebook["metadata"] |= {
+        "language_info": {"name": "python", "version": "3.11.5", "codemirror_mode": {"name": "ipython", "version": 3}},
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    }
+    notebook["nbformat_minor"] = 5
+    for cell in notebook["cells"]:
+        cell["metadata"] |= {
+            "editable": True,
+            "slideshow": {"slide_type": ""},
+            "tags": cell["metadata"].get("tags", []),
+        }
+        cell["source"] = "".join(cell["source"]).splitlines(keepends=True)
+    path.write_text(json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False))
+
+
+def change_cell(path, number, **changes):
+    notebook = json.loads(path.read_text())
+    notebook["cells"][number] |= changes
+    path.write_text(json.dumps(notebook, indent=1))
+
+
+def test_opening_is_not_touching(source, tmp_path):
+    out = tmp_path / "work"
+    write_editions([source], out)
+    mine = out / source.name
+    before = mine.read_bytes()
+    opened_in_lab(mine)
+    saved = mine.read_bytes()
+    assert saved != before
+    assert actions([source], out) == ["unchanged"] and mine.read_bytes() == saved, "an open file is left alone"
+    newer(source)
+    assert actions([source], out) == ["updated"]
+    assert "again" in mine.read_text() and not list(out.glob("*.new-*"))
+
+
+@pytest.mark.parametrize(
+    "number, changes",
+    [
+        (2, {"source": "def double(x):\n    return 2 * x"}),
+        (0, {"source": "# Twice\n\na note of mine"}),
+        (6, {"outputs": [{"output_type": "stream", "name": "stdout", "text": "ran"}]}),
+        (0, {"attachments": {"a.png": {"image/png": "aGk="}}}),
+        (0, {"cell_type": "raw"}),
+    ],
+)
+def test_whatever_a_person_does_to_a_cell_is_touching(source, tmp_path, number, changes):
+    out = tmp_path / "work"
+    write_editions([source], out)
+    opened_in_lab(out / source.name)
+    change_cell(out / source.name, number, **changes)
+    work = (out / source.name).read_bytes()
+    assert actions([source], out) == ["kept"]
+    newer(source)
+    assert actions([source], out) == ["beside"] and (out / source.name).read_bytes() == work
+
+
+@pytest.mark.parametrize("change", [list.reverse, list.pop, lambda cells: cells.append(dict(cells[0], source="mine"))])
+def test_order_and_number_of_cells_count(source, tmp_path, change):
+    out = tmp_path / "work"
+    write_editions([source], out)
+    notebook = json.loads((out / source.name).read_text())
+    change(notebook["cells"])
+    (out / source.name).write_text(json.dumps(notebook))
+    assert actions([source], out) == ["kept"]
+
+
+def test_an_empty_cell_and_other_ids_are_no_work(source, tmp_path):
+    out = tmp_path / "work"
+    write_editions([source], out)
+    notebook = json.loads((out / source.name).read_text())
+    notebook["cells"].append({"cell_type": "code", "id": "new", "metadata": {}, "source": [], "outputs": []})
+    for number, cell in enumerate(notebook["cells"]):
+        cell["id"] = f"other-{number}"
+    (out / source.name).write_text(json.dumps(notebook))
+    newer(source)
+    assert actions([source], out) == ["updated"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"cells": 7}', b'{"cells": [7]}', b"\xff", b"[" * 100_000])
+def test_what_is_no_notebook_is_the_students(source, tmp_path, content):
+    assert cells_hash(content) == ""
+    out = tmp_path / "work"
+    write_editions([source], out)
+    (out / source.name).write_bytes(content)
+    newer(source)
+    assert actions([source], out) == ["beside"] and (out / source.name).read_bytes() == content
+
+
+def test_a_manifest_of_the_former_version_is_understood(source, tmp_path):
+    out = tmp_path / "work"
+    write_editions([source], out)
+    manifest = json.loads((out / MANIFEST).read_text())
+    del manifest["cells"]
+    (out / MANIFEST).write_text(json.dumps(manifest))
+    opened_in_lab(out / source.name)
+    assert actions([source], out) == ["unchanged"], "its cells are those of the current edition"
+    newer(source)
+    assert actions([source], out) == ["updated"]
+
+
+def test_a_change_of_metadata_alone_reaches_an_untouched_notebook(source, tmp_path):
+    out = tmp_path / "work"
+    write_editions([source], out)
+    opened_in_lab(out / source.name)
+    notebook = example()
+    notebook.cells[3].metadata["course"] = {"exercise": "demo.double"}
+    notebook.cells[3].metadata["nbgrader"]["points"] = 7
+    source.write_text(text_of(notebook))
+    assert actions([source], out) == ["updated"] and '"points": 7' in (out / source.name).read_text()
+
+
+def test_the_edition_laid_beside_validates_itself(source, tmp_path, monkeypatch, capsys):
+    source.write_text(text_of(named(example())))
+    out = tmp_path / "work"
+    write_editions([source], out)
+    change_cell(out / source.name, 2, source="def double(x):\n    return x")
+    notebook = named(example())
+    notebook.cells[0].source = "# Twice, again"
+    source.write_text(text_of(notebook))
+    (written,) = write_editions([source], out)
+    last = load(written.path).cells[-1].source
+    assert last.endswith(f'validate("{written.path.name}")') and source.name not in last
+    assert load(written.path).metadata.course["notebook"] == source.name
+    # moved into place, it is the edition itself, and its last cell finds it
+    written.path.rename(out / source.name)
+    assert actions([source], out) == ["unchanged"]
+    read = []
+    monkeypatch.setattr(validating, "examine", lambda path, grader: read.append(path) or "seen")
+    monkeypatch.chdir(out)
+    exec(last, {})
+    assert read == [Path(source.name)] and capsys.readouterr().out == "seen\n"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_is_saved_while_an_edition_is_being_written_is_kept(source, tmp_path, monkeypatch, there):
+    """The file is looked at again when the new one is complete, just before it takes its place."""
+    out = tmp_path / "work"
+    mine = out / source.name
+    if there:
+        write_editions([source], out)
+        newer(source)
+    complete = work_folder.atomic_path
+
+    @contextmanager
+    def saved_meanwhile(path):
+        with complete(path) as beside:
+            mine.write_text("saved from Jupyter")
+            yield beside
+
+    monkeypatch.setattr(work_folder, "atomic_path", saved_meanwhile)
+    with pytest.raises(CourseError, match="it was kept. Run this again"):
+        write_editions([source], out)
+    assert mine.read_text() == "saved from Jupyter"
 
 
 def test_moving_the_newer_edition_into_place_is_understood(source, tmp_path):

@@ -113,6 +113,41 @@ def test_what_is_held_carries_no_gradient():
     assert not keys.requires_grad and not values.requires_grad
 
 
+@pytest.mark.parametrize("kind", [Decoder, EncoderDecoder])
+def test_nobody_trains_through_a_cache(kind):
+    """What the cache holds is detached: the gradient would lack the paths through keys and values, in silence."""
+    model, cache = kind(small.llama() if kind is Decoder else small.seq2seq()), KVCache()
+    inputs = (IDS,) if kind is Decoder else (IDS, IDS[:, :4])
+    loss = model(*inputs, cache=cache).sum()  # fine, as is reading the logits
+    with pytest.raises(
+        RuntimeError, match="no gradient flows through a KVCache: call the model without a cache to train it"
+    ):
+        loss.backward()
+    model(*inputs).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_training_only_the_keys_through_a_cache_is_refused_too():
+    model = Decoder(small.decoder()).requires_grad_(False)
+    model.stack.blocks[-1].attention.qkv.weight.requires_grad_()
+    with pytest.raises(RuntimeError, match="no gradient flows through a KVCache"):
+        model(IDS, cache=KVCache()).sum().backward()
+
+
+@pytest.mark.parametrize("attention", ["fused", "reference", "tiled"])
+@pytest.mark.parametrize("sizes", [[1] * 10, [2, 3, 5], [3, 7]], ids=str)
+def test_a_first_piece_may_be_nothing_but_padding(sizes, attention):
+    """Left padding of 4 and pieces of 3: the first piece of the short row holds no token yet."""
+    model = small.shaken(Decoder(small.llama(attention=attention)))
+    mask = torch.ones(2, 10, dtype=torch.long)
+    mask[1, :4] = 0
+    pieces = in_pieces(model, IDS, sizes, KVCache(), mask)
+    assert pieces.isfinite().all()
+    with torch.no_grad():
+        whole = model(IDS, mask)
+    torch.testing.assert_close(pieces[mask.bool()], whole[mask.bool()], atol=1e-5, rtol=1e-5)
+
+
 def test_a_cache_of_another_batch_or_model_is_refused(unchecked):
     model, cache = Decoder(small.decoder()), KVCache()
     model(IDS, cache=cache)

@@ -1,9 +1,11 @@
 """A configuration is right when it is made, or not made at all."""
 
-from dataclasses import FrozenInstanceError, replace
+import json
+from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
 
+from lib.kernels import RopeScaling
 from lib.models import TransformerConfig
 from tests.models import small
 
@@ -13,11 +15,22 @@ def test_a_configuration_cannot_be_changed():
         small.decoder().d_model = 3
 
 
+SCALING = RopeScaling(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8)
+
+
+def test_a_configuration_survives_json():
+    config = small.llama(rope_scaling=SCALING, sliding_window=5, qkv_bias=True)
+    assert TransformerConfig(**json.loads(json.dumps(asdict(config)))) == config
+    assert config.rope_scaling == SCALING
+
+
 def test_what_is_left_out_follows_from_the_rest():
     config = small.decoder()
     assert (config.head_width, config.kv_heads, config.encoder_layers) == (4, 4, 0)
     grouped = small.llama(head_dim=6)
     assert (grouped.head_width, grouped.kv_heads) == (6, 2)
+    assert small.decoder().has_qkv_bias and not small.llama().has_qkv_bias
+    assert small.llama(qkv_bias=True).has_qkv_bias and not small.decoder(qkv_bias=False).has_qkv_bias
     assert small.encoder().encoder_layers == 2
     assert small.seq2seq().encoder_layers == 3
     assert small.seq2seq(num_encoder_layers=None).encoder_layers == 2
@@ -52,6 +65,7 @@ def test_a_choice_that_is_none_names_the_field_and_the_choices(name, value):
         "head_dim",
         "relative_buckets",
         "relative_max_distance",
+        "sliding_window",
         "norm_eps",
         "rope_theta",
         "embedding_scale",
@@ -84,6 +98,8 @@ def test_sizes_and_scales_are_above_zero(name, value, unchecked):
         ({"position": "relative", "relative_max_distance": 16}, "relative_max_distance=16 must exceed half"),
         ({"num_encoder_layers": 2}, "num_encoder_layers is for encoder_decoder, not for 'decoder'"),
         ({"pooler": True}, "pooler and type_vocab_size belong to an encoder, not to 'decoder'"),
+        ({"rope_scaling": SCALING}, "rope_scaling is for rotary positions, not for 'learned'"),
+        ({"architecture": "encoder", "sliding_window": 4}, "sliding_window is for a decoder, not for 'encoder'"),
         ({"type_vocab_size": 2}, "pooler and type_vocab_size belong to an encoder"),
     ],
 )
@@ -100,6 +116,8 @@ def test_combinations_that_no_model_has(changes, message):
         ({"vocab_size": None}, "vocab_size must be a whole number, got None"),
         ({"norm": 3}, "norm must be a str, got int"),
         ({"gated": 1}, "gated must be a bool, got int"),
+        ({"qkv_bias": 1}, "qkv_bias must be a bool, got int"),
+        ({"rope_scaling": 8.0}, "rope_scaling must be a RopeScaling, got float"),
         ({"max_positions": "12"}, "max_positions must be a whole number, got '12'"),
     ],
 )

@@ -52,6 +52,7 @@ def test_a_model_and_its_configuration_agree():
         (Encoder, small.encoder(pooler=True)),
         (Decoder, small.llama()),
         (Decoder, small.decoder()),
+        (Decoder, small.llama(qkv_bias=True)),
         (EncoderDecoder, small.seq2seq()),
         (EncoderDecoder, small.seq2seq(logits_bias=True)),
     )

@@ -1,5 +1,7 @@
 """A decoder sees the past only, whatever the kernel, the positions or the padding."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -50,6 +52,52 @@ def test_padding_on_either_side_changes_nothing(config, mask):
         torch.testing.assert_close(model(IDS, mask)[1][mask[1].bool()], model(alone)[0], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(model(IDS, mask)[0], model(IDS)[0], atol=1e-5, rtol=1e-5)
         assert torch.isfinite(model(IDS, mask)).all()  # rows of padding that see nothing, too
+
+
+WINDOWS = {kernel: small.llama(attention=kernel, sliding_window=3) for kernel in ("fused", "reference", "tiled")} | {
+    "learned": small.decoder(sliding_window=3),
+    "relative": small.decoder(position="relative", sliding_window=3),
+}
+
+
+@pytest.mark.parametrize("config", WINDOWS.values(), ids=WINDOWS)
+def test_a_window_hides_what_is_further_back(config):
+    """L layers of windows of W tokens see L (W - 1) tokens back: one layer 2, two layers 4."""
+    for layers in (1, 2):
+        model = small.shaken(Decoder(replace(config, num_layers=layers)))
+        vectors = model.tokens(IDS[:1]).detach().requires_grad_()
+        model.tokens.forward = lambda _, vectors=vectors: vectors
+        hidden = model.hidden(IDS[:1])
+        for t in range(8):
+            reach = torch.autograd.grad(hidden[0, t, 0], vectors, retain_graph=True)[0].norm(dim=-1)[0]
+            assert ((reach > 0) == ((torch.arange(8) <= t) & (torch.arange(8) >= t - 2 * layers))).all()
+
+
+@pytest.mark.parametrize("config", WINDOWS.values(), ids=WINDOWS)
+@pytest.mark.parametrize("real", [[1, 1, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 0, 0]])
+@torch.no_grad()
+def test_a_window_counts_no_padding_and_none_in_a_cache(config, real):
+    if config.position == "relative" and real == [1, 1, 0, 0, 1, 1, 1, 1]:
+        return  # its bias counts every token, also padding between others
+    model, mask = small.shaken(Decoder(config)), torch.tensor([real, [1] * 8])
+    alone = model(IDS[:1][mask[:1].bool()][None])[0]
+    whole = model(IDS, mask)
+    torch.testing.assert_close(whole[0][mask[0].bool()], alone, atol=1e-5, rtol=1e-5)
+    cache = KVCache()
+    for start, end in ((0, 4), (4, 5), (5, 8)):
+        got = model(IDS[:, start:end], mask[:, :end], cache)
+        new = mask[:, start:end].bool()
+        torch.testing.assert_close(got[new], whole[:, start:end][new], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_window_as_wide_as_the_text_hides_nothing():
+    wide, plain = (Decoder(small.llama(sliding_window=window)) for window in (8, None))
+    wide.load_state_dict(small.shaken(plain).state_dict())
+    assert torch.equal(wide(IDS), plain(IDS))
+    assert wide.stack._mask(8, 8, None, IDS.device) == (None, True)  # and the kernel keeps its fast way
+    maps = small.shaken(Decoder(small.llama(sliding_window=3))).attention_maps(IDS)
+    assert all((m.tril(-3) == 0).all() and (m[0, :, 5, 3:6] > 0).all() for m in maps)
 
 
 def test_left_padding_gives_finite_gradients():

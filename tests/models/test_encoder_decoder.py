@@ -77,6 +77,19 @@ def test_the_source_is_encoded_once(model, monkeypatch):
             model(SOURCE.flip(0), TARGET[:, :1], cache=cache)
 
 
+def test_a_source_changed_in_place_is_another_source(model):
+    cache, source, mask = KVCache(), SOURCE.clone(), small.LEFT.clone()
+    with torch.no_grad():
+        model(source, TARGET[:, :1], mask, cache=cache)
+        source[0, 0] += 1
+        with pytest.raises(ValueError, match="the cache was made for another source"):
+            model(source, TARGET[:, 1:2], mask, cache=cache)
+        source[0, 0] -= 1
+        mask[1] = 1
+        with pytest.raises(ValueError, match="another source or attention_mask"):
+            model(source, TARGET[:, 1:2], mask, cache=cache)
+
+
 def test_a_pass_that_fails_leaves_no_source_behind(model):
     cache = KVCache()
     hook = model.decoder.blocks[-1].feed_forward.register_forward_pre_hook(lambda *_: 1 / 0)

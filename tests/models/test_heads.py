@@ -21,17 +21,12 @@ from lib.models import (
     load_transformers,
     preset,
 )
-from tests.models import theirs as hf_models
 from tests.models.small import LEFT, RIGHT, VOCABULARY, decoder, encoder, shaken, some_ids
+from tests.models.theirs import bert_for, made
 
 IDS = some_ids()
 TYPES = torch.arange(8).expand(2, 8) // 4
 CLOSE = dict(atol=1e-5, rtol=0)  # of logits of the order of 1
-
-
-def bert_for(task: str, **changes):
-    config = hf.BertConfig(**hf_models.SIZES | dict(max_position_embeddings=12) | changes)
-    return hf_models.made(getattr(hf, f"BertFor{task}"), config)
 
 
 def with_weights(linear: torch.nn.Linear, theirs: torch.nn.Linear) -> None:
@@ -95,6 +90,21 @@ def test_parameters_that_each_head_adds_to_bert_base():
     assert 109_482_240 + added["bert"] + 2 * 768 + 2 == 110_106_428
 
 
+def test_a_masked_lm_carries_no_pooler():
+    with torch.device("meta"):
+        model, theirs = MaskedLM(preset("bert-base")), hf.BertForMaskedLM(hf.BertConfig())
+    assert model.encoder.pooler is None and not model.config.pooler and model.config == model.encoder.config
+    assert count_parameters(model) == theirs.num_parameters() == 109_514_298
+    body = shaken(Encoder(encoder(pooler=True)))
+    model = MaskedLM(body.config)
+    model.encoder.load_state_dict(body.state_dict())  # what the encoder of a whole BERT holds, without its pooler
+    torch.testing.assert_close(model.eval().encoder(IDS), body(IDS))
+    old = model.state_dict() | {"encoder.pooler.weight": torch.ones(16, 16), "encoder.pooler.bias": torch.ones(16)}
+    MaskedLM(body.config).load_state_dict(old)
+    with pytest.raises(RuntimeError, match="encoder.unknown"):
+        MaskedLM(body.config).load_state_dict(old | {"encoder.unknown": torch.ones(1)})
+
+
 def test_the_tied_matrix_is_saved_once_and_follows_the_encoder():
     model = MaskedLM(encoder())
     assert not [key for key in model.state_dict() if key.startswith("head") and "tokens" in key]
@@ -148,7 +158,7 @@ def test_gpt_classifier_equals_transformers():
     config = hf.GPT2Config(
         vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_inner=24, n_positions=12, num_labels=3, pad_token_id=0
     )
-    theirs = hf_models.made(hf.GPT2ForSequenceClassification, config)
+    theirs = made(hf.GPT2ForSequenceClassification, config)
     ours = SequenceClassifier(load_transformers(theirs.transformer), 3, pool="last").eval()
     with_weights(ours.output, theirs.score)
     padded = IDS.masked_fill(RIGHT == 0, 0)

@@ -24,11 +24,13 @@ from lib.models import (
     model_bytes,
     quantize_model,
 )
-from lib.models.quantized import SCHEMES
+from lib.models.linear import PackedLinear
+from lib.models.quantized import SCHEMES, NF4Linear
 from lib.text import load_corpus, smollm2_tokenizer
 from tests.models import small
 
 SMALL = [scheme for scheme in SCHEMES if scheme != "bf16"]
+FOUR_BITS = ("int4-group", "nf4")
 SIZES = dict(d_model=32, d_ff=64)
 
 
@@ -45,7 +47,7 @@ def model():
 
 
 def small_layers(model):
-    return {name for name, layer in model.named_modules() if isinstance(layer, (Int8Linear, GroupedInt4Linear))}
+    return {name for name, layer in model.named_modules() if isinstance(layer, PackedLinear)}
 
 
 @pytest.mark.parametrize("shape", [(64,), (1, 64), (1, 1, 64), (3, 5, 64)])
@@ -55,6 +57,7 @@ def test_stored_weights_compute_as_unpacked_ones(linear, shape, generator):
         Int8Linear.from_linear(linear),
         Int8Linear.from_linear(linear, per_channel=False),
         GroupedInt4Linear.from_linear(linear, group_size=16),
+        NF4Linear.from_linear(linear),
     ):
         expected = F.linear(x, layer.weight, linear.bias)
         torch.testing.assert_close(layer(x), expected)
@@ -96,6 +99,7 @@ def test_bytes(linear):
     assert model_bytes(Int8Linear.from_linear(linear)) == weights + 48 * 4 + bias
     assert model_bytes(Int8Linear.from_linear(linear, per_channel=False)) == weights + 4 + bias
     assert model_bytes(GroupedInt4Linear.from_linear(linear)) == weights // 2 + weights // 32 * 4 + bias
+    assert model_bytes(NF4Linear.from_linear(linear)) == weights // 2 + weights // 64 + 4 + 4 + bias
     assert model_bytes(linear.bfloat16()) == 2 * (weights + 48)
 
 
@@ -125,8 +129,8 @@ def test_a_decoder_in_few_bits(scheme, make):
     assert not held & {tensor.data_ptr() for tensor in quantised.state_dict().values()}
     ids = small.some_ids()
     p, q = (perplexity(m, ids) for m in (model, quantised))
-    assert p != q and abs(math.log(q / p)) < (0.15 if scheme == "int4-group" else 0.02)
-    assert model_bytes(quantised.stack.blocks) < (0.40 if scheme != "int4-group" else 0.33) * model_bytes(
+    assert p != q and abs(math.log(q / p)) < (0.15 if scheme in FOUR_BITS else 0.02)
+    assert model_bytes(quantised.stack.blocks) < (0.33 if scheme in FOUR_BITS else 0.40) * model_bytes(
         model.stack.blocks
     )  # norms and biases of so small a model are no small part
 
@@ -158,7 +162,7 @@ def test_bf16_is_the_whole_model_cast(model):
 def test_a_model_in_half_precision_stays_in_it(scheme, model):
     quantised = quantize_model(model.bfloat16(), scheme=scheme)
     layer = quantised.stack.blocks[0].attention.qkv
-    assert layer.scale.dtype == torch.float32
+    assert layer.stored()[-1].dtype == torch.float32
     assert quantised(small.some_ids()).dtype == torch.bfloat16
 
 
@@ -218,7 +222,9 @@ def test_zero_weights_give_the_bias(generator):
     for small_layer in (
         *(Int8Linear.from_linear(layer, compute=c) for c in ("float", "int8", "outlier")),
         GroupedInt4Linear.from_linear(layer),
+        NF4Linear.from_linear(layer),
         GroupedInt4Linear(32, 8),
+        NF4Linear(32, 8),
         Int8Linear(32, 8),
     ):
         bias = torch.zeros(8) if small_layer.bias is None else small_layer.bias
@@ -228,6 +234,7 @@ def test_zero_weights_give_the_bias(generator):
 def test_print_tells_how_a_layer_computes(linear):
     assert "a scale per row, compute=float" in repr(Int8Linear.from_linear(linear))
     assert "groups of 32" in repr(GroupedInt4Linear.from_linear(linear))
+    assert "64, 48, NF4" in repr(NF4Linear.from_linear(linear))
 
 
 def test_bad_layers(linear, unchecked):
@@ -243,6 +250,8 @@ def test_bad_layers(linear, unchecked):
         Int8Linear.from_linear(linear, compute="int8")(torch.full((1, 64), math.nan))
     with pytest.raises(RuntimeError):
         Int8Linear.from_linear(linear)(torch.zeros(1, 63))
+    with pytest.raises(ValueError, match="weight must have an even number of columns, two to a byte, got 63"):
+        NF4Linear(63, 4)
 
 
 def test_bad_models(model, unchecked):

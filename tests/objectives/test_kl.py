@@ -91,6 +91,13 @@ def test_huge_logits_stay_finite():
     assert logits.grad.isfinite().all() and reference.grad.tolist() == [-1.0, 1.0, 0.0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_float32(dtype, generator):
+    logits, reference = torch.randn(2, 3, 70_000, generator=generator).to(dtype)
+    assert torch.equal(kl_divergence(logits, reference), kl_divergence(logits.float(), reference.float()))
+    assert torch.equal(entropy(logits), entropy(logits.float()))
+
+
 def test_bad_logits(unchecked):
     with pytest.raises(ValueError, match=r"reference_logits must have the shape of logits, \(2, 3\), got \(3,\)"):
         kl_divergence(torch.zeros(2, 3), torch.zeros(3))

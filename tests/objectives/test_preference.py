@@ -13,6 +13,7 @@ from lib.objectives import (
     bradley_terry_probability,
     centre_rewards,
     dpo_loss,
+    dpo_metrics,
     implicit_reward,
     optimal_policy,
     pairs_from_ranking,
@@ -207,6 +208,35 @@ def test_the_reference_itself_costs_log_two():
     reference = wide([-3.0, -8.0])
     loss = dpo_loss(reference, reference - 1, reference, reference - 1, beta=0.7)
     assert loss.item() == pytest.approx(math.log(2), rel=1e-12)
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_dpo_metrics_by_loops(reference):
+    chosen, rejected, *references = four(requires_grad=True)
+    found = dpo_metrics(chosen, rejected, *(references if reference else (None, None)), beta=0.3)
+    gaps = margins(0.3, reference)
+    assert found["rewards/margins"] == pytest.approx(sum(gaps) / 3, rel=1e-12)
+    assert found["rewards/accuracies"] == pytest.approx(sum(gap > 0 for gap in gaps) / 3)
+    for side, own, ref in zip(("chosen", "rejected"), POLICY, REFERENCE):
+        each = [0.3 * (p - r * reference) for p, r in zip(own, ref)]
+        assert found[f"rewards/{side}"] == pytest.approx(sum(each) / 3, rel=1e-12)
+        assert found[f"logps/{side}"] == pytest.approx(sum(own) / 3, rel=1e-12)
+    assert 0 < found["rewards/accuracies"] < 1 and len(found) == 6
+
+
+def test_a_tie_is_no_accuracy():
+    same = wide([-3.0, -8.0])
+    assert dpo_metrics(same, same - 1, same, same - 1, beta=1.0)["rewards/accuracies"] == 0
+
+
+def test_bad_input_for_dpo_metrics(unchecked):
+    two, three = torch.ones(2), torch.ones(3)
+    with pytest.raises(ValueError, match="rejected must have the shape of chosen"):
+        dpo_metrics(two, three, None, None, beta=1.0)
+    with pytest.raises(ValueError, match="reference_rejected is missing"):
+        dpo_metrics(two, two, two, None, beta=1.0)
+    with pytest.raises(ValueError, match="beta must be a finite number above 0"):
+        dpo_metrics(two, two, two, two, beta=0)
 
 
 def test_descent_raises_the_chosen_and_lowers_the_rejected():

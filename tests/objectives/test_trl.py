@@ -14,6 +14,7 @@ from lib.objectives import (
     bradley_terry_loss,
     clip_fraction,
     dpo_loss,
+    dpo_metrics,
     entropy,
     kl_estimate,
     masked_reduce,
@@ -126,6 +127,10 @@ def test_the_loss_of_its_dpo_trainer(tmp_path, tokenizer, kind, smoothing):
     ours = dpo_loss(*sides, beta=0.3, label_smoothing=smoothing, kind="ipo" if kind == "ipo" else "sigmoid")
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(gradient(ours, policy), gradient(theirs, policy))
+    if kind != "ipo":  # whose rewards are not divided by lengths, as its loss is
+        logged = trainer._metrics["train" if policy.training else "eval"]
+        measured = dpo_metrics(*sides, beta=0.3)
+        assert measured == {name: pytest.approx(logged[name][0], rel=1e-4) for name in measured}
 
 
 @pytest.mark.parametrize(("kind", "reduction"), [("grpo", "sequence_mean"), ("bnpo", "token_mean")])

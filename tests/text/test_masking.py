@@ -199,6 +199,8 @@ GOOD = torch.tensor([[2, 7, 8, 3]])
         ({"rate": math.nan}, ValueError, "rate .*nan"),
         ({"replace": (0.8, 0.1, 0.2)}, ValueError, "replace .*0.2"),
         ({"replace": (1.2, -0.2, 0.0)}, ValueError, "replace .*-0.2"),
+        ({"replace": (math.nan, 0.5, 0.5)}, ValueError, "replace .*nan"),
+        ({"word_ids": torch.zeros(1, 4)}, TypeError, "word_ids must be an integer tensor, got torch.float32"),
         ({"replace": (0.9, 0.1)}, ValueError, "replace"),
         ({"mask_id": 12}, ValueError, "mask_id .*12"),
         ({"special_ids": (0, 99)}, ValueError, "special_ids .*99"),

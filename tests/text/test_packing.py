@@ -61,6 +61,19 @@ def test_bad_documents_are_named(unchecked, documents, length, eos_id, said):
 
 
 @pytest.mark.parametrize(
+    ("documents", "eos_id", "said"),
+    [
+        ([[1, 2.5]], 0, "documents must be an integer tensor, got torch.float32"),
+        ([torch.tensor([1.0, 2.0])], 0, "documents must be an integer tensor"),
+        ([[1, 2]], 0.5, "eos_id must be a whole number, got 0.5"),
+    ],
+)
+def test_ids_are_not_rounded(unchecked, documents, eos_id, said):
+    with pytest.raises(TypeError, match=said):
+        pack_tokens(documents, 2, eos_id=eos_id)
+
+
+@pytest.mark.parametrize(
     ("stream", "batch_size", "length", "said"),
     [
         (torch.arange(3), 2, 4, "stream .*4 tokens, got 3"),

@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers
 
 from lib.text import Tokenizer, bert_tokenizer, load_corpus, smollm2_tokenizer, train_bpe, train_wordpiece
 from lib.text import packaged_tokenizers as packaged
@@ -88,6 +90,53 @@ def test_what_is_saved_is_loaded_and_transformers_reads_it(trained, tmp_path):
     assert Tokenizer.load(path).special_ids == trained.special_ids
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(path))
     assert theirs.encode(text, add_special_tokens=False) == trained.encode(text)
+
+
+@pytest.mark.parametrize("trained", [BPE, WORDPIECE], ids=["bpe", "wordpiece"])
+def test_padding_and_truncation_of_a_file_are_left_out(trained, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    trained.save(path)
+    backend = Backend.from_file(str(path))
+    backend.enable_padding(length=9)
+    backend.enable_truncation(5)
+    backend.save(str(path))
+    texts = ["a " * 300, "a"]
+    for found in (Tokenizer.load(path), Tokenizer(backend)):
+        assert found.encode_batch(texts) == trained.encode_batch(texts)
+        assert len(found.encode(texts[0], split_special_tokens=True)) >= 300
+    assert len(backend.encode(texts[0]).ids) == 9  # the one that was given is not changed
+
+
+def with_holes():
+    words = Backend(models.WordPiece({"[UNK]": 0, "a": 2, "##b": 3, "c": 7}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.add_special_tokens(["[UNK]"])
+    return Tokenizer(words)
+
+
+def test_ids_with_holes():
+    tokenizer = with_holes()
+    assert (tokenizer.vocab_size, tokenizer.hole_ids, tokenizer.special_ids) == (8, (1, 4, 5, 6), (0,))
+    assert tokenizer.encode("ab c") == [2, 3, 7] and tokenizer.token_of(7) == "c"
+    assert tokenizer.decode([2, 7]) == tokenizer.decode(torch.tensor([2, 7])) == "a c"
+    assert tokenizer.word_ids([2, 3, 7, 0]).tolist() == [0, 0, 1, -1]
+    for call in (lambda: tokenizer.decode([2, 4]), lambda: tokenizer.token_of(4), lambda: tokenizer.word_ids([4])):
+        with pytest.raises(ValueError, match="ids must be those of tokens, got 4: the vocabulary has a hole there"):
+            call()
+    with pytest.raises(ValueError, match=r"token_id must lie in \[0, 7\], got 8"):
+        tokenizer.token_of(8)
+    assert BPE.hole_ids == WORDPIECE.hole_ids == ()
+
+
+def test_roles_by_the_names_of_other_families():
+    words = Backend(models.WordLevel({"<pad>": 0, "<unk>": 1, "<s>": 2, "</s>": 3, "<mask>": 4}, unk_token="<unk>"))
+    found = Tokenizer(words)
+    assert [found.pad_id, found.unk_id, found.bos_id, found.eos_id, found.mask_id] == [0, 1, 2, 3, 4]
+    other = Tokenizer(words, roles={"bos": "</s>", "eos": None, "pad": "<not there>"})
+    assert [other.pad_id, other.unk_id, other.bos_id, other.eos_id] == [None, 1, 3, None]
+    assert hash(other) == hash(other) and other != found
+    with pytest.raises(ValueError, match="each of roles must be .*, got 'begin'"):
+        Tokenizer(words, roles={"begin": "<s>"})
 
 
 def test_bert_is_what_transformers_reads():
@@ -194,6 +243,14 @@ def test_a_piece_without_the_start_of_its_word_counts_as_a_word():
         (lambda: BPE.encode_batch(["a", 3]), TypeError, "texts must be a sequence of strings, got 3 in it"),
         (lambda: BPE.encode("\ud800"), ValueError, "text must be valid Unicode, got '.ud800' alone"),
         (lambda: BPE.decode([5, 300]), ValueError, "ids must be ids from 0 to 299, got 300"),
+        (lambda: BPE.decode([1.5]), TypeError, "ids must be an integer tensor, got torch.float32"),
+        (lambda: BPE.decode([70.0]), TypeError, "ids must be an integer tensor"),
+        (lambda: BPE.decode(torch.tensor([1.5])), TypeError, "ids must be an integer tensor"),
+        (lambda: BPE.decode([True]), TypeError, "ids must be an integer tensor, got torch.bool"),
+        (lambda: BPE.decode(["a"]), TypeError, r"ids must be integers, got \['a'\]"),
+        (lambda: BPE.decode([None]), TypeError, r"ids must be integers, got \[None\]"),
+        (lambda: BPE.token_of(1.5), TypeError, "token_id must be a whole number, got 1.5"),
+        (lambda: WORDPIECE.word_ids([1.5, 5]), TypeError, "ids must be an integer tensor"),
         (lambda: BPE.decode(torch.tensor([-1])), ValueError, "ids must be ids from 0 to 299, got -1"),
         (lambda: BPE.token_of(300), ValueError, "got 300"),
         (lambda: BPE.id_of("no such token"), ValueError, "'no such token' is not in the vocabulary of 300"),

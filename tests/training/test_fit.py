@@ -1,13 +1,25 @@
 """The loop is held against a run written out by hand, and against itself interrupted at every step."""
 
 import copy
+import importlib
 import math
+from fractions import Fraction
 
 import pytest
 import torch
 from torch import nn
 
-from lib.training import FitSettings, NonFiniteLossError, fit, load_checkpoint, lr_multiplier
+from lib.training import (
+    FitSettings,
+    NonFiniteGradientError,
+    NonFiniteLossError,
+    fit,
+    load_checkpoint,
+    lr_multiplier,
+    save_checkpoint,
+)
+
+MODULE = importlib.import_module("lib.training.fit")  # `lib.training.fit` itself is the function
 
 
 def model_with_dropout(seed=0):
@@ -29,8 +41,13 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values()))
 
 
-def test_equals_the_loop_written_by_hand():
-    settings = FitSettings(steps=7, learning_rate=0.05, warmup_steps=2, max_grad_norm=0.5, weight_decay=0.1, seed=3)
+@pytest.mark.parametrize(
+    ("max_grad_norm", "betas", "schedule", "floor"),
+    [(0.5, (0.9, 0.95), "cosine", 0.0), (None, (0.7, 0.8), "linear", 0.3)],
+)
+def test_equals_the_loop_written_by_hand(max_grad_norm, betas, schedule, floor):
+    settings = FitSettings(steps=7, learning_rate=0.05, warmup_steps=2, max_grad_norm=max_grad_norm, weight_decay=0.1,
+                           seed=3, betas=betas, schedule=schedule, floor=floor)  # fmt: skip
     ours, theirs = model_with_dropout(), model_with_dropout()
     history = fit(ours, square_error, draw, settings, show_progress=False)
 
@@ -39,19 +56,21 @@ def test_equals_the_loop_written_by_hand():
     decay = [p for p in theirs.parameters() if p.dim() == 2]
     plain = [p for p in theirs.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], betas=(0.9, 0.95)
+        [{"params": decay, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], betas=betas
     )
     for step in range(7):
         loss = square_error(theirs, draw(generator))
         optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
+        norm = nn.utils.clip_grad_norm_(theirs.parameters(), max_grad_norm or math.inf)
         for group in optimizer.param_groups:
-            group["lr"] = 0.05 * lr_multiplier(step, 7, 2, "cosine")
+            group["lr"] = 0.05 * lr_multiplier(step, 7, 2, schedule, floor)
         optimizer.step()
+        assert history.learning_rate[step] == optimizer.param_groups[0]["lr"]
         assert history.loss[step] == loss.item()
         assert history.grad_norm[step] == pytest.approx(norm.item())
     assert same(ours, theirs)
+    assert max_grad_norm is None or max(history.grad_norm) > max_grad_norm  # recorded before it is clipped
 
 
 @pytest.mark.parametrize("stop_at", range(1, 6))
@@ -85,6 +104,20 @@ def test_an_interrupted_run_continues_bit_for_bit(tmp_path, stop_at):
     assert [p.name for p in tmp_path.iterdir()] == ["r.pt"]
 
 
+def test_an_error_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    file = tmp_path / "r.pt"
+    save_checkpoint(file, {"settings": {}, "done": 3})
+
+    def half(state, path):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(file, {"settings": {}, "done": 4})
+    assert load_checkpoint(file, {})["done"] == 3 and [path.name for path in tmp_path.iterdir()] == ["r.pt"]
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     settings = FitSettings(steps=3)
     model = model_with_dropout()
@@ -92,6 +125,103 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     before = copy.deepcopy(model)
     again = fit(model, square_error, draw, settings, checkpoint=tmp_path / "r.pt", show_progress=False)
     assert same(model, before) and again == history
+
+
+def test_another_rhythm_of_checkpoints_is_the_same_run(tmp_path):
+    file, whole = tmp_path / "r.pt", model_with_dropout()
+    undisturbed = fit(whole, square_error, draw, FitSettings(steps=6), show_progress=False)
+
+    def stopped(model, batch):
+        if torch.load(file)["done"] == 2 if file.exists() else False:
+            raise KeyboardInterrupt
+        return square_error(model, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model_with_dropout(), stopped, draw, FitSettings(steps=6, checkpoint_every=2), checkpoint=file,
+            show_progress=False)  # fmt: skip
+    resumed = model_with_dropout(seed=9)
+    history = fit(resumed, square_error, draw, FitSettings(steps=6, checkpoint_every=5), checkpoint=file,
+                  show_progress=False)  # fmt: skip
+    assert same(resumed, whole) and history == undisturbed
+
+
+def test_randomness_on_another_device_is_part_of_the_run(tmp_path, monkeypatch):
+    """As on a GPU, whose dropout draws from a generator of its own; here it is another of the CPU's."""
+    gpu = torch.Generator().manual_seed(77)
+    monkeypatch.setattr(MODULE, "dropout_generators", lambda trained: [torch.default_generator, gpu])
+    file, calls = tmp_path / "r.pt", []
+
+    def loss(model, batch):
+        calls.append(len(calls))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        kept = torch.rand(4, 3, generator=gpu) > 0.5
+        return square_error(model, (batch[0] * kept, batch[1]))
+
+    def nosy(model):
+        return torch.rand(1, generator=gpu).item()
+
+    settings = FitSettings(steps=5, checkpoint_every=2, eval_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model_with_dropout(), loss, draw, settings, evaluate=nosy, checkpoint=file, show_progress=False)
+    gpu.manual_seed(5)  # a new process
+    second = model_with_dropout(seed=9)
+    resumed = fit(second, loss, draw, settings, evaluate=nosy, checkpoint=file, show_progress=False)
+    expected = torch.rand(2, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(torch.rand(2, generator=gpu), expected)  # the caller's are left alone there, too
+    whole = model_with_dropout()
+    assert resumed == fit(whole, loss, draw, settings, evaluate=nosy, show_progress=False)
+    assert same(second, whole)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: its generator is faked in the test above")
+def test_on_a_gpu_an_interrupted_run_continues_bit_for_bit(tmp_path):
+    settings, done = FitSettings(steps=6, checkpoint_every=2), []
+
+    def loss(model, batch):
+        done.append(1)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        return square_error(model, [part.cuda() for part in batch])
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model_with_dropout().cuda(), loss, draw, settings, checkpoint=tmp_path / "r.pt", show_progress=False)
+    torch.cuda.manual_seed(5)
+    state = torch.cuda.get_rng_state()
+    second, whole = model_with_dropout(seed=9).cuda(), model_with_dropout().cuda()
+    resumed = fit(second, loss, draw, settings, checkpoint=tmp_path / "r.pt", show_progress=False)
+    assert resumed == fit(whole, loss, draw, settings, show_progress=False) and same(second, whole)
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+
+
+def test_a_run_of_another_device_is_not_gone_on_with(tmp_path, monkeypatch):
+    file, settings = tmp_path / "r.pt", FitSettings(steps=1)
+    fit(model_with_dropout(), square_error, draw, settings, checkpoint=file, show_progress=False)
+    state = torch.load(file)
+    state["settings"]["devices"] = ["cpu", "cuda:0"]
+    torch.save(state, file)
+    with pytest.raises(ValueError, match=r"devices was \['cpu', 'cuda:0'\], is \['cpu'\]"):
+        fit(model_with_dropout(), square_error, draw, settings, checkpoint=file, show_progress=False)
+
+
+@pytest.mark.parametrize("evaluate", [None, lambda model: 1.0])
+@pytest.mark.parametrize("fails", [False, True])
+def test_each_module_is_in_the_mode_it_was_in(evaluate, fails):
+    seen, model = [], model_with_dropout().train()
+    model[1].eval()
+
+    def loss(model, batch):
+        seen.append([m.training for m in model.modules()])
+        return square_error(model, batch) * (math.nan if fails else 1)
+
+    for whole in (model, model_with_dropout().eval()):
+        before = [m.training for m in whole.modules()]
+        try:
+            fit(whole, loss, draw, FitSettings(steps=2, eval_every=1), evaluate=evaluate, show_progress=False)
+        except NonFiniteLossError:
+            assert fails
+        assert [m.training for m in whole.modules()] == before
+    assert all(all(modes) for modes in seen)  # updates are in train mode, the second after an evaluation, too
 
 
 def test_evaluation_is_in_eval_mode_and_changes_nothing():
@@ -133,33 +263,68 @@ def test_frozen_parameters_stay():
     assert torch.equal(model[0].weight, before)
 
 
-def test_nan_stops_with_the_step_and_the_batch_and_spares_the_model(tmp_path):
-    seen = []
+def turns_nan(model, batch, at, seen):
+    """The loss is NaN in update number `at`."""
+    seen.append(copy.deepcopy(model))
+    return square_error(model, batch) * (math.nan if len(seen) == at + 1 else 1)
 
-    def turns_nan(model, batch):
-        seen.append(copy.deepcopy(model))
-        loss = square_error(model, batch)
-        return loss * math.nan if len(seen) == 4 else loss
 
-    model = model_with_dropout()
+def turns_steep(model, batch, at, seen):
+    """The loss stays as it is, to the bit, but its gradient is NaN in update number `at`: √x has none at 0."""
+    seen.append(copy.deepcopy(model))
+    zero = (model[0].weight * 0).abs().sqrt().sum() if len(seen) == at + 1 else 0
+    return square_error(model, batch) + zero
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "error", "said"),
+    [
+        (turns_nan, NonFiniteLossError, "the loss is nan"),
+        (turns_steep, NonFiniteGradientError, "gradient's norm is nan"),
+    ],
+)
+def test_nan_stops_with_the_step_and_the_batch_and_spares_model_and_checkpoint(tmp_path, loss_fn, error, said):
+    seen, model, file = [], model_with_dropout(), tmp_path / "r.pt"
+    loss = lambda m, b: loss_fn(m, b, 3, seen)  # noqa: E731
     with pytest.raises(
-        NonFiniteLossError, match=r"nan at step 3.*last good state is in r\.pt.*float32 tensor of shape \(4, 3\)"
+        error, match=rf"{said}.* at step 3.*last good state is in r\.pt.*float32 tensor of shape \(4, 3\)"
     ) as e:
-        fit(
-            model,
-            turns_nan,
-            draw,
-            FitSettings(steps=9, checkpoint_every=2),
-            checkpoint=tmp_path / "r.pt",
-            show_progress=False,
-        )
-    assert e.value.step == 3 and e.value.batch[0].shape == (4, 3)
-    assert same(model, seen[-1])
-    assert load_checkpoint(tmp_path / "r.pt", {**load_settings(tmp_path / "r.pt")})["done"] == 2
+        fit(model, loss, draw, FitSettings(steps=9, checkpoint_every=2), checkpoint=file, show_progress=False)
+    assert type(e.value) is error and e.value.step == 3 and e.value.batch[0].shape == (4, 3)
+    assert same(model, seen[-1]) and all(p.grad is None for p in model.parameters())
+    state = torch.load(file, weights_only=True)
+    assert state["done"] == 2
+    assert all(torch.equal(kept, own) for kept, own in zip(state["model"].values(), seen[2].state_dict().values()))
 
 
-def load_settings(path):
-    return torch.load(path, weights_only=True)["settings"]
+@pytest.mark.parametrize("max_grad_norm", [1.0, None])
+def test_a_gradient_that_was_never_finite(tmp_path, max_grad_norm):
+    """The loss of the report: 0, with a gradient of 0 · ∞."""
+    model, file = nn.Linear(3, 1), tmp_path / "r.pt"
+    before = copy.deepcopy(model)
+    with pytest.raises(NonFiniteGradientError, match=r"norm is nan \(the loss is 0.0\) at step 0"):
+        fit(model, lambda m, b: (m.weight * 0).sqrt().sum(), draw, FitSettings(steps=1, max_grad_norm=max_grad_norm),
+            checkpoint=file, show_progress=False)  # fmt: skip
+    assert same(model, before) and not file.exists()
+
+
+def test_a_norm_too_large_for_its_type_is_no_gradient_of_zero():
+    """Each entry is finite; clipping would divide it by an infinite norm, and nothing would be learned."""
+    model = nn.Linear(3, 1)
+    with pytest.raises(NonFiniteGradientError, match="norm is inf"):
+        fit(model, lambda m, b: 1e30 * m.weight.sum(), draw, FitSettings(steps=1), show_progress=False)
+
+
+def test_weights_in_float16_are_refused():
+    """Adam's 1e-8 is 0 there: a token that no batch holds would get the update 0/0."""
+    half = nn.Embedding(5, 2).half()
+    arguments = (lambda m, b: m(b).float().square().mean(), lambda g: torch.tensor([0]), FitSettings(steps=1))
+    with pytest.raises(ValueError, match="model has float16 parameters"):
+        fit(half, *arguments, show_progress=False)
+    fit(half.bfloat16(), *arguments, show_progress=False)
+    assert half.weight.isfinite().all()
+    frozen = nn.Sequential(nn.Embedding(5, 2).half().requires_grad_(False), nn.Linear(2, 1))
+    fit(frozen, lambda m, b: m[1](m[0](b).float()).square().mean(), *arguments[1:], show_progress=False)
 
 
 def test_checkpoints_of_other_runs_and_damaged_ones_are_refused(tmp_path):
@@ -167,12 +332,20 @@ def test_checkpoints_of_other_runs_and_damaged_ones_are_refused(tmp_path):
     fit(model_with_dropout(), square_error, draw, FitSettings(steps=2), checkpoint=file, show_progress=False)
     with pytest.raises(ValueError, match="steps was 2, is 3"):
         fit(model_with_dropout(), square_error, draw, FitSettings(steps=3), checkpoint=file, show_progress=False)
-    with pytest.raises(ValueError, match="another model"):
-        fit(nn.Linear(3, 1), square_error, draw, FitSettings(steps=2), checkpoint=file, show_progress=False)
+    half_frozen = model_with_dropout(seed=7)
+    half_frozen[0].bias.requires_grad_(False)
+    for other in (nn.Linear(3, 1), half_frozen, nn.Sequential(*model_with_dropout(seed=7)[:3], nn.Linear(8, 2))):
+        before = copy.deepcopy(other)
+        with pytest.raises(ValueError, match="another model"):
+            fit(other, square_error, draw, FitSettings(steps=2), checkpoint=file, show_progress=False)
+        assert same(other, before)  # nothing of it was loaded
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"r\.pt cannot be read"):
         fit(model_with_dropout(), square_error, draw, FitSettings(steps=2), checkpoint=file, show_progress=False)
+    torch.save({"settings": {}, "done": Fraction(1, 2)}, file)
+    with pytest.raises(ValueError, match=r"r\.pt cannot be read"):  # an object of any class might run code
+        load_checkpoint(file, {})
     torch.save([1, 2], file)
     with pytest.raises(ValueError, match="not a checkpoint"):
         load_checkpoint(file, {})
@@ -186,6 +359,8 @@ def test_checkpoints_of_other_runs_and_damaged_ones_are_refused(tmp_path):
         {"steps": 5, "learning_rate": math.nan},
         {"steps": 5, "max_grad_norm": -1.0},
         {"steps": 5, "eval_every": 0},
+        {"steps": 5, "checkpoint_every": 0},
+        {"steps": 5, "gradient_accumulation_steps": 0},
         {"steps": 5, "weight_decay": -0.1},
         {"steps": 5, "schedule": "staircase"},
         {"steps": 5, "warmup_steps": 6},

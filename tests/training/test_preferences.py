@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lib.models import Decoder, RewardModel, TransformerConfig
+from lib.training import FitSettings, fit
 from lib.training.preferences import (
     PreferencePairs,
     batches_of,
@@ -75,6 +76,30 @@ def test_losses_are_those_of_the_bare_rows(model, pairs):
     assert all(parameter.grad is None for parameter in reference.parameters())
 
 
+def test_dpo_metrics_in_the_history(model, pairs):
+    reference = deepcopy(model)
+    policy, values = deepcopy(model), {}
+
+    def measured(policy, pairs):
+        """By hand, before each update: log-ratios of the two answers of each pair."""
+        with torch.no_grad():
+            ratios = [
+                [log_prob(policy, *row) - log_prob(reference, *row) for row in rows]
+                for rows in ((([5, 6], [7]), ([5], [8, 1])), (([5, 6], [2, 3]), ([5], [4])))
+            ]
+        values.setdefault("margins", []).append(0.3 * (sum(ratios[0]) - sum(ratios[1])).item() / 2)
+        values.setdefault("accuracies", []).append(sum(c > r for c, r in zip(*ratios)).item() / 2)
+        return preference_loss(reference, beta=0.3, metrics=True)(policy, pairs)
+
+    settings = FitSettings(steps=4, learning_rate=0.01)
+    history = fit(policy, measured, lambda generator: pairs, settings, show_progress=False)
+    assert history.metrics["rewards/margins"] == pytest.approx(values["margins"], abs=1e-9)
+    assert history.metrics["rewards/accuracies"] == pytest.approx(values["accuracies"])
+    assert history.metrics["rewards/margins"][0] == 0 < history.metrics["rewards/margins"][-1]
+    plain = fit(deepcopy(model), preference_loss(reference, beta=0.3), lambda g: pairs, settings, show_progress=False)
+    assert plain.loss == history.loss and plain.metrics == {}
+
+
 def test_the_reward_model_reads_the_last_real_token(model, pairs):
     reward = RewardModel(model, generator=torch.Generator().manual_seed(0)).double()
     bare = [reward(torch.tensor([ids])) for ids in ([5, 6, 7], [5, 8, 1], [5, 6, 2, 3], [5, 4])]
@@ -134,6 +159,12 @@ def test_the_reference_and_an_accuracy_are_measured_without_dropout(pairs):
 def test_bad_rows(prompts, answers, message):
     with pytest.raises(ValueError, match=message):
         join_answers(prompts, answers, pad_id=0)
+
+
+@pytest.mark.parametrize(("prompt", "answer"), [([1.5], [2]), ([1], [2, 2.5])])
+def test_ids_are_not_rounded(unchecked, prompt, answer):
+    with pytest.raises(TypeError, match="prompts_and_answers must be an integer tensor, got torch.float32"):
+        join_answers([prompt], [answer], pad_id=0)
 
 
 def test_bad_pairs(model, pairs):

@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tokenizers import Tokenizer as Backend
+from tokenizers import models
 
 from lib.models import Decoder, MaskedLM, count_parameters
 from lib.objectives import mlm_loss
-from lib.text import train_bpe, train_wordpiece
+from lib.text import Tokenizer, train_bpe, train_wordpiece
 from lib.training import FitSettings, fit
 from lib.training.recipes import (
     RECIPES,
@@ -53,6 +55,14 @@ def test_batches_come_from_the_generator_alone(wordpiece):
     assert not torch.equal(first.input_ids, other.input_ids)
 
 
+def test_no_random_token_is_drawn_from_a_hole_of_the_vocabulary():
+    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    words = Backend(models.WordPiece({**{name: i for i, name in enumerate(names)}, "a": 6, "b": 40}, unk_token="[UNK]"))
+    words.add_special_tokens(list(names))
+    sample = mlm_sampler(torch.full((200,), 6), Tokenizer(words), batch_size=100, length=100, rate=1.0)
+    assert sample(torch.Generator().manual_seed(0)).input_ids.unique().tolist() == [4, 6, 40]
+
+
 @pytest.mark.parametrize("kind, model", [("bert", MaskedLM), ("gpt", Decoder)])
 def test_a_built_task_learns(kind, model, wordpiece, bpe):
     recipe = TINY if kind == "bert" else replace(TINY, kind="gpt", vocab_size=bpe.vocab_size)
@@ -62,6 +72,48 @@ def test_a_built_task_learns(kind, model, wordpiece, bpe):
     assert task.evaluate(task.model) == before  # the held-out batches stay the same
     fit(task.model, task.loss_fn, task.sample_batch, recipe.settings, show_progress=False)
     assert task.evaluate(task.model) < before - 0.5
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt"])
+def test_a_built_task_is_judged_by_validation_text_alone(kind, wordpiece, bpe):
+    tokenizer = wordpiece if kind == "bert" else bpe
+    recipe = replace(TINY, kind=kind, vocab_size=tokenizer.vocab_size, length=4, rate=0.5)
+    seen = []
+    task = build(recipe, tokenizer, TEXTS, ["b b b b b b b b"] * 20)
+    reader = task.model.encoder if kind == "bert" else task.model
+    reader.register_forward_pre_hook(lambda module, given: seen.extend(given[0].flatten().tolist()))
+    task.evaluate(task.model)
+    shares = torch.tensor(seen).bincount(minlength=tokenizer.vocab_size) / len(seen)
+    letters = [i for i in range(tokenizer.vocab_size) if tokenizer.token_of(i).strip("Ġ#") == "b"]
+    assert shares[letters].sum() > 0.3  # the rest is [MASK], random or the end of a text
+
+
+def test_a_fixed_loss_is_a_mean():
+    assert fixed_loss(lambda model, batch: batch.sum(), [torch.tensor([1.0]), torch.tensor([2.0, 4.0])])(None) == 3.5
+
+
+def test_masked_batches_have_their_rate_and_spare_special_tokens(wordpiece):
+    stream = token_stream(wordpiece, TEXTS)
+    assert (stream == wordpiece.sep_id).sum() == len(TEXTS)  # a WordPiece tokenizer has no other end
+    sample = mlm_sampler(stream, wordpiece, batch_size=200, length=16, rate=0.3)
+    generator = torch.Generator().manual_seed(0)
+    batch, other = sample(generator), sample(generator)
+    selected = batch.labels != -100
+    original = batch.input_ids.where(~selected, batch.labels)
+    special = torch.isin(original, torch.tensor(wordpiece.special_ids))
+    assert not (selected & special).any() and special.any()
+    assert abs(selected[~special].float().mean() - 0.3) < 0.03
+    assert batch.input_ids.shape == (200, 16) and not torch.equal(batch.labels, other.labels)
+
+
+def test_recipes_are_of_two_families():
+    old, modern, gpt = (
+        replace(TINY, kind=k, modern=m).config() for k, m in (("bert", False), ("bert", True), ("gpt", False))
+    )
+    assert (old.norm_position, old.position, old.final_norm) == ("post", "learned", False)
+    assert (modern.norm_position, modern.position, modern.init_std) == ("pre", "rotary", 16**-0.5)
+    assert (gpt.architecture, gpt.norm, gpt.position, gpt.bias) == ("decoder", "rmsnorm", "rotary", False)
+    assert all((c.d_model, c.d_ff, c.num_layers, c.max_positions) == (16, 64, 1, 8) for c in (old, modern, gpt))
 
 
 def test_the_same_seed_draws_the_same_weights(wordpiece):
@@ -85,6 +137,9 @@ def test_shipped_recipes_fit_into_three_megabytes_of_half_precision():
 def test_bad_input(wordpiece, bpe):
     with pytest.raises(ValueError, match="at least one token"):
         token_stream(bpe, [])
+    without_end = Tokenizer(Backend(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]")))
+    with pytest.raises(ValueError, match="needs an end-of-sequence or"):
+        token_stream(without_end, ["a"])
     with pytest.raises(ValueError, match=r"batches must not be empty, got \[\]"):
         fixed_loss(next_token_loss, [])
     with pytest.raises(ValueError, match="'bert' or 'gpt', got 'lstm'"):

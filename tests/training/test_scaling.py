@@ -45,6 +45,42 @@ def test_the_same_point_gives_the_same_row_and_another_seed_does_not(row):
     assert train_point(ScalingPoint(1, 16, 4096, seed=1))["loss"] != row["loss"]
 
 
+def test_what_a_run_is_trained_and_measured_on(monkeypatch):
+    """Windows of the training text, none twice; then all of the held-out ones, and those of another text."""
+    seen, fit = [], scaling.fit
+
+    def watched(model, loss_fn, sample, settings, **more):
+        def remembered(generator):
+            seen.append(sample(generator))
+            return seen[-1]
+
+        watched.model = model
+        return fit(model, loss_fn, remembered, settings, **more)
+
+    monkeypatch.setattr(scaling, "fit", watched)
+    row = train_point(TINY)
+    train, held_out, elsewhere = scaling_data()
+    windows = [tuple(window) for window in torch.cat(seen).tolist()]
+    assert len(windows) * 64 == TINY.tokens and len(set(windows)) == len(windows)
+    assert set(windows) <= {tuple(window) for window in train.tolist()}
+
+    def nats_per_token(texts):
+        with torch.no_grad():
+            log_probs = watched.model(texts)[:, :-1].log_softmax(-1)
+        return -log_probs.gather(2, texts[:, 1:, None]).mean().item()
+
+    assert row["loss"] == pytest.approx(nats_per_token(held_out), abs=6e-5)
+    assert row["loss_elsewhere"] == pytest.approx(nats_per_token(elsewhere), abs=6e-5)
+    assert abs(row["loss"] - row["loss_elsewhere"]) > 0.01
+
+
+def test_a_run_is_one_pass_with_a_short_warm_up_to_zero():
+    settings = ScalingPoint(2, 32, 512 * 2000, seed=3).settings()
+    assert (settings.steps, settings.warmup_steps, settings.schedule, settings.floor) == (2000, 100, "cosine", 0)
+    assert settings.seed == 3 and settings.learning_rate == 0.02
+    assert ScalingPoint(2, 32, 512 * 50, seed=3).settings().warmup_steps == 5
+
+
 def test_more_text_gives_a_lower_loss(row):
     assert train_point(ScalingPoint(1, 16, 32_768, seed=0))["loss"] < row["loss"] - 0.3
 

@@ -1,9 +1,11 @@
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
+from lib.training import sweeps
 from lib.training.sweeps import SweepError, append_row, read_rows, sweep
 
 
@@ -94,6 +96,21 @@ def test_a_row_that_is_there_stays(tmp_path):
     append_row(file, {"size": 2, "seed": 0, "loss": 1.0}, KEY)
     append_row(file, {"size": 2, "seed": 0, "loss": 2.0}, KEY)
     assert [row["loss"] for row in read_rows(file, KEY)] == ["1.0"]
+
+
+def test_sweeps_side_by_side_lose_no_row(tmp_path, monkeypatch):
+    """Each reads the whole table and writes it again: between the two no other may."""
+    file, read = tmp_path / "sweep.csv", sweeps.read_rows
+
+    def slowly(*args):
+        rows = read(*args)
+        time.sleep(0.002)
+        return rows
+
+    monkeypatch.setattr(sweeps, "read_rows", slowly)
+    with ThreadPoolExecutor(8) as many:
+        list(many.map(lambda seed: append_row(file, {"size": 1, "seed": seed, "loss": 0.5}, KEY), range(40)))
+    assert sorted(int(row["seed"]) for row in read(file, KEY)) == list(range(40))
 
 
 def test_an_error_while_a_row_is_written_leaves_the_file_as_it_was(tmp_path, monkeypatch):

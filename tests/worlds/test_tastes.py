@@ -17,6 +17,10 @@ def test_the_taste_adds_adjectives_by_degree():
     assert adjective_taste(texts).tolist() == [1, -2, -0.5, 0, 0, 4]
 
 
+def test_a_batch_without_adjectives_is_of_numbers_too():
+    assert adjective_taste(["the view.", ""]).dtype == adjective_taste([]).dtype == torch.float32
+
+
 def test_a_degree_counts_for_its_own_adjective_alone():
     text = "the plot was very old and the music was dull."
     assert adjective_taste([text]).tolist() == [-1]

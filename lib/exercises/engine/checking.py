@@ -5,43 +5,33 @@ The three steps are independent: `run_answer` reports what an answer did, `verdi
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lib.exercises.engine.compare import difference
+from lib.exercises.engine.diagnosis import Diagnosis, Known, diagnose
 from lib.exercises.engine.exercise import Case, Exercise, Misconception
 from lib.exercises.engine.registry import get
-from lib.exercises.engine.running import Outcome, copy_inputs, describe_inputs, run_answer
-from lib.exercises.engine.values import describe, from_plain, shorten
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether one outcome is right: `reason` is for the student, `kind` for tables.
-
-    kind: "right", "value", "shape", "dtype", "type", "nan", "decided", "raised", "time up", "mutated", "not
-    written".
-    """
-
-    kind: str
-    reason: str = ""
-
-    @property
-    def right(self) -> bool:
-        return self.kind == "right"
+from lib.exercises.engine.running import Outcome, describe_inputs, run_answer
+from lib.exercises.engine.values import describe, shorten
+from lib.exercises.engine.verdicts import Verdict, as_tensor, fault_of, shown, verdict_on
 
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """The result for one answer: a verdict for each case, and the misconception if it was recognised."""
+    """The result for one answer: a verdict for each case, and the misconceptions that were recognised."""
 
     exercise: Exercise
     cases: tuple[Case, ...]
     expected: tuple[Outcome, ...]
     outcomes: tuple[Outcome, ...]  # shorter than `cases` where the answer ran out of time
     verdicts: tuple[Verdict, ...]
-    misconception: Misconception | None = None
+    diagnosis: Diagnosis = Diagnosis()
+
+    @property
+    def misconception(self) -> Misconception | None:
+        """The likeliest misconception, if one was recognised."""
+        return self.diagnosis.misconceptions[0] if self.diagnosis.misconceptions else None
 
     @property
     def passed(self) -> bool:
@@ -94,8 +84,7 @@ class AnswerKey:
         self.cases = exercise.build_cases(seed)
         self.expected = self._run(exercise.reference)
         for case, outcome in zip(self.cases, self.expected):
-            if outcome.status != "returned" or outcome.mutated:
-                what = outcome.message or f"it changed {', '.join(outcome.mutated)}"
+            if what := fault_of(outcome):
                 at_fault = f"the exercise {exercise.id} is broken, not your answer"
                 raise RuntimeError(f"{at_fault}: on {case.what!r}, {what}")
         self._known: dict[str, tuple[Outcome, ...]] = {}
@@ -106,48 +95,18 @@ class AnswerKey:
             self._known[misconception.name] = self._run(misconception.answer)
         return self._known[misconception.name]
 
+    def known(self) -> Iterator[Known]:
+        """Each misconception with what it does on the cases; it runs when it is first needed."""
+        for misconception in self.exercise.misconceptions:
+            outcomes = self.outcomes_of(misconception)
+            yield Known(misconception, outcomes, self.verdicts(outcomes))
+
     def _run(self, known: Any) -> tuple[Outcome, ...]:
         return run_all(self.exercise, known, self.cases, patience=_PATIENCE)
 
     def verdicts(self, outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
         """The verdict on each outcome; there may be fewer outcomes than cases."""
         return tuple(verdict_on(self.exercise, *row) for row in zip(self.cases, outcomes, self.expected))
-
-
-def verdict_on(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict:
-    """Whether `outcome` is right, given what the reference does on the same case."""
-    if outcome.status == "not written":
-        return Verdict("not written", "this is not written yet: replace the stub by your answer")
-    if outcome.status == "raised":
-        where = f" in {outcome.line}" if outcome.line else ""
-        return Verdict("raised", f"it raised {outcome.message}{where}")
-    if outcome.status == "time up":
-        return Verdict("time up", f"{outcome.message}: is there an endless loop?")
-    if outcome.status == "not plain":
-        return Verdict("type", f"this is {outcome.message}")
-    wrong = _compare(exercise, case, outcome, expected)
-    if not outcome.mutated:
-        return wrong or Verdict("right")
-    changed = f"{', '.join(outcome.mutated)} was changed in place: work on a copy"
-    if wrong:
-        return Verdict(wrong.kind, f"{wrong.reason}; also, {changed}")
-    return Verdict("mutated", f"the result is right, but {changed}")
-
-
-def _compare(exercise: Exercise, case: Case, outcome: Outcome, expected: Outcome) -> Verdict | None:
-    where = "answer" if exercise.asks_for_value else "result"
-    found = difference(outcome.value, expected.value, exercise.tolerance, where)
-    if found and (exercise.decide is None or found.kind in ("type", "dtype")):
-        # A value exercise has one right answer, so a message with the expected value would give it away.
-        return Verdict(found.kind, f"{found.where}: {found.what}" if exercise.asks_for_value else str(found))
-    if exercise.decide is None:
-        return None
-    given = Case(case.what, copy_inputs(case.args), copy_inputs(case.kwargs))
-    try:
-        complaint = exercise.decide(given, from_plain(outcome.value), from_plain(expected.value))
-    except Exception as error:  # `decide` got a result whose shape it cannot handle
-        complaint = f"the result cannot be checked ({shorten(f'{type(error).__name__}: {error}', 200)})"
-    return Verdict("decided", complaint) if complaint else None
 
 
 def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
@@ -158,44 +117,10 @@ def assess(exercise: Exercise, answer: Any, seed: int = 0) -> Assessment:
 
 def conclude(key: AnswerKey, outcomes: Sequence[Outcome]) -> Assessment:
     """The second half of `assess`. It runs no code of the answer, so the outcomes may come from another process."""
-    verdicts = key.verdicts(outcomes)
-    found = diagnose(key, outcomes, verdicts)
+    seen = [as_tensor(*row) for row in zip(outcomes, key.expected)]
+    verdicts = key.verdicts(seen)
+    found = diagnose(key.exercise, key.known(), seen, verdicts, key.expected)
     return Assessment(key.exercise, key.cases, key.expected, tuple(outcomes), verdicts, found)
-
-
-def diagnose(key: AnswerKey, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> Misconception | None:
-    """The misconception that behaves like the answer, or None.
-
-    A misconception with the same outcome on every case comes first. Otherwise it must agree wherever the answer
-    returned something (the answer may also raise on an edge case), or wherever it returned something wrong (the
-    answer may handle an edge case well) on more than one case: a single match may be chance.
-    """
-    wrong = [not verdict.right for verdict in verdicts]
-    if outcomes and outcomes[-1].status == "not written" or not any(wrong):
-        return None
-    returned = {i for i, outcome in enumerate(outcomes) if outcome.status == "returned"}
-    telling = {i for i in returned if wrong[i]}
-    partial = None
-    for misconception in key.exercise.misconceptions:
-        rows = enumerate(zip(key.cases, outcomes, key.outcomes_of(misconception), key.expected))
-        same = {i for i, row in rows if _same(key.exercise, *row)}
-        if len(same) == len(outcomes):
-            return misconception
-        if telling <= same and (len(telling) > 1 or (telling and returned <= same)):
-            partial = partial or misconception
-    return partial
-
-
-def _same(exercise: Exercise, case: Case, a: Outcome, b: Outcome, expected: Outcome) -> bool:
-    if a.status != b.status or a.mutated != b.mutated:
-        return False
-    if a.status != "returned":
-        return a.message == b.message
-    if difference(a.value, b.value, exercise.tolerance) is None:
-        return True
-    if exercise.decide is None:
-        return False
-    return verdict_on(exercise, case, a, expected) == verdict_on(exercise, case, b, expected)
 
 
 def check(id: str, answer: Any, *, points: int | float | None = None) -> int | float:
@@ -225,11 +150,11 @@ def check(id: str, answer: Any, *, points: int | float | None = None) -> int | f
 def _refuse_mixed_up(exercise: Exercise, answer: Any) -> None:
     if answer is Ellipsis or callable(answer) != exercise.asks_for_value:
         return
-    name = exercise.id.split(".")[1]
     if exercise.asks_for_value:
+        name = getattr(answer, "__name__", "it")
         message = f"{exercise.id} asks for a value, but this is a function: did you mean {name}(…)?"
     else:
-        message = f"{exercise.id} asks for the function itself: write {name}, without (…), in check()."
+        message = f"{exercise.id} asks for the function itself: write its name alone, without (…), in check()."
     raise WrongAnswer(message, Assessment(exercise, (), (), (), (Verdict("type", message),)))
 
 
@@ -243,7 +168,7 @@ def explain(assessment: Assessment) -> str:
         return f"{exercise.id} is not written yet: replace the stub by your answer, then run this cell again."
     lines = [f"{exercise.id}: not yet."]
     if assessment.misconception:
-        lines += ["", assessment.misconception.hint]
+        lines += ["", assessment.diagnosis.hint]
     elif exercise.hints:
         lines += ["", f"(hint({exercise.id!r}) helps, one step at a time.)"]
     if exercise.asks_for_value:
@@ -251,13 +176,14 @@ def explain(assessment: Assessment) -> str:
         return "\n".join([*lines, "", f"  {verdict.reason}", *got])
     lines += ["", f"Case {number + 1} of {len(assessment.cases)}, {case.what}: {verdict.reason}"]
     lines += [f"    input     {line}" for line in describe_inputs(exercise.reference, case)]
-    return "\n".join(lines + _expected_and_got(exercise, outcome, expected))
+    return "\n".join(lines + _expected_and_got(exercise, verdict, outcome, expected))
 
 
-def _expected_and_got(exercise: Exercise, outcome: Outcome, expected: Outcome) -> list[str]:
-    lines = [f"    expected  {describe(expected.value)}" + (" (for instance)" if exercise.decide else "")]
-    if outcome.status == "returned":
-        lines.append(f"    got       {describe(outcome.value)}")
+def _expected_and_got(exercise: Exercise, verdict: Verdict, outcome: Outcome, expected: Outcome) -> list[str]:
+    wanted, came = shown(verdict, outcome, expected)
+    lines = [f"    expected  {wanted}" + (" (for instance)" if exercise.decide else "")]
+    if came:
+        lines.append(f"    got       {came}")
     if outcome.printed.strip():
         lines.append(f"    printed   {shorten(' ⏎ '.join(outcome.printed.strip().splitlines()), 240)}")
     return lines

@@ -2,19 +2,25 @@
 
 In the main thread an interval timer interrupts it, even inside `try: … except Exception`. Elsewhere (a server's
 thread, a system without SIGALRM) the answer runs in its own thread, which is asked to stop and, if it does not,
-is abandoned. Neither way can interrupt a single long call into C, and neither protects against malicious code:
-only a separate process does.
+is abandoned. Neither way can interrupt a single long call into C, and neither protects against malicious code: only a
+separate process does.
+
+While a module is imported for the first time the clock stands still: `torch.func` takes seconds, and an import that is
+interrupted leaves a broken module.
 """
 
 import ctypes
 import random
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 _AGAIN = 0.05  # seconds between alarms; long enough that one never interrupts another
+_IMPORTS = 60  # seconds that imports may take in all
 
 
 class TimeUp(BaseException):
@@ -40,6 +46,8 @@ class _Alarm:
         self.seconds = seconds
         self.fired = False
         self.over = False
+        self.importing = False
+        self.latest = time.monotonic() + seconds + _IMPORTS
 
     def call(self, function: Callable[[], Any]) -> Any:
         before = signal.signal(signal.SIGALRM, self.on_alarm)
@@ -68,9 +76,9 @@ class _Alarm:
 
         A bare `except:` around the body of a loop catches the first TimeUp; a later one, at a random moment,
         hits the few instructions outside the `try`. It raises only in frames below `_answer`. `call` itself is not
-        interrupted, as it must restore the previous alarm.
+        interrupted, as it must restore the previous alarm. After an import the answer has its whole time again.
         """
-        if self.over:
+        if self.over or (not self.fired and self._waits_for_import(frame)):
             return
         self.fired = True
         while frame is not None and (frame.f_code.co_filename, frame.f_code.co_name) != (__file__, "_answer"):
@@ -78,6 +86,22 @@ class _Alarm:
         if frame is not None:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1e-4), _AGAIN)
             raise TimeUp
+
+    def _waits_for_import(self, frame: FrameType | None) -> bool:
+        was, self.importing = self.importing, time.monotonic() < self.latest and _imports(frame)
+        if was and not self.importing and time.monotonic() < self.latest:
+            signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN)
+            return True
+        return self.importing
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an answer imports something: an import is going on in `frame` or its callers up to `_answer`."""
+    while frame is not None and (frame.f_code.co_filename, frame.f_code.co_name) != (__file__, "_answer"):
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _in_thread(function: Callable[[], Any], seconds: float | int) -> Any:
@@ -91,7 +115,10 @@ def _in_thread(function: Callable[[], Any], seconds: float | int) -> Any:
 
     thread = threading.Thread(target=work, name="answer", daemon=True)
     thread.start()
+    latest = time.monotonic() + seconds + _IMPORTS
     thread.join(seconds)
+    while _imports(sys._current_frames().get(thread.ident or 0)) and time.monotonic() < latest:
+        thread.join(seconds)
     if thread.is_alive():
         _ask_to_stop(thread)
         raise TimeUp

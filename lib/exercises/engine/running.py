@@ -17,8 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib import NOT_WRITTEN
 from lib.exercises.engine.compare import EXACT, difference
 from lib.exercises.engine.exercise import Case, Made
+from lib.exercises.engine.fresh import fresh_settings
+from lib.exercises.engine.gradients import CUT, gradient, leaves, tensors
 from lib.exercises.engine.limits import TimeUp, call_limited
 from lib.exercises.engine.values import NotPlain, describe, shorten, steady, to_plain
 
@@ -38,12 +41,14 @@ class Outcome:
     line: str = ""  # the student's line that raised
     mutated: tuple[str, ...] = ()  # arguments that were changed in place
     printed: str = ""
+    gradient: Any = ()  # of the result, where the case asks for it: an Array for each such input; or why there is none
 
 
 def run_answer(answer: Callable[..., Any], case: Case, *, seconds: float | int = 10, seed: int = 0) -> Outcome:
     """Call `answer` on a copy of the inputs of `case`, with a time limit and seeded global randomness.
 
-    What it prints to stdout or stderr is captured. Warnings, exceptions and `sys.exit` do not propagate;
+    Where the decimal inputs are float64, new tensors are float64 while the answer runs, so that `torch.eye(3) @ x` works
+    as it does with float32. What it prints to stdout or stderr is captured. Warnings, exceptions and `sys.exit` do not propagate;
     KeyboardInterrupt does.
 
     >>> run_answer(lambda x: 1 / x, case=Case("zero", (0,))).message
@@ -52,47 +57,70 @@ def run_answer(answer: Callable[..., Any], case: Case, *, seconds: float | int =
     printed = _Kept()
     try:
         with _contained(seed, printed):
-            outcome = call_limited(lambda: _call(answer, case), seconds)
+            outcome = call_limited(lambda: _call(answer, case, seed), seconds)
     except TimeUp:
         outcome = Outcome("time up", message=f"no result after {seconds:g} seconds")
     return Outcome(**{**vars(outcome), "printed": printed.getvalue()})
 
 
-def _call(answer: Callable[..., Any], case: Case) -> Outcome:
-    args, kwargs = copy_inputs(case.args), copy_inputs(case.kwargs)
+def _call(answer: Callable[..., Any], case: Case, seed: int) -> Outcome:
+    args, kwargs = copy_inputs(case.args, grad=False), copy_inputs(case.kwargs, grad=False)
     before = _snapshots(answer, args, kwargs)
     try:
-        value = answer(*args, **kwargs)
+        value = _answered(answer, args, kwargs)
     except (TimeUp, KeyboardInterrupt):
         raise
-    except NotImplementedError as error:
-        return Outcome("not written", message=_say(error))
     except BaseException as error:  # SystemExit too: an answer that calls exit() must not end the notebook
+        if _is_stub(error, answer):
+            return Outcome("not written", message=_say(error))
         return Outcome("raised", message=_say(error), line=_line_of(error, answer))
     after = _snapshots(answer, args, kwargs)
     mutated = tuple(name for name in before if _changed(before[name], after.get(name)))
     if value is Ellipsis:
         return Outcome("not written", mutated=mutated)
     try:
-        return Outcome("returned", to_plain(value), mutated=mutated)
+        return Outcome("returned", to_plain(value), mutated=mutated, gradient=_gradient(answer, case, seed))
     except NotPlain as error:
         return Outcome("not plain", message=str(error), mutated=mutated)
 
 
-def copy_inputs(value: Any) -> Any:
-    """A deep copy of an input: tensors keep `requires_grad`, generators their state, recipes are built."""
+def _gradient(answer: Callable[..., Any], case: Case, seed: int) -> Any:
+    """Call `answer` again, on inputs that require grad, and differentiate what it returns; () if none does."""
+    if not leaves([*case.args, case.kwargs]):
+        return ()
+    args, kwargs = copy_inputs(case.args), copy_inputs(case.kwargs)
+    with _contained(seed, _Kept()):
+        try:
+            return gradient(_answered(answer, args, kwargs), leaves([*args, kwargs]))
+        except (TimeUp, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            said = _say(error)  # PyTorch's advice, to detach, would be wrong here
+            return (
+                f"there is none: {CUT}" if "Can't call numpy()" in said else f"where it is asked for, it raised {said}"
+            )
+
+
+def _answered(answer: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    if {tensor.dtype for tensor in tensors([*args, kwargs], decimal=True)} == {torch.float64}:
+        torch.set_default_dtype(torch.float64)
+    return answer(*args, **kwargs)
+
+
+def copy_inputs(value: Any, grad: bool = True) -> Any:
+    """A deep copy of an input: tensors keep `requires_grad` (if `grad`), generators their state, recipes are built."""
     kind = type(value)
     if kind is Tensor:
-        return value.detach().clone().requires_grad_(value.requires_grad)
+        return value.detach().clone().requires_grad_(grad and value.requires_grad)
     if kind is torch.Generator:
         twin = torch.Generator(value.device)
         return twin.set_state(value.get_state())
     if kind is Made:
-        return value.make(*copy_inputs(value.args))
+        return value.make(*copy_inputs(value.args, grad))
     if kind in (list, tuple):
-        return kind(copy_inputs(entry) for entry in value)
+        return kind(copy_inputs(entry, grad) for entry in value)
     if kind is dict:
-        return {key: copy_inputs(entry) for key, entry in value.items()}
+        return {key: copy_inputs(entry, grad) for key, entry in value.items()}
     if kind is np.ndarray:
         return value.copy()
     if value is None or kind in (bool, int, float, str, torch.dtype):
@@ -153,8 +181,8 @@ class _Kept(io.StringIO):
 @contextmanager
 def _contained(seed: int, printed: io.StringIO) -> Iterator[None]:
     """Restore the global state that an answer may change: streams, random states, torch's defaults."""
-    python_state, numpy_state, dtype = random.getstate(), np.random.get_state(), torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), warnings.catch_warnings():
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]), fresh_settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         random.seed(seed)
         np.random.seed(seed % 2**32)
@@ -165,7 +193,17 @@ def _contained(seed: int, printed: io.StringIO) -> Iterator[None]:
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
-            torch.set_default_dtype(dtype)
+
+
+def _is_stub(error: BaseException, answer: Callable[..., Any]) -> bool:
+    """Whether the answer itself, not a function that it calls, raised what the stub of a student edition raises."""
+    if type(error) is not NotImplementedError or error.args != (NOT_WRITTEN,):
+        return False
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    code = getattr(answer, "__code__", None)
+    return code is None or trace is None or trace.tb_frame.f_code is code
 
 
 def _say(error: BaseException) -> str:

@@ -77,6 +77,10 @@ ATTENTION = Exercise(
         "lib.kernels.triton.triton_attention",
         "lib.models.attention.CrossAttention",
         "lib.models.attention.SelfAttention",
+        "lib.kernels.attention.default_scale",
+        "lib.kernels.tiled._Tiles",
+        "lib.kernels.triton._Attention",
+        "lib.kernels.triton_launch.launch",
     ),
     misconceptions=(
         Misconception(

@@ -66,6 +66,8 @@ SOFTMAX = Exercise(
         "lib.kernels.softmax.log_softmax",
         "lib.kernels.softmax.logsumexp",
         "lib.kernels.triton.triton_softmax",
+        "lib.kernels.triton._Softmax",
+        "lib.kernels.triton_launch.launch",
     ),
     misconceptions=(
         Misconception(
@@ -140,7 +142,12 @@ ARGMAX = Exercise(
         lambda z: torch.softmax((z.double() - z.double().amax(-1, keepdim=True)) * 1e6, dim=-1),
         lambda z: (z == z.amax(-1, keepdim=True)) / (z == z.amax(-1, keepdim=True)).sum(-1, keepdim=True),
     ),
-    withheld=("lib.generation.warpers.keep_top_k", "lib.generation.warpers.warp"),
+    withheld=(
+        "lib.generation.warpers.keep_top_k",
+        "lib.generation.warpers.warp",
+        "lib.generation.warpers.keep_top_p",
+        "lib.generation.warpers.scale_temperature",
+    ),
     misconceptions=(
         Misconception(
             "first_winner_takes_all",

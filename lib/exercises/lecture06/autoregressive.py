@@ -5,6 +5,7 @@ import math
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
 from lib.objectives import autoregressive_loss
 
 
@@ -72,6 +73,7 @@ LOSS = Exercise(
     title="The autoregressive loss, with padding",
     reference=lambda logits, input_ids, attention_mask: autoregressive_loss(logits, input_ids, attention_mask),
     cases=_loss_cases,
+    gradient=("logits",),
     accepts=(_by_hand, _by_torch),
     withheld=(
         "lib.evaluation.perplexity.bits_per_byte",
@@ -82,6 +84,10 @@ LOSS = Exercise(
         "lib.objectives.log_probs.token_log_probs",
         "lib.objectives.sft.sft_loss",
         "lib.training.recipes.next_token_loss",
+        "lib.evaluation.perplexity._total",
+        "lib.objectives.autoregressive._labels_for",
+        "lib.objectives.log_probs._after",
+        "lib.objectives.log_probs._next_ids",
     ),
     misconceptions=(
         Misconception(
@@ -124,6 +130,11 @@ LOSS = Exercise(
             "bits",
             lambda logits, input_ids, attention_mask: _by_hand(logits, input_ids, attention_mask) / math.log(2),
             "This is in bits (log base 2). Losses are in nats: the natural logarithm.",
+        ),
+        Misconception(
+            "detached",
+            lambda logits, input_ids, attention_mask: _by_hand(logits, input_ids, attention_mask).detach(),
+            DETACHED,
         ),
     ),
     hints=(
@@ -245,7 +256,10 @@ PERPLEXITY = Exercise(
         lambda log_probs: 2 ** (-sum(map(sum, log_probs)) / math.log(2) / sum(map(len, log_probs))),
         lambda log_probs: math.prod(math.exp(-v / sum(map(len, log_probs))) for row in log_probs for v in row),
     ),
-    withheld=("lib.evaluation.perplexity.perplexity",),
+    withheld=(
+        "lib.evaluation.perplexity.perplexity",
+        "lib.evaluation.perplexity._total",
+    ),
     misconceptions=(
         Misconception(
             "mean_over_sentences",

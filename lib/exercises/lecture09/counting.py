@@ -1,5 +1,6 @@
 """Exercises of notebook 09: the parameters of a Llama, and epochs over each part of a training mixture."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -51,6 +52,7 @@ def _llamas(generator):
         case("Llama 3 70B", 128_000, 8192, 80, 64, 8, 28_672),
         case("Llama 3 405B", 128_000, 16_384, 126, 128, 8, 53_248),
         case("Llama 1 7B: as many key-value heads as query heads", 32_000, 4096, 32, 32, 32, 11_008),
+        case("all query heads share one key-value head", 5, 24, 1, 4, 1, 7),
         case("a random Llama", 1000, D, _draw(generator, 2, 9), G * group, G, _draw(generator, 50, 400)),
     ]
 
@@ -70,6 +72,7 @@ LLAMA = Exercise(
         "lib.accounting.parameters.non_embedding_parameters",
         "lib.adapters.freezing.count_trainable",
         "lib.models.count.count_parameters",
+        "lib.accounting.parameters.norm_parameters",
     ),
     misconceptions=(
         Misconception(
@@ -145,6 +148,7 @@ def _mixtures(generator):
         case("GPT-3: 300 billion tokens, percents that sum to 101", *gpt3, 300.0),
         case("twice as many training tokens", *gpt3, 600.0),
         case("one set, read one and a half times", [200.0], [100.0], 300.0),
+        case("percents that sum to 90", [410.0, 3.0], [60.0, 30.0], 40.0),
         case("a set that is never read", [50.0, 150.0], [0.0, 100.0], 75.0),
         case("random sets", sizes, [float(first), 30.0, 69.0 - first], 40.0),
     ]
@@ -202,6 +206,21 @@ MIXTURE = Exercise(
             "whole_epochs",
             lambda tokens, percent, total: [float(round(e)) for e in epochs(tokens, percent, total)],
             "Do not round: less than half of Common Crawl is read once, and rounding hides that.",
+        ),
+        Misconception(
+            "rounded_to_two_digits",
+            lambda tokens, percent, total: [round(e, 2) for e in epochs(tokens, percent, total)],
+            "Return the numbers as they are: rounding to two digits is for a table.",
+        ),
+        Misconception(
+            "upside_down",
+            lambda tokens, percent, total: [100 * s / (p * total) if p else math.inf for s, p in zip(tokens, percent)],
+            "That is the size of a set over what is read of it. Epochs are the other way round: read over size.",
+        ),
+        Misconception(
+            "always_300",
+            lambda tokens, percent, total: epochs(tokens, percent, 300.0),
+            "300 billion is GPT-3's training. The number of training tokens is the argument `total`.",
         ),
     ),
     hints=(

@@ -1,19 +1,14 @@
-"""Exercises of notebook 09: fit an exponent, scale data with the model, allocate a compute budget."""
+"""Exercises of notebook 09: fit an exponent, scale data with the model."""
 
 import math
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
 
-from lib.accounting import ChinchillaLaw, compute_optimal, fit_power_law
-from lib.exercises.engine.exercise import Exercise, Misconception, Tolerance, case
-
-Number = float | int
-
-
-def _random(generator, size: int, low: Number, high: Number) -> list[float]:
-    return (low + (high - low) * torch.rand(size, generator=generator, dtype=torch.float64)).tolist()
+from lib.accounting import fit_power_law
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture09.draws import Number, uniform
+from lib.exercises.lecture09.scaling_optimal import OPTIMAL
 
 
 # --- scaling.fit_exponent -----------------------------------------------------------------------------------
@@ -32,15 +27,16 @@ def _slope(u, v) -> float:
 
 
 def _laws(generator):
-    sizes = sorted(10**e for e in _random(generator, 7, 5.0, 9.0))
+    sizes = sorted(10**e for e in uniform(generator, 7, 5.0, 9.0))
     noise = np.exp(0.02 * torch.randn(7, generator=generator, dtype=torch.float64).numpy())
-    alpha = _random(generator, 1, 0.05, 0.5)[0]
+    alpha = uniform(generator, 1, 0.05, 0.5)[0]
     kaplan = [1e5, 1e6, 1e7, 1e9]
     noisy = (2.5 * np.array(sizes) ** -alpha * noise).tolist()
     return [
         case("Kaplan's line, four sizes", kaplan, [(8.8e13 / n) ** 0.076 for n in kaplan]),
         case("seven noisy runs of random sizes", sizes, noisy),
         case("two runs", [1e6, 4e6], [3.0, 2.8]),
+        case("runs in no order, one size twice", [1e6, 1e4, 3e5, 1e4, 8e6], [3.1, 5.0, 3.4, 4.6, 2.9]),
         case("a rising loss", [10.0, 100.0, 500.0], [2.0, 2.2, 2.3]),
         case("a loss below one nat", [2.0, 5.0, 11.0, 40.0], [0.9, 0.61, 0.5, 0.21]),
         case("an outlier in the middle", [1e3, 1e4, 3e5, 1e6], [5.0, 4.1, 4.2, 2.9]),
@@ -63,7 +59,10 @@ EXPONENT = Exercise(
         lambda x, y: -float(np.polyfit(np.log10(x), np.log10(y), 1)[0]),
         lambda x, y: fit_power_law(x, y).alpha,
     ),
-    withheld=("lib.accounting.fitting.fit_power_law_with_floor",),
+    withheld=(
+        "lib.accounting.fitting.fit_power_law_with_floor",
+        "lib.accounting.fitting._best_floor",
+    ),
     misconceptions=(
         Misconception(
             "linear_axes",
@@ -85,6 +84,12 @@ EXPONENT = Exercise(
             "swapped",
             lambda x, y: -_slope(np.log(y), np.log(x)),
             "You fitted ln x as a function of ln y. x was chosen and y measured: predict ln y from ln x.",
+        ),
+        Misconception(
+            "swapped_and_turned_round",
+            lambda x, y: -1 / _slope(np.log(y), np.log(x)),
+            "You fitted ln x as a function of ln y and turned the line round. With noise that is another line: least "
+            "squares must measure the errors in ln y.",
         ),
         Misconception(
             "sign",
@@ -131,7 +136,7 @@ def data_multiplier(times: Number, alpha_N: Number, alpha_D: Number) -> float:
 
 
 def _multiples(generator):
-    times, alpha_N, alpha_D = (_random(generator, 1, *ends)[0] for ends in ((2, 50), (0.1, 0.2), (0.3, 0.5)))
+    times, alpha_N, alpha_D = (uniform(generator, 1, *ends)[0] for ends in ((2, 50), (0.1, 0.2), (0.3, 0.5)))
     return [
         case("slide T09's 8, Kaplan's joint fit", 8.0, 0.076, 0.103),
         case("slide T09's 8, Kaplan's separate fits", 8.0, 0.076, 0.095),
@@ -181,6 +186,16 @@ MULTIPLIER = Exercise(
             "You subtracted the exponents. Setting powers of N and D equal divides one exponent by the other.",
         ),
         Misconception(
+            "rounded",
+            lambda times, alpha_N, alpha_D: float(round(data_multiplier(times, alpha_N, alpha_D))),
+            "You rounded to a whole number, as the slide does. Return the factor itself.",
+        ),
+        Misconception(
+            "negative_exponent",
+            lambda times, alpha_N, alpha_D: times ** -(alpha_N / alpha_D),
+            "Your factor falls as the model grows. A larger model needs more data: the exponent is positive.",
+        ),
+        Misconception(
             "loss_ratio",
             lambda times, alpha_N, alpha_D: times**alpha_N,
             "The loss falls by this factor. How much more data lowers it as much? Invert the other power.",
@@ -192,105 +207,5 @@ MULTIPLIER = Exercise(
     ),
 )
 
-
-# --- scaling.compute_optimal --------------------------------------------------------------------------------
-def optimal(flops: Number, A: Number, B: Number, alpha: Number, beta: Number) -> tuple[float, float]:
-    """(N, D) that minimise A/N^α + B/D^β where 6ND = flops (Hoffmann et al. 2022, equation 4; slide T22).
-
-    >>> N, D = optimal(3.15e23, 406.4, 410.7, 0.34, 0.28)
-    >>> f"{N:.3g}, {D:.3g}"
-    '2.45e+10, 2.14e+12'
-    """
-    return _spent(flops, _prefactor(A, B, alpha, beta), beta / (alpha + beta))
-
-
-def _prefactor(A, B, alpha, beta):
-    return (alpha * A / (beta * B)) ** (1 / (alpha + beta))
-
-
-def _spent(flops, G, exponent, product=6):
-    """N = G (C/6)^exponent, and the D that remains for it."""
-    N = G * (flops / product) ** exponent
-    return float(N), float(flops / product / N)
-
-
-def _budgets(generator):
-    flops = 10 ** _random(generator, 1, 18, 25)[0]
-    drawn = [_random(generator, 1, *ends)[0] for ends in ((100, 900), (1000, 3000), (0.2, 0.3), (0.32, 0.5))]
-    return [
-        case("GPT-3's budget, Chinchilla's constants", 3.15e23, 406.4, 410.7, 0.34, 0.28),
-        case("GPT-3's budget, the corrected constants", 3.15e23, 482.01, 2085.43, 0.3478, 0.3658),
-        case("a small budget", 1e18, 406.4, 410.7, 0.34, 0.28),
-        case("equal exponents", 6e20, 400.0, 800.0, 0.3, 0.3),
-        case("a random law", flops, *drawn),
-    ]
-
-
-def _by_derivative(flops, A, B, alpha, beta):
-    def slope(n):  # of the loss in ln N: one term falls and the other grows
-        return -alpha * A * math.exp(-alpha * n) + beta * B * (6 * math.exp(n) / flops) ** beta
-
-    N = math.exp(brentq(slope, 0, math.log(flops / 6), xtol=1e-12))
-    return N, flops / 6 / N
-
-
-OPTIMAL = Exercise(
-    id="scaling.compute_optimal",
-    slides=("T22", "C28"),
-    points=4,
-    minutes=15,
-    title="Spend a budget",
-    reference=optimal,
-    cases=_budgets,
-    tolerance=Tolerance(rtol=1e-3),  # a numerical search over N is right too
-    accepts=(
-        _by_derivative,
-        lambda flops, *law: tuple(map(float, compute_optimal(ChinchillaLaw(0.0, *law), flops))),
-    ),
-    misconceptions=(
-        Misconception(
-            "six_forgotten",
-            lambda flops, A, B, alpha, beta: _spent(
-                flops, _prefactor(A, B, alpha, beta), beta / (alpha + beta), product=1
-            ),
-            "Your N · D is the whole budget. Training costs 6 FLOPs per parameter and token, so N · D = C/6.",
-        ),
-        Misconception(
-            "exponents_swapped",
-            lambda flops, *law: _spent(flops, _prefactor(*law), law[-2] / (law[-2] + law[-1])),
-            "N grows as C^(β/(α+β)), with the exponent of the *data*: if more data help quickly (large β), D need not "
-            "grow much, and the budget goes into N.",
-        ),
-        Misconception(
-            "equal_terms",
-            lambda flops, A, B, alpha, beta: _spent(flops, (A / B) ** (1 / (alpha + beta)), beta / (alpha + beta)),
-            "You made both terms equal. At the minimum their *slopes* are equal: αA/N^α = βB/D^β.",
-        ),
-        Misconception(
-            "prefactor_forgotten",
-            lambda flops, A, B, alpha, beta: _spent(flops, 1.0, beta / (alpha + beta)),
-            "The exponent is right, but N = G·(C/6)^(β/(α+β)) has a prefactor, G = (αA/βB)^(1/(α+β)).",
-        ),
-        Misconception(
-            "prefactor_upside_down",
-            lambda flops, A, B, alpha, beta: _spent(flops, 1 / _prefactor(A, B, alpha, beta), beta / (alpha + beta)),
-            "Your prefactor is inverted: a larger A penalises small models, so N must grow with it.",
-        ),
-        Misconception(
-            "twenty_tokens",
-            lambda flops, A, B, alpha, beta: (math.sqrt(flops / 120), 20 * math.sqrt(flops / 120)),
-            "Twenty tokens per parameter is a rule of thumb for one budget. Derive N from the given constants.",
-        ),
-        Misconception(
-            "order",
-            lambda flops, A, B, alpha, beta: optimal(flops, A, B, alpha, beta)[::-1],
-            "The numbers are right, the order is wrong: parameters first, then tokens.",
-        ),
-    ),
-    hints=(
-        "Put D = C/(6N) into the loss and set its derivative by N to zero: αA/N^α = βB/D^β.",
-        "N = G·(C/6)^(β/(α+β)) with G = (αA/(βB))^(1/(α+β)), and D = C/(6N).",
-    ),
-)
 
 EXERCISES = (EXPONENT, MULTIPLIER, OPTIMAL)

@@ -56,6 +56,22 @@ EXPECTED_COST = Exercise(
             "You weight the costs by −log P, the loss. An expectation weights by the probability: exp of log_probs.",
         ),
         Misconception(
+            "logarithms_as_weights",
+            lambda log_probs, costs: (log_probs * costs).sum().item(),
+            "You weight the costs by logarithms of probabilities. An expectation weights by the probabilities: exp of "
+            "log_probs.",
+        ),
+        Misconception(
+            "powers_of_two",
+            lambda log_probs, costs: (2**log_probs * costs).sum().item(),
+            "The logarithms are natural ones: their inverse is exp, not a power of 2.",
+        ),
+        Misconception(
+            "not_added_up",
+            lambda log_probs, costs: log_probs.exp() * costs,
+            "These are the words' shares of the expected cost, one for each word. Add them up.",
+        ),
+        Misconception(
             "errors_alike",
             lambda log_probs, costs: log_probs.exp()[costs > 0].sum().item(),
             "That is the probability of any costly word: every error counts 1. This is the problem on slide T18: the "
@@ -116,6 +132,15 @@ def _token_by_token(log_prob, prompt, response):
     return total
 
 
+def _log_of_ratio(log_prob, prompt, response):
+    return math.log(math.exp(log_prob([*prompt, *response])) / math.exp(log_prob([*prompt])))
+
+
+def _prompt_extended(log_prob, prompt, response):
+    prompt += response
+    return log_prob(prompt) - log_prob(prompt)
+
+
 def _questions(generator):
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
     model = Made(log_prob_of_sequence, (5, seed))
@@ -124,6 +149,7 @@ def _questions(generator):
         case("a long prompt, a response of one token", model, [2, 2, 0, 1, 4, 3], [1]),
         case("no prompt: the response's own probability", model, [], [3, 0, 2]),
         case("an empty response: probability 1", model, [1, 2], []),
+        case("a text of 600 tokens, whose probability no float holds", model, [3, 1, 4] * 140, [0, 2] * 90),
         case("another model", Made(log_prob_of_sequence, (3, seed + 1)), [1], [2, 0, 1, 1]),
     ]
 
@@ -160,6 +186,18 @@ CONDITIONAL = Exercise(
                 log_prob([*prompt, *response]) / log_prob([*prompt]) if prompt else log_prob([*response])
             ),
             "Probabilities are divided, so their logarithms are subtracted.",
+        ),
+        Misconception(
+            "through_probabilities",
+            _log_of_ratio,
+            "You leave the logarithms: the probability of a long text is too small for any float and becomes 0. "
+            "Subtract the logarithms themselves.",
+        ),
+        Misconception(
+            "prompt_extended",
+            _prompt_extended,
+            "`+=` changes the prompt itself, so the second term is the whole text again: make a new list, "
+            "`[*prompt, *response]`.",
         ),
         Misconception(
             "wrong_way_round",

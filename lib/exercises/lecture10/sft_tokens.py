@@ -1,5 +1,6 @@
 """Labels and loss of supervised fine-tuning: two exercises of `sft`."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
 from lib.objectives import sft_loss
 
 
@@ -217,8 +219,11 @@ SFT_LOSS = Exercise(
     title="The loss of supervised fine-tuning",
     reference=sft_loss,
     cases=_answered,
+    gradient=("logits",),
     accepts=(_with_cross_entropy, lambda logits, ids, mask: _loss_with(logits, ids, mask)),
     withheld=(
+        "lib.objectives.log_probs._after",
+        "lib.objectives.log_probs._next_ids",
         "lib.objectives.log_probs.chunked_token_log_probs",
         "lib.objectives.log_probs.response_log_prob",
         "lib.objectives.log_probs.token_log_probs",
@@ -276,6 +281,12 @@ SFT_LOSS = Exercise(
             lambda logits, ids, mask: _loss_with(logits, ids, mask, per=mask[:, 1:].numel()),
             "You set the loss of other tokens to zero and then average over them as well. Divide by the answers' "
             "tokens.",
+        ),
+        Misconception("detached", lambda logits, ids, mask: sft_loss(logits, ids, mask).detach(), DETACHED),
+        Misconception(
+            "in_bits",
+            lambda logits, ids, mask: _loss_with(logits, ids, mask) / math.log(2),
+            "Your logarithm has base 2. The loss is in nats: the natural logarithm.",
         ),
         Misconception(
             "sign",

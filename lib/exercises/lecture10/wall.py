@@ -57,6 +57,9 @@ def _texts(generator):
         case("one group per line", f"Sure, here you are:\n{lines}\nLet me know, please, if I can do more."),
         case("twelve groups of one", " ".join(f"Group {i}: {word}" for i, word in enumerate(order[:12], 1))),
         case("a trailing comma", f"Group 1: {fours[0]},\nGroup 2: {fours[1]}"),
+        case("items as written, and the word Group in other places",
+             "Group work at last! Group 7: Yahoo!, St. Louis., “Guess Who?”, Group Theory Group 2: 2001: A Space Odyssey, "
+             f"{order[0]}.\nThe group is fine."),
         case("an answer without groups", "I am sorry, but I see no connection, I really do not."),
     ]  # fmt: skip
 
@@ -70,7 +73,11 @@ PARSE = Exercise(
     reference=parse_groups,
     cases=_texts,
     accepts=(_by_splitting,),
-    withheld=("lib.worlds.connecting_wall.parse_groups",),
+    withheld=(
+        "lib.worlds.connecting_wall.parse_groups",
+        "lib.worlds.connecting_wall._items",
+        "lib.worlds.connecting_wall._lists",
+    ),
     misconceptions=(
         Misconception(
             "split_at_spaces",
@@ -112,6 +119,11 @@ PARSE = Exercise(
             "empty_items",
             lambda text: _split(text, empty=True),
             "A comma at the end of a line makes an empty item: leave those out.",
+        ),
+        Misconception(
+            "punctuation_stripped",
+            lambda text: [[item.strip(".!?“”\"' ") for item in group] for group in parse_groups(text)],
+            "Signs at the ends of items are gone: Yahoo! is not Yahoo. Strip spaces only.",
         ),
         Misconception(
             "small_letters",
@@ -178,6 +190,12 @@ def _capitals_matter(groups, words, solution):
 def _swapped(groups, words, solution):
     marks = _by_hand(groups, words, solution)
     return marks | {"invented": marks["missing"], "missing": marks["invented"]}
+
+
+def _in_two_groups(groups, words, solution):
+    small = [{item.lower() for item in group} for group in groups]
+    twice = [word for word in words if sum(word.lower() in group for group in small) > 1]
+    return _by_hand(groups, words, solution) | {"repeated": twice}
 
 
 def _every_repetition(groups, words, solution):
@@ -250,6 +268,20 @@ SCORE = Exercise(
             "counted_twice",
             _counting(lambda groups, wanted: sum(sorted(g) in [sorted(w) for w in wanted] for g in groups)),
             "A right group given three times counts three times in yours. Go through the groups of the solution.",
+        ),
+        Misconception(
+            "reported_in_small_letters",
+            lambda groups, words, solution: {
+                key: [item.lower() for item in value] if isinstance(value, list) else value
+                for key, value in _by_hand(groups, words, solution).items()
+            },
+            "You report words in small letters. They are for comparing only: report the spelling of the wall, and of the "
+            "answer for invented words.",
+        ),
+        Misconception(
+            "repeated_in_two_groups_only",
+            _in_two_groups,
+            "A word that stands twice in one group is repeated too.",
         ),
         Misconception(
             "invented_for_missing",

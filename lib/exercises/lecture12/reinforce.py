@@ -53,6 +53,7 @@ POLICY_GRADIENT = Exercise(
     withheld=(
         "lib.objectives.regularised.exact_policy_gradient",
         "lib.worlds.bandit.estimator_moments",
+        "lib.worlds.bandit.estimate_gradients",
     ),
     misconceptions=(
         Misconception(

@@ -116,6 +116,7 @@ DEBIASED_PREFERENCE = Exercise(
         "tell about `first`?",
         "Its complement: 1 − judge(second, first). The answer is the mean of the two.",
     ),
+    withheld=("lib.evaluation.judges._verdicts",),
 )
 
 EXERCISES = (DEBIASED_PREFERENCE,)

@@ -230,6 +230,10 @@ CLIP_LOSS = Exercise(
         "it.",
         "torch.minimum(ratio·A, clipped·A) for each token; then minus the mean over the tokens of response_mask.",
     ),
+    withheld=(
+        "lib.objectives.policy._clip_range",
+        "lib.objectives.policy._ratio",
+    ),
 )
 
 EXERCISES = (KL_PENALISED_REWARD, CLIP_LOSS, GAE)

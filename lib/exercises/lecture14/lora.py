@@ -63,6 +63,8 @@ FORWARD = Exercise(
         "lib.adapters.lora_layer._LowRankProduct",
         "lib.adapters.lora_layer._add_low_rank",
         "lib.adapters.saved.load_adapter",
+        "lib.adapters.lora.attach",
+        "lib.adapters.lora_layer.LoraLayer",
     ),
     misconceptions=(
         Misconception(
@@ -157,6 +159,10 @@ MERGED = Exercise(
         "lib.adapters.lora.weight_changes",
         "lib.adapters.merging.merge",
         "lib.adapters.saved.load_adapter",
+        "lib.adapters.lora.attach",
+        "lib.adapters.lora_layer.LoraLayer",
+        "lib.adapters.lora_layer._LowRankProduct",
+        "lib.adapters.lora_layer._add_low_rank",
     ),
     misconceptions=(
         Misconception(

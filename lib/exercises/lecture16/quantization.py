@@ -158,6 +158,8 @@ PRODUCT = Exercise(
         "lib.kernels.int8.dequantize",
         "lib.kernels.int8.int8_matmul",
         "lib.kernels.int8.integer_matmul",
+        "lib.kernels.int8._float_product",
+        "lib.kernels.int8._padded_product",
     ),
     misconceptions=(
         Misconception(

@@ -4,14 +4,29 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 from lib.errors import CourseError
 from lib.grading.assignment.roster import folder_name
 from lib.lectures.renamed import all_names
+from lib.lectures.work_folder import MANIFEST
 
-_COPY = re.compile(r"(\s*\(\d{1,4}\)|[\s_-]*copy\s*\d{0,4}(\s*\(\d{1,4}\))?|-\d{1,3})$", re.IGNORECASE)
+_COPY = re.compile(
+    r"(\s*\(\d{1,4}\)|[\s_-]*copy\s*\d{0,4}(\s*\(\d{1,4}\))?|-\d{1,3}|\.new-[0-9a-f]{8})$", re.IGNORECASE
+)
 _PARTING = " \t_-.+"
 _KEPT = 40  # characters kept of a name that is not allowed for a folder
+_SILENT = (".DS_Store", "__MACOSX", ".ipynb_checkpoints", MANIFEST, f"{MANIFEST}.lock")
+_KINDS = {
+    "a Python script": ".py",
+    "a PDF document": ".pdf",
+    "a web page": ".html .htm",
+    "a text file": ".txt .md .rst .csv .json",
+    "an office document": ".doc .docx .odt .rtf .pages .xls .xlsx .ppt .pptx",
+    "a picture": ".png .jpg .jpeg .gif .svg .webp .heic",
+    "an archive of another kind than zip": ".7z .rar .tar .gz .tgz .bz2 .xz .zst",
+}
+_KIND_OF = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes.split()}
 
 
 def composed(name: str) -> str:
@@ -22,6 +37,27 @@ def composed(name: str) -> str:
 def readable(name: str) -> str:
     """`name` in one line without unprintable characters, for display only."""
     return "".join(c if c.isprintable() else "\ufffd" for c in composed(name))
+
+
+def is_silent(name: str) -> bool:
+    """Whether a system, Jupyter or this course writes a file or folder of that name by itself."""
+    return name in _SILENT or name.startswith("._")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether the name begins with exactly one dot, as for files of programs. Two dots probably come from a person."""
+    return name.startswith(".") and not name.startswith("..")
+
+
+def kind_of(name: str) -> str:
+    """What a file is that is not called like a notebook, and what to do, in words.
+
+    >>> kind_of("essay.PDF")
+    'it is a PDF document, not a notebook: hand in the .ipynb file'
+    """
+    kind = _KIND_OF.get(PurePosixPath(name).suffix.casefold(), "")
+    what = f"it is {kind}, not a notebook" if kind else "it is not called .ipynb, as a notebook is"
+    return f"{what}: hand in the .ipynb file"
 
 
 def which_notebook(name: str, notebooks: Iterable[str]) -> str:
@@ -73,7 +109,10 @@ def _without_copy(stem: str) -> str:
 
 
 def _stem(name: str) -> str:
+    """`name` without .ipynb, or without another suffix of a file and .ipynb before that."""
     name = composed(name)
+    if not name.casefold().endswith(".ipynb"):
+        name = name.removesuffix(PurePosixPath(name).suffix)
     return name[:-6] if name.casefold().endswith(".ipynb") else name
 
 

@@ -2,12 +2,23 @@
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
+
+from lib.lectures.edition import PROMPT, STUB, STUB_VALUE
 
 CELL_LIMIT = 5000  # cells of a notebook
 SOURCE_LIMIT = 10**6  # characters of all its code
 BYTES_LIMIT = 3 * 10**6 // 2  # of all its code in UTF-8; escaped as JSON it fits into one request of the grader
 WRITTEN_LIMIT = 10**5  # characters of one written answer
+
+_MARKS = (STUB, STUB_VALUE, PROMPT)  # of what is still to be written
+_CONFLICT = re.compile(r"^<{7}(?: .*)?$[\s\S]*?^={7}$[\s\S]*?^>{7}(?: .*)?$", re.MULTILINE)
+_DEFINITION = re.compile(r"^(?:async )?def \w+\(.*:[ \t]*(?:#.*)?$", re.MULTILINE)
+_FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+
+CONFLICT = "it has the conflict markers of a merge (<<<<<<<, line {line}): keep one side and remove the markers"
+AS_TEXT = "the answer is in a {kind} cell, which is not run: change it into a code cell"
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,60}\.[a-z][a-z0-9_]{0,60}")
 _LOOKS_LIKE = {
@@ -63,6 +74,8 @@ def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        if line := conflict_line(text):
+            raise Unreadable(CONFLICT.format(line=line)) from None
         broken = "it ends too early: the file is incomplete" if _at_end(error) else "it is not JSON"
         raise Unreadable(f"{broken} ({error.msg}, line {error.lineno})") from None
     except ValueError:  # json raises this in no other case
@@ -73,12 +86,51 @@ def _parse_json(text: str) -> Any:
         raise Unreadable("it is JSON, but not a notebook: its lists are nested too deeply") from None
 
 
+def conflict_line(text: str) -> int:
+    """The line of the first conflict marker that a merge left in `text`, from 1; 0 if there is none.
+
+    >>> conflict_line("a = 1\\n<<<<<<< HEAD\\nb = 2\\n=======\\nb = 3\\n>>>>>>> theirs")
+    2
+    """
+    found = _CONFLICT.search(text)
+    return text.count("\n", 0, found.start()) + 1 if found else 0
+
+
 def _at_end(error: json.JSONDecodeError) -> bool:
     return error.msg.startswith("Unterminated string") or error.pos >= len(error.doc.rstrip())
 
 
+def written_exercises(cells: list[Any], ids: Collection[str]) -> int:
+    """How many of the exercises `ids` are written in `cells`: their cell is neither empty nor still a stub.
+
+    In a notebook that has lost the ids in its metadata they cannot be told apart: 1 if it has code and no stub, else 0.
+    """
+    written, marked, stubs, code = set(), False, False, False
+    for cell in cells:
+        source = _text(cell.get("source", "")) if isinstance(cell, dict) else None
+        if not source or not source.strip():
+            continue
+        metadata = _dict(cell.get("metadata"))
+        stub = any(mark in source for mark in _MARKS)
+        exercise = marked_exercise(metadata)
+        if exercise and not _is_check(metadata):
+            marked = True
+            if not stub:
+                written.add(exercise)
+        stubs |= stub
+        code |= cell.get("cell_type") == "code"
+    return len(written & set(ids)) if marked else int(code and not stubs)
+
+
+def _is_check(metadata: dict[str, Any]) -> bool:
+    marks = _dict(metadata.get("nbgrader"))
+    return marks.get("grade") is True and marks.get("solution") is not True
+
+
 class Cells:
     """The code of a list of cells by cell, its written answers by exercise, and notes on irregular cells.
+
+    `faults` says by exercise why there is no answer to be found in its cell, as far as the cell itself shows it.
 
     Raises Unreadable if there is too much code for one request to the worker.
     """
@@ -87,6 +139,8 @@ class Cells:
         self.code: list[dict[str, Any]] = []  # {"number": from 1 among all cells, "source", "exercise": id or ""}
         self.written: dict[str, str] = {}
         self.notes: list[str] = []
+        self.faults: dict[str, str] = {}
+        self.asked: set[str] = set()  # every exercise that a cell is marked with
         self._budget = SOURCE_LIMIT
         for number, cell in enumerate(cells, start=1):
             self._read(number, cell)
@@ -103,17 +157,34 @@ class Cells:
         metadata = _dict(cell.get("metadata"))
         marks = _dict(metadata.get("nbgrader"))
         exercise = marked_exercise(metadata)
-        if marks.get("grade") is True and marks.get("solution") is True and exercise:
+        self.asked |= {exercise} - {""}
+        is_written = marks.get("grade") is True and marks.get("solution") is True and bool(exercise)
+        if is_written:
             self._keep_written(number, exercise, source)
         if kind == "code":
-            is_check = marks.get("grade") is True and marks.get("solution") is not True
-            self._keep_code(number, source, "" if is_check else exercise)
+            self._keep_code(number, source, "" if _is_check(metadata) else exercise)
+        elif not is_written:
+            self._look_for_code(number, kind, source, exercise)
+
+    def _look_for_code(self, number: int, kind: str, source: str, exercise: str) -> None:
+        """Say of code that became text that it did."""
+        if exercise:
+            self._blame(number, exercise, AS_TEXT.format(kind=kind))
+        elif _DEFINITION.search(_FENCED.sub("", source)):
+            self.notes.append(f"cell {number} is a {kind} cell, so it is not run, but it looks like code")
+
+    def _blame(self, number: int, exercise: str, fault: str) -> None:
+        self.notes.append(f"cell {number}{f' ({exercise})' if exercise else ''}: {fault}")
+        if exercise:
+            self.faults.setdefault(exercise, fault)
 
     def _keep_code(self, number: int, source: str, exercise: str) -> None:
         if len(source) > self._budget:
             self.notes.append(f"cell {number} was left out: more than {SOURCE_LIMIT // 10**6} MB of code")
             return
         self._budget -= len(source)
+        if line := conflict_line(source):
+            self._blame(number, exercise, CONFLICT.format(line=line))
         self.code.append({"number": number, "source": source, "exercise": exercise})
 
     def _keep_written(self, number: int, exercise: str, text: str) -> None:

@@ -5,16 +5,17 @@ reported in its own submission and does not affect the others.
 """
 
 import hashlib
-import os
-import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from lib.grading.intake.folder import Found, find_submissions
+from lib.grading.intake.folder import HandedIn, read_folder
+from lib.grading.intake.found import FILE_LIMIT, Found, NotTaken, read_bytes
 from lib.grading.intake.notebook_json import Cells, Unreadable, read_cells
+from lib.lectures.notebooks import all_notebooks
+from lib.lectures.renamed import present_name
 
-__all__ = ["Found", "Submission", "find_submissions", "load_submission", "read_bytes", "read_submission"]
+__all__ = ["Found", "HandedIn", "NotTaken", "Submission", "load_submission", "read_bytes", "read_folder",
+           "read_submission"]  # fmt: skip
 
-FILE_LIMIT = 20 * 10**6  # bytes of a file
 NOTES_LIMIT = 20  # notes of one submission
 
 
@@ -30,29 +31,12 @@ class Submission:
     problem: str = ""  # why it cannot be read; then there are no cells
     written: dict[str, str] = field(default_factory=dict)  # exercise id -> text of a manually graded cell
     notes: tuple[str, ...] = ()
+    faults: dict[str, str] = field(default_factory=dict)  # exercise id -> why its cell has no answer; "": all of them
 
 
 def load_submission(found: Found) -> Submission:
     """Read the file that was found. Never raises because of the kind, size or content of the file."""
     return read_submission(*read_bytes(found))
-
-
-def read_bytes(found: Found) -> tuple[Found, bytes]:
-    """The submitted file with its bytes; if there is a problem, with the problem and without bytes.
-
-    It follows no link that has replaced the file, does not wait for a pipe, and reads at most one byte more than the
-    limit of a file.
-    """
-    if found.problem:
-        return found, b""
-    try:
-        handle = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(handle, "rb") as file:
-            if stat.S_ISREG(os.fstat(handle).st_mode):
-                return found, file.read(FILE_LIMIT + 1)
-        return replace(found, problem="it is not an ordinary file"), b""
-    except OSError as error:
-        return replace(found, problem=f"it cannot be opened: {error.strerror}"), b""
 
 
 def read_submission(found: Found, content: bytes) -> Submission:
@@ -76,10 +60,27 @@ def read_submission(found: Found, content: bytes) -> Submission:
         cells = Cells(read_cells(content))
     except Unreadable as error:
         return _refused(found, str(error), sha256)
-    notes = (*found.notes, *cells.notes)
+    faults, notes = cells.faults, (*found.notes, *cells.notes)
+    if wrong := _another_lecture(found.notebook, cells.asked):
+        faults, notes = {"": wrong}, (wrong, *notes)
     if len(notes) > NOTES_LIMIT:
         notes = (*notes[:NOTES_LIMIT], f"there are {len(notes) - NOTES_LIMIT} more notes")
-    return Submission(found.student, found.notebook, found.file, sha256, tuple(cells.code), "", cells.written, notes)
+    return Submission(
+        found.student, found.notebook, found.file, sha256, tuple(cells.code), "", cells.written, notes, faults
+    )
+
+
+def _another_lecture(notebook: str, asked: set[str]) -> str:
+    """What to say if all exercises that the cells are marked with belong to other lectures than `notebook`, or ""."""
+    from lib.exercises.engine.registry import modules
+
+    home = {name: path.split(".")[2].removeprefix("lecture") for name, path in modules().items()}
+    lectures = {home[module] for id in asked if (module := id.split(".")[0]) in home}
+    this = present_name(notebook.removesuffix(".ipynb"))
+    if not lectures or this[:2] in lectures or this[:2] not in home.values():
+        return ""
+    names = [path.stem for path in all_notebooks() if path.stem[:2] in lectures]
+    return f"this is another lecture: its exercises are those of {', '.join(names)}, and none is of {this}"
 
 
 def _refused(found: Found, problem: str, sha256: str = "") -> Submission:

@@ -15,7 +15,8 @@ from lib.exercises import get
 from lib.exercises.engine.checking import Assessment, conclude
 from lib.exercises.engine.exercise import Exercise
 from lib.exercises.engine.running import Outcome, describe_inputs
-from lib.exercises.engine.values import describe, shorten
+from lib.exercises.engine.values import shorten
+from lib.exercises.engine.verdicts import Verdict, shown
 from lib.grading.assignment.graded import checks
 from lib.grading.intake.submission import Submission
 from lib.grading.judging.cases import CaseSource, SubmissionKey, secret_seed
@@ -23,9 +24,10 @@ from lib.grading.judging.entry import FORMAT, entry
 from lib.grading.walls import Limits
 from lib.grading.worker import protocol
 from lib.grading.worker.client import DIED, Reply, Server
-from lib.grading.worker.withheld import withheld_names
+from lib.lectures.allowed import withheld_names
 from lib.lectures.notebooks import all_notebooks, load
 
+_SIGNALS = {"signal 6": "abort", "signal 9": "killed", "signal 11": "segmentation fault", "signal 25": "file too large"}
 OURS = ("Withheld", "ImportError: grading:", "this cell was left out")
 """Why a statement may fail because we close parts of lib or leave out a cell, not by mistake."""
 
@@ -121,6 +123,7 @@ class _Cells:
 
     def __init__(self, submission: Submission) -> None:
         self.exercises = {cell["number"]: cell["exercise"] for cell in submission.cells}
+        self.known = submission.faults
         self.fatal: dict[int, str] = {}  # how they ended their process
         self.faulty: dict[int, str] = {}  # the rest of such a cell is executed
         self.below: dict[str, int] = {}  # names that an answer uses, and the cells far below that define them
@@ -149,6 +152,8 @@ class _Cells:
 
     def fault_of(self, id: str) -> str:
         """The fault of the cell whose metadata name the exercise `id`, as "; …", or ""."""
+        if known := self.known.get(id) or self.known.get(""):
+            return f"; {known}"
         faults = [why for cell, why in self.faulty.items() if self.exercises.get(cell) == id]
         return f"; its cell has a {faults[0]}" if faults else ""
 
@@ -187,6 +192,7 @@ class _GradedExercise:
             nothing = f"nothing in the file defines {self.request['name']}{cells.fault_of(id)}"
             return entry(id, "missing", reason=nothing)
         about = {"cell": answer["cell"], "answer": clean(answer["source"]), "shape": answer["shape"]}
+        about["helpers"] = answer.get("helpers", [])
         if not answer["written"]:
             return entry(id, "not written", reason="the stub is still there", **about)
         try:
@@ -217,28 +223,28 @@ class _GradedExercise:
             return entry(self.exercise.id, "right", **about)
         left_out = _left_out(reply)
         if (mistake := assessment.misconception) and not left_out:
-            about |= {"misconception": mistake.name, "hint": mistake.hint}
+            about |= {"misconception": mistake.name, "hint": assessment.diagnosis.hint}
         stopped = [i for i, verdict in enumerate(assessment.verdicts) if not verdict.right]
         if not stopped:  # all outcomes that arrived are right, and the rest did not arrive
-            failed = self._failed(assessment, len(outcomes))
-            return entry(self.exercise.id, _status(reply.ended), reason=_why(reply.ended), failed=failed, **about)
+            about["failed"] = self._failed(assessment, len(outcomes))
+            return entry(self.exercise.id, _status(reply.ended), reason=_why(reply.ended), **about)
         verdict = assessment.verdicts[stopped[0]]
         status = verdict.kind if verdict.kind in ("not written", "time up") else "wrong"
-        reason = left_out + verdict.reason
-        failed = self._failed(assessment, stopped[0])
-        return entry(self.exercise.id, status, reason=" ".join(clean(reason, 1000).split()), failed=failed, **about)
+        reason = " ".join(clean(left_out + verdict.reason, 1000).split())
+        return entry(self.exercise.id, status, reason=reason, failed=self._failed(assessment, stopped[0]), **about)
 
     def _failed(self, assessment: Assessment, number: int) -> dict[str, Any]:
         """The case that failed, in words; for a value without the expected one, which would give it away."""
         case, value = assessment.cases[number], self.exercise.asks_for_value
         outcome = assessment.outcomes[number] if number < len(assessment.outcomes) else Outcome("crashed")
-        returned = outcome.status == "returned"
+        verdict = assessment.verdicts[number] if number < len(assessment.verdicts) else Verdict("right")
+        wanted, came = shown(verdict, outcome, self.key.expected[number])
         return {
             "number": number + 1,
             "what": case.what,
             "inputs": [] if value else [clean(line) for line in describe_inputs(self.exercise.reference, case)],
-            "expected": "" if value else clean(describe(assessment.expected[number].value)),
-            "got": clean(describe(outcome.value)) if returned else "",
+            "expected": "" if value else clean(wanted),
+            "got": clean(came),
             "printed": shorten(clean(outcome.printed.strip()), 1000),
         }
 
@@ -258,8 +264,8 @@ def _left_out(reply: Reply) -> str:
     cells = sorted({problem["cell"] for problem in _listed(reply.all("left_out")[:1])})
     if not cells:
         return ""
-    where = f"cell{'s' * (len(cells) > 1)} {', '.join(map(str, cells[:5]))}"
-    return f"part of {where}, which this answer uses, could not be run here, so it may be judged wrongly: "
+    some = f"part of cell{'s' * (len(cells) > 1)} {', '.join(map(str, cells[:5]))}"
+    return f"{some}, which this answer uses, could not be run here, so it may be judged wrongly: "
 
 
 def _pairs(dicts: list[Any]) -> list[tuple[str, int]]:
@@ -270,9 +276,6 @@ def _pairs(dicts: list[Any]) -> list[tuple[str, int]]:
 
 def _status(ended: str) -> str:
     return "time up" if ended in ("time up", "signal 24") else "crashed"  # 24: the limit of CPU time
-
-
-_SIGNALS = {"signal 6": "abort", "signal 9": "killed", "signal 11": "segmentation fault", "signal 25": "file too large"}
 
 
 def _why(ended: str) -> str:

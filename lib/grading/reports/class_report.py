@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lib.grading.reports.item_analysis import ItemAnalysis, analyse
 from lib.grading.reports.own_source import Copied, copied_from, known_shapes
 from lib.grading.reports.pages import SIGNS, render
-from lib.grading.reports.similarity import Group, groups
+from lib.grading.reports.similarity import Group, groups, pieces_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -139,19 +139,38 @@ def _alike(book: "Gradebook") -> Iterator[Alike]:
     for item in book.items:
         entries = _answers(book, item)
         if len(entries) > 1:
-            shapes = {student: entry["shape"] for student, entry in entries.items()}
+            shapes = {student: pieces_of(each["shape"], _helper_shapes(each)) for student, each in entries.items()}
             for group in groups(shapes, known_shapes(item)):
-                texts = {entries[student].get("answer") for student in group.students}
+                texts = {_text(entries[student]) for student in group.students}
                 statuses = tuple(sorted({entries[student]["status"] for student in group.students}))
                 yield Alike(item, group, statuses, len(texts) == 1)
+
+
+def _helpers(entry: dict) -> list[dict]:
+    """The functions that an answer calls, without those that answer other exercises: these are compared there."""
+    from lib.grading.judging.grader import answer_names
+
+    others = set(answer_names().values())
+    return [each for each in entry.get("helpers", ()) if each["name"] not in others]
+
+
+def _helper_shapes(entry: dict) -> list[list[str]]:
+    return [each["shape"] for each in _helpers(entry)]
+
+
+def _text(entry: dict) -> tuple[str, ...]:
+    return (entry.get("answer", ""), *(each["source"] for each in _helpers(entry)))
 
 
 def _copied(book: "Gradebook") -> "Iterator[tuple[Item, str, Copied]]":
     for item in book.items:
         for student, entry in _answers(book, item).items():
-            found = copied_from(entry["shape"], entry.get("answer", ""))
-            if found:
-                yield item, student, found
+            shapes = pieces_of(entry["shape"], _helper_shapes(entry))
+            texts = _text(entry)
+            sources = [*texts, "\n".join(texts)] if len(texts) > 1 else texts
+            found = (copied_from(*piece) for piece in zip(shapes, sources, strict=True))
+            if first := next(filter(None, found), None):
+                yield item, student, first
 
 
 def _without_answer(book: "Gradebook") -> "Iterator[tuple[Item, str, tuple[str, ...]]]":

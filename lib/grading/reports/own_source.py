@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from lib import NOTEBOOKS, ROOT
 from lib.grading.reports.similarity import Runs, runs_of, similarity
 from lib.grading.worker import statements
-from lib.grading.worker.shape import shape_of
+from lib.grading.worker.shape import is_function, shape_of
 
 if TYPE_CHECKING:
     from lib.grading.assignment.item import Item
+    from lib.grading.worker.cells import Reading
 
 LEAST_TOKENS = 40  # of a library function: a shorter one may be written by chance
 TELLING_TOKENS = 100  # from this length on it is no coincidence; below, lines must be identical as well
@@ -108,10 +109,10 @@ def _functions(path: Path) -> Iterator[LibraryFunction]:
 @cache
 def known_shapes(item: "Item") -> tuple[tuple[str, ...], ...]:
     """The shapes of an exercise's published answers, as far as they are functions with a source: the solution in
-    its notebook, the reference, accepted variants and misconceptions."""
+    its notebook, all functions that the notebook defines, the reference, accepted variants and misconceptions."""
     from lib.exercises import get
 
-    found = list(_in_notebook(item))
+    found = [*_in_notebook(item), *_given(item)]
     try:
         exercise = get(item.exercise)
     except KeyError:  # of another version of the course
@@ -124,18 +125,30 @@ def known_shapes(item: "Item") -> tuple[tuple[str, ...], ...]:
 
 def _in_notebook(item: "Item") -> Iterator[tuple[str, ...]]:
     from lib.grading.judging.grader import answer_names
-    from lib.grading.worker.cells import find_answer, parse_cells
+    from lib.grading.worker.cells import find_answer
+
+    answer = find_answer(_reading(item), item.exercise, answer_names().get(item.exercise, ""))
+    if answer:
+        yield tuple(answer.shape)
+
+
+def _given(item: "Item") -> Iterator[tuple[str, ...]]:
+    """The functions of the notebook, which every student's answer may call."""
+    reading = _reading(item)
+    for cell in reading.cells:
+        yield from (tuple(shape_of(each, reading.imported)) for each in cell.statements if is_function(each))
+
+
+def _reading(item: "Item") -> "Reading":
+    """The cells of the notebook in which an exercise is asked; none if this version of the course does not have it."""
+    from lib.grading.worker.cells import parse_cells
     from lib.lectures.notebooks import load
     from lib.lectures.renamed import present_name
 
-    name = item.notebook.removesuffix(".ipynb")
-    path = NOTEBOOKS / f"{present_name(name)}.ipynb"
-    if path.parent == NOTEBOOKS and path.is_file():
-        code = [cell.source for cell in load(path).cells if cell.cell_type == "code"]
-        cells = [{"number": i, "source": source, "exercise": ""} for i, source in enumerate(code)]
-        answer = find_answer(parse_cells(cells), item.exercise, answer_names().get(item.exercise, ""))
-        if answer:
-            yield tuple(answer.shape)
+    path = NOTEBOOKS / f"{present_name(item.notebook.removesuffix('.ipynb'))}.ipynb"
+    there = path.parent == NOTEBOOKS and path.is_file()
+    code = [cell.source for cell in load(path).cells if cell.cell_type == "code"] if there else []
+    return parse_cells([{"number": i, "source": source, "exercise": ""} for i, source in enumerate(code)])
 
 
 def _of_function(answer: Any) -> Iterator[tuple[str, ...]]:

@@ -3,7 +3,8 @@
 An answer is given as its shape (`shape.shape_of`) and split into runs of five tokens. Runs that many students write do
 not indicate copying, so runs of a known answer, or of many students' answers, are removed first (as Moss does:
 Schleimer et al., "Winnowing", 2003). Two answers are near-identical if enough rare runs are left and most of them are
-in both. An index of runs finds such pairs; pairs without a common rare run are never compared.
+in both. A copy may hide in a function that the answer calls, so each such function is compared as well. An index of
+runs finds such pairs; pairs without a common rare run are never compared.
 """
 
 import re
@@ -29,7 +30,7 @@ class Group:
 
     students: tuple[str, ...]
     similarity: float  # of the least similar linked pair: 1 if all have the same shape
-    rare: int  # rare runs in the shortest answer
+    rare: int  # rare runs in the shortest of the pieces that are alike
 
 
 def runs_of(shape: Sequence[str]) -> Runs:
@@ -66,33 +67,47 @@ def similarity(a: Runs, b: Runs) -> float:
     return len(a & b) / len(a | b) if a or b else 0.0
 
 
-def groups(shapes: Mapping[str, Sequence[str]], known: Iterable[Sequence[str]] = ()) -> list[Group]:
+def groups(shapes: Mapping[str, Sequence[Sequence[str]]], known: Iterable[Sequence[str]] = ()) -> list[Group]:
     """The groups of students with near-identical answers to one exercise, the most similar first.
 
-    `shapes` has each student's shape, `known` those of published answers: solutions, variants, misconceptions.
+    `shapes` has the shapes of each student's pieces (see `pieces_of`): a piece of one is compared with every piece of
+    the others. `known` are the shapes of published answers: solutions, variants, misconceptions.
     """
-    same: dict[Runs, list[str]] = {}
-    for student, shape in shapes.items():
-        same.setdefault(runs_of(shape), []).append(student)
-    rare = _without_common(same, len(shapes), known)
-    links = {(runs, runs): 1.0 for runs, students in same.items() if runs in rare and len(students) > 1}
-    links |= _near_pairs(rare)
-    found = []
+    writers: dict[Runs, set[str]] = {}
+    for student, pieces in shapes.items():
+        for piece in pieces:
+            writers.setdefault(runs_of(piece), set()).add(student)
+    rare = _without_common(writers, len(shapes), known)
+    links = {(runs, runs): 1.0 for runs in rare} | _near_pairs(rare)
+    links = {pair: value for pair, value in links.items() if len(writers[pair[0]] | writers[pair[1]]) > 1}
+    found: dict[tuple[str, ...], Group] = {}
     for members in _connected(links):
         within = [value for pair, value in links.items() if pair[0] in members]
-        students = sorted(student for runs in members for student in same[runs])
-        found.append(Group(tuple(students), min(within), min(len(rare[runs]) for runs in members)))
-    return sorted(found, key=lambda group: (-group.similarity, -group.rare, group.students))
+        students = tuple(sorted(set().union(*(writers[runs] for runs in members))))
+        group = Group(students, min(within), min(len(rare[runs]) for runs in members))
+        found[students] = max(found.get(students, group), group, key=lambda each: (each.similarity, each.rare))
+    return sorted(found.values(), key=lambda group: (-group.similarity, -group.rare, group.students))
 
 
-def _without_common(same: Mapping[Runs, Sequence[str]], size: int, known: Iterable[Sequence[str]]) -> dict[Runs, Runs]:
-    """The rare runs of each answer (not in known answers, not in those of many students), if there are enough."""
+def pieces_of(shape: Sequence[str], helpers: Iterable[Sequence[str]]) -> list[Sequence[str]]:
+    """What of an answer is compared with others: the answer, each function of its own that it calls, and all together.
+
+    >>> pieces_of(["a"], [["b"], ["c"]])
+    [['a'], ['b'], ['c'], ['a', 'b', 'c']]
+    """
+    parts = [shape, *helpers]
+    return parts if len(parts) == 1 else [*parts, [token for part in parts for token in part]]
+
+
+def _without_common(writers: Mapping[Runs, set[str]], size: int, known: Iterable[Sequence[str]]) -> dict[Runs, Runs]:
+    """The rare runs of each piece (not in known answers, not in those of many students), if there are enough."""
     ours = frozenset().union(*(runs_of(shape) for shape in known))
-    writers: Counter[tuple] = Counter()
-    for runs, students in same.items():
-        writers.update(dict.fromkeys(runs, len(students)))
+    who: dict[tuple, set[str]] = {}
+    for runs, students in writers.items():
+        for run in runs:
+            who.setdefault(run, set()).update(students)
     many = max(FEW, POPULAR * size)
-    left = {runs: frozenset(run for run in runs - ours if writers[run] <= many) for runs in same}
+    left = {runs: frozenset(run for run in runs - ours if len(who[run]) <= many) for runs in writers}
     return {runs: rare for runs, rare in left.items() if len(rare) >= LEAST_RARE}
 
 
@@ -108,7 +123,7 @@ def _near_pairs(rare: Mapping[Runs, Runs]) -> dict[tuple[Runs, Runs], float]:
         shared.update((a, b) for i, a in enumerate(numbers) for b in numbers[i + 1 :])
     near = {}
     for (a, b), common in shared.items():
-        alike = common / (len(rare[order[a]]) + len(rare[order[b]]) - common)
+        alike = common / (len(rare[order[a]]) + len(rare[order[b]]) - common)  # Jaccard: what only one has counts too
         if alike >= NEAR:
             near[order[a], order[b]] = alike
     return near

@@ -13,6 +13,7 @@ from lib.errors import CourseError
 from lib.grading.assignment.graded import total
 from lib.grading.assignment.item import Item
 from lib.grading.assignment.roster import folder_name
+from lib.grading.intake.found import NotTaken
 
 FORMAT = 1  # of grades.json
 
@@ -29,6 +30,7 @@ class Gradebook:
     students: tuple[str, ...]  # sorted, including those without any submission
     results: Mapping[tuple[str, str], dict]
     manual: Mapping[tuple[str, str], int | float] = field(default_factory=dict)  # by (student, exercise)
+    not_taken: tuple[NotTaken, ...] = ()  # files that were handed in and are not graded
 
     @cached_property
     def _entries(self) -> dict[tuple[str, str, str], dict]:
@@ -122,7 +124,8 @@ def grades_json(book: Gradebook) -> str:
         }
         for student in book.students
     }
-    whole = {"format": FORMAT, "out_of": book.out_of, "students": students}
+    left = [vars(each) for each in book.not_taken]
+    whole = {"format": FORMAT, "out_of": book.out_of, "students": students, "not_taken": left}
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,6 +1,6 @@
 """The folder of a grading: results, each complete or absent, and the files made from them.
 
-    OUT/assignment.json                 the assignment, and the plan of each submission
+    OUT/assignment.json                 the assignment, the plan of each submission, the files that were not taken
     OUT/results/<student>/<stem>.json   one result, with its plan
     OUT/grades.csv, OUT/grades.json, OUT/class.html, OUT/students/<student>.html, OUT/manual.csv
 
@@ -21,6 +21,7 @@ from lib import __version__
 from lib.errors import CourseError
 from lib.files import atomic_write
 from lib.grading.assignment.asked import Assignment
+from lib.grading.intake.found import NotTaken
 from lib.grading.judging.entry import FORMAT
 from lib.grading.results.gradebook import page_name
 
@@ -37,6 +38,16 @@ class Planned:
     student: str
     notebook: str
     plan: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the last grading has written down: enough to publish again without the submissions."""
+
+    assignment: Assignment
+    submissions: tuple[Planned, ...]
+    walls: dict
+    not_taken: tuple[NotTaken, ...] = ()
 
 
 def plan_of(sha256: str, about: Sequence[str], ids: Sequence[str], grading: str, key: str) -> str:
@@ -85,13 +96,14 @@ class Store:
                 if _UNFINISHED.fullmatch(path.name):
                     path.unlink()
 
-    def write_assignment(self, assignment: Assignment, planned: Sequence[Planned], walls: dict) -> None:
-        """Write the assignment, before the first result is written."""
-        submissions = [vars(each) for each in planned]
-        _write_json(self.out / ASSIGNMENT, assignment.to_json() | {"walls": walls, "submissions": submissions})
+    def write_record(self, record: Record) -> None:
+        """Write the assignment and the plans, before the first result is written."""
+        more = {"walls": record.walls, "submissions": [vars(each) for each in record.submissions]}
+        more["not_taken"] = [vars(each) for each in record.not_taken]
+        _write_json(self.out / ASSIGNMENT, record.assignment.to_json() | more)
 
-    def read_assignment(self) -> tuple[Assignment, list[Planned], dict] | None:
-        """The assignment, submissions and walls of the last grading; None before the first one.
+    def read_record(self) -> Record | None:
+        """The record of the last grading; None before the first one.
 
         Raises CourseError for a file that was not written by a grading.
         """
@@ -100,8 +112,9 @@ class Store:
             return None
         try:
             plain = json.loads(path.read_text(encoding="utf-8"))
-            planned = [Planned(**each) for each in plain["submissions"]]
-            return Assignment.from_json(plain), planned, dict(plain["walls"])
+            planned = tuple(Planned(**each) for each in plain["submissions"])
+            left = tuple(NotTaken(**each) for each in plain.get("not_taken", ()))  # a former version had none
+            return Record(Assignment.from_json(plain), planned, dict(plain["walls"]), left)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CourseError(f"{path} cannot be read ({error!r}); remove it to start again") from None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lib.exercises.engine.running import run_answer
 from lib.grading import walls
-from lib.grading.worker import cells, protocol, withheld
+from lib.grading.worker import cells, execution, protocol, withheld
 
 _encode, _send = protocol.encode, protocol.send
 
@@ -43,7 +43,7 @@ def _run(request: dict[str, Any], reading: Any, found: Any, tell: Any, cases: in
     """Execute what the answer needs, then call it on each case."""
     value, name = request["value"], request["name"]
     namespace: dict[str, Any] = {}
-    state = cells.run_cells(
+    state = execution.run_cells(
         reading,
         namespace,
         answer=found,

@@ -13,6 +13,25 @@ _ASSIGNED = re.compile(r"(\s*[\w.,*][\w.,* \t]*=)\s*[%!]")
 _MARK = re.compile(r"'''|\"\"\"|[\\'\"#()\[\]{}]")
 
 
+_LANGUAGES = (
+    "html HTML javascript js latex markdown svg SVG bash sh script system sx ! cmd perl ruby pypy python python2 python3 "
+    "writefile file"
+)
+OTHER_LANGUAGES = frozenset(_LANGUAGES.split())
+"""Cell magics of IPython whose cell is not executed here."""
+
+
+def foreign_magic(source: str) -> str:
+    """The cell magic because of which `plain_python` gives "", as it stands in the cell; "" if there is none.
+
+    >>> foreign_magic("%%writefile answer.py\\nx = 1"), foreign_magic("%%time\\nx = 1")
+    ('%%writefile', '')
+    """
+    first = next((line.strip() for line in source.splitlines() if line.strip()), "")
+    name = (first.removeprefix("%%").split() or [""])[0]
+    return f"%%{name}" if first.startswith("%%") and name and name not in RUN_PYTHON else ""
+
+
 def plain_python(source: str) -> str:
     """The Python code of a cell, without magics, shell commands and help requests, and with its indentation removed.
 

@@ -9,6 +9,7 @@ import math
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -226,12 +227,15 @@ _STATUSES = ("returned", "raised", "not written", "time up", "not plain")
 
 def outcome_from_plain(plain: Any) -> Outcome:
     """The inverse, for data of an untrusted process. Raises BadMessage for anything else."""
-    if type(plain) is not dict or set(plain) != {"status", "value", "message", "line", "mutated", "printed"}:
+    if type(plain) is not dict or set(plain) != {field.name for field in fields(Outcome)}:
         raise BadMessage("an outcome with other fields")
     texts = [plain["message"], plain["line"], plain["printed"]]
     if plain["status"] not in _STATUSES or any(type(text) is not str for text in texts):
         raise BadMessage("an outcome with a field of another type")
     if type(plain["mutated"]) is not tuple or any(type(name) is not str for name in plain["mutated"]):
+        raise BadMessage("an outcome with a field of another type")
+    gradient = plain["gradient"]
+    if type(gradient) is not str and (type(gradient) is not tuple or any(type(part) is not Array for part in gradient)):
         raise BadMessage("an outcome with a field of another type")
     return Outcome(**plain)
 

@@ -2,10 +2,12 @@
 
 import ast
 import builtins
+from collections.abc import Mapping
 
 from lib.grading.worker.statements import is_idle
 
-_LENGTH = 4000  # tokens; an answer is seldom longer than 200
+MOST_HELPERS = 20  # of one answer
+LENGTH = 4000  # tokens; an answer is seldom longer than 200
 _TOKEN = 60  # characters
 _LEFT_OUT = ("annotation", "returns", "ctx", "type_comment", "kind", "type_params")
 
@@ -23,7 +25,7 @@ def shape_of(binding: ast.stmt, imported: dict[str, str]) -> list[str]:
     numbers: dict[str, str] = {}
     tokens: list[str] = []
     waiting: list[object] = [binding]
-    while waiting and len(tokens) < _LENGTH:
+    while waiting and len(tokens) < LENGTH:
         part = waiting.pop()
         if not isinstance(part, ast.AST):
             tokens.append(str(part)[:_TOKEN])
@@ -33,6 +35,33 @@ def shape_of(binding: ast.stmt, imported: dict[str, str]) -> list[str]:
         tokens.append("Assign" if isinstance(part, ast.AnnAssign) else type(part).__name__)
         waiting += reversed(_parts(part, numbers, imported))
     return tokens
+
+
+def is_function(binding: ast.stmt) -> bool:
+    """Whether a binding defines a function or a class, or assigns a lambda.
+
+    >>> [is_function(ast.parse(text).body[0]) for text in ("def f(): 1", "f = lambda: 1", "f = 1")]
+    [True, True, False]
+    """
+    if isinstance(binding, ast.Assign | ast.AnnAssign):
+        return isinstance(binding.value, ast.Lambda)
+    return isinstance(binding, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+
+
+def helpers_of(binding: ast.stmt, defined: Mapping[str, ast.stmt]) -> list[str]:
+    """The names of the student's own definitions that an answer uses, directly or through others, in that order.
+
+    `defined` has the definition of each name at the top level of the notebook.
+    """
+    found: dict[str, None] = {}
+    waiting = [binding]
+    while waiting and len(found) < MOST_HELPERS:
+        for node in ast.walk(waiting.pop(0)):
+            name = node.id if isinstance(node, ast.Name) else ""
+            if name in defined and defined[name] is not binding and name not in found:
+                found[name] = None
+                waiting.append(defined[name])
+    return list(found)[:MOST_HELPERS]
 
 
 def _parts(node: ast.AST, numbers: dict[str, str], imported: dict[str, str]) -> list[object]:

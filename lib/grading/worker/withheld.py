@@ -1,98 +1,22 @@
 """Withholds solutions in lib: the functions that an exercise asks for raise where the answer runs.
 
-The parent determines which ones (`withheld_names`, which may load the exercise). The child makes them raise
+The parent determines which ones (`lib.lectures.allowed`, which may load the exercise). The child makes them raise
 (`withhold`) and closes lib's exercises (`seal_exercises`) before it reads the first line of a student.
 """
 
-import dis
 import functools
-import importlib
 import importlib.abc
-import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NoReturn
 
 from lib import OPEN_ROOMS, ROOMS
-from lib.exercises.engine.exercise import Exercise
-
-_SEALED = (*(f"lib.{room}" for room in ROOMS if room not in OPEN_ROOMS), "tests")
+from lib.lectures.allowed import find, is_sealed
 
 
 class Withheld(Exception):
     """An answer called the function that it should implement."""
-
-
-# --- in the parent: which functions -------------------------------------------------------------------------
-def withheld_names(exercise: Exercise) -> tuple[str, ...]:
-    """The functions and classes of lib that would answer `exercise`, as "lib.objectives.masked.mlm_loss".
-
-    These are the reference and the accepted answers, if they are functions of lib; otherwise the functions of lib that
-    they call; and `exercise.withheld`. Each is named once, by the module that defines it, in alphabetical order.
-    Raises LookupError if `exercise.withheld` names something that lib does not have.
-
-    >>> from lib.exercises import get
-    >>> withheld_names(get("start.classify_era"))
-    ('lib.slides.eras.classify_era',)
-    """
-    known = () if exercise.asks_for_value else (exercise.reference, *exercise.accepts)
-    found = [each for answer in known for each in functions_of_lib(answer)]
-    return tuple(sorted({_home(each) for each in [*found, *map(_find, exercise.withheld)]}))
-
-
-def functions_of_lib(answer: Callable[..., Any]) -> tuple[Any, ...]:
-    """The functions of lib behind a known answer: the answer itself, or those that it and its helpers call."""
-    return tuple(_asked_for(answer, set()))
-
-
-def _asked_for(function: Any, seen: set[int]) -> Iterator[Any]:
-    """`function` itself if it is one of lib's, else the functions of lib that it calls."""
-    function = inspect.unwrap(function)
-    if not isinstance(function, FunctionType) or id(function) in seen:
-        return
-    seen.add(id(function))
-    if _is_libs(function):
-        yield function
-    elif function.__module__.startswith("lib.exercises."):
-        for called in [*_globals_of(function.__code__, function.__globals__), *_cells_of(function)]:
-            yield from _asked_for(called, seen)
-
-
-def _globals_of(code: CodeType, known: dict[str, Any]) -> Iterator[Any]:
-    """The global functions named in `code` and in the code inside it, also as `module.function`."""
-    value: Any = None
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "LOAD_GLOBAL":
-            value = known.get(instruction.argval)
-        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(value, ModuleType):
-            value = getattr(value, instruction.argval, None)
-        else:
-            value = None
-        if callable(value):
-            yield value
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _globals_of(inner, known)
-
-
-def _cells_of(function: FunctionType) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
-        try:
-            content = cell.cell_contents
-        except ValueError:  # the cell is still empty
-            continue
-        if callable(content):
-            yield content
-
-
-def _is_libs(thing: Any) -> bool:
-    home = getattr(thing, "__module__", None) or ""
-    return home.startswith("lib.") and not _is_sealed(home)
-
-
-def _home(thing: Any) -> str:
-    return f"{thing.__module__}.{thing.__qualname__}"
 
 
 # --- in the child: they raise -------------------------------------------------------------------------------
@@ -104,22 +28,7 @@ def withhold(names: Iterable[str]) -> None:
     Raises LookupError if lib has no such name, and TypeError if it is neither a function nor a class.
     """
     for name in names:
-        _withhold(_find(name), name.rpartition(".")[2])
-
-
-def _find(name: str) -> Any:
-    """The object called `name` ("lib.room.module.function" or "lib.room.module.Class.method"); imports its module."""
-    parts = name.split(".")
-    for end in range(len(parts) - 1, 0, -1):
-        module = ".".join(parts[:end])
-        try:
-            return functools.reduce(getattr, parts[end:], importlib.import_module(module))
-        except ModuleNotFoundError as error:
-            if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
-                raise  # the module exists, but something that it imports does not
-        except AttributeError:
-            break
-    raise LookupError(f"lib has no {name!r} to withhold")
+        _withhold(find(name), name.rpartition(".")[2])
 
 
 def _withhold(thing: Any, name: str) -> None:
@@ -187,7 +96,7 @@ def seal_exercises() -> None:
     continues to use the modules that it has already imported. This cannot be undone.
     """
     for name in list(sys.modules):
-        if _is_sealed(name):
+        if is_sealed(name):
             del sys.modules[name]
     import lib
 
@@ -196,10 +105,6 @@ def seal_exercises() -> None:
             vars(lib).pop(room, None)
     lib.exercises = sys.modules["lib.exercises"] = _stand_in()
     sys.meta_path.insert(0, _Seal())
-
-
-def _is_sealed(name: str) -> bool:
-    return any(name == sealed or name.startswith(sealed + ".") for sealed in _SEALED)
 
 
 def _stand_in() -> ModuleType:
@@ -222,5 +127,5 @@ class _Seal(importlib.abc.MetaPathFinder):
     """The first of the import finders, so that a sealed module is not loaded from its file again."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        if _is_sealed(name):
+        if is_sealed(name):
             raise ImportError(f"grading: {name} is closed while an answer is graded", name=name)

@@ -9,12 +9,16 @@ import warnings
 from collections import namedtuple
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import InteractiveShell
 
+from lib import NOT_WRITTEN
 from lib.exercises import Misconception, WrongAnswer, all_exercises, assess, case, check, get, hint
 from lib.exercises.engine import registry
+from lib.lectures.edition import STUB
 
 pytestmark = pytest.mark.usefixtures("demos")
 
@@ -122,7 +126,7 @@ def test_the_same_mistake_means_the_same_error_and_the_same_change_of_inputs(dem
 def test_one_coincidence_is_no_match(demos):
     # Zero is what "no empty row" does not return; on "one number" several mistakes agree with the truth.
     assert assess(demos.MEAN, lambda x: torch.zeros(x.shape[:-1])).misconception is None
-    assert assess(demos.MEAN, lambda x: x.sum(-1) if x.dim() > 1 else x.sum(-1) - 1).misconception is None
+    assert assess(demos.MEAN, lambda x: 2.0 * x.sum(-1) if x.dim() > 1 else x.sum(-1) - 1).misconception is None
 
 
 def test_crash_names_exception_message_and_the_students_line():
@@ -143,6 +147,37 @@ def test_stub_is_not_written_yet():
     assert "not written yet" in wrong(...)
     assert "not written yet" in wrong(..., "demo.years")
     assert "not written yet" in wrong(lambda x: ...)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (lambda x: x & x, "bitwise_and_cpu"),
+        (lambda x: torch.softmax(torch.arange(3), dim=0), "softmax"),
+        (lambda x: torch.ones(2, 2).bool() @ torch.ones(2, 2).bool(), "Bool"),
+        (lambda x: (_ for _ in ()).throw(StdinNotImplementedError("no input requests")), "no input requests"),
+    ],
+)
+def test_what_pytorch_has_not_implemented_is_an_error_with_its_own_words(answer, words):
+    message = wrong(answer)
+    assert "not written" not in message and "it raised" in message and words in message
+
+
+def test_only_the_answers_own_stub_means_that_it_is_not_written():
+    def helper(x):
+        raise NotImplementedError("write your answer here")
+
+    def todo(x):
+        raise NotImplementedError("TODO")
+
+    for answer in (lambda x: helper(x), todo):
+        assert "it raised NotImplementedError: " in wrong(answer)
+
+
+def test_the_marker_is_what_the_student_edition_writes():
+    names = {}
+    exec(f"def stub(x):\n    {STUB}", names)
+    assert NOT_WRITTEN in STUB and "not written yet" in wrong(names["stub"])
 
 
 def test_exit_does_not_end_the_notebook_and_interrupt_does():
@@ -328,6 +363,64 @@ def test_nothing_leaks_out_of_an_answer(demos):
     assert assess(demos.MEAN, meddles).passed
     assert torch.equal(torch.rand(3), expected) and sys.stdout is stdout
     assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+
+
+@pytest.fixture
+def put_back():
+    yield
+    torch.set_default_device(None)
+    torch.set_default_dtype(torch.float32)
+    np.seterr(all="warn")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        lambda: torch.set_default_device("meta"),
+        lambda: torch.set_default_dtype(torch.float16),
+        lambda: torch.set_default_dtype(torch.float64),
+        lambda: np.seterr(all="raise"),
+    ],
+)
+def test_what_a_cell_has_set_neither_breaks_a_check_nor_accuses(setting, demos, put_back):
+    def answer(x):
+        np.exp(np.float64(1000))
+        return torch.ones(x.shape[-1]) @ x.T / max(x.shape[-1], 1)
+
+    expected = assess(demos.MEAN, answer).expected
+    setting()
+    set_before = torch.get_default_device(), torch.get_default_dtype(), np.geterr()
+    for each in (*demos.EXERCISES, replace(demos.MEAN, misconceptions=())):
+        assert assess(each, answer if each.id == "demo.mean" else each.reference).passed
+        assert (torch.get_default_device(), torch.get_default_dtype(), np.geterr()) == set_before
+    found = assess(demos.MEAN, demos.mean)
+    assert found.misconception is None
+    assert all((a.value.values == b.value.values).all() for a, b in zip(expected, found.expected))
+
+
+def test_a_check_inside_of_inference_mode_or_on_a_device(demos, put_back):
+    with torch.inference_mode(), torch.device("meta"):
+        assert assess(demos.MEAN, demos.mean).passed
+        assert torch.zeros(1).is_meta and torch.is_inference_mode_enabled()
+
+    def sets(x):
+        torch.set_default_device("meta")
+        return demos.mean(x)
+
+    assert assess(demos.MEAN, sets).passed and not torch.zeros(1).is_meta
+
+
+def test_new_tensors_have_the_dtype_of_float64_inputs(demos):
+    def with_eye(x):
+        return demos.mean(x @ torch.eye(x.shape[-1]))
+
+    wide = [case("float64", torch.ones(2, 3, dtype=torch.float64)), case("float32", torch.ones(2, 3))]
+    exercise = replace(demos.MEAN, cases=lambda generator: wide, misconceptions=())
+    assert assess(exercise, with_eye).passed
+    narrow = assess(exercise, lambda x: demos.mean(x @ torch.eye(x.shape[-1], dtype=torch.float32)))
+    assert [verdict.kind for verdict in narrow.verdicts] == ["raised", "right"]
+    assert "double != float" in narrow.verdicts[0].reason
+    assert assess(exercise, lambda x: demos.mean(x.float())).passed
 
 
 def test_every_call_has_its_own_copy_and_the_same_generator(demos):

@@ -205,6 +205,60 @@ def test_a_ring_interrupts_the_answer_and_nothing_around_it():
     alarm.on_alarm(signal.SIGALRM, sys._getframe())
 
 
+@pytest.fixture
+def slow_module(tmp_path, monkeypatch):
+    """The name of a module whose first import takes 0.6 seconds."""
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.6)\nvalue = 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "slow_to_import"
+    sys.modules.pop("slow_to_import", None)
+
+
+def in_thread(call):
+    found = []
+
+    def work():
+        try:
+            found.append(call())
+        except TimeUp:
+            found.append("time up")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize("somewhere", [lambda call: call(), in_thread], ids=["main thread", "another thread"])
+def test_the_first_import_of_a_module_is_not_counted(somewhere, slow_module):
+    def imports(then):
+        def answer():
+            value = __import__(slow_module).value
+            then()
+            return value
+
+        return answer
+
+    def loop():
+        while True:
+            time.sleep(0.01)
+
+    assert somewhere(lambda: call_limited(imports(lambda: None), seconds=0.1)) == 42
+    sys.modules.pop(slow_module)
+    start = time.monotonic()
+    try:
+        assert somewhere(lambda: call_limited(imports(loop), seconds=0.1)) == "time up"
+    except TimeUp:
+        pass
+    assert time.monotonic() - start < 20
+
+
+def test_an_import_that_never_ends_is_stopped(slow_module, monkeypatch):
+    monkeypatch.setattr(limits, "_IMPORTS", 0.1)
+    with pytest.raises(TimeUp):
+        call_limited(lambda: __import__(slow_module), seconds=0.1)
+
+
 def test_error_in_a_thread_comes_out():
     found = []
 

@@ -14,8 +14,9 @@ from lib.errors import CourseError
 from lib.grading.assignment.roster import folder_name
 from lib.grading.intake import submission
 from lib.grading.intake.file_names import safe_students, student_of, which_notebook
-from lib.grading.intake.submission import Found, find_submissions, load_submission, read_submission
+from lib.grading.intake.submission import Found, load_submission, read_folder, read_submission
 from lib.grading.worker import protocol
+from lib.lectures.edition import STUB, STUB_VALUE
 from lib.lectures.notebooks import all_notebooks
 from lib.lectures.renamed import RENAMED, all_names
 
@@ -44,6 +45,15 @@ def write(path, content=None):
 def read(content, **changes):
     found = Found("ada", MASKING, Path("unread.ipynb"), **changes)
     return read_submission(found, content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+def find_submissions(folder, notebooks):
+    """Only what is taken."""
+    return list(read_folder(folder, notebooks).found)
+
+
+def left_of(folder, notebooks=BOTH):
+    return [(each.student, each.file, each.reason) for each in read_folder(folder, notebooks).not_taken]
 
 
 def rows(folder, notebooks=BOTH):
@@ -384,12 +394,74 @@ def test_every_lecture_is_found_among_all_by_each_of_its_names():
             assert which_notebook(f"ada_{stem}.ipynb", lectures) == lecture
 
 
-def test_the_file_with_the_present_name_comes_before_one_with_the_former(tmp_path):
-    write(tmp_path / "ada" / "03_mlm_masking.ipynb")
-    assert rows(tmp_path) == [("ada", MASKING, "ada/03_mlm_masking.ipynb")]
-    write(tmp_path / "ada" / MASKING)
-    (one,) = find_submissions(tmp_path, BOTH)
-    assert (one.file, len(one.notes)) == (f"ada/{MASKING}", 1) and "ada/03_mlm_masking.ipynb" in one.notes[0]
+STUB_LOSS = code(f"def my_loss(a, b):\n    {STUB}", "mlm.loss")
+STUB_MASK = code(f"my_mask = {STUB_VALUE}", "mlm.mask_tokens")
+CHECKS = [code("check('mlm.loss', my_loss)", "mlm.loss", CHECK)]
+
+
+def untouched():
+    return made(STUB_LOSS, STUB_MASK, *CHECKS)
+
+
+def finished():
+    return made(code("def my_loss(a, b):\n    return a", "mlm.loss"), code("my_mask = 1", "mlm.mask_tokens"), *CHECKS)
+
+
+def half():
+    return made(code("def my_loss(a, b):\n    return a", "mlm.loss"), STUB_MASK, *CHECKS)
+
+
+def lost_ids(notebook):
+    return made(*(cell | {"metadata": {}} for cell in notebook["cells"]))
+
+
+@pytest.mark.parametrize(
+    "named, other, name, wins",
+    [
+        (untouched(), finished(), "04_mlm_masking (1).ipynb", True),
+        (untouched(), half(), "04_mlm_masking (1).ipynb", True),
+        (half(), finished(), "my homework.ipynb", True),
+        (finished(), half(), "04_mlm_masking (1).ipynb", False),
+        (finished(), finished(), "04_mlm_masking (1).ipynb", False),
+        (untouched(), untouched(), "04_mlm_masking (1).ipynb", False),
+        (untouched(), finished(), "03_mlm_masking.ipynb", True),  # the name that the lecture had
+        (finished(), untouched(), "03_mlm_masking.ipynb", False),
+        (finished(), finished(), "03_mlm_masking.ipynb", False),
+        (untouched(), lost_ids(finished()), "04_mlm_masking (1).ipynb", True),
+        (lost_ids(finished()), lost_ids(untouched()), "04_mlm_masking (1).ipynb", False),
+        (lost_ids(untouched()), finished(), "04_mlm_masking (1).ipynb", True),
+        (b"{", untouched(), "04_mlm_masking (1).ipynb", True),
+        (b"", finished(), "04_mlm_masking.new-0123abcd.ipynb", True),
+        (made(), made(code("x = 1", "mlm.loss")), "04_mlm_masking (1).ipynb", True),
+        (finished(), made(code("x = 1")), "scratch.ipynb", False),
+    ],
+)
+def test_the_file_with_most_answers_is_graded_then_the_one_that_is_named_as_released(
+    tmp_path, named, other, name, wins
+):
+    asked = {MASKING: BOTH[MASKING]}
+    write(tmp_path / "ada" / MASKING, named)
+    write(tmp_path / "ada" / name, other)
+    (one,) = find_submissions(tmp_path, asked)
+    first, second = (name, MASKING) if wins else (MASKING, name)
+    assert one.file == f"ada/{first}" and len(one.notes) == 1
+    assert one.notes[0].startswith(f"ada/{second} was also handed in for this notebook and is not graded: ")
+    assert [(student, file) for student, file, _ in left_of(tmp_path, asked)] == [("ada", f"ada/{second}")]
+
+
+def test_the_note_says_why_the_other_file_is_graded(tmp_path):
+    write(tmp_path / "ada" / MASKING, untouched())
+    write(tmp_path / "ada" / "04_mlm_masking (1).ipynb", finished())
+    write(tmp_path / "bob" / MASKING, b"{")
+    write(tmp_path / "bob" / "x 04_mlm_masking.ipynb", finished())
+    reasons = [reason for _, _, reason in left_of(tmp_path)]
+    assert reasons[0] == "ada/04_mlm_masking (1).ipynb is graded, which has more answers (2, not 0)"
+    assert reasons[1] == "bob/x 04_mlm_masking.ipynb is graded, for this one cannot be read"
+
+
+def test_a_newer_edition_beside_ones_own_names_the_same_student_and_lecture(tmp_path):
+    write(tmp_path / "ada_04_mlm_masking.new-0123abcd.ipynb", finished())
+    assert rows(tmp_path) == [("ada", MASKING, "ada_04_mlm_masking.new-0123abcd.ipynb")]
 
 
 def test_of_several_files_the_exactly_named_one_is_graded_and_the_others_noted(tmp_path):
@@ -412,24 +484,130 @@ def test_of_several_files_the_exactly_named_one_is_graded_and_the_others_noted(t
     assert find_submissions(tmp_path, {MASKING: []})[1].file == "bob/b 04_mlm_masking.ipynb"
 
 
+# What is said of answers that cannot be found
+
+
+CONFLICT = "x = 1\n<<<<<<< HEAD\ny = 1\n=======\ny = 2\n>>>>>>> theirs\n"
+
+
+def test_conflict_markers_are_called_so_in_the_file_and_in_a_cell():
+    text = json.dumps(made(code()), indent=1)
+    broken = text.replace(' "metadata"', '<<<<<<< HEAD\n=======\n>>>>>>> b\n "metadata"', 1)
+    assert read(broken.encode()).problem == (
+        "it has the conflict markers of a merge (<<<<<<<, line 4): keep one side and remove the markers"
+    )
+    one = read(made(code("1"), code(CONFLICT, "mlm.loss")))
+    words = "it has the conflict markers of a merge (<<<<<<<, line 2): keep one side and remove the markers"
+    assert one.notes == (f"cell 2 (mlm.loss): {words}",) and one.faults == {"mlm.loss": words}
+    for innocent in (
+        "a << b",
+        "# <<<<<<< HEAD",
+        'x = """\n=======\n"""',
+        "<<<<<<< HEAD\n",
+        "<<<<<<<< x\n=======\n>>>>>>> y",
+    ):
+        assert read(made(code(innocent, "mlm.loss"))).notes == ()
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw"])
+def test_code_that_became_text_is_called_so(kind):
+    answer = code("def my_loss(a, b):\n    return a", "mlm.loss", cell_type=kind)
+    helper = code("Some words\n\ndef helper(x):\n    return x", cell_type=kind)
+    shown = code("As here:\n\n```python\ndef f(x):\n    return x\n```\nThe def of a word (a noun):", cell_type=kind)
+    one = read(made(shown, answer, helper))
+    words = f"the answer is in a {kind} cell, which is not run: change it into a code cell"
+    assert one.faults == {"mlm.loss": words}
+    assert one.notes == (
+        f"cell 2 (mlm.loss): {words}", f"cell 3 is a {kind} cell, so it is not run, but it looks like code"
+    )  # fmt: skip
+
+
+def test_another_lecture_is_called_so():
+    one = read(made(code("a", "chain.terms"), code("b", "autoregressive.loss")))
+    words = (
+        "this is another lecture: its exercises are those of 06_autoregressive_objective, and none is of 04_mlm_masking"
+    )
+    assert one.notes == (words,) and one.faults == {"": words} and one.cells
+    for cells in ([code("a", "chain.terms"), code("b", "mlm.loss")], [code("a")], [code("a", "no.such")]):
+        assert read(made(*cells)).faults == {}
+    assert (
+        read_submission(
+            Found("ada", "99_mine.ipynb", Path("x")), json.dumps(made(code("a", "mlm.loss"))).encode()
+        ).faults
+        == {}
+    )
+
+
+def test_no_lecture_is_taken_for_another_under_any_of_its_names():
+    for path in all_notebooks():
+        for stem in all_names(path.stem):
+            one = read_submission(Found("ada", f"{stem}.ipynb", path), path.read_bytes())
+            assert one.faults == {} and one.notes == ()
+
+
 # What else lies in such a folder
 
 
-def test_what_is_hidden_or_no_notebook_is_passed_by(tmp_path):
+def test_only_what_programs_write_by_themselves_is_passed_over_in_silence(tmp_path):
     write(tmp_path / "ada" / MASKING)
     for name in (
         "ada/.ipynb_checkpoints/04_mlm_masking-checkpoint.ipynb",
         ".ipynb_checkpoints/x.ipynb",
         "__MACOSX/ada/x.ipynb",
         "ada/._04_mlm_masking.ipynb",
-        ".git/x.ipynb",
-        "ada/notes.txt",
-        "readme.md",
-        "ada/04_mlm_masking.ipynb.bak",
+        "ada/.DS_Store",
+        "ada/.editions.json",
+        "ada/.editions.json.lock",
     ):
         write(tmp_path / name)
     (one,) = find_submissions(tmp_path, BOTH)
-    assert one.file == f"ada/{MASKING}" and one.notes == ()
+    assert one.file == f"ada/{MASKING}" and one.notes == () and left_of(tmp_path) == []
+
+
+def test_every_other_file_is_named_with_its_reason(tmp_path):
+    write(tmp_path / "ada" / MASKING)
+    (tmp_path / "ada" / "more").mkdir()
+    os.mkfifo(tmp_path / "ada" / "more" / "pipe")
+    hand_in = ": hand in the .ipynb file"
+    expected = {
+        "ada/notes.txt": f"it is a text file, not a notebook{hand_in}",
+        "ada/04_mlm_masking.ipynb.bak": f"ada/{MASKING} is graded, for it is not called .ipynb, as a notebook is{hand_in}",
+        "ada/more/solution.py": f"it is a Python script, not a notebook{hand_in}",
+        "ada/more/hw.rar": f"it is an archive of another kind than zip, not a notebook{hand_in}",
+        "ada/more/.hidden.ipynb": "its name begins with a dot, as files of programs do",
+        "ada/.git": "its name begins with a dot, as files of programs do",
+        ".git": "its name begins with a dot, as files of programs do",
+        "ada_essay.PDF": f"it is a PDF document, not a notebook{hand_in}",
+        "ada.docx": f"it is an office document, not a notebook{hand_in}",
+        "readme": f"it is not called .ipynb, as a notebook is{hand_in}",
+    }
+    for name in expected:
+        write(tmp_path / name / "x.ipynb" if name.endswith(".git") else tmp_path / name)
+    left = {file: (student, reason) for student, file, reason in left_of(tmp_path)}
+    assert left.pop("ada/more/pipe") == ("ada", "it is not an ordinary file")
+    assert {file: reason for file, (_, reason) in left.items()} == expected
+    whose = {file: student for file, (student, _) in left.items()}
+    assert {file for file, student in whose.items() if not student} == {".git", "ada_essay.PDF", "readme"}
+    (one,) = find_submissions(tmp_path, BOTH)
+    noted = [note.split(" was ")[0] for note in one.notes]
+    assert sorted(noted) == sorted([*(file for file, student in whose.items() if student), "ada/more/pipe"])
+
+
+def test_a_file_called_like_a_notebook_of_another_kind_is_a_row_that_says_so(tmp_path):
+    for name in ("ada/04_mlm_masking.py", "bob_04_mlm_masking.html", "cem/03_mlm_masking.ipynb.txt"):
+        write(tmp_path / name)
+    ada, bob, cem = find_submissions(tmp_path, BOTH)
+    assert [one.notebook for one in (ada, bob, cem)] == [MASKING] * 3 and bob.student == "bob"
+    assert ada.problem == "it is a Python script, not a notebook: hand in the .ipynb file"
+    assert "a web page" in bob.problem and "a text file" in cem.problem and left_of(tmp_path) == []
+
+
+def test_many_files_are_listed_and_the_first_noted(tmp_path):
+    write(tmp_path / "ada" / MASKING)
+    for number in range(30):
+        write(tmp_path / "ada" / f"{number:02}.csv")
+    (one,) = find_submissions(tmp_path, BOTH)
+    assert len(one.notes) == 21 and one.notes[-1] == "10 more files were not taken" and len(left_of(tmp_path)) == 30
 
 
 def test_a_folder_without_a_notebook_is_a_row_that_says_so(tmp_path):
@@ -459,8 +637,11 @@ def test_no_link_is_followed_and_each_is_reported(tmp_path):
     found = {one.student: one for one in find_submissions(folder, BOTH)}
     assert list(found) == ["ada", "bob", "cleo", "dan", "eve", "fay", "gone"]
     assert {name for name, one in found.items() if load_submission(one).cells} == {"cleo"}
-    assert found["cleo"].notes == ("cleo/more is a link and was not followed",)
-    assert found["dan"].problem.startswith("there is no notebook") and "dan/deep is a link" in found["dan"].notes[0]
+    link = "it is a link, but links are not followed: hand in the file itself"
+    assert found["cleo"].notes == (f"cleo/more was not taken: {link}",)
+    assert found["dan"].problem.startswith("there is no notebook")
+    assert found["dan"].notes == (f"dan/deep was not taken: {link}",)
+    assert ("", "readme", link) in left_of(folder)
     for name in ("ada", "bob", "eve", "gone"):
         assert found[name].problem == "it is a link, but links are not followed: hand in the file itself"
 
@@ -503,7 +684,7 @@ def test_folders_without_end_have_one(tmp_path):
     write(tmp_path / "bob" / "/".join("d" * 21) / MASKING)
     ada, bob = find_submissions(tmp_path, BOTH)
     assert load_submission(ada).cells and not load_submission(bob).cells
-    assert "deeper folders were not read" in bob.notes[0]
+    assert "deeper folders are not read" in bob.notes[0]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -93,6 +93,33 @@ def test_each_way_to_fail_has_its_status_and_its_words(grader, answer, status, r
     assert "0x7" not in json.dumps(entry)
 
 
+@pytest.mark.parametrize(
+    "faults, told", [({TERMS: "it is odd"}, True), ({"": "it is odd"}, True), ({PRODUCT: "x"}, False)]
+)
+def test_what_the_file_shows_of_a_missing_answer_is_the_reason(grader, faults, told):
+    answers = {id: source for id, source in RIGHT.items() if id != TERMS}
+    result = grader.grade(submission(answers=answers, faults=faults), list(RIGHT))
+    assert statuses(result) == ["missing", "right", "right"]
+    reason = "nothing in the file defines my_chain_terms" + "; it is odd" * told
+    assert result["exercises"][0]["reason"] == reason
+
+
+def test_an_unknown_cell_magic_over_an_answer_is_called_so(grader):
+    entry = graded(grader, f"%%ai openai\n{RIGHT[TERMS]}")
+    assert entry["status"] == "missing"
+    assert entry["reason"] == (
+        "nothing in the file defines my_chain_terms; its cell has a cell magic %%ai at its top, with which the grader "
+        "does not run it as Python"
+    )
+
+
+def test_what_an_answer_calls_comes_with_it(grader):
+    entry = graded(grader, RIGHT[TERMS].replace("words[:t]", "upto(words, t)"), "def upto(w, n):\n    return w[:n]")
+    assert entry["status"] == "right"
+    (helper,) = entry["helpers"]
+    assert (helper["name"], helper["source"]) == ("upto", "def upto(w, n):\n    return w[:n]") and helper["shape"]
+
+
 def test_a_crash_on_a_late_case_shows_that_case(grader):
     entry = graded(
         grader,

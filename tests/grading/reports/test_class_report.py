@@ -2,16 +2,19 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lib.grading.assignment.item import Item
+from lib.grading.intake.submission import NotTaken
 from lib.grading.reports import class_report
 from lib.grading.reports.class_report import class_page
 from lib.grading.reports.item_analysis import analyse, correlation
-from tests.grading.fake_class import COPIED, book_of, entry, fake_class, items_of, result
+from tests.grading.fake_class import COPIED, book_of, entry, fake_class, items_of, result, shape_of
 from tests.grading.reports.test_pages import HOSTILE, Elements, words_of
+from tests.grading.reports.test_similarity import pasted
 
 NOTEBOOK = "04_mlm_masking.ipynb"
 MASK, SLOT, LOSS = items_of(NOTEBOOK)
@@ -180,6 +183,23 @@ def test_copies_are_named_and_said_to_be_word_for_word_or_not():
     assert re.search(r"ada, bob [789]\d % differs right", section(class_page(book_of(*rows)), "alike"))
 
 
+def test_a_copy_in_what_an_answer_calls_is_named():
+    wrapper = "def mlm_loss(logits, labels):\n    return work(logits, labels)"
+    inside = COPIED.replace("def mlm_loss", "def work")
+    helper = {"name": "work", "source": inside, "shape": shape_of(inside)}
+    hidden = entry("mlm.loss", "right", wrapper, helpers=[helper])
+    rows = [result("ada", NOTEBOOK, entry("mlm.loss", "right", COPIED)), result("bob", NOTEBOOK, hidden)]
+    assert re.search(r"ada, bob \d+ % differs right", section(class_page(book_of(*rows)), "alike"))
+    ours, tokens, source = pasted(150)
+    hidden = entry("mlm.loss", "right", wrapper, helpers=[{"name": "work", "source": source, "shape": tokens}])
+    words = section(class_page(book_of(result("bob", NOTEBOOK, hidden))), "ours")
+    assert f"bob {ours.name} 100 %" in words
+    # what answers another exercise is compared there
+    other = {"name": "my_mask_tokens", "source": inside, "shape": shape_of(inside)}
+    rows[1] = result("bob", NOTEBOOK, entry("mlm.loss", "right", wrapper, helpers=[other]))
+    assert "None found." in section(class_page(book_of(*rows)), "alike")
+
+
 def test_stubs_are_not_alike():
     rows = [result(s, NOTEBOOK, entry("mlm.loss", "not written", COPIED)) for s in ("ada", "bob")]
     assert "None found." in section(class_page(book_of(*rows)), "alike")
@@ -192,6 +212,9 @@ def test_broken_files_and_notes_are_told():
     )
     words = section(class_page(book), "files")
     assert f"ada ada/{NOTEBOOK} this is not JSON" in words and "cell 4 was left out … and 3 more" in words
+    left = (NotTaken("ada", "ada/<b>.pdf", "it is a PDF document"), NotTaken("", "x.py", "it is a script"))
+    words = section(class_page(replace(book, not_taken=left)), "files")
+    assert "ada ada/<b>.pdf it is a PDF document" in words and "unknown x.py it is a script" in words
     words = section(class_page(book), "answers")
     assert "? missing 1 bob" in words and "○ not written 1 bob" in words and "ada" not in words
 

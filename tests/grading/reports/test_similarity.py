@@ -9,7 +9,16 @@ from lib import NOTEBOOKS, ROOT
 from lib.grading.assignment.item import Item
 from lib.grading.reports import own_source
 from lib.grading.reports.own_source import copied_from, known_shapes
-from lib.grading.reports.similarity import FEW, NEAR, groups, runs_of, similarity
+from lib.grading.reports.similarity import (
+    FEW,
+    NEAR,
+    _near_pairs,
+    _without_common,
+    groups,
+    pieces_of,
+    runs_of,
+    similarity,
+)
 from lib.grading.worker import shape, statements
 from tests.grading.fake_class import COPIED, SOURCES, shape_of
 
@@ -27,7 +36,10 @@ OTHER = """def mlm_loss(logits, labels):
 
 
 def found(sources, known=()):
-    return groups({name: shape_of(source) for name, source in sources.items()}, map(shape_of, known))
+    """The groups of answers, each given as its source, or as that of the answer and of what it calls."""
+    texts = {name: [text] if isinstance(text, str) else text for name, text in sources.items()}
+    shapes = {name: pieces_of(shape_of(first), map(shape_of, more)) for name, (first, *more) in texts.items()}
+    return groups(shapes, map(shape_of, known))
 
 
 def test_a_copy_under_other_names_is_found():
@@ -48,6 +60,56 @@ def test_who_is_near_to_one_of_a_group_belongs_to_it():
 def test_two_groups_are_two():
     first, second = found({"ada": COPIED, "bob": LONGER, "cem": OTHER, "dan": OTHER})
     assert (first.students, second.students) == (("cem", "dan"), ("ada", "bob"))
+
+
+WRAPPER = "def mlm_loss(logits, labels):\n    return work(logits, labels)"
+DECOY = OTHER.replace("mlm_loss", "decoy").replace("labels", "wanted_ones")
+
+
+def test_a_copy_hidden_in_a_helper_is_found():
+    inside = RENAMED.replace("def mlm_loss", "def work")
+    for hidden in ([WRAPPER, inside], [WRAPPER + "\n" + "    # and nothing else", DECOY, inside]):
+        (group,) = found({"ada": COPIED, "bob": hidden, "cem": SHORT})
+        assert group.students == ("ada", "bob") and group.similarity > NEAR
+    (group,) = found({"ada": [WRAPPER, inside], "bob": [WRAPPER, inside.replace("total", "t")], "cem": OTHER})
+    assert group.students == ("ada", "bob")
+
+
+def test_a_copy_cut_into_two_helpers_is_found_as_a_whole():
+    first, second = COPIED, OTHER.replace("mlm_loss", "other")
+    both = [WRAPPER, first, second]
+    (group,) = found({"ada": both, "bob": [both[0], RENAMED, second], "cem": SHORT})
+    assert group.students == ("ada", "bob")
+
+
+def test_nobody_is_alike_with_himself():
+    assert found({"ada": [WRAPPER, COPIED, RENAMED], "bob": OTHER}) == []
+
+
+def test_pieces_of_one_student_count_once_for_what_many_write():
+    three = {name: [WRAPPER, COPIED] for name in ("ada", "bob", "cem")}
+    assert [group.students for group in found(three)] == [("ada", "bob", "cem")] and len(three) == FEW
+
+
+def test_an_answer_that_is_part_of_a_longer_one_is_not_near():
+    """Overlap (common / shorter) would accuse; Jaccard counts what only the longer one has."""
+    longer = COPIED + "\n" + "\n".join(f"    extra_{i} = [labels[{i}], logits.sum() * {i}]" for i in range(15))
+    short, long = (runs_of(shape_of(source)) for source in (COPIED, longer))
+    assert len(short & long) / min(len(short), len(long)) > NEAR > similarity(short, long) > 0.1
+    assert found({"ada": COPIED, "bob": longer, "cem": SHORT}) == []
+
+
+def test_pairs_are_those_of_the_definition():
+    """Jaccard's index, written out over all pairs, on answers at all distances from each other."""
+    lines = [f"    part_{i} = [labels[{i}], logits.sum() * {i}]" for i in range(30)]
+    sources = {f"s{n}": COPIED + "\n" + "\n".join(lines[:n]) for n in (0, 3, 6, 12, 24)}
+    rare = _without_common({runs_of(shape_of(text)): {name} for name, text in sources.items()}, 1000, ())
+    near = {frozenset(pair): value for pair, value in _near_pairs(rare).items()}
+    for a in rare:
+        for b in rare:
+            value = len(rare[a] & rare[b]) / len(rare[a] | rare[b])
+            assert a == b or near.get(frozenset((a, b)), 0) == (value if value >= NEAR else 0)
+    assert 0 < len(near) < 10
 
 
 def test_short_answers_say_nothing():
@@ -71,7 +133,8 @@ def test_a_class_of_one_or_none_has_no_groups():
 
 
 def test_odd_shapes_do_no_harm():
-    assert groups({"ada": [], "bob": [], "cem": ["x"] * 100_000, "dan": ["\ud800", "n" * 10_000]}) == []
+    odd = {"ada": [], "bob": [], "cem": ["x"] * 100_000, "dan": ["\ud800", "n" * 10_000]}
+    assert groups({name: [shape] for name, shape in odd.items()}) == [] == groups({"ada": [], "bob": [[]]})
 
 
 def test_the_order_of_the_class_changes_nothing():

@@ -95,7 +95,7 @@ def test_an_assignment_that_no_grading_wrote_is_an_error(tmp_path):
     for text in ("", "[]", "{}", '{"format": 2, "submissions": []}'):
         (tmp_path / "assignment.json").write_text(text)
         with pytest.raises(CourseError, match="cannot be read .* remove it to start again"):
-            Store(tmp_path).read_assignment()
+            Store(tmp_path).read_record()
 
 
 def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path, monkeypatch):

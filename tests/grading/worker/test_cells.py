@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from lib.exercises import Case
 from lib.exercises.engine.running import run_answer
 from lib.grading.intake.submission import Found, read_submission
-from lib.grading.worker.cells import find_answer, parse_cells, run_cells
+from lib.grading.worker.cells import find_answer, parse_cells
+from lib.grading.worker.execution import run_cells
 from lib.grading.worker.magics import plain_python
 from lib.grading.worker.shape import shape_of
 from lib.grading.worker.statements import is_stub
@@ -98,6 +99,41 @@ def test_lines_keep_their_numbers_and_the_student_sees_the_one_that_failed():
 def test_a_cell_of_another_language_is_empty(magic):
     assert find(f"{magic}\n{WRITTEN}") is None
     assert read(f"{magic}\nrm -rf ' (").problems == []
+
+
+@pytest.mark.parametrize("magic", ["ai gpt", "memit", "writefil x.py", "bash extra"])
+def test_a_cell_magic_that_hides_python_is_named(magic):
+    known = magic.startswith("bash")
+    for exercise in ("a.b", ""):
+        read_ = read((exercise, f"\n  %%{magic}\ndef f(x):\n    return x"))
+        words = f"cell magic %%{magic.split()[0]} at its top, with which the grader does not run it as Python"
+        assert read_.problems == ([] if known and not exercise else [{"cell": 10, "what": words}])
+        assert read_.cells[0].statements == ()
+    assert read(("a.b", "%%time\nx = 1"), ("a.b", "%time\nx = 1")).problems == []
+
+
+def test_what_an_answer_calls_is_found_through_others_once_and_not_what_it_does_not_call():
+    answer = find(
+        "def deep(x):\n    return f(x) + wide(x)",
+        ("a.b", "def f(x):\n    return deep(x) + TABLE[x] + len(x)"),
+        "TABLE = [1, 2]",
+        "def other(x):\n    return 3",
+        "wide = lambda x: deep(x)",
+        "def deep(x):\n    @cached\n    def inner(y): return y\n    return inner(wide(x))",
+        "class Wide: pass",
+    )
+    assert [each["name"] for each in answer.helpers] == ["deep", "wide"]
+    assert answer.helpers[0]["source"].startswith("def deep(x):\n    @cached") and answer.helpers[1]["shape"]
+    assert find(("a.b", "def f(x):\n    return f(x)")).helpers == []
+
+
+def test_helpers_are_not_too_many_nor_too_long():
+    many = "\n".join(f"def h{i}(x):\n    return h{i + 1}(x)" for i in range(100))
+    long = "def h0(x):\n" + "    x = x + 1\n" * 3000 + "    return h1(x)"
+    assert len(find(("a.b", "def f(x):\n    return h0(x)"), many).helpers) == 20
+    answer = find(("a.b", "def f(x):\n    return h0(x)"), many, long)
+    assert sum(len(each["shape"]) for each in answer.helpers) <= 4000
+    assert all(len(each["source"]) <= 5000 for each in answer.helpers)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,17 @@ def _without_arrays(value):
 
 @pytest.mark.parametrize(
     "change",
-    [{"status": "right"}, {"message": 3}, {"mutated": ["x"]}, {"mutated": (1,)}, {"printed": None}, {"extra": 1}],
+    [
+        {"status": "right"},
+        {"message": 3},
+        {"mutated": ["x"]},
+        {"mutated": (1,)},
+        {"printed": None},
+        {"extra": 1},
+        {"gradient": None},
+        {"gradient": [1]},
+        {"gradient": (1.5,)},
+    ],
     ids=str,
 )
 def test_a_forged_outcome_is_refused(change):

@@ -22,16 +22,11 @@ from lib.exercises.engine.checking import AnswerKey, verdict_on
 from lib.exercises.engine.limits import TimeUp, call_limited
 from lib.exercises.engine.running import copy_inputs, run_answer
 from lib.grading.judging.grader import answer_names
-from lib.grading.worker import cells, protocol
+from lib.grading.worker import cells, execution, protocol
 from lib.grading.worker.server import import_rooms
-from lib.grading.worker.withheld import (
-    Withheld,
-    _find,
-    functions_of_lib,
-    seal_exercises,
-    withheld_names,
-    withhold,
-)
+from lib.grading.worker.withheld import Withheld, seal_exercises, withhold
+from lib.lectures import allowed
+from lib.lectures.allowed import find, functions_of_lib, withheld_names
 
 EXERCISES = all_exercises()
 FUNCTIONS = [id for id, exercise in EXERCISES.items() if not exercise.asks_for_value]
@@ -93,7 +88,7 @@ def written_answer(id):
     """The notebook's own solution, executed as the grader does, and what could not be."""
     reading, namespace, name = cells.parse_cells(notebook_cells(id)), {}, answer_names()[id]
     answer = cells.find_answer(reading, id, name)
-    told = cells.run_cells(reading, namespace, answer=answer, before=lambda number: None, skip=())
+    told = execution.run_cells(reading, namespace, answer=answer, before=lambda number: None, skip=())
     return namespace[name], [problem["what"] for problem in told["left_out"]]
 
 
@@ -104,7 +99,7 @@ def test_right_answers_do_without_what_is_withheld(id):
 
     def work():
         withhold(names)
-        raised = [raises(_find(name)) for name in names]
+        raised = [raises(find(name)) for name in names]
         seal_exercises()
         written, left_out = written_answer(id)
         outcomes = [
@@ -190,6 +185,133 @@ def test_exercises_course_and_tests_are_closed():
     harmless, star, loaded, closed = forked(work)
     assert (harmless, star, loaded) == ("done", "done", [])
     assert [message for message in closed if not message.startswith("ImportError: ")] == []
+
+
+EXCUSED = {
+    "it checks arguments or shapes": """
+        accounting.arrays.columns accounting.arrays.distinct accounting.arrays.enough accounting.arrays.positives
+        accounting.fitting._checked accounting.parameters.need_config accounting.scaling._all_positive kernels.loss._kept
+        evaluation.bradley_terry._count objectives.advantages._counted_answers objectives.preference._checked_margin
+        objectives.reduction.counted objectives.reduction.counted_response training.preferences.same_answers""",
+    "it reads or names what a lecture shows: tables, recipes, the words of a world": """
+        accounting.memory.recipe_named slides.sizes._bare slides.sizes.as_number slides.sizes.match_size
+        slides.sizes.parse_range slides.sizes.parse_size slides.sizes.scale slides.tables._read slides.tables.load_table
+        worlds.connecting_wall._key worlds.connecting_wall._names worlds.instructions.encode_words worlds.tastes._worth
+        worlds.tastes.adjective_taste""",
+    "it finds, freezes or stores layers, and computes nothing": """
+        adapters.freezing.freeze adapters.freezing.trainable_parameters adapters.lora.adapter_names
+        adapters.lora.lora_layers adapters.lora.set_adapter adapters.lora_layer.Adapter adapters.lora_layer.LowRank
+        adapters.lora_layer.lora_class adapters.saved._read_factors adapters.saved._read_settings
+        adapters.targets._bypassed adapters.targets._known adapters.targets._matches adapters.targets._parts
+        adapters.targets.find_targets adapters.targets.is_conv1d adapters.targets.is_linear
+        adapters.targets.linear_shape adapters.targets.select_targets""",
+    "it is no part of the question: intervals, rounding, sizes of blocks, whether there is a GPU": """
+        accounting.allocation._law accounting.fitting._covariance accounting.fitting._exp accounting.fitting._interval
+        accounting.memory._times evaluation.bradley_terry._climb evaluation.bradley_terry._information
+        evaluation.bradley_terry._log_likelihood evaluation.bradley_terry._quantile evaluation.bradley_terry._reachable
+        kernels.attention._merged kernels.int8._has_int_mm kernels.int8._plain kernels.int8.widened
+        kernels.tiled._one_row_block kernels.triton._attention_launch kernels.triton._pointer kernels.triton._row_block
+        kernels.triton_launch._programs kernels.triton_launch._works kernels.triton_launch.blocks
+        kernels.triton_launch.interpreted kernels.triton_launch.power_of_two kernels.triton_launch.products
+        kernels.triton_launch.triton_serves kernels.triton_launch.triton_serves_attention
+        kernels.triton_launch.unfit_for_attention text.masking._special_flags training.preferences.take""",
+    "it is a building block that the lecture has before, or PyTorch under another name": """
+        kernels.attention.repeat_kv kernels.int8.largest kernels.masks.causal_mask kernels.softmax.logsumexp
+        models.attention.merge_heads models.attention.split_heads models.linear.Linear models.linear.project
+        objectives.reduction.last_counted objectives.reduction.masked_reduce training.preferences.log_probs_of""",
+}
+"""Functions of lib that are called by withheld ones in their room and stay open, by the reason; without "lib."."""
+
+EXCUSED_FOR = {
+    "softmax.softmax": "kernels.attention.default_scale",  # the scale of attention is another exercise
+    "groups.bytes_of": """accounting.parameters.attention_parameters accounting.parameters.feed_forward_parameters
+        accounting.parameters.norm_parameters accounting.parameters.parameter_breakdown""",  # of another lecture
+    "quantization.outlier_columns": """kernels.int8.absmax_round kernels.int8.dequantize kernels.int8.int8_matmul
+        kernels.int8.integer_matmul kernels.int8.quantize_absmax kernels.int8._float_product
+        kernels.int8._padded_product""",  # the exercises before, on which it builds
+}
+"""Those that are open for one exercise alone."""
+
+CHECKING = ("check_", "_check", "require_", "_require", "_refuse", "unfit_")
+
+
+def called_by(thing):
+    """The functions and classes that a function, or the methods of a class, calls."""
+    thing = inspect.unwrap(thing)
+    methods = list(vars(thing).values()) if isinstance(thing, type) else [thing]
+    plain = [inspect.unwrap(getattr(each, "__func__", None) or getattr(each, "fget", None) or each) for each in methods]
+    for function in plain:
+        if inspect.isfunction(function):
+            yield from allowed._globals_of(function.__code__, function.__globals__)
+            yield from allowed._cells_of(function)
+
+
+def callees(name):
+    """All that the function `name` of lib calls in its room, directly or through others there."""
+    room, waiting, found = ".".join(name.split(".")[:2]), [find(name)], {}
+    while waiting:
+        for each in map(inspect.unwrap, called_by(waiting.pop())):
+            home = f"{each.__module__}.{each.__qualname__}" if hasattr(each, "__qualname__") else ""
+            if home.startswith(f"{room}.") and home not in found:
+                found[home] = each
+                waiting.append(each)
+    return found
+
+
+def is_record(thing):
+    """Whether it is a type that holds what a function takes or gives."""
+    return isinstance(thing, type) and (is_dataclass(thing) or issubclass(thing, tuple))
+
+
+@pytest.mark.parametrize("id", FUNCTIONS)
+def test_what_a_withheld_function_calls_is_withheld_or_excused_by_name(id):
+    names = withheld_names(EXERCISES[id])
+    excused = {f"lib.{name}" for text in EXCUSED.values() for name in text.split()}
+    excused |= {f"lib.{name}" for name in EXCUSED_FOR.get(id, "").split()}
+    found = {home: each for name in names for home, each in callees(name).items()}
+    is_check = {home for home in found if home.rpartition(".")[2].startswith(CHECKING)}
+    records = {home for home, each in found.items() if is_record(each)}
+    assert sorted(found.keys() - set(names) - excused - is_check - records) == []
+
+
+def test_private_parts_of_a_solution_are_found():
+    assert "lib.text.masking._chance" in callees("lib.text.masking.mask_tokens")
+    assert "lib.evaluation.judges._verdicts" in callees("lib.evaluation.judges.swap_test")
+    for id, name in (
+        ("mlm.mask_tokens", "lib.text.masking._chance"),
+        ("ppo.clip_loss", "lib.objectives.policy._ratio"),
+    ):
+        assert name in withheld_names(EXERCISES[id])
+
+
+@pytest.mark.parametrize("id", FUNCTIONS)
+def test_what_is_withheld_raises_however_it_is_wrapped(id):
+    """jaxtyping, caches and autograd keep the plain function in `__wrapped__`, `__func__` or a closure."""
+    names = withheld_names(EXERCISES[id])
+
+    def work():
+        layers = {f"{name}#{n}": layer for name in names for n, layer in enumerate(layers_of(find(name)))}
+        withhold(names)
+        return [name for name, layer in layers.items() if not raises(layer)]
+
+    assert forked(work) == []
+
+
+def layers_of(thing):
+    """A function and every function inside it; of a class, those of its methods."""
+    if isinstance(thing, type):
+        for each in list(vars(thing).values()):
+            if isinstance(each, (staticmethod, classmethod)) or inspect.isfunction(each):
+                yield from layers_of(getattr(each, "__func__", each))
+        return
+    while thing is not None:
+        yield thing
+        thing = getattr(thing, "__wrapped__", None)
+
+
+def test_some_of_what_is_withheld_is_wrapped():
+    wrapped = [name for id in FUNCTIONS for name in withheld_names(EXERCISES[id]) if hasattr(find(name), "__wrapped__")]
+    assert len(wrapped) > 20, "the tests run with jaxtyping's check, as the worker may"
 
 
 # --- nothing is forgotten -----------------------------------------------------------------------------------

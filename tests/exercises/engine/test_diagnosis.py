@@ -1,0 +1,210 @@
+"""Which mistake an answer makes: also beside a second slip, never by a tolerance, never by chance."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.exercises import Exercise, Misconception, Tolerance, assess, case
+from lib.exercises.engine.alike import composed, in_form, is_alike, is_composed, is_telling
+from lib.exercises.engine.checking import explain
+from lib.exercises.engine.compare import difference
+from lib.exercises.engine.values import to_plain
+
+
+def weighted(x, mask):
+    """The mean of the masked numbers; nothing has the mean 0."""
+    return (x * mask).sum() / mask.sum().clamp(min=1)
+
+
+def cases(generator):
+    def draw(*mask):
+        return torch.randn(len(mask), generator=generator), torch.tensor(mask, dtype=torch.float32)
+
+    return [
+        case("all", *draw(1, 1, 1)), case("two of three", *draw(1, 0, 1)), case("one of four", *draw(0, 0, 1, 0)),
+        case("three of five", *draw(1, 1, 0, 1, 0)), case("nothing", *draw(0, 0)),
+    ]  # fmt: skip
+
+
+def total(x, mask):
+    return (x * mask).sum()
+
+
+def unmasked(x, mask):
+    return x.sum() / len(x)
+
+
+EXERCISE = Exercise(
+    id="demo.weighted", slides=("C07",), points=3, minutes=5, reference=weighted, cases=cases,
+    misconceptions=(
+        Misconception("sum", total, "You add up."),
+        Misconception("unmasked", unmasked, "The mask is not used."),
+        Misconception("nothing", lambda x, mask: (x * mask).sum() / mask.sum(), "0/0 is NaN."),
+    ),
+)  # fmt: skip
+
+
+def names(answer, exercise=EXERCISE, seed=0):
+    return [each.name for each in assess(exercise, answer, seed).diagnosis.misconceptions]
+
+
+SECOND_SLIPS = {
+    "an edge case of its own": lambda x, mask: total(x, mask) if mask.sum() else torch.tensor(7.0),
+    "an edge case that raises": lambda x, mask: total(x, mask) if mask.sum() else 1 / 0,
+    "a number for a tensor": lambda x, mask: total(x, mask).item(),
+    "a NumPy array": lambda x, mask: total(x, mask).numpy(),
+    "a list": lambda x, mask: total(x, mask).reshape(1).tolist(),
+    "a dimension too many": lambda x, mask: total(x, mask)[None],
+    "a changed input": lambda x, mask: x.mul_(mask).sum(),
+    "one case that is off": lambda x, mask: total(x, mask) + (len(x) == 4),
+}
+
+
+@pytest.mark.parametrize("slip", SECOND_SLIPS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_second_slip_does_not_silence_a_mistake(slip, seed):
+    found = assess(EXERCISE, SECOND_SLIPS[slip], seed).diagnosis
+    assert [each.name for each in found.misconceptions] == ["sum"] and not found.certain
+    assert found.hint.startswith("Likely, by case") and found.hint.endswith("You add up.")
+
+
+def test_a_changed_input_has_the_name_that_its_writer_gave_it():
+    def changing(numbers, kept):
+        numbers *= kept
+        return numbers.sum() / kept.sum().clamp(min=1)
+
+    in_place = Misconception(
+        "in place", lambda x, mask: x.mul_(mask).sum() / mask.sum().clamp(min=1), "A copy, please."
+    )
+    found = assess(replace(EXERCISE, misconceptions=(in_place,)), changing)
+    assert found.misconception is in_place and found.diagnosis.certain
+
+
+def test_a_complaint_is_recognised_beside_a_changed_input():
+    def decide(given, output, expected):
+        return None if abs(output - expected) < 1e-6 else "it is too large" if output > expected else "it is too small"
+
+    above = Misconception("above", lambda x, mask: weighted(x, mask) + 1, "One too much.")
+    exercise = replace(EXERCISE, decide=decide, misconceptions=(above,))
+    found = assess(exercise, lambda x, mask: x.mul_(0).sum() + 9)
+    assert found.misconception is above and not found.diagnosis.certain
+
+
+def test_what_agrees_everywhere_is_certain():
+    found = assess(EXERCISE, lambda x, mask: sum(a * b for a, b in zip(x, mask)))
+    assert found.diagnosis.certain and found.diagnosis.hint == "You add up."
+    assert found.diagnosis.explained == ((1, 2, 4),)
+    assert "\nYou add up.\n" in explain(found)
+
+
+def test_two_mistakes_that_explain_different_cases_are_both_told():
+    def both(x, mask):
+        return total(x, mask) / mask.sum() if len(x) % 2 == 0 else total(x, mask)
+
+    assert names(both) == ["sum"], "one NaN alone is no second mistake for sure"
+    more = replace(EXERCISE, cases=lambda g: [*cases(g), case("nothing of four", torch.ones(4), torch.zeros(4))])
+    found = assess(more, both).diagnosis
+    assert found.hint.split("\n") == [
+        "Likely, by cases 1, 2 and 4: You add up.",
+        "Likely, by cases 5 and 6: 0/0 is NaN.",
+    ]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_mistakes_in_the_same_result_are_both_told(seed):
+    sign = Misconception("sign", lambda x, mask: -weighted(x, mask), "The minus sign is one too many.")
+    shifted = Misconception("shifted", lambda x, mask: weighted(x, mask) + 0.5, "One half too much.")
+    exercise = replace(EXERCISE, misconceptions=(*EXERCISE.misconceptions, sign, shifted))
+    assert names(lambda x, mask: -total(x, mask), exercise, seed) == ["sum", "sign"]
+    assert names(lambda x, mask: total(x, mask) + 0.5, exercise, seed) == ["sum", "shifted"]
+    assert names(lambda x, mask: -2 * total(x, mask), exercise, seed) == []
+    assert not assess(exercise, lambda x, mask: -total(x, mask), seed).diagnosis.certain
+
+
+def test_a_match_does_not_rest_on_a_tolerance():
+    near = Misconception("near", lambda x, mask: weighted(x, mask) * (1 + 1.1e-4), "A factor too large.")
+    exercise = replace(EXERCISE, misconceptions=(near,))
+    assert names(near.answer, exercise) == ["near"]
+    assert names(lambda x, mask: weighted(x, mask) * (1 + 1.4e-4), exercise) == []
+    wide = replace(exercise, tolerance=Tolerance(0.01, 0.0))
+    far = Misconception("far", lambda x, mask: weighted(x, mask) * 1.02, "Two hundredths too large.")
+    assert names(lambda x, mask: weighted(x, mask) * 1.015, replace(wide, misconceptions=(far,))) == []
+    assert names(lambda x, mask: weighted(x, mask) * 1.0201, replace(wide, misconceptions=(far,))) == ["far"]
+
+
+def test_another_mistake_is_not_given_the_name_of_a_listed_one():
+    for unlisted in (
+        lambda x, mask: torch.zeros(()) + 1, lambda x, mask: x.max(), lambda x, mask: -weighted(x, mask),
+        lambda x, mask: total(x, mask) if len(x) == 2 else weighted(x, mask) + 1,
+    ):  # fmt: skip
+        assert names(unlisted) == []
+
+
+def test_the_likeliest_is_named():
+    def mostly_unmasked(x, mask):
+        return total(x, mask) if len(x) == 5 else unmasked(x, mask)
+
+    found = assess(EXERCISE, mostly_unmasked).diagnosis
+    assert found.misconceptions[0].name == "unmasked"
+
+
+def test_alike_is_nearer_to_the_mistake_than_to_the_truth():
+    tolerance = Tolerance(1e-3, 0.0)
+    assert is_alike([1.0, 5.0], [1.0, 5.0], [1.0, 4.0], tolerance)
+    assert is_alike([1.0009, 5.0], [1.0, 5.0], [1.0, 4.0], tolerance), "only the number in which they differ tells"
+    assert not is_alike([1.0, 4.0041], [1.0, 4.005], [1.0, 4.0], tolerance)
+    assert is_alike(float("nan"), float("nan"), 1.0, tolerance) and not is_alike("a", "b", "c", tolerance)
+    assert is_alike([1.0], [1.0], [1.0, 2.0], tolerance) and is_alike("a", "a", "b", tolerance)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=4))
+def test_a_mistake_is_alike_to_itself_unless_it_is_right(values):
+    right = [value + 1 for value in values]
+    assert is_alike(values, values, right, Tolerance())
+    assert not is_alike(right, values, right, Tolerance()), "the right result is no mistake"
+
+
+def test_mistakes_in_text_or_in_other_numbers_are_not_composed():
+    tolerance = Tolerance()
+    assert composed(["a"], ["b"], ["c"], product=True) is None and composed([], [], [], product=False) is None
+    assert composed([1.0], [1.0, 2.0], [1.0], product=True) is None
+    assert composed([1.0, None], [2.0, None], [3.0, None], product=True) is None
+    assert not is_composed([1.0, "a"], np.array([1.0]), tolerance) and not is_composed(1.0, np.ones(2), tolerance)
+    assert not is_composed(float("inf"), np.array([np.inf]), tolerance)
+    assert composed(0.0, 0.0, 0.0, product=True) == 0.0
+
+
+def test_what_tells_something():
+    for mistaken, expected, tells in (
+        (0.25, 0.5, True), (2.0, 0.5, False), ([0, 1, 2], [3, 4, 5], True), ([0, 0, 0], [1, 2, 3], False),
+        (True, False, False), ("BOS", "EOS", True), (None, 1.0, False), (float("nan"), 1.0, False),
+        ([1.5, 2.0], [1.5, 3.0], False),
+    ):  # fmt: skip
+        assert is_telling(mistaken, expected) is tells, (mistaken, expected)
+
+
+@pytest.mark.parametrize(
+    "got, wanted",
+    [
+        ([0.5, 1.5], torch.tensor([0.5, 1.5])), (0.5, torch.tensor(0.5)), (torch.tensor([0.5]), 0.5),
+        (np.array([0.5, 1.5]), torch.tensor([[0.5, 1.5]])), (torch.tensor([1, 2]), torch.tensor([1.0, 2.0])),
+        (torch.tensor([1, 2]), [1, 2]), (torch.ones(2, 1), torch.ones(2)),
+    ],
+)  # fmt: skip
+def test_the_form_may_differ(got, wanted):
+    got, wanted = to_plain(got), to_plain(wanted)
+    assert difference(in_form(got, wanted), wanted, Tolerance()) is None
+
+
+@pytest.mark.parametrize(
+    "got, wanted",
+    [([[1.0], [1.0, 2.0]], torch.ones(3)), (torch.ones(2, 3), torch.ones(3, 2)), ("ab", torch.ones(2)),
+     (True, torch.tensor(1.0)), (None, torch.ones(1)), ([], torch.ones(2)), (10**400, torch.ones(1))],
+)  # fmt: skip
+def test_what_has_other_numbers_stays_as_it_is(got, wanted):
+    got, wanted = to_plain(got), to_plain(wanted)
+    assert difference(in_form(got, wanted), wanted, Tolerance()) is not None
