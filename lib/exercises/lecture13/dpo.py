@@ -66,7 +66,7 @@ def _per_token(c, r, ref_c, ref_r, c_mask, r_mask, beta):
 
 def _masked_by(masks):
     """With other masks than the case's, made of the two."""
-    return lambda *args: dpo_loss(*args[:4], *masks(*args[4:6]), args[6])
+    return lambda c, r, ref_c, ref_r, *rest: dpo_loss(c, r, ref_c, ref_r, *masks(*rest[:2]), rest[2])
 
 
 def _classified(c, r, ref_c, ref_r, c_mask, r_mask, beta):
@@ -146,7 +146,7 @@ DPO_LOSS = Exercise(
         ),
         Misconception(
             "beta_missing",
-            lambda *args: dpo_loss(*args[:6], 1.0),
+            lambda c, r, ref_c, ref_r, c_mask, r_mask, beta: dpo_loss(c, r, ref_c, ref_r, c_mask, r_mask, 1.0),
             "β is missing: it multiplies the difference of the log-ratios, inside the sigmoid.",
         ),
         Misconception(
@@ -157,7 +157,7 @@ DPO_LOSS = Exercise(
         ),
         Misconception(
             "beta_fixed",
-            lambda *args: dpo_loss(*args[:6], 0.1),
+            lambda c, r, ref_c, ref_r, c_mask, r_mask, beta: dpo_loss(c, r, ref_c, ref_r, c_mask, r_mask, 0.1),
             "Your β is always 0.1. It is an argument: use it.",
         ),
         Misconception(
