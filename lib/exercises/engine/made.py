@@ -15,8 +15,8 @@ Function = Callable[[Tensor], Tensor]
 
 
 # --- functions with known receptive fields (attention.receptive_field) ----------------------------------------------
-def reads_by_pattern(pattern: list[list[int]], cancelling: bool = False) -> Function:
-    """A function of x (T, 2) whose output i reads exactly the inputs marked in row i of `pattern`.
+def reads_by_pattern(pattern: list[list[float]], cancelling: bool = False) -> Function:
+    """A function of x (T, 2) whose output i reads the inputs in row i of `pattern`, with these weights; 0 for not at all.
 
     With `cancelling`, the derivatives of an output's two coordinates sum to 0.
 
@@ -36,6 +36,16 @@ def reads_in_second_output() -> Function:
 def reads_faintly() -> Function:
     """A function of x (T, D): every position also reads the first one, with a weight of 0.001."""
     return lambda x: x + 1e-3 * x[:1]
+
+
+def reads_what_is_positive(pattern: list[list[float]]) -> Function:
+    """As `reads_by_pattern`, but a coordinate of x that is not positive has no influence (ReLU).
+
+    >>> reads_what_is_positive([[1, 0], [1, 1]])(torch.tensor([[1.0, 2.0], [-3.0, 0.0]])).tolist()
+    [[1.0, 2.0], [1.0, 2.0]]
+    """
+    mix = torch.tensor(pattern, dtype=torch.float32)
+    return lambda x: mix @ x.relu()
 
 
 # --- language models without a neural network (chain, sft) ---------------------------------------------------------
