@@ -65,6 +65,21 @@ def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]
     return next_probs
 
 
+def next_probs_of_steps(V: int) -> Callable[[list[int]], list[float]]:
+    """A model that begins with any of V tokens and then stays or goes one up: all other tokens have the probability 0.
+
+    >>> next_probs_of_steps(3)([2, 1])
+    [0.0, 0.5, 0.5]
+    """
+
+    def next_probs(prefix: list[int]) -> list[float]:
+        if not prefix:
+            return [1 / V] * V
+        return [0.5 * (token in (prefix[-1], (prefix[-1] + 1) % V)) for token in range(V)]
+
+    return next_probs
+
+
 def log_prob_of_sequence(V: int, seed: int) -> Callable[[list[int]], float]:
     """log P of whole sequences over V tokens, for a model whose next distribution depends on the prefix.
 
