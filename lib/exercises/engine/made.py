@@ -15,7 +15,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 # --- functions with known receptive fields (attention.receptive_field) ----------------------------------------------
-def reads_by_pattern(pattern: list[list[float]], cancelling: bool = False) -> Function:
+def reads_by_pattern(pattern: list[list[float | int]], cancelling: bool = False) -> Function:
     """A function of x (T, 2) whose output i reads the inputs in row i of `pattern`, with these weights; 0 for not at all.
 
     With `cancelling`, the derivatives of an output's two coordinates sum to 0.
@@ -38,7 +38,7 @@ def reads_faintly() -> Function:
     return lambda x: x + 1e-3 * x[:1]
 
 
-def reads_what_is_positive(pattern: list[list[float]]) -> Function:
+def reads_what_is_positive(pattern: list[list[float | int]]) -> Function:
     """As `reads_by_pattern`, but a coordinate of x that is not positive has no influence (ReLU).
 
     >>> reads_what_is_positive([[1, 0], [1, 1]])(torch.tensor([[1.0, 2.0], [-3.0, 0.0]])).tolist()
