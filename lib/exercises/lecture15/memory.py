@@ -26,6 +26,9 @@ def _recipe_cases(generator):
         case("plain gradient descent", 11_000_000_000, 4, "sgd", False),
         case("momentum and a master copy", drawn, 2, "momentum", True),
         case("a single parameter", 1, 2, "sgd", True),
+        case("fp32 weights, and a master copy all the same", 6_738_415_616, 4, "adam", True),
+        case("fp32 weights, momentum and a master copy", drawn + 1, 4, "momentum", True),
+        case("weights of one byte, momentum", 1_000_003, 1, "momentum", False),
     ]
 
 
@@ -96,6 +99,27 @@ TRAINING = Exercise(
             "You keep the master copy instead of the weights. The forward pass still needs those: keep both.",
         ),
         Misconception(
+            "no_copy_of_fp32_weights",
+            lambda parameters, weight_bytes, optimizer, master: training_bytes(
+                parameters, weight_bytes, optimizer, master and weight_bytes != 4
+            ),
+            "You leave the master copy out where the weights are in fp32 already. What `master` says is what is stored.",
+        ),
+        Misconception(
+            "master_as_wide_as_weights",
+            lambda parameters, weight_bytes, optimizer, master: (
+                training_bytes(parameters, weight_bytes, optimizer, False) + parameters * weight_bytes * master
+            ),
+            "Your master copy is as wide as the weights. It is in fp32, 4 bytes, whatever they are.",
+        ),
+        Misconception(
+            "gradients_in_fp32",
+            lambda parameters, weight_bytes, optimizer, master: (
+                training_bytes(parameters, weight_bytes, optimizer, master) + parameters * (4 - weight_bytes)
+            ),
+            "Your gradients are always in fp32. Here each is as wide as its weight.",
+        ),
+        Misconception(
             "gigabytes",
             lambda *recipe: training_bytes(*recipe) / 1e9,
             "These are gigabytes. The exercise asks for bytes, as a whole number.",
@@ -162,6 +186,13 @@ def _table_cases(generator):
         case("no recipes", 112, 7, {}),
         case("a random recipe, in whole GB", round(one / 100 * sum(RECIPES[common])), one / 100, RECIPES),
         case("other random recipes", round(other / 100 * sum(drawn[rare])), other / 100, drawn),
+        case("0.09 bytes too much", 846.3, 70, RECIPES),
+        case("0.11 bytes too much", 847.7, 70, RECIPES),
+        case("0.09 bytes too little", 833.7, 70, RECIPES),
+        case("0.11 bytes too little", 832.3, 70, RECIPES),
+        case("a small model: 0.35B in 4.17 GB", 4.17, 0.35, RECIPES),
+        case("a small model: 0.35B in 4.15 GB", 4.15, 0.35, RECIPES),
+        case("the farther one first", 24, 2, {"wide": [2, 2, 8, 0.08], "exact": [2, 2, 8, 0], "also": [4, 4, 0, 4]}),
     ]
 
 
@@ -199,6 +230,33 @@ WHICH = Exercise(
             "equal",
             _chosen(lambda due, items: sum(items) == due),
             "You test for equality. Sizes are rounded (65.286B in 392 GB): allow 0.1 byte on either side.",
+        ),
+        Misconception(
+            "rounded",
+            _chosen(lambda due, items: sum(items) == round(due)),
+            "You round to whole bytes. 4 bits are half a byte, and 12.4 bytes are not 12: compare the difference.",
+        ),
+        Misconception(
+            "the_nearest_within",
+            lambda *table: [name for name in _nearest(*table) if name in which_recipes(*table)][:1],
+            "You name only the nearest of those within 0.1 byte. Rounded figures cannot tell them apart: name them all.",
+        ),
+        Misconception(
+            "a_tenth_of_a_gigabyte",
+            lambda gigabytes, billions, recipes: [
+                name for name, items in recipes.items() if abs(sum(items) * billions - gigabytes) <= 0.1
+            ],
+            "You allow 0.1 GB for the whole model. It is 0.1 byte *per parameter*: compare after dividing.",
+        ),
+        Misconception(
+            "one_sided",
+            _chosen(lambda due, items: 0 <= due - sum(items) <= 0.1),
+            "You allow a difference on one side only. A figure may be rounded up or down: take its absolute value.",
+        ),
+        Misconception(
+            "sorted_names",
+            lambda *table: sorted(which_recipes(*table)),
+            "You sort the names. They are asked for in the order of `recipes`.",
         ),
         Misconception(
             "the_first_only",
