@@ -1,15 +1,13 @@
-"""Exercises of notebook 16: the online softmax, which never sees all scores at once."""
+"""Exercises of notebook 16: the online softmax, which never sees all scores at once. Merging is in `online_merge`."""
 
 import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
+from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
-
-Part = tuple[float, float, Tensor]
-"""Largest score m, sum of exp(s - m), and the values weighted with the same exponentials."""
+from lib.exercises.lecture16.online_merge import MERGE
 
 
 # --- online.log_sum_exp -----------------------------------------------------------------------------------------------
@@ -32,6 +30,11 @@ def _streams(generator):
         case("one chunk of one", [[-2.5]]),
         case("scores of a thousand", [[1000.0, 999.0], [1001.0]]),
         case("very negative scores", [[-1000.0], [-1002.0, -1001.0]]),
+        case("the largest in the middle", [[0.5, -1.0], [2.0, 4.0, 3.0], [1.0]]),
+        case("first far below, then far above", [[-5000.0, -4999.0], [5000.0, 4999.0]]),
+        case("first far above, then far below", [[5000.0, 4999.0], [-5000.0]]),
+        case("equal scores", [[2.0, 2.0], [2.0]]),
+        case("one chunk of very negative scores", [[-3000.0, -3000.5]]),
     ]
 
 
@@ -57,6 +60,28 @@ def _rescaled_the_wrong_way(chunks):
     return largest + math.log(total)
 
 
+def _one_by_one(chunks):
+    total = -math.inf
+    for score in (score for chunk in chunks for score in chunk):
+        high, low = max(total, score), min(total, score)
+        total = high + math.log1p(math.exp(low - high))
+    return total
+
+
+def _never_below_zero(chunks):
+    largest, total = 0.0, 0.0
+    for chunk in chunks:
+        new = max(largest, *chunk)
+        total = total * math.exp(largest - new) + sum(math.exp(score - new) for score in chunk)
+        largest = new
+    return largest + math.log(total)
+
+
+def _first_maximum(chunks):
+    largest = max(chunks[0])
+    return largest + math.log(sum(math.exp(score - largest) for chunk in chunks for score in chunk))
+
+
 LOG_SUM_EXP = Exercise(
     id="online.log_sum_exp",
     slides=("W13", "T48"),
@@ -65,11 +90,13 @@ LOG_SUM_EXP = Exercise(
     title="A running log-sum-exp",
     reference=log_sum_exp,
     cases=_streams,
+    tolerance=Tolerance(rtol=1e-6, atol=1e-5),  # of float32, with scores in the thousands
     accepts=(
         lambda chunks: _of([_of(chunk) for chunk in chunks]),
         lambda chunks: torch.logsumexp(
             torch.tensor([s for chunk in chunks for s in chunk], dtype=torch.float64), 0
         ).item(),
+        _one_by_one,
     ),
     withheld=("lib.kernels.softmax.logsumexp",),
     misconceptions=(
@@ -82,6 +109,31 @@ LOG_SUM_EXP = Exercise(
             "rescaled_the_wrong_way",
             _rescaled_the_wrong_way,
             "You multiply the old sum by exp(new − old), which enlarges it. It must shrink: exp(old − new) ≤ 1.",
+        ),
+        Misconception(
+            "no_maximum",
+            lambda chunks: math.log(sum(math.exp(score) for chunk in chunks for score in chunk)),
+            "exp(1000) is no float any more, and exp(−1000) is 0: subtract the largest score before the exponential.",
+        ),
+        Misconception(
+            "no_maximum_in_torch",
+            lambda chunks: torch.tensor([s for chunk in chunks for s in chunk]).exp().sum().log().item(),
+            "exp(1000) is infinite and exp(−1000) is 0: subtract the largest score first, and add it again at the end.",
+        ),
+        Misconception(
+            "begins_at_zero",
+            _never_below_zero,
+            "Your maximum begins at 0. If all scores are far below, every exponential is 0: what is below all scores?",
+        ),
+        Misconception(
+            "first_maximum_kept",
+            _first_maximum,
+            "You keep the first chunk's maximum. A later score may lie far above it, and its exponential overflows.",
+        ),
+        Misconception(
+            "base_two",
+            lambda chunks: _of([s for chunk in chunks for s in chunk]) / math.log(2),
+            "This is the logarithm to base 2. The exercise asks for the natural one, the inverse of exp.",
         ),
         Misconception(
             "sum_of_chunks",
@@ -112,99 +164,6 @@ LOG_SUM_EXP = Exercise(
     hints=(
         "Keep two numbers: the largest score so far and the sum of exp(score − largest).",
         "new = max(largest, *chunk); total = total · exp(largest − new) + Σ exp(score − new). Begin with −inf and 0.",
-    ),
-)
-
-
-# --- online.merge -----------------------------------------------------------------------------------------------------
-def merge(one: Part, other: Part) -> Part:
-    """Two parts as one: the common maximum, the rescaled sums and values (Dao et al. 2022, section 3.1)."""
-    largest = max(one[0], other[0])
-    a, b = (math.exp(part[0] - largest) for part in (one, other))
-    return largest, a * one[1] + b * other[1], a * one[2] + b * other[2]
-
-
-def _part(scores: Tensor, values: Tensor) -> Part:
-    if not len(scores):
-        return -math.inf, 0.0, torch.zeros(values.shape[1])
-    largest = scores.max().item()
-    weights = torch.exp(scores - largest)
-    return largest, weights.sum().item(), weights @ values
-
-
-def _parts(generator):
-    def draw(n, m, shift=0.0):
-        scores, values = torch.randn(n + m, generator=generator), torch.randn(n + m, 3, generator=generator)
-        scores[n:] += shift
-        return _part(scores[:n], values[:n]), _part(scores[n:], values[n:])
-
-    return [
-        case("four scores and three", *draw(4, 3)),
-        case("the second part has the larger score", *draw(3, 3, 4.0)),
-        case("the first part has the larger score", *draw(3, 5, -4.0)),
-        case("the first part is empty", *draw(0, 4)),
-        case("maxima a thousand apart", *draw(2, 2, 1000.0)),
-    ]
-
-
-def _scaled(one, other, a, b):
-    return max(one[0], other[0]), a * one[1] + b * other[1], a * one[2] + b * other[2]
-
-
-def _factor(part, other):
-    return math.exp(part[0] - max(part[0], other[0]))
-
-
-MERGE = Exercise(
-    id="online.merge",
-    slides=("C20", "T48"),
-    points=4,
-    minutes=15,
-    title="Merging two parts of an attention row",
-    reference=merge,
-    cases=_parts,
-    accepts=(lambda one, other: list(_scaled(one, other, _factor(one, other), _factor(other, one))),),
-    misconceptions=(
-        Misconception(
-            "no_rescaling",
-            lambda one, other: _scaled(one, other, 1.0, 1.0),
-            "Each part was computed with its own maximum. First rescale both to the common one: times exp(own − "
-            "common).",
-        ),
-        Misconception(
-            "values_not_rescaled",
-            lambda one, other: (*merge(one, other)[:2], one[2] + other[2]),
-            "You rescale the sums but not the values. Both contain the same exponentials.",
-        ),
-        Misconception(
-            "sums_not_rescaled",
-            lambda one, other: (merge(one, other)[0], one[1] + other[1], merge(one, other)[2]),
-            "You rescale the values but not the sums, so their quotient is not an average.",
-        ),
-        Misconception(
-            "smaller_maximum",
-            lambda one, other: (min(one[0], other[0]), *merge(one, other)[1:]),
-            "The new maximum is the larger of the two.",
-        ),
-        Misconception(
-            "first_only_rescaled",
-            lambda one, other: _scaled(one, other, _factor(one, other), 1.0),
-            "You rescale only the first part. That is right only if the second part has the larger score.",
-        ),
-        Misconception(
-            "already_divided",
-            lambda one, other: (*merge(one, other)[:2], merge(one, other)[2] / merge(one, other)[1]),
-            "You divide too early. Merge the parts without dividing; divide by the sum once, at the very end.",
-        ),
-        Misconception(
-            "factors_swapped",
-            lambda one, other: _scaled(one, other, _factor(other, one), _factor(one, other)),
-            "Your two factors are swapped: each part is multiplied by exp(its own maximum − the common one).",
-        ),
-    ),
-    hints=(
-        "largest = max(m1, m2); the factors are exp(m1 − largest) and exp(m2 − largest), one of which is 1.",
-        "Sum and values of a part are multiplied by the same factor, then added.",
     ),
 )
 

@@ -1,0 +1,159 @@
+"""Merging two parts of an attention row: an exercise of `online`."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+
+Part = tuple[float, float, Tensor]
+"""Largest score m, sum of exp(s - m), and the values weighted with the same exponentials."""
+
+
+# --- online.merge -----------------------------------------------------------------------------------------------------
+def merge(one: Part, other: Part) -> Part:
+    """Two parts as one: the common maximum, the rescaled sums and values (Dao et al. 2022, section 3.1)."""
+    largest = max(one[0], other[0])
+    a, b = (math.exp(part[0] - largest) for part in (one, other))
+    return largest, a * one[1] + b * other[1], a * one[2] + b * other[2]
+
+
+def _part(scores: Tensor, values: Tensor) -> Part:
+    if not len(scores):
+        return -math.inf, 0.0, torch.zeros(values.shape[1])
+    largest = scores.max().item()
+    weights = torch.exp(scores - largest)
+    return largest, weights.sum().item(), weights @ values
+
+
+def _parts(generator):
+    def draw(n, m, shift=0.0, K=3):
+        scores, values = torch.randn(n + m, generator=generator), torch.randn(n + m, K, generator=generator)
+        scores[n:] += shift
+        return _part(scores[:n], values[:n]), _part(scores[n:], values[n:])
+
+    full, nothing = _part(torch.tensor([0.5, 1.5]), torch.eye(2)), torch.zeros(2)
+    return [
+        case("four scores and three", *draw(4, 3)),
+        case("the second part has the larger score", *draw(3, 3, 4.0)),
+        case("the first part has the larger score", *draw(3, 5, -4.0)),
+        case("the first part is empty", *draw(0, 4)),
+        case("maxima a thousand apart", *draw(2, 2, 1000.0)),
+        case("maxima a thousand apart, the first one larger", *draw(2, 3, -1000.0)),
+        case("the second part is empty", *draw(3, 0)),
+        case("one value for each score", *draw(2, 4, K=1)),
+        case("equal maxima", full, (1.5, 2.25, torch.tensor([1.0, -2.0]))),
+        case("the first part's values cancel", (2.0, 1.5, nothing), full),
+        case("the second part's values cancel", full, (1.0, 2.5, nothing)),
+    ]
+
+
+def _scaled(one, other, a, b):
+    return max(one[0], other[0]), a * one[1] + b * other[1], a * one[2] + b * other[2]
+
+
+def _factor(part, other):
+    return math.exp(part[0] - max(part[0], other[0]))
+
+
+def _lower_one_rescaled(one, other):
+    if -math.inf in (one[0], other[0]):
+        return max(one, other, key=lambda part: part[0])
+    high, low = (one, other) if one[0] >= other[0] else (other, one)
+    return _scaled(high, low, 1.0, math.exp(low[0] - high[0]))
+
+
+def _empty_by_values(one, other):
+    return other if not one[2].any() else one if not other[2].any() else merge(one, other)
+
+
+def _sign_turned(one, other):
+    largest = max(one[0], other[0])
+    return _scaled(one, other, math.exp(largest - one[0]), math.exp(largest - other[0]))
+
+
+def _to_the_first(one, other):
+    factor = math.exp(other[0] - one[0])
+    return one[0], one[1] + factor * other[1], one[2] + factor * other[2]
+
+
+MERGE = Exercise(
+    id="online.merge",
+    slides=("C20", "T48"),
+    points=4,
+    minutes=15,
+    title="Merging two parts of an attention row",
+    reference=merge,
+    cases=_parts,
+    accepts=(
+        lambda one, other: list(_scaled(one, other, _factor(one, other), _factor(other, one))),
+        _lower_one_rescaled,
+    ),
+    misconceptions=(
+        Misconception(
+            "no_rescaling",
+            lambda one, other: _scaled(one, other, 1.0, 1.0),
+            "Each part was computed with its own maximum. First rescale both to the common one: times exp(own − "
+            "common).",
+        ),
+        Misconception(
+            "values_not_rescaled",
+            lambda one, other: (*merge(one, other)[:2], one[2] + other[2]),
+            "You rescale the sums but not the values. Both contain the same exponentials.",
+        ),
+        Misconception(
+            "sums_not_rescaled",
+            lambda one, other: (merge(one, other)[0], one[1] + other[1], merge(one, other)[2]),
+            "You rescale the values but not the sums, so their quotient is not an average.",
+        ),
+        Misconception(
+            "smaller_maximum",
+            lambda one, other: (min(one[0], other[0]), *merge(one, other)[1:]),
+            "The new maximum is the larger of the two.",
+        ),
+        Misconception(
+            "first_only_rescaled",
+            lambda one, other: _scaled(one, other, _factor(one, other), 1.0),
+            "You rescale only the first part. That is right only if the second part has the larger score.",
+        ),
+        Misconception(
+            "sign_turned",
+            _sign_turned,
+            "You rescale with exp(common − own), which enlarges and may overflow. The factor is at most 1.",
+        ),
+        Misconception(
+            "to_the_first_maximum",
+            _to_the_first,
+            "You bring everything to the first part's maximum. If the second is larger, its exponentials overflow: use "
+            "the larger.",
+        ),
+        Misconception(
+            "empty_by_values",
+            _empty_by_values,
+            "Values that add up to 0 do not make a part empty: its sum still counts. What has only an empty part?",
+        ),
+        Misconception(
+            "values_times_sums",
+            lambda one, other: (
+                *merge(one, other)[:2],
+                _scaled(one, other, one[1] * _factor(one, other), other[1] * _factor(other, one))[2],
+            ),
+            "You multiply the values by their sums too. They have not been divided by them: only rescale.",
+        ),
+        Misconception(
+            "already_divided",
+            lambda one, other: (*merge(one, other)[:2], merge(one, other)[2] / merge(one, other)[1]),
+            "You divide too early. Merge the parts without dividing; divide by the sum once, at the very end.",
+        ),
+        Misconception(
+            "factors_swapped",
+            lambda one, other: _scaled(one, other, _factor(other, one), _factor(one, other)),
+            "Your two factors are swapped: each part is multiplied by exp(its own maximum − the common one).",
+        ),
+    ),
+    hints=(
+        "largest = max(m1, m2); the factors are exp(m1 − largest) and exp(m2 − largest), one of which is 1.",
+        "Sum and values of a part are multiplied by the same factor, then added.",
+    ),
+)
