@@ -77,7 +77,7 @@ CHECKPOINT = Exercise(
         Misconception(
             "whole_bytes_each",
             lambda parameters, bits: checkpoint_size(parameters, 8 * (bits // 8)),
-            "You round the bytes of a single number down to a whole one. 4 bits are half a byte: divide after multiplying.",
+            "You round the bytes of one number down. 4 bits are half a byte: multiply first, then divide.",
         ),
         Misconception(
             "kibibytes_by_the_thousand",
@@ -186,7 +186,7 @@ ANSWER_LABELS = Exercise(
         Misconception(
             "by_membership",
             lambda prompt, answer: [*(i if i in answer else -100 for i in [*prompt, *answer][1:]), -100],
-            "You ask whether an id occurs in the answer, but the prompt may contain the same id. What counts is its place.",
+            "You ask whether an id occurs in the answer, but the prompt may contain it too. What counts is its place.",
         ),
         Misconception(
             "wraps_around",

@@ -135,7 +135,7 @@ STATE = Exercise(
             lambda optimizer: _bytes(
                 k[m] for k in optimizer.state.values() for m in ("exp_avg", "exp_avg_sq") if m in k
             ),
-            "You ask for Adam's two moments by name. There are step counters too, and other optimizers use other names.",
+            "You ask for Adam's two moments by name. There are step counters too, and other optimizers keep others.",
         ),
         Misconception(
             "without_none",

@@ -103,7 +103,7 @@ TRAINING = Exercise(
             lambda parameters, weight_bytes, optimizer, master: training_bytes(
                 parameters, weight_bytes, optimizer, master and weight_bytes != 4
             ),
-            "You leave the master copy out where the weights are in fp32 already. What `master` says is what is stored.",
+            "You leave the master copy out where the weights are in fp32 already. `master` alone decides.",
         ),
         Misconception(
             "master_as_wide_as_weights",
@@ -239,7 +239,7 @@ WHICH = Exercise(
         Misconception(
             "the_nearest_within",
             lambda *table: [name for name in _nearest(*table) if name in which_recipes(*table)][:1],
-            "You name only the nearest of those within 0.1 byte. Rounded figures cannot tell them apart: name them all.",
+            "You name only the nearest of those within 0.1 byte. Rounded figures do not tell them apart: name all.",
         ),
         Misconception(
             "a_tenth_of_a_gigabyte",

@@ -116,7 +116,7 @@ ABSMAX = Exercise(
                 absmax(x)[0] if _largest(x) > 1.27e-6 else torch.zeros(len(x)).long(),
                 max(_largest(x) / 127, 1e-8),
             ),
-            "There is an ε in your scale. Very small numbers vanish, and a vector of zeros has the scale 0.0: treat it by itself.",
+            "With an ε in your scale very small numbers vanish, and zeros do not have the scale 0.0.",
         ),
         Misconception(
             "divides_by_255",
