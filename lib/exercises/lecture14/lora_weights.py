@@ -94,6 +94,11 @@ MERGED = Exercise(
             "You divide by the number of inputs. A is r × inputs: which of its two sizes is the rank?",
         ),
         Misconception(
+            "rank_from_the_outputs",
+            lambda weight, A, B, alpha: weight + alpha / B.shape[0] * B @ A,
+            "You divide by the number of outputs. B is outputs × r: which of its two sizes is the rank?",
+        ),
+        Misconception(
             "for_rows_times_M",
             lambda weight, A, B, alpha: (weight + alpha / A.shape[0] * B @ A).T,
             "Your whole matrix is transposed: it is meant for x M. The exercise asks for x Mᵀ, the orientation of W0.",

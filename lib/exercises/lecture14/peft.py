@@ -90,6 +90,26 @@ CHECKPOINT = Exercise(
             "You round the result, and a small checkpoint vanishes. Round when you print, not before.",
         ),
         Misconception(
+            "whole_megabytes",
+            lambda parameters, bits: tuple(float(round(size)) for size in checkpoint_size(parameters, bits)),
+            "You return whole megabytes. The exercise asks for the sizes themselves: leave rounding to whoever prints them.",
+        ),
+        Misconception(
+            "two_decimals",
+            lambda parameters, bits: tuple(round(size, 2) for size in checkpoint_size(parameters, bits)),
+            "You round to two decimals, and the size of a very small checkpoint becomes 0. Return what comes out.",
+        ),
+        Misconception(
+            "whole_bytes_in_all",
+            lambda parameters, bits: (parameters * bits // 8 / 1e6, parameters * bits // 8 / 2**20),
+            "You drop half a byte with //: three numbers of 4 bits are 1.5 bytes here.",
+        ),
+        Misconception(
+            "factor_turned",
+            lambda parameters, bits: (parameters * bits / 8e6, parameters * bits / 8e6 * 1.048576),
+            "A mebibyte is larger than a megabyte, so there are fewer of them: divide by 1.048576, do not multiply.",
+        ),
+        Misconception(
             "gigabytes",
             lambda parameters, bits: (parameters * bits / 8e9, parameters * bits / 8 / 2**30),
             "These are gigabytes and gibibytes; the exercise asks for megabytes and mebibytes.",
@@ -182,6 +202,11 @@ ANSWER_LABELS = Exercise(
             "one_label_short",
             lambda prompt, answer: answer_labels(prompt, answer)[:-1],
             "A label is missing: one for each position, and the last one, which nothing follows, has −100.",
+        ),
+        Misconception(
+            "one_label_long",
+            lambda prompt, answer: [*_unshifted(prompt, answer), -100],
+            "You have one label more than there are positions, and none is shifted. Where does the first label belong?",
         ),
         Misconception(
             "by_membership",

@@ -148,6 +148,13 @@ STATE = Exercise(
             "A tensor of several numbers is neither true nor false. Ask whether the value is a tensor at all.",
         ),
         Misconception(
+            "step_left_out_by_name",
+            lambda optimizer: _bytes(
+                t for k in optimizer.state.values() for n, t in k.items() if n != "step" and t is not None
+            ),
+            "You leave out what is called step. It is a tensor as well, of 4 bytes for each parameter tensor.",
+        ),
+        Misconception(
             "one_tensor",
             lambda optimizer: _bytes(_tensors(next(iter(optimizer.state.values()), {}))),
             "You measured the state of one parameter tensor. optimizer.state has an entry for each.",
@@ -255,6 +262,11 @@ GPUS = Exercise(
             "no_room_is_below_zero",
             lambda state, activations, gpu: math.ceil(state / (gpu - activations)) if activations <= gpu else None,
             "If the activations fill the GPU to the last byte, you divide by zero: that is no room either.",
+        ),
+        Misconception(
+            "zero_for_none",
+            lambda state, activations, gpu: gpus_for(state, activations, gpu) or 0,
+            "Where there is no room you return 0, as if no GPU were needed. Return None.",
         ),
         Misconception(
             "no_room_is_zero",

@@ -28,7 +28,7 @@ def _cache_cases(generator):
         case("random sizes", layers, 12, 3, 768, batch, length, 17),
         case("a text as long as the window", 4, 6, 2, 384, 2, 17, 17),
         case("a window of one token", 4, 6, 2, 384, 2, 5, window=1),
-        case("a width that is no multiple of the heads", 3, 12, 3, 772, 2, 50),
+        case("a width that is no multiple of the heads", 3, 12, 3, 774, 2, 50),
     ]
 
 
@@ -69,9 +69,8 @@ KV_CACHE = Exercise(
         Misconception(
             "query_heads",
             _mistaken(lambda layers, heads, kv_heads, batch_size: heads / kv_heads),
-            "Your result has as many KV heads as query heads (or heads of width d_model / kv_heads, which gives the "
-            "same "
-            "size). Only kv_heads are stored, each of width d_model / heads: this is the purpose of grouping.",
+            "Your result has as many KV heads as query heads. Only kv_heads are stored, each of width d_model / heads: "
+            "this is the purpose of grouping.",
         ),
         Misconception(
             "keys_only",
@@ -108,6 +107,11 @@ KV_CACHE = Exercise(
             lambda L, H, G, D, B, T, window=None: T * _by_counting(L, H, G, D, B, T, window),
             "Your result grows with the square of the length, like the attention scores. Those are not kept: "
             "the cache holds one key and one value per token.",
+        ),
+        Misconception(
+            "whole_width",
+            lambda L, H, G, D, B, T, window=None: 4 * L * B * D * (T if window is None else min(T, window)),
+            "You keep d_model numbers for each key, as if all heads had their own. Only kv_heads heads are kept.",
         ),
         Misconception(
             "divided_last",

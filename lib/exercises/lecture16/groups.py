@@ -112,6 +112,11 @@ BYTES_OF = Exercise(
             "You add the scales in bits to the weights in bytes. 16 bits are two bytes.",
         ),
         Misconception(
+            "group_size_for_groups",
+            lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 2 * rows * group,
+            "You count group_size scales in each row. A row has as many scales as groups: how many groups fill it?",
+        ),
+        Misconception(
             "rounded_down",
             lambda rows, columns, bits, group: rows * columns * bits // 8 + 2 * (rows * columns // group),
             "You round down, but the last bits need a byte too, even if they do not fill it.",

@@ -42,7 +42,7 @@ def _vectors(generator):
         case("one number", _vector(-127.0, step=1 / 128)),
         case("nothing but zeros", torch.zeros(4)),
         case("one outlier", _vector(1.1, 127, -0.8, 0.4, step=1 / 2)),
-        case("very small numbers", _vector(40.3, -127, 93.6, step=2.0**-46)),
+        case("very small numbers", _vector(40.3, -127, 93.6, step=2.0**-60)),
         case("very large numbers", _vector(-40.3, 93.6, 127, step=2.0**90)),
         case("negative numbers only", _vector(-25.6, -127, -76.8, step=1 / 128)),
     ]
@@ -57,6 +57,10 @@ def _with(values, scale_of):
         return made.to(torch.int64), float(scale)
 
     return answer
+
+
+def _with_scale(scale_of):
+    return _with(lambda x, scale: torch.round(x / scale), scale_of)
 
 
 def _largest(x):
@@ -112,11 +116,23 @@ ABSMAX = Exercise(
         ),
         Misconception(
             "smallest_scale",
-            lambda x: (
-                absmax(x)[0] if _largest(x) > 1.27e-6 else torch.zeros(len(x)).long(),
-                max(_largest(x) / 127, 1e-8),
-            ),
+            _with_scale(lambda x: max(_largest(x) / 127, 1e-8)),
             "With an ε in your scale very small numbers vanish, and zeros do not have the scale 0.0.",
+        ),
+        Misconception(
+            "smallest_maximum",
+            _with_scale(lambda x: max(_largest(x), 1e-8) / 127),
+            "With an ε in the maximum, zeros have a scale that is not 0.0, and very small numbers are not stretched to 127.",
+        ),
+        Misconception(
+            "tiny_epsilon",
+            _with_scale(lambda x: max(_largest(x) / 127, 1e-12)),
+            "However small your ε is, there are smaller numbers, and zeros have the scale 0.0. Ask for zeros instead.",
+        ),
+        Misconception(
+            "from_the_range",
+            _with_scale(lambda x: (x.max() - x.min()).item() / 255 or 0.0),
+            "Your scale comes from the range, max − min. Absmax is symmetric: only the largest absolute value counts.",
         ),
         Misconception(
             "divides_by_255",
@@ -227,6 +243,11 @@ PRODUCT = Exercise(
             "one_scale_for_the_weight",
             lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * x_scale * w_scale.max(),
             "You use the largest scale of the weight for all of its rows. Each output has the scale of its own row.",
+        ),
+        Misconception(
+            "sums_in_half_precision",
+            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q).half() * x_scale * w_scale.T,
+            "float16 ends at 65,504 and has 11 bits: the sums need 32 bits, as whole or as decimal numbers.",
         ),
         Misconception(
             "scales_added",

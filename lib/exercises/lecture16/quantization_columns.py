@@ -84,6 +84,21 @@ OUTLIERS = Exercise(
             "A column with two outliers comes twice in your list: name each column once.",
         ),
         Misconception(
+            "in_order_of_rows",
+            lambda x, threshold: list(dict.fromkeys((x.abs() >= threshold).nonzero()[:, 1].tolist())),
+            "Your columns are in the order in which the rows show them. Sort them.",
+        ),
+        Misconception(
+            "mask",
+            lambda x, threshold: (x.abs() >= threshold).any(dim=0).tolist(),
+            "You return True or False for each column. The exercise asks for the numbers of those that are True.",
+        ),
+        Misconception(
+            "lists_of_one",
+            lambda x, threshold: (x.abs() >= threshold).any(dim=0).nonzero().tolist(),
+            "nonzero() gives a row of coordinates for each hit, so your list holds lists. It should hold whole numbers.",
+        ),
+        Misconception(
             "all_of_them",
             lambda x, threshold: _columns((x.abs() >= threshold).all(dim=0)),
             "You select columns in which every number is large. One outlier is enough to spoil the scale of its row.",
