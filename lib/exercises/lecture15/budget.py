@@ -36,6 +36,7 @@ def _optimizer_cases(generator):
         case("SGD that keeps None for the biases", Made(optimizer_with_none)),
         case("Adam that also keeps the largest v", made("Adam", amsgrad=True)),
         case("RMSprop in float64", made("RMSprop", torch.float64)),
+        case("NAdam, which keeps one more number", made("NAdam", steps=2)),
         case("a random optimizer", drawn()),
         case("a second random optimizer", drawn()),
         case("a third random optimizer", drawn()),
