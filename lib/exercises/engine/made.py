@@ -159,3 +159,16 @@ def used_optimizer(
         layers(torch.ones(2, first, dtype=dtype)).sum().backward()
         optimizer.step()
     return optimizer
+
+
+def optimizer_with_none() -> torch.optim.Optimizer:
+    """SGD whose biases have no momentum: None instead of a tensor, as PyTorch 2.0 and earlier saved it.
+
+    >>> [kept["momentum_buffer"] is None for kept in optimizer_with_none().state.values()]
+    [False, True, False, True]
+    """
+    optimizer = used_optimizer("SGD", torch.float32, 1, {"momentum": 0.9})
+    for parameter, kept in optimizer.state.items():
+        if parameter.dim() == 1:
+            kept["momentum_buffer"] = None
+    return optimizer
