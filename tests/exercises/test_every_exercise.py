@@ -89,6 +89,7 @@ FOUND = [
     ("attention.attention", 2123633555255606852), ("attention.attention", 1111528934077257159),
     ("autoregressive.perplexity", 796721211803079755), ("lora.forward", 4541947343513110877),
     ("ppo.kl_penalised_reward", 814546981644921854), ("ranking.best_accuracy", 3591006804434793201),
+    ("mlm.slot_probabilities", 7709841182976371485),
 ]  # fmt: skip
 
 

@@ -15,8 +15,8 @@ Function = Callable[[Tensor], Tensor]
 
 
 # --- functions with known receptive fields (attention.receptive_field) ----------------------------------------------
-def reads_by_pattern(pattern: list[list[int]], cancelling: bool = False) -> Function:
-    """A function of x (T, 2) whose output i reads exactly the inputs marked in row i of `pattern`.
+def reads_by_pattern(pattern: list[list[float | int]], cancelling: bool = False) -> Function:
+    """A function of x (T, 2) whose output i reads the inputs in row i of `pattern`, with these weights; 0 for not at all.
 
     With `cancelling`, the derivatives of an output's two coordinates sum to 0.
 
@@ -38,6 +38,16 @@ def reads_faintly() -> Function:
     return lambda x: x + 1e-3 * x[:1]
 
 
+def reads_what_is_positive(pattern: list[list[float | int]]) -> Function:
+    """As `reads_by_pattern`, but a coordinate of x that is not positive has no influence (ReLU).
+
+    >>> reads_what_is_positive([[1, 0], [1, 1]])(torch.tensor([[1.0, 2.0], [-3.0, 0.0]])).tolist()
+    [[1.0, 2.0], [1.0, 2.0]]
+    """
+    mix = torch.tensor(pattern, dtype=torch.float32)
+    return lambda x: mix @ x.relu()
+
+
 # --- language models without a neural network (chain, sft) ---------------------------------------------------------
 def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]]:
     """A model over V tokens whose next distribution depends on the whole prefix and its order.
@@ -51,6 +61,21 @@ def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]
         for token in prefix:
             code = _next_code(code, token)
         return torch.softmax(_scores(V, code), dim=0).tolist()
+
+    return next_probs
+
+
+def next_probs_of_steps(V: int) -> Callable[[list[int]], list[float]]:
+    """A model that begins with any of V tokens and then stays or goes one up: all other tokens have the probability 0.
+
+    >>> next_probs_of_steps(3)([2, 1])
+    [0.0, 0.5, 0.5]
+    """
+
+    def next_probs(prefix: list[int]) -> list[float]:
+        if not prefix:
+            return [1 / V] * V
+        return [0.5 * (token in (prefix[-1], (prefix[-1] + 1) % V)) for token in range(V)]
 
     return next_probs
 
@@ -133,4 +158,17 @@ def used_optimizer(
         optimizer.zero_grad()
         layers(torch.ones(2, first, dtype=dtype)).sum().backward()
         optimizer.step()
+    return optimizer
+
+
+def optimizer_with_none() -> torch.optim.Optimizer:
+    """SGD whose biases have no momentum: None instead of a tensor, as PyTorch 2.0 and earlier saved it.
+
+    >>> [kept["momentum_buffer"] is None for kept in optimizer_with_none().state.values()]
+    [False, True, False, True]
+    """
+    optimizer = used_optimizer("SGD", torch.float32, 1, {"momentum": 0.9})
+    for parameter, kept in optimizer.state.items():
+        if parameter.dim() == 1:
+            kept["momentum_buffer"] = None
     return optimizer

@@ -1,5 +1,6 @@
 """Exercises of notebook 00: months between two dates of slide C18, and how long one doubling took."""
 
+import datetime
 import math
 
 import numpy as np
@@ -34,7 +35,9 @@ def _date_cases(generator):
         case("September to November", "2022.9", "2022.11"),
         case("January to October: “.1” and “.10”", "2022.1", "2022.10"),
         case("the same month", "2020.5", "2020.5"),
+        case("over New Year, to a smaller month", "2019.11", "2020.2"),
         case("the second date before the first", "2023.3", "2022.11"),
+        case("22 years", "2000.1", "2022.1"),
         case("two random dates", *drawn),
     ]
 
@@ -46,6 +49,17 @@ def _draw(generator, low, high):
 def _by_numpy(earlier, later):
     months = [np.datetime64("{}-{:02d}".format(*_year_and_month(date)), "M") for date in (earlier, later)]
     return int((months[1] - months[0]).astype(int))
+
+
+def _hundredths(earlier, later):
+    """As if “2022.1” were 2022.10, and so October."""
+    (year_0, month_0), (year_1, month_1) = (divmod(round(100 * float(date)), 100) for date in (earlier, later))
+    return 12 * (year_1 - year_0) + month_1 - month_0
+
+
+def _days(earlier, later):
+    first, last = (datetime.date(*_year_and_month(date), 1) for date in (earlier, later))
+    return (last - first).days
 
 
 MONTHS = Exercise(
@@ -80,6 +94,28 @@ MONTHS = Exercise(
             "ten_months_a_year",
             lambda earlier, later: _weighted(earlier, later, 10, 1),
             "You count ten months to the year: do you read the date as a decimal number?",
+        ),
+        Misconception(
+            "hundredths_for_months",
+            _hundredths,
+            "You took the two digits after the dot for the month, so that “.1” became October. “2022.1” is January: split "
+            "the text at the dot.",
+        ),
+        Misconception(
+            "thirty_days_a_month",
+            lambda earlier, later: _days(earlier, later) // 30,
+            "You divide days by 30. Twelve such months are only 360 days: over a few years there is a month too many. "
+            "Count years and months.",
+        ),
+        Misconception(
+            "reversed",
+            lambda earlier, later: -months_between(earlier, later),
+            "The sign is the wrong way round: from an earlier to a later date the number is positive.",
+        ),
+        Misconception(
+            "decimal",
+            lambda earlier, later: float(months_between(earlier, later)),
+            "The number is right, but it is a decimal one: convert year and month by int(…), or the result.",
         ),
         Misconception(
             "years_only",
@@ -131,7 +167,12 @@ def _growth_cases(generator):
         case("four times as large in a year", 12, 4.0),
         case("GPT-2 to GPT-3", 15, 175 / 1.5),
         case("InstructGPT to ChatGPT: no growth", 10, 1.0),
+        case("no growth, the factor a whole number", 7, 1),
+        case("one percent", 12, 1.01),
+        case("hardly any growth", 12, 1 + 2**-40),
+        case("hardly any loss", 12, 1 - 2**-40),
         case("half as large in two years", 24, 0.5),
+        case("a tenth smaller", 3, 0.9),
         case("a random factor", 7, drawn),
     ]
 
@@ -162,6 +203,17 @@ DOUBLING = Exercise(
             lambda months, factor: math.inf if factor <= 1 else months / math.log2(factor),
             "math.inf is for a factor of exactly 1. Below it the formula has an answer, a negative one: −24 for what "
             "is half as large in two years.",
+        ),
+        Misconception(
+            "nearly_one",
+            lambda months, factor: math.inf if abs(factor - 1) < 0.02 else months / math.log2(factor),
+            "You take a factor near 1 for 1 (a tolerance, rounding, or float32). A growth by one percent doubles too, "
+            "after a long time: only exactly 1 never does.",
+        ),
+        Misconception(
+            "sign_lost",
+            lambda months, factor: abs(doubling_time(months, factor)),
+            "Below 1 the formula gives a negative number, minus the time of one halving. Yours has lost its sign.",
         ),
         Misconception(
             "natural_logarithm",

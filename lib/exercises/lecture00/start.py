@@ -28,6 +28,11 @@ SLIDE_COUNT = Exercise(
         Misconception("decks", len(DECKS), "That is the number of decks. How many slides are in them?"),
         Misconception("a_list", list(DECKS.values()), "These are the four numbers: add them up."),
         Misconception("text", str(SLIDES), "Your answer is in quotes: that makes it text, not a number."),
+        Misconception("largest", max(DECKS.values()), "That is the longest deck alone. Add up all four."),
+        Misconception("product", math.prod(DECKS.values()), "You multiplied the four lengths: add them."),
+        Misconception(
+            "decimal", float(SLIDES), "The sum is right, but it is a decimal number. Slides are counted: an int."
+        ),
         Misconception(
             "mean", SLIDES / len(DECKS), "That is the mean length of a deck. The question asks for the total."
         ),
@@ -43,9 +48,10 @@ SMALL, MIDDLE, LARGE = era_ranges()  # in the slides' own words
 def _era_cases(generator):
     exponents = 6 + 6.5 * torch.rand(3, generator=generator, dtype=torch.float64)
     named = {
-        "DistilBERT": 66e6, "just below the first border": 1e8 - 1, "the first border": 1e8, "BERT": 110e6,
-        "1B itself": 1e9, "GPT-2": 1.5e9, "GPT-3 6.7B": 6.7e9, "7B itself": 7e9, "GPT-3": 175e9,
-        "1T itself": 1e12, "GPT-4, as guessed": 1.76e12,
+        "a single parameter": 1, "DistilBERT": 66e6, "just below the first border": 1e8 - 1, "the first border": 1e8,
+        "BERT": 110e6, "1B itself": 1e9, "just above 1B": 1e9 + 1, "GPT-2": 1.5e9, "GPT-3 6.7B": 6.7e9,
+        "just below 7B": 7e9 - 1, "7B itself": 7e9, "GPT-3": 175e9, "1T itself": 1e12, "just above 1T": 1e12 + 1,
+        "GPT-4, as guessed": 1.76e12,
     }  # fmt: skip
     drawn = {f"drawn size {i}": 10**exponent for i, exponent in enumerate(exponents.tolist(), start=1)}
     return [case(what, int(size)) for what, size in (named | drawn).items()]
@@ -77,6 +83,11 @@ def _nearest(parameters):
         nearest = min(ends, key=lambda pair: abs(math.log(parameters / pair[0])))[1]
         return classify_era(parameters) or nearest
     return SMALL
+
+
+def _range_ends(parameters):
+    """As Python's range has it: the first number belongs to it, the last does not."""
+    return None if parameters in (1e9, 1e12) else classify_era(parameters)
 
 
 def _open_ends(parameters):
@@ -136,6 +147,22 @@ CLASSIFY_ERA = Exercise(
             "open_ends",
             _open_ends,
             "A size exactly at an end came out as None. “100M → 1B” includes both ends: use <= there.",
+        ),
+        Misconception(
+            "upper_ends_left_out",
+            _range_ends,
+            "1B and 1T themselves came out as None. Both ends of these ranges belong to them; Python's range(a, b) and a "
+            "plain < leave out the upper one.",
+        ),
+        Misconception(
+            "text_for_none",
+            lambda parameters: str(classify_era(parameters)),
+            'You return the text "None". The answer is the value None, without quotes.',
+        ),
+        Misconception(
+            "nothing_returned",
+            lambda parameters: None,
+            "Every size came out as None. print(…) only shows an answer: return the name.",
         ),
         Misconception(
             "border_in_the_small_era",

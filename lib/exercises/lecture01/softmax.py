@@ -6,6 +6,7 @@ import torch
 
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
 from lib.kernels import argmax_onehot, softmax
 
 
@@ -15,9 +16,13 @@ def _softmax_cases(generator):
     return [
         case("the slide's example", torch.tensor([[1.0, 2.0, 8.0]])),
         case("several rows", rows),
+        case("as many rows as scores", torch.tensor([[1.0, 2.0, 3.0], [3.0, 3.0, -1.0], [0.0, -2.0, 2.0]])),
         case("scores around a thousand", torch.tensor([[1e3, 1e3 - 1.0, 0.0]])),
+        case("large scores, far apart", torch.tensor([[2e3, 100.0, 1e3]])),
         case("rows of very different size", torch.tensor([[1e3, 1e3 + 1.0], [-1e3, -1e3 + 1.0]])),
+        case("all scores far below 0", torch.tensor([[-3e3, -3e3 - 1.0, -3e3 + 1.0]])),
         case("a masked score (minus infinity)", torch.tensor([[0.0, -math.inf, 1.0]])),
+        case("a masked score among large ones", torch.tensor([[-math.inf, 3e3, 3e3 - 2.0]])),
         case("one score", torch.tensor([[5.0]])),
     ]
 
@@ -40,6 +45,15 @@ def _global_shift(z):
     return e / e.sum(dim=-1, keepdim=True)
 
 
+def _mean_shift(z):
+    e = (z - z.mean(dim=-1, keepdim=True)).exp()
+    return e / e.sum(dim=-1, keepdim=True)
+
+
+def _clamped(z):
+    return _plain_softmax(z.clamp(-80, 80))
+
+
 def _unnormalised(z):
     return (z - z.amax(dim=-1, keepdim=True)).exp()
 
@@ -56,6 +70,7 @@ SOFTMAX = Exercise(
     title="A softmax that survives large scores",
     reference=lambda z: softmax(z),
     cases=_softmax_cases,
+    gradient=("z",),
     tolerance=Tolerance(rtol=1e-3),  # z − logsumexp(z) is right too, but has a rounding error of 1e-4 where z is 1000
     accepts=(
         lambda z: (z - z.logsumexp(dim=-1, keepdim=True)).exp(),
@@ -93,6 +108,18 @@ SOFTMAX = Exercise(
             "maximum, amax(dim=-1, keepdim=True).",
         ),
         Misconception(
+            "shift_by_the_mean",
+            _mean_shift,
+            "You subtract the mean. The largest score may be hundreds above it, where exp overflows, and −∞ makes the mean "
+            "infinite: subtract the row's maximum.",
+        ),
+        Misconception(
+            "clamped",
+            _clamped,
+            "You cut large scores off, so that all scores beyond the limit become equal. Subtracting the row's maximum "
+            "keeps their differences.",
+        ),
+        Misconception(
             "not_normalised",
             _unnormalised,
             "The largest entry of every row is 1 and the rows do not sum to 1: the division by the sum is missing.",
@@ -107,6 +134,7 @@ SOFTMAX = Exercise(
             lambda z: torch.log_softmax(z, dim=-1),
             "These are log-probabilities (all ≤ 0). The slide asks for the probabilities.",
         ),
+        Misconception("detached", lambda z: torch.softmax(z, dim=-1).detach(), DETACHED),
     ),
     hints=(
         "softmax(z) = softmax(z − c) for any number c. Which c keeps every exponential at or below 1?",
@@ -117,12 +145,19 @@ SOFTMAX = Exercise(
 
 # --- softmax.argmax_onehot ----------------------------------------------------------------------------------
 def _argmax_cases(generator):
+    low = 2**-10
+    high = torch.nextafter(torch.tensor(low), torch.tensor(1.0)).item()  # the next float32, 1e-10 above
     return [
         case("the slide's first example", torch.tensor([1.0, 2.0, 8.0])),
         case("the slide's second example, a tie", torch.tensor([0.0, 3.0, 3.0])),
         case("all equal", torch.tensor([2.0, 2.0, 2.0, 2.0])),
+        case("a tie of negative scores", torch.tensor([-2.0, -5.0, -2.0])),
+        case("a tie of zeros", torch.tensor([0.0, -1.0, 0.0, 0.0])),
         case("a batch with a tie in one row", torch.tensor([[1.0, 5.0, 5.0], [7.0, 0.0, -1.0]])),
-        case("negative scores", -torch.rand(4, generator=generator) - 1),
+        case("as many rows as scores", torch.tensor([[4.0, 4.0, 1.0], [9.0, 5.0, 2.0], [0.0, 8.0, 8.0]])),
+        case("nearly equal", torch.tensor([low, high])),
+        case("a batch with one row nearly equal", torch.tensor([[high, low, low], [1.0, 2.0, 2.0]])),
+        case("negative scores", -torch.randperm(5, generator=generator)[:4] - 1.0),
     ]
 
 
@@ -139,7 +174,7 @@ ARGMAX = Exercise(
     reference=lambda z: argmax_onehot(z),
     cases=_argmax_cases,
     accepts=(
-        lambda z: torch.softmax((z.double() - z.double().amax(-1, keepdim=True)) * 1e6, dim=-1),
+        lambda z: torch.softmax((z.double() - z.double().amax(-1, keepdim=True)) * 1e12, dim=-1),
         lambda z: (z == z.amax(-1, keepdim=True)) / (z == z.amax(-1, keepdim=True)).sum(-1, keepdim=True),
     ),
     withheld=(
@@ -168,6 +203,23 @@ ARGMAX = Exercise(
             "largest_of_the_batch",
             lambda z: (z == z.max()).float() / (z == z.max()).sum(),
             "You look for one maximum in the whole batch: every row has its own.",
+        ),
+        Misconception(
+            "a_row_without_a_winner",
+            lambda z: (z == z.max()).float() / (z == z.max()).sum(dim=-1, keepdim=True),
+            "z.max() is the largest score of the whole batch, and a row that does not have it becomes 0/0. Every row has "
+            "its own maximum.",
+        ),
+        Misconception(
+            "down_the_columns",
+            lambda z: (z == z.amax(dim=0)) / (z == z.amax(dim=0)).sum(dim=0),
+            "You look for the largest of each column. Each row is one vector: work along the last dimension.",
+        ),
+        Misconception(
+            "nearly_equal_shared",
+            lambda z: torch.softmax(z / 0.01, dim=-1),
+            "Scores that only nearly equal the largest one share with it: a cold softmax, or a comparison with a tolerance. "
+            "Only exactly equal scores share: compare with ==.",
         ),
         Misconception(
             "plain_softmax",

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from lib import text
@@ -41,10 +42,21 @@ def check_masking(given, output, expected):
         return "an id is outside the vocabulary"
     if rate == 0 and selected.any():
         return "at rate 0 something was selected"
-    return _check_shares(corrupted, selected, changed, ordinary, mask_id, rate)
+    if ids.numel() > 1000 and 0 < rate < 1 and any((selected == s & ordinary).all() for s in _global(ids.shape, rate)):
+        return "the draws do not come from `generator`"
+    return _check_shares(given, corrupted, selected, changed, ordinary)
 
 
-def _check_shares(corrupted, selected, changed, ordinary, mask_id, rate):
+def _global(shape, rate):
+    """What an answer that ignores its generator selects: every answer begins with the global random states of seed 0."""
+    seed_0 = torch.Generator()
+    yield torch.rand(shape, generator=seed_0.manual_seed(0)) < rate
+    yield torch.bernoulli(torch.full(shape, float(rate)), generator=seed_0.manual_seed(0)).bool()
+    yield torch.from_numpy(np.random.RandomState(0).random_sample(shape)) < rate
+
+
+def _check_shares(given, corrupted, selected, changed, ordinary):
+    _, mask_id, vocab_size, special_ids, rate, _ = given.args
     if (complaint := _off("labelled among ordinary tokens", selected, ordinary, rate)) is not None:
         return complaint
     if len(selected) > 1 and 0 < rate < 1 and selected.sum() > 1000 and (selected == selected[0]).all():
@@ -57,6 +69,8 @@ def _check_shares(corrupted, selected, changed, ordinary, mask_id, rate):
     replaced = corrupted[changed & ~masked]
     if len(replaced) > 50 and len(replaced.unique()) < 20:
         return "the random tokens are nearly all the same"
+    if len(replaced) > 20 * vocab_size and set(range(vocab_size)) - set(special_ids) - set(replaced.tolist()):
+        return "some ids of the vocabulary never come as a random token"
     return None
 
 
@@ -76,11 +90,21 @@ def _off(what, part, whole, share):
 
 
 def wrong_masking(
-    split=(0.8, 0.1), *, specials=False, labels="selected", per_column=False, rate_used=None, rest=False, one_word=False
+    split=(0.8, 0.1),
+    *,
+    specials=False,
+    labels="selected",
+    per_column=False,
+    rate_used=None,
+    rest=False,
+    one_word=False,
+    lowest=0,
+    own_draws=False,
 ):
     """An answer with one mistake, chosen by the arguments; without any, a right answer."""
 
     def answer(ids, mask_id, vocab_size, special_ids, rate, generator):
+        generator = None if own_draws else generator
         shape = ids.shape[1:] if per_column else ids.shape
         selected = (torch.rand(shape, generator=generator) < (rate_used or rate)).expand(ids.shape)
         if not specials:
@@ -91,7 +115,7 @@ def wrong_masking(
             to_random = selected & ~to_mask & (torch.rand(ids.shape, generator=generator) < 0.1)
         else:
             to_random = selected & ~to_mask & (draw < sum(split))
-        random = torch.randint(5, vocab_size, ids.shape, generator=generator)
+        random = torch.randint(lowest, vocab_size, ids.shape, generator=generator)
         random = torch.full_like(ids, int(random.flatten()[0])) if one_word else random
         corrupted = torch.where(to_random, random, ids.masked_fill(to_mask, mask_id))
         if labels == "everywhere":
@@ -106,7 +130,7 @@ def split_of_all(ids, mask_id, vocab_size, special_ids, rate, generator):
     selected = torch.rand(ids.shape, generator=generator) < rate
     ordinary = ~torch.isin(ids, torch.tensor(special_ids))
     draw = torch.rand(ids.shape, generator=generator)
-    random = torch.randint(5, vocab_size, ids.shape, generator=generator)
+    random = torch.randint(vocab_size, ids.shape, generator=generator)
     corrupted = torch.where(ordinary & (draw >= 0.8) & (draw < 0.9), random, ids)
     return corrupted.masked_fill(ordinary & (draw < 0.8), mask_id), ids.masked_fill(~(selected & ordinary), IGNORED)
 
@@ -115,6 +139,16 @@ def in_place(ids, *rest):
     corrupted, labels = mask_tokens(ids, *rest)
     ids.copy_(corrupted)
     return ids, labels
+
+
+def no_copy(ids, mask_id, vocab_size, special_ids, rate, generator):
+    """`corrupted = ids` is the same tensor, so the labels are read after it has been overwritten."""
+    selected = (torch.rand(ids.shape, generator=generator) < rate) & ~torch.isin(ids, torch.tensor(special_ids))
+    corrupted, fate = ids, torch.rand(ids.shape, generator=generator)
+    corrupted[selected & (fate < 0.8)] = mask_id
+    swapped = selected & (fate >= 0.9)
+    corrupted[swapped] = torch.randint(vocab_size, (int(swapped.sum()),), generator=generator)
+    return corrupted, ids.masked_fill(~selected, IGNORED)
 
 
 def fixed_number(ids, mask_id, vocab_size, special_ids, rate, generator):
@@ -132,27 +166,32 @@ def fixed_number(ids, mask_id, vocab_size, special_ids, rate, generator):
 
 
 def loss_cases(generator):
-    """Logits and labels of masked batches in which every fate occurs, for mlm.loss."""
+    """Logits and labels of masked batches in which every fate occurs, for mlm.loss; the id of [MASK] is 9."""
 
     def batch(rows, length, rate=0.5, size=1.0):
-        original = torch.randint(1, 10, (rows, length), generator=generator)
+        original = torch.randint(9, (rows, length), generator=generator)
+        original[0, 1] = 0  # an id like any other
         selected = torch.rand(rows, length, generator=generator) < rate
         selected[0, :3] = True  # one of each fate
         fate = torch.randint(3, (rows, length), generator=generator)
         fate[0, :3] = torch.arange(3)
-        shown = original.masked_fill(fate == 0, 0)
-        shown = torch.where(fate == 1, original % 9 + 1, shown)
+        shown = original.masked_fill(fate == 0, 9)
+        shown = torch.where(fate == 1, (original + 1) % 9, shown)
         logits = size * torch.randn(rows, length, 10, generator=generator)
-        return logits, original.masked_fill(~selected, -100), torch.where(selected, shown, original), 0
+        return logits, original.masked_fill(~selected, IGNORED), torch.where(selected, shown, original), 9
 
-    few = batch(3, 6)
-    few[1][1:] = -100  # two rows without selected tokens
+    few, one, given = batch(3, 6), batch(2, 5), batch(2, 6)
+    few[1][1:] = IGNORED  # two rows without selected tokens
+    one[1].fill_(IGNORED)[1, 3] = 7
+    given[1][1, 2:], given[2][1, 2:4] = IGNORED, 9
     large = batch(2, 6, size=200.0)
-    large[0][:, :, 0] += 5000  # [MASK], which is never a label: the probability of each label is 0 even in float64
+    large[0][:, :, 9] += 5000  # [MASK], which is never a label: the probability of each label is 0 even in float64
     return [
         case("four rows of eight tokens", *batch(4, 8)),
         case("rows with different numbers of selected tokens", *batch(3, 12, 0.3)),
         case("nothing selected in two of three rows", *few),
+        case("a single selected token", *one),
+        case("a [MASK] that the text itself contains", *given),
         case("every token selected", *batch(2, 5, 1.0)),
         case("logits in the thousands", *large),
     ]

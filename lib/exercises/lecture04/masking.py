@@ -26,6 +26,7 @@ def _word_cases(generator):
     return [
         case("a word of three pieces", torch.tensor([-1, 0, 0, 0, 1, 2, 2, -1]), [0]),
         case("two words apart", torch.tensor([-1, 0, 1, 1, 2, 3, 3, -1, -1]), [1, 3]),
+        case("the later word first", torch.tensor([-1, 0, 0, 1, 2, 2, -1]), [2, 0]),
         case("no word chosen", torch.tensor([-1, 0, 1, 1, -1]), []),
         case("every word chosen", torch.tensor([-1, 0, 0, 1, -1]), [0, 1]),
         case("twelve words, no special tokens", long, chosen),
@@ -113,6 +114,22 @@ WHOLE_WORDS = Exercise(
             "(masking a whole span is what SpanBERT does).",
         ),
         Misconception(
+            "last_word_only",
+            lambda word_ids, chosen: _picked(word_ids, chosen[-1:]),
+            "Only the last of the chosen words is selected: each turn of your loop overwrites what the one before found. "
+            "Collect with |=.",
+        ),
+        Misconception(
+            "no_words_fail",
+            lambda word_ids, chosen: torch.stack([word_ids == word for word in chosen]).any(dim=0),
+            "torch.stack of nothing fails, but the list of chosen words may be empty: then no piece is selected.",
+        ),
+        Misconception(
+            "numbers",
+            lambda word_ids, chosen: _picked(word_ids, chosen).long(),
+            "The pattern is right, but these are the numbers 0 and 1: the answer is True or False for each piece.",
+        ),
+        Misconception(
             "one_word_only",
             _first_word_only,
             "Only the first of the chosen words is selected: is there a `return` inside your loop?",
@@ -142,6 +159,9 @@ def _count_cases(generator):
     return [
         case("BERT on 1,000 tokens", 1000, 0.15, (0.8, 0.1, 0.1)),
         case("the 13 pieces of slide C07 at 40 %", 13, 0.40, (0.8, 0.1, 0.1)),
+        case("seven tokens", 7, 0.15, (0.8, 0.1, 0.1)),
+        case("a fifth kept", N, 0.15, (0.5, 0.3, 0.2)),
+        case("everything selected", 20, 1.0, (0.8, 0.1, 0.1)),
         case("only ever [MASK]", N, 0.15, (1.0, 0.0, 0.0)),
         case("another split", N, 0.30, (0.6, 0.3, 0.1)),
         case("nothing selected", 50, 0.0, (0.8, 0.1, 0.1)),
@@ -167,6 +187,11 @@ def _fractions(N, rate, split):
 
 def _whole_numbers(N, rate, split):
     return {fate: round(count) for fate, count in expected_counts(N, rate, split).items()}
+
+
+def _rounded_down(N, rate, split):
+    selected = int(N * rate)
+    return _counts(*(int(selected * part) for part in split), N - selected)
 
 
 def _part_of_the_rest(N, rate, split):
@@ -216,6 +241,26 @@ EXPECTED_COUNTS = Exercise(
             "rounded",
             _whole_numbers,
             "You round to whole tokens. An expectation is a mean over many texts and need not be a whole number.",
+        ),
+        Misconception(
+            "rounded_down",
+            _rounded_down,
+            "int(…) cuts off what is behind the point. An expectation is a mean over many texts and need not be whole.",
+        ),
+        Misconception(
+            "fixed_split",
+            lambda N, rate, split: expected_counts(N, rate, (0.8, 0.1, 0.1)),
+            "You always split 80/10/10. The shares are in `split`.",
+        ),
+        Misconception(
+            "fixed_rate",
+            lambda N, rate, split: expected_counts(N, 0.15, split),
+            "You always select 15 %. The share is `rate`.",
+        ),
+        Misconception(
+            "random_and_kept_swapped",
+            lambda N, rate, split: expected_counts(N, rate, (split[0], split[2], split[1])),
+            "The second share of `split` is for random tokens, the third for kept ones: yours are swapped.",
         ),
         Misconception(
             "part_of_the_rest",

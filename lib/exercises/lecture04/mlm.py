@@ -6,12 +6,14 @@ import torch
 from torch.nn import functional as F
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
 from lib.exercises.lecture04.mask_answers import (
     check_masking,
     fixed_number,
     in_place,
     loss_cases,
     mask_tokens,
+    no_copy,
     split_of_all,
     wrong_masking,
 )
@@ -24,14 +26,23 @@ def _mask_cases(generator):
     def batch(rows, length, rate):
         ids = torch.randint(5, 1000, (rows, length), generator=generator)
         ids[:, 0], ids[:, -1] = 2, 3
-        seed = int(torch.randint(10_000, (1,), generator=generator))
-        return ids, 4, 1000, [0, 1, 2, 3, 4], rate, torch.Generator().manual_seed(seed)
+        return ids, 4, 1000, [0, 1, 2, 3, 4], rate, seeded()
+
+    def seeded():
+        return torch.Generator().manual_seed(int(torch.randint(1, 10_000, (1,), generator=generator)))
+
+    small = torch.randint(
+        4, 63, (64, 256), generator=generator
+    )  # and id 0; 1, 2 and 3 are special, 63 is not in the text
+    small = small.masked_fill(torch.rand(64, 256, generator=generator) < 0.1, 0)
+    small[:, 0], small[:, -1] = 1, 2
 
     only_special = torch.tensor([[2, 3, 0, 0], [2, 1, 3, 0]])
     return [
         case("64 rows of 256 tokens, 15 %", *batch(64, 256, 0.15)),
         case("64 rows of 128 tokens, 40 %", *batch(64, 128, 0.40)),
         case("every ordinary token is selected", *batch(64, 64, 1.0)),
+        case("every ordinary token of a small vocabulary", small, 3, 64, [1, 2, 3], 1.0, seeded()),
         case("nothing is selected", *batch(2, 8, 0.0)),
         case("only special tokens", only_special, 4, 1000, [0, 1, 2, 3, 4], 1.0, torch.Generator().manual_seed(0)),
     ]
@@ -94,6 +105,11 @@ MASK_TOKENS = Exercise(
             "kept.",
         ),
         Misconception(
+            "never_random",
+            wrong_masking((0.8, 0.0)),
+            "No selected token becomes random: a fifth is kept. Of the selected tokens, a tenth becomes a random token.",
+        ),
+        Misconception(
             "tenth_of_the_rest",
             wrong_masking(rest=True),
             "Your second draw takes a tenth of those that [MASK] left over: 2 % of the selected. Take half of them.",
@@ -114,6 +130,24 @@ MASK_TOKENS = Exercise(
             "one_random_word",
             wrong_masking(one_word=True),
             "All random replacements are the same token: draw a new one for each position.",
+        ),
+        Misconception(
+            "not_every_id",
+            wrong_masking(lowest=1),
+            "Some ids never come as a random token. torch.randint(vocab_size, …) draws from 0 to vocab_size − 1: its upper "
+            "end is left out already, and 0 is an id like any other.",
+        ),
+        Misconception(
+            "generator_unused",
+            wrong_masking(own_draws=True),
+            "You draw without `generator`. Pass it to every draw (generator=generator): with the same seed the same tokens "
+            "are masked.",
+        ),
+        Misconception(
+            "no_copy",
+            no_copy,
+            "`corrupted = ids` makes no copy: both names are the same tensor, so the labels hold corrupted ids, and the text "
+            "itself is overwritten. Work on ids.clone().",
         ),
         Misconception(
             "in_place",
@@ -160,6 +194,15 @@ def _log_outside(logits, labels, input_ids, mask_id):
     return -torch.softmax(logits[chosen], dim=-1).gather(1, labels[chosen][:, None]).mean().log()
 
 
+def _log_of_softmax(logits, labels, input_ids, mask_id):
+    chosen = labels != -100
+    return -torch.softmax(logits[chosen], dim=-1).gather(1, labels[chosen][:, None]).log().mean()
+
+
+def _shifted(logits, labels, input_ids, mask_id):
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+
+
 LOSS = Exercise(
     id="mlm.loss",
     slides=("C09",),
@@ -168,6 +211,7 @@ LOSS = Exercise(
     title="The loss of masked language modelling",
     reference=loss,
     cases=loss_cases,
+    gradient=("logits",),
     accepts=(_by_hand, lambda z, y, x, m: F.cross_entropy(z.flatten(0, 1), y.flatten())),
     withheld=(
         "lib.kernels.loss.cross_entropy",
@@ -217,6 +261,22 @@ LOSS = Exercise(
             "You take the logarithm of the mean probability. The logarithm belongs inside: the mean of log P (F01).",
         ),
         Misconception(
+            "log_of_softmax",
+            _log_of_softmax,
+            "For logits in the thousands the softmax rounds to 0, and log 0 is −∞. torch.log_softmax or F.cross_entropy "
+            "stay finite.",
+        ),
+        Misconception(
+            "id_0_ignored",
+            lambda z, y, x, m: F.cross_entropy(z[y > 0], y[y > 0]),
+            "You leave out labels of 0. Id 0 is a word like any other; only −100 means that nothing is predicted.",
+        ),
+        Misconception(
+            "shifted",
+            _shifted,
+            "You compare position t with label t + 1, as a causal model does. Here position t predicts the token at t.",
+        ),
+        Misconception(
             "bits",
             lambda z, y, x, m: loss(z, y, x, m) / math.log(2),
             "These are bits. The loss is in nats, as in PyTorch: use the natural logarithm.",
@@ -226,6 +286,7 @@ LOSS = Exercise(
             lambda z, y, x, m: -loss(z, y, x, m),
             "The sign is wrong: the loss is the *negative* log-likelihood, and never below 0.",
         ),
+        Misconception("detached", lambda z, y, x, m: loss(z, y, x, m).detach(), DETACHED),
     ),
     hints=(
         "selected = labels != -100; logits[selected] is (M, V), labels[selected] is (M,).",

@@ -3,6 +3,7 @@
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
 
 
 # --- mlm.slot_probabilities -------------------------------------------------------------------------------------------
@@ -13,14 +14,15 @@ def slot_probabilities(E, H, t):
 
 def _slot_cases(generator):
     def draw(*shape):
-        return torch.randn(*shape, generator=generator)
+        return 0.7 * torch.randn(*shape, generator=generator)  # so that no probability is near 1
 
     return [
         case("seven words, four positions", draw(7, 5), draw(4, 5), 2),
         case("the first position", draw(9, 4), draw(6, 4), 0),
         case("as many positions as words", draw(5, 8), draw(5, 8), 3),
         case("one position", draw(6, 3), draw(1, 3), 0),
-        case("scores in the hundreds", *_one_large(40 * draw(5, 8), 10 * draw(4, 8), 1), 1),
+        case("the last position", draw(3, 4), draw(5, 4), 4),
+        case("scores in the hundreds", *_one_large(60 * draw(5, 8), 15 * draw(4, 8), 1), 1).without_gradient(),
     ]
 
 
@@ -46,6 +48,7 @@ SLOT_PROBABILITIES = Exercise(
     minutes=10,
     title="Which word was here?",
     reference=slot_probabilities,
+    gradient=("E", "H"),
     cases=_slot_cases,
     accepts=(lambda E, H, t: (E @ H[t] - torch.logsumexp(E @ H[t], dim=0)).exp(),),
     misconceptions=(
@@ -70,13 +73,23 @@ SLOT_PROBABILITIES = Exercise(
         ),
         Misconception(
             "next_token",
-            lambda E, H, t: torch.softmax(E @ H[max(t - 1, 0)], dim=0),
+            lambda E, H, t: torch.softmax(E @ H[t - 1], dim=0),
             "You use the vector before t, as a GPT would. A masked model uses the vector *at* the position it fills.",
         ),
         Misconception(
             "scores",
             lambda E, H, t: E @ H[t],
             "These are the scores. A softmax turns them into probabilities.",
+        ),
+        Misconception(
+            "no_exponential",
+            lambda E, H, t: E @ H[t] / (E @ H[t]).sum(),
+            "You divide the scores themselves by their sum. Scores may be negative; exp makes them positive.",
+        ),
+        Misconception(
+            "one_row",
+            lambda E, H, t: torch.softmax(H[t : t + 1] @ E.T, dim=-1),
+            "The numbers are right, but their shape is (1, V): H[t] has no dimension for positions, H[t : t + 1] has one.",
         ),
         Misconception(
             "overflow",
@@ -94,6 +107,7 @@ SLOT_PROBABILITIES = Exercise(
             lambda E, H, t: torch.softmax(E @ H[t] / E.shape[1] ** 0.5, dim=0),
             "The division by √D belongs to attention. Slide C09 uses the plain dot product.",
         ),
+        Misconception("detached", lambda E, H, t: slot_probabilities(E, H, t).detach(), DETACHED),
     ),
     hints=("The scores of all words at position t: E @ H[t], of shape (V,).", "Then a softmax over the words."),
 )

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
-from lib.exercises.engine.made import next_probs_of_prefix
+from lib.exercises.engine.made import next_probs_of_prefix, next_probs_of_steps
 
 
 # --- chain.terms ------------------------------------------------------------------------------------------------------
@@ -20,53 +21,17 @@ def chain_terms(words: Sequence[str]) -> list[tuple[list[str], str]]:
 
 
 _SUBJECTS = [
-    "cat",
-    "dog",
-    "child",
-    "baker",
-    "teacher",
-    "sailor",
-    "painter",
-    "farmer",
-    "robot",
-    "poet",
-    "queen",
-    "clown",
-    "judge",
-    "nurse",
-    "pilot",
-    "thief",
-]
+    "cat", "dog", "child", "baker", "teacher", "sailor", "painter", "farmer", "robot", "poet", "queen", "clown",
+    "judge", "nurse", "pilot", "thief",
+]  # fmt: skip
 _VERBS = [
-    "sat",
-    "slept",
-    "danced",
-    "sang",
-    "waited",
-    "read",
-    "laughed",
-    "cooked",
-    "shouted",
-    "dreamt",
-    "worked",
+    "sat", "slept", "danced", "sang", "waited", "read", "laughed", "cooked", "shouted", "dreamt", "worked",
     "rested",
-]
+]  # fmt: skip
 _PLACES = [
-    "mat",
-    "roof",
-    "train",
-    "bridge",
-    "beach",
-    "market",
-    "garden",
-    "boat",
-    "hill",
-    "stage",
-    "bench",
-    "ladder",
-    "carpet",
-    "island",
-]
+    "mat", "roof", "train", "bridge", "beach", "market", "garden", "boat", "hill", "stage", "bench", "ladder",
+    "carpet", "island",
+]  # fmt: skip
 _SMALL = ["on", "under", "near", "behind", "beside", "above", "below", "opposite"]
 
 
@@ -118,6 +83,20 @@ def _accumulated(words):
     return terms
 
 
+def _one_list(words):
+    """All contexts are the same list, which grows on."""
+    terms, context = [], ["[BOS]"]
+    for word in words:
+        terms.append((context, word))
+        context.append(word)
+    return terms
+
+
+def _in_place(words):
+    words.insert(0, "[BOS]")
+    return [(words[:t], words[t]) for t in range(1, len(words))]
+
+
 TERMS = Exercise(
     id="chain.terms",
     slides=("C19", "N37"),
@@ -145,6 +124,37 @@ TERMS = Exercise(
             "last_word_missing",
             _last_missing,
             "A sentence of six words has six terms; the term of the last word is missing.",
+        ),
+        Misconception(
+            "first_word_missing",
+            lambda words: chain_terms(words)[1:],
+            "The first word has a term as well: its context is [BOS] alone.",
+        ),
+        Misconception(
+            "end_predicted",
+            lambda words: [*chain_terms(words), (["[BOS]", *words], "[EOS]")],
+            "You have one term too many: an end token. Here each of the words has a term, and nothing else.",
+        ),
+        Misconception(
+            "one_list_for_all",
+            _one_list,
+            "All your contexts are one and the same list, and it grows on after it is stored. Store a copy in each pair.",
+        ),
+        Misconception(
+            "place_by_index",
+            lambda words: [(["[BOS]", *words[: words.index(word)]], word) for word in words],
+            "words.index(word) finds the first place of a word. Where a word comes twice its context is too short: enumerate "
+            "the words.",
+        ),
+        Misconception(
+            "contexts_as_text",
+            lambda words: [(" ".join(context), word) for context, word in chain_terms(words)],
+            "Your contexts are texts. A context is a list of words, which a model can read one by one.",
+        ),
+        Misconception(
+            "in_place",
+            _in_place,
+            "You write [BOS] into the list that you were given. Build a new list: ['[BOS]', *words].",
         ),
         Misconception(
             "start_predicted",
@@ -188,6 +198,8 @@ def _sequences(generator):
         case("one token", model, [1]),
         case("a repeated token", model, [3, 3, 3, 3]),
         case("no tokens: the empty product", model, []),
+        case("a token of probability 0", Made(next_probs_of_steps, (4,)), [1, 2, 0, 0]),
+        case("two impossible steps", Made(next_probs_of_steps, (3,)), [0, 2, 1]),
         case("another model", Made(next_probs_of_prefix, (3, seed + 1)), [0, 2, 1, 1]),
     ]
 
@@ -197,7 +209,8 @@ def _factors(next_probs, ids):
 
 
 def _by_logs(next_probs, ids):
-    return math.exp(sum(math.log(p) for p in _factors(next_probs, ids)))
+    factors = _factors(next_probs, ids)
+    return math.exp(sum(map(math.log, factors))) if all(factors) else 0.0
 
 
 SEQUENCE = Exercise(
@@ -208,6 +221,7 @@ SEQUENCE = Exercise(
     title="The probability of a sequence",
     reference=sequence_probability,
     cases=_sequences,
+    tolerance=Tolerance(atol=0.0),  # a probability of 0 is 0, not 1e-9
     accepts=(_by_logs,),
     misconceptions=(
         Misconception(
@@ -242,6 +256,22 @@ SEQUENCE = Exercise(
                 (next_probs(list(ids[: t + 1]))[i] for t, i in enumerate(ids)), start=1.0
             ),
             "The prefix of token t ends before it: ids[:t]. Yours already contains the token to be predicted.",
+        ),
+        Misconception(
+            "log_of_zero",
+            lambda next_probs, ids: math.exp(sum(math.log(p) for p in _factors(next_probs, ids))),
+            "A probability may be 0, and math.log(0) is an error. The product has no such trouble: it is 0.",
+        ),
+        Misconception(
+            "log_of_a_little_more",
+            lambda next_probs, ids: math.exp(sum(math.log(p + 1e-8) for p in _factors(next_probs, ids))),
+            "You add a small number to every probability, so that an impossible sequence becomes possible. Its probability is "
+            "exactly 0: multiply, without logarithms.",
+        ),
+        Misconception(
+            "first_token_given",
+            lambda next_probs, ids: math.prod(_factors(next_probs, ids)[1:], start=1.0),
+            "You take the first token as given. It has a probability too: next_probs([])[ids[0]].",
         ),
         Misconception(
             "log_probability",

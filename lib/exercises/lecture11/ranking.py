@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from itertools import combinations, permutations
 
 import torch
-from torch import Tensor
 
 from lib import objectives
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture11.accuracy import ACCURACY
 
 
 # --- ranking.pairs_from_ranking ---------------------------------------------------------------------------------------
@@ -25,8 +25,10 @@ def _rankings(generator):
     return [
         case("four answers, as on slide C34", [2, 4, 1, 3]),
         case("two answers, the second is better", [2, 1]),
+        case("three answers, the last is the best", [2, 3, 1]),
         case("nine answers", (torch.randperm(9, generator=generator) + 1).tolist()),
         case("two answers of equal rank", [1, 3, 1, 2]),
+        case("two of equal rank in the middle, after whom a rank is left out", [4, 2, 1, 2]),
         case("all ranks equal", [1, 1, 1]),
     ]
 
@@ -44,6 +46,11 @@ def _neighbours(ranks):
 def _ties_by_index(ranks):
     order = sorted(range(len(ranks)), key=lambda i: ranks[i])
     return sorted(combinations(order, 2))
+
+
+def _better_first(ranks):
+    order = sorted(range(len(ranks)), key=lambda i: ranks[i])
+    return [(i, j) for i, j in combinations(order, 2) if ranks[i] != ranks[j]]
 
 
 def _read_as_order(ranks):
@@ -90,6 +97,27 @@ PAIRS = Exercise(
             "Two answers of equal rank became a pair. Neither was preferred: leave such pairs out.",
         ),
         Misconception(
+            "ties_both_ways",
+            _ordered(lambda a, b: a <= b),
+            "Two answers of equal rank became two pairs, one in each direction. Neither beats the other: use <, not ≤.",
+        ),
+        Misconception(
+            "later_answers_only",
+            lambda ranks: [(i, j) for i, j in combinations(range(len(ranks)), 2) if ranks[i] < ranks[j]],
+            "Pairs are missing in which the better answer comes later in the list. Either of two answers may be the "
+            "better one.",
+        ),
+        Misconception(
+            "not_sorted",
+            _better_first,
+            "The pairs are right, but not in order: they should be sorted by their indices, not by rank.",
+        ),
+        Misconception(
+            "counted_from_one",
+            lambda ranks: [(i + 1, j + 1) for i, j in pairs_from_ranking(ranks)],
+            "Your answers are numbered from 1. An index counts from 0: the first answer is ranks[0].",
+        ),
+        Misconception(
             "ranks_for_indices",
             lambda ranks: sorted((a, b) for a, b in combinations(sorted(ranks), 2) if a < b),
             "Your pairs contain ranks. They should contain the answers: their positions in the list, from 0.",
@@ -125,6 +153,8 @@ def _scores(generator):
         case("three to one, from fewer comparisons", 3, 1),
         case("as many wins as losses", 25, 25),
         case("more losses than wins", 7, 70),
+        case("one win each", 1, 1),
+        case("one win in a thousand", 1, 999),
         case("random numbers", *some),
     ]
 
@@ -160,6 +190,11 @@ DIFFERENCE = Exercise(
             "ln(k/n) is the log of a probability. The sigmoid's inverse is the log of the *odds*: wins over losses.",
         ),
         Misconception(
+            "odds_without_log",
+            _with_error(lambda k, m: k / m),
+            "These are the odds, e^(r₁ − r₂). The difference of the rewards is their logarithm: 0 for as many wins as losses.",
+        ),
+        Misconception(
             "difference_of_shares",
             _with_error(lambda k, m: (k - m) / (k + m)),
             "You subtract the shares of wins. σ(r₁ − r₂) must equal the share k/n: solve that for r₁ − r₂.",
@@ -183,6 +218,17 @@ DIFFERENCE = Exercise(
             "divide by p(1−p).",
         ),
         Misconception(
+            "share_and_its_error",
+            lambda wins, losses: (wins / (wins + losses), math.sqrt(wins * losses / (wins + losses) ** 3)),
+            "This is the share of wins, with its standard error. σ(r₁ − r₂) equals that share: solve for r₁ − r₂, whose "
+            "error is another one too.",
+        ),
+        Misconception(
+            "one_comparison",
+            _with_estimate(lambda k, m: (k + m) / math.sqrt(k * m)),
+            "This is the error after a single comparison. The curvature of n comparisons is n times that of one.",
+        ),
+        Misconception(
             "variance",
             _with_estimate(lambda k, m: 1 / k + 1 / m),
             "1/k + 1/(n−k) is the variance. The standard error is its square root.",
@@ -197,79 +243,6 @@ DIFFERENCE = Exercise(
     hints=(
         "The likelihood is largest where σ(d) = k/n. Which d is that?",
         "The second derivative of the loss there is n·p(1−p), the information; the variance is its reciprocal.",
-    ),
-)
-
-
-# --- ranking.best_accuracy --------------------------------------------------------------------------------------------
-def best_accuracy(first: Tensor, second: Tensor) -> float:
-    """How often the better answer is chosen when labels follow Bradley and Terry's probability (slide T28)."""
-    return torch.sigmoid((first - second).abs()).mean().item()
-
-
-def _known(generator):
-    first, second = torch.randn(2, 8, generator=generator)
-    second[:2] = first[:2] + torch.tensor([1.0, -1.5])  # the better answer is second, then first
-    return [
-        case("one close pair", torch.tensor([1.0]), torch.tensor([2.0])),
-        case("equal answers: a coin toss", torch.zeros(4), torch.zeros(4)),
-        case("eight pairs", 2 * first, 2 * second),
-        case("clear pairs", torch.tensor([10.0, -30.0]), torch.tensor([-10.0, 30.0])),
-        case("one clear pair, one coin toss", torch.tensor([40.0, 1.0]), torch.tensor([0.0, 1.0])),
-    ]
-
-
-def _from_p(of):
-    return lambda first, second: of(torch.sigmoid(first - second)).mean().item()
-
-
-ACCURACY = Exercise(
-    id="ranking.best_accuracy",
-    slides=("T27", "T28"),
-    points=3,
-    minutes=12,
-    title="The best possible accuracy",
-    reference=best_accuracy,
-    cases=_known,
-    accepts=(_from_p(lambda p: torch.maximum(p, 1 - p)),),
-    withheld=("lib.worlds.tastes.best_possible",),
-    misconceptions=(
-        Misconception(
-            "always_right",
-            lambda first, second: 1.0,
-            "Knowing r* is not knowing the label: of two close answers a human may choose either. 100 % is impossible.",
-        ),
-        Misconception(
-            "first_always_chosen",
-            _from_p(lambda p: p),
-            "That is how often the *first* answer wins. Somebody who knows r* bets on the better one, first or second.",
-        ),
-        Misconception(
-            "agreement_of_two_labellers",
-            _from_p(lambda p: p * p + (1 - p) * (1 - p)),
-            "p² + (1−p)² is how often two *labellers* agree. Somebody who knows r* always names the likelier answer.",
-        ),
-        Misconception(
-            "error_rate",
-            _from_p(lambda p: torch.minimum(p, 1 - p)),
-            "That is how often the better answer loses: the unavoidable error. The accuracy is 1 minus this.",
-        ),
-        Misconception(
-            "mean_difference_first",
-            lambda first, second: torch.sigmoid((first - second).abs().mean()).item(),
-            "You average the differences and then take σ. The accuracy is a mean of probabilities, and σ is not "
-            "linear.",
-        ),
-        Misconception(
-            "abs_forgotten_inside_the_mean",
-            lambda first, second: torch.sigmoid((first - second).mean().abs()).item(),
-            "Differences of opposite sign cancel in your mean. Each pair has its own better answer: take |r₁ − r₂| of "
-            "each pair.",
-        ),
-    ),
-    hints=(
-        "For one pair: bet on the answer with the higher reward. How often is it the one that was chosen?",
-        "σ(|r₁ − r₂|), and the mean of that over pairs, as a Python float.",
     ),
 )
 

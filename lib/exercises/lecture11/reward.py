@@ -6,6 +6,8 @@ from torch.nn.functional import logsigmoid, softplus
 
 from lib import objectives
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
+from lib.exercises.lecture11.centring import CENTRE
 
 
 def _some_pairs(generator):
@@ -14,8 +16,10 @@ def _some_pairs(generator):
         case("one pair, r = 2 and 1", torch.tensor([2.0]), torch.tensor([1.0])),
         case("five pairs", 2 * chosen, rejected),
         case("a pair that the model gets wrong", torch.tensor([-1.0, 3.0]), torch.tensor([1.5, 0.0])),
-        case("equal rewards", torch.zeros(3), torch.zeros(3)),
+        case("nearly equal rewards", torch.zeros(3), torch.tensor([1e-3, -1e-3, 2e-3])),
         case("rewards of ten thousand", torch.tensor([1e4, 0.0, 2.0]), torch.tensor([0.0, 1e4, 0.0])),
+        case("one pair, minus ten thousand for the chosen answer", torch.tensor([-1e4]), torch.tensor([1e4])),
+        case("ten thousand for every answer, one more or less", torch.full((2,), 1e4), torch.tensor([9999.0, 10001.0])),
     ]
 
 
@@ -23,6 +27,14 @@ def _some_pairs(generator):
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
     r"""$-\mathbb{E}[\log \sigma(r_w - r_l)]$, the mean over pairs in nats (slide T28)."""
     return objectives.bradley_terry_loss(chosen, rejected)
+
+
+def _classified(chosen, rejected):
+    return -torch.stack((chosen, rejected)).log_softmax(dim=0)[0].mean()
+
+
+def _by_exponentials(chosen, rejected):
+    return -(chosen.exp() / (chosen.exp() + rejected.exp())).log().mean()
 
 
 LOSS = Exercise(
@@ -33,7 +45,8 @@ LOSS = Exercise(
     title="The loss of a reward model",
     reference=bradley_terry_loss,
     cases=_some_pairs,
-    accepts=(lambda chosen, rejected: softplus(rejected - chosen).mean(),),
+    gradient=("chosen", "rejected"),
+    accepts=(lambda chosen, rejected: softplus(rejected - chosen).mean(), _classified),
     withheld=(
         "lib.objectives.dpo.dpo_loss",
         "lib.objectives.preference.bradley_terry_probability",
@@ -72,9 +85,35 @@ LOSS = Exercise(
         Misconception(
             "log_after_sigmoid",
             lambda chosen, rejected: -torch.log(torch.sigmoid(chosen - rejected)).mean(),
-            "For a difference of −10,000 the sigmoid is 0 and its log −∞. torch.nn.functional.logsigmoid computes both "
-            "in one "
-            "step, safely.",
+            "For a difference of −10,000 σ is 0 and exp(10,000) is ∞, so that the loss is infinite. "
+            "torch.nn.functional.logsigmoid computes sigmoid and log in one step, safely.",
+        ),
+        Misconception(
+            "epsilon_in_the_log",
+            lambda chosen, rejected: -(torch.sigmoid(chosen - rejected) + 1e-8).log().mean(),
+            "A small number inside the log keeps the loss finite and makes it wrong: no pair costs more than that log, "
+            "and a badly wrong one has no gradient. torch.nn.functional.logsigmoid needs no such number.",
+        ),
+        Misconception(
+            "plain_exponentials",
+            _by_exponentials,
+            "exp(10,000) is ∞, and ∞/∞ is NaN. Only the difference of the rewards matters: σ(chosen − rejected).",
+        ),
+        Misconception(
+            "loss_of_the_mean_margin",
+            lambda chosen, rejected: -logsigmoid((chosen - rejected).mean()),
+            "You average the differences, and take one loss of that: a pair that is wrong would be paid for by one that "
+            "is right. Each pair has its own loss; the mean comes last.",
+        ),
+        Misconception(
+            "log_likelihood",
+            lambda chosen, rejected: logsigmoid(chosen - rejected).sum(),
+            "This is the log-likelihood of the batch. A loss is *minus* that, and here the *mean* over the pairs.",
+        ),
+        Misconception(
+            "detached",
+            lambda chosen, rejected: -logsigmoid(chosen - rejected).mean().detach(),
+            DETACHED,
         ),
         Misconception(
             "difference_alone",
@@ -112,6 +151,11 @@ def _gradient_of(slope):
         return value, -value
 
     return answer
+
+
+def _from_exponentials(chosen, rejected):
+    value = (chosen.exp() / (chosen.exp() + rejected.exp()) - 1) / len(chosen)
+    return value, -value
 
 
 def _by_autograd(chosen, rejected):
@@ -158,6 +202,11 @@ GRADIENT = Exercise(
             "−1/p is the slope of −log p in p. By the chain rule, multiply by p(1 − p) for the slope in the reward.",
         ),
         Misconception(
+            "plain_exponentials",
+            _from_exponentials,
+            "exp(10,000) is ∞, and ∞/∞ is NaN. Take the probability from the difference of the rewards, by a sigmoid.",
+        ),
+        Misconception(
             "rejected_left_alone",
             lambda chosen, rejected: (loss_gradient(chosen, rejected)[0], torch.zeros_like(rejected)),
             "The loss depends on both rewards, with opposite signs: descent raises the chosen one and lowers the "
@@ -173,105 +222,6 @@ GRADIENT = Exercise(
     hints=(
         "With d = chosen − rejected: the derivative of −log σ(d) in d is −(1 − σ(d)).",
         "d rises with the chosen reward and falls with the rejected one; and do not forget the mean.",
-    ),
-)
-
-
-# --- reward.centre_rewards --------------------------------------------------------------------------------------------
-def centre_rewards(rewards: Tensor, prompts: Tensor) -> Tensor:
-    r"""$r(x, y) - \mathbb{E}_{y \mid x}[r(x, y)]$ (slide T28)."""
-    return objectives.centre_rewards(rewards, prompts)
-
-
-def _answers(generator):
-    rewards = torch.randn(6, generator=generator)
-    mixed = torch.tensor([4, 0, 4, 9, 0, 4])
-    return [
-        case("two prompts, easy and hard", torch.tensor([1.0, 3.0, 5.0, 20.0, 24.0]), torch.tensor([0, 0, 0, 1, 1])),
-        case("prompts in mixed order", 3 * rewards + mixed, mixed),
-        case("one answer per prompt", torch.tensor([7.0, -2.0]), torch.tensor([1, 0])),
-        case("one prompt", torch.tensor([1.0, 2.0, 6.0]), torch.tensor([5, 5, 5])),
-    ]
-
-
-def _by_loop(rewards, prompts):
-    result = torch.empty_like(rewards)
-    for prompt in prompts.unique():
-        mine = prompts == prompt
-        result[mine] = rewards[mine] - rewards[mine].mean()
-    return result
-
-
-def _each_prompt(change):
-    """`change` applied to the rewards of each prompt."""
-
-    def answer(rewards, prompts):
-        result = rewards.clone()
-        for prompt in prompts.unique():
-            result[prompts == prompt] = change(rewards[prompts == prompt])
-        return result
-
-    return answer
-
-
-def _runs(rewards, prompts):
-    """Only neighbouring answers to the same prompt are grouped."""
-    run = torch.cat((torch.zeros(1, dtype=torch.long), (prompts[1:] != prompts[:-1]).long().cumsum(dim=0)))
-    return _by_loop(rewards, run)
-
-
-CENTRE = Exercise(
-    id="reward.centre_rewards",
-    slides=("T28",),
-    points=3,
-    minutes=10,
-    title="Centred rewards",
-    reference=centre_rewards,
-    cases=_answers,
-    accepts=(_by_loop,),
-    misconceptions=(
-        Misconception(
-            "one_mean_for_all",
-            lambda rewards, prompts: rewards - rewards.mean(),
-            "You subtract one mean from everything. That makes the mean over all prompts 0, but not “for all x”: each "
-            "prompt has its own mean.",
-        ),
-        Misconception(
-            "standardised",
-            _each_prompt(lambda r: (r - r.mean()) / r.std(correction=0).clamp(min=1e-8)),
-            "You also divide by the standard deviation. That changes differences of rewards, and so the preferences; a "
-            "shift "
-            "does not.",
-        ),
-        Misconception(
-            "minimum_at_zero",
-            _each_prompt(lambda r: r - r.min()),
-            "The worst answer of each prompt gets 0. It is the *mean* that should be 0.",
-        ),
-        Misconception(
-            "best_at_zero",
-            _each_prompt(lambda r: r - r.max()),
-            "The best answer of each prompt gets 0. It is the *mean* that should be 0.",
-        ),
-        Misconception(
-            "the_means_themselves",
-            _each_prompt(lambda r: r.mean().expand(len(r))),
-            "These are the means of the prompts. Subtract them from the rewards.",
-        ),
-        Misconception(
-            "neighbours_only",
-            _runs,
-            "Answers to one prompt need not be adjacent, but your mean starts again whenever the prompt changes.",
-        ),
-        Misconception(
-            "sum_for_mean",
-            _each_prompt(lambda r: r - r.sum()),
-            "You subtract the sum of a prompt's rewards. Divide it by the number of its answers.",
-        ),
-    ),
-    hints=(
-        "For each prompt: which rows belong to it, and what is their mean?",
-        "prompts.unique(), a mask prompts == prompt, and one subtraction.",
     ),
 )
 

@@ -21,6 +21,7 @@ def _groups(generator):
         case("three prompts", drawn),
         case("prompts of different difficulty", drawn + torch.tensor([[0.0], [10.0], [-50.0]]).double()),
         case("all rewards equal", torch.full((2, 5), 4.0).double()),
+        case("equal rewards among others", torch.tensor([[1.0, 1.0, 4.0, 2.0], [0.0, 3.0, 0.0, 0.0]]).double()),
     ]
 
 
@@ -31,6 +32,11 @@ def _one_by_one(rewards):
             others = row[:i] + row[i + 1 :]
             out[p, i] = own - sum(others) / len(others)
     return out
+
+
+def _left_out_by_value(rewards):
+    rows = [torch.stack([own - row[row != own].mean() for own in row]) for row in rewards]
+    return torch.stack(rows)
 
 
 def _standardised(rewards):
@@ -87,6 +93,17 @@ LEAVE_ONE_OUT = Exercise(
             "within a row.",
         ),
         Misconception(
+            "others_in_the_column",
+            lambda r: r - (r.sum(dim=0, keepdim=True) - r) / (len(r) - 1),
+            "You go down the columns, to answers to *other* prompts. The answers to one prompt are a row: sum over dim=1.",
+        ),
+        Misconception(
+            "left_out_by_value",
+            _left_out_by_value,
+            "You leave out all rewards that are equal to the answer's own. Another answer with the same reward is one of "
+            "the others: leave out by position.",
+        ),
+        Misconception(
             "standardised",
             _standardised,
             "You divided by the standard deviation, as GRPO does. That is another estimator, with another mean; the "
@@ -119,6 +136,7 @@ def _policies(generator):
         case("three answers", torch.tensor([1.0, 0.0, -1.0]).double(), torch.tensor([0.0, 1.0, 5.0]).double()),
         case("four answers", z, r),
         case("rewards around a hundred", z, 100 + r),
+        case("the same reward for every answer", z, torch.full_like(r, -2)),
         case("a uniform policy", torch.zeros(3).double(), torch.tensor([0.0, 3.0, 6.0]).double()),
         case("two answers, one of them rare", torch.tensor([3.0, 0.0]).double(), torch.tensor([1.0, -1.0]).double()),
     ]

@@ -26,12 +26,18 @@ def _worlds(generator):
         case("all rewards equal", z, torch.full_like(r, 2)),
         case("rewards around a hundred", z, 100 + r),
         case("logits of a thousand", _numbers(1000.0, 999.0, -1000.0), _numbers(0.0, 1.0, 2.0)),
+        case("logits of minus a thousand", _numbers(-1000.0, -1001.0, -999.0), _numbers(0.0, 1.0, 3.0)),
     ]
 
 
 def _by_autograd(logits, rewards):
     z = logits.clone().requires_grad_()
     return torch.autograd.grad(torch.softmax(z, dim=0) @ rewards, z)[0]
+
+
+def _by_exponentials(logits, rewards):
+    p = logits.exp() / logits.exp().sum()
+    return p * (rewards - p @ rewards)
 
 
 def _weights_forgotten(logits, rewards):
@@ -101,6 +107,11 @@ POLICY_GRADIENT = Exercise(
             "−p_k p_j for each other j.",
         ),
         Misconception(
+            "overflows",
+            _by_exponentials,
+            "exp(1000) is ∞ and exp(−1000) is 0: ∞/∞ and 0/0 are NaN. torch.softmax subtracts the largest logit first.",
+        ),
+        Misconception(
             "every_answer_once",
             _weights_forgotten,
             "You differentiate Σ R_y log p_y, where all answers have equal weight. The expectation weights them by "
@@ -131,7 +142,7 @@ def _samples(generator):
     drawn[:3] = torch.tensor([0, 0, 1])  # in every draw an answer is repeated, and not all are equal
     rewards = torch.randn(8, generator=generator, dtype=torch.float64)
     return [
-        case("three samples", z[:3], torch.tensor([0, 0, 2]), _numbers(1.0, 1.0, -3.0)),
+        case("three samples", z[:3], torch.tensor([0, 0, 2]), _numbers(1.0, 2.0, -4.0)),
         case("one sample, positive reward", z, torch.tensor([2]), _numbers(2.0)),
         case("one sample, negative reward", z, torch.tensor([2]), _numbers(-2.0)),
         case("eight samples, different rewards for the same answer", z, drawn, rewards),
@@ -150,6 +161,17 @@ def _probability(logits, answers, rewards):
     return ((rewards * p)[:, None] * _scores(logits, answers)).mean(dim=0)
 
 
+def _by_counting(logits, answers, rewards):
+    earned = torch.zeros_like(logits).index_add(0, answers, rewards)
+    return earned / len(answers) - rewards.mean() * torch.softmax(logits, dim=0)
+
+
+def _repetitions_lost(logits, answers, rewards):
+    earned = torch.zeros_like(logits)
+    earned[answers] += rewards
+    return earned / len(answers) - rewards.mean() * torch.softmax(logits, dim=0)
+
+
 def _each_answer_once(logits, answers, rewards):
     seen = answers.unique()
     means = torch.stack([rewards[answers == k].mean() for k in seen])
@@ -164,7 +186,7 @@ ESTIMATE = Exercise(
     title="The same gradient from samples",
     reference=estimate,
     cases=_samples,
-    accepts=(_estimate_by_autograd,),
+    accepts=(_estimate_by_autograd, _by_counting),
     withheld=(
         "lib.objectives.policy.reinforce_loss",
         "lib.slides.recomputed.reinforce._estimate",
@@ -195,6 +217,21 @@ ESTIMATE = Exercise(
             "You used ∇p(y_i) instead of ∇log p(y_i). Likely answers are already sampled more often, so p would be "
             "counted "
             "twice.",
+        ),
+        Misconception(
+            "reward_by_answer",
+            lambda z, y, r: estimate(z, y, r[y]),
+            "You look the reward up by the answer's number. rewards[i] is what sample i got, and so belongs to answers[i].",
+        ),
+        Misconception(
+            "repetitions_lost",
+            _repetitions_lost,
+            "With an index that occurs twice, x[index] += … adds only once: index_add counts every sample.",
+        ),
+        Misconception(
+            "divided_by_answers",
+            lambda z, y, r: estimate(z, y, r) * len(y) / len(z),
+            "You divide by K, the number of possible answers. The mean is over the N samples.",
         ),
         Misconception(
             "means_multiplied",

@@ -6,6 +6,8 @@ from torch.nn.functional import logsigmoid
 
 from lib import objectives
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
+from lib.exercises.lecture13.optimum import OPTIMAL_POLICY
 
 
 # --- dpo.dpo_loss -----------------------------------------------------------------------------------------------------
@@ -43,6 +45,7 @@ def _pairs(generator):
         pairs("one pair", 1, 6, 0.1),
         same,
         pairs("a policy that is wrong on all pairs: σ is 0 in float32", 2, 5, 1.0, lead=-150.0),
+        pairs("a policy that is right on all pairs: 1 − σ is 0", 2, 5, 1.0, lead=150.0),
     ]
 
 
@@ -61,9 +64,16 @@ def _per_token(c, r, ref_c, ref_r, c_mask, r_mask, beta):
     return -logsigmoid(beta * (chosen - rejected)).mean()
 
 
-def _unmasked(c, r, ref_c, ref_r, c_mask, r_mask, beta):
-    everything = torch.ones_like(c_mask)
-    return dpo_loss(c, r, ref_c, ref_r, c_mask, everything, beta)
+def _masked_by(masks):
+    """With other masks than the case's, made of the two."""
+    return lambda c, r, ref_c, ref_r, *rest: dpo_loss(c, r, ref_c, ref_r, *masks(*rest[:2]), rest[2])
+
+
+def _classified(c, r, ref_c, ref_r, c_mask, r_mask, beta):
+    better, worse = [
+        (policy - ref).where(mask.bool(), 0).sum(1) for policy, ref, mask in ((c, ref_c, c_mask), (r, ref_r, r_mask))
+    ]
+    return -(beta * torch.stack((better, worse))).log_softmax(dim=0)[0].mean()
 
 
 DPO_LOSS = Exercise(
@@ -74,7 +84,8 @@ DPO_LOSS = Exercise(
     title="The loss of DPO",
     reference=dpo_loss,
     cases=_pairs,
-    accepts=(_stable_by_hand,),
+    gradient=("chosen", "rejected"),
+    accepts=(_stable_by_hand, _classified),
     withheld=("lib.objectives.dpo.implicit_reward", "lib.training.preferences.preference_loss"),
     misconceptions=(
         Misconception(
@@ -120,8 +131,45 @@ DPO_LOSS = Exercise(
         ),
         Misconception(
             "rejected_not_masked",
-            _unmasked,
+            _masked_by(lambda chosen, rejected: (chosen, torch.ones_like(rejected))),
             "Your rejected side also counts prompt and padding. Each side has its own mask.",
+        ),
+        Misconception(
+            "nothing_masked",
+            _masked_by(lambda chosen, rejected: (torch.ones_like(chosen), torch.ones_like(rejected))),
+            "Prompt and padding are part of your sums. Only the tokens of the answers count, each side with its mask.",
+        ),
+        Misconception(
+            "one_mask_for_both",
+            _masked_by(lambda chosen, rejected: (chosen, chosen)),
+            "You use the chosen answers' mask for the rejected ones too. The two have different lengths.",
+        ),
+        Misconception(
+            "beta_missing",
+            lambda c, r, ref_c, ref_r, c_mask, r_mask, beta: dpo_loss(c, r, ref_c, ref_r, c_mask, r_mask, 1.0),
+            "β is missing: it multiplies the difference of the log-ratios, inside the sigmoid.",
+        ),
+        Misconception(
+            "loss_of_the_mean_margin",
+            _wrong(lambda c, r, ref_c, ref_r, b: -logsigmoid(b * (c - ref_c - r + ref_r).mean())),
+            "You average the differences of the pairs, and take one loss of that. Each pair has its own loss; the mean "
+            "comes last.",
+        ),
+        Misconception(
+            "beta_fixed",
+            lambda c, r, ref_c, ref_r, c_mask, r_mask, beta: dpo_loss(c, r, ref_c, ref_r, c_mask, r_mask, 0.1),
+            "Your β is always 0.1. It is an argument: use it.",
+        ),
+        Misconception(
+            "epsilon_in_the_log",
+            _wrong(lambda c, r, ref_c, ref_r, b: -(torch.sigmoid(b * (c - ref_c - r + ref_r)) + 1e-8).log().mean()),
+            "A small number inside the log keeps the loss finite and makes it wrong: no pair costs more than that log, "
+            "and a badly wrong one has no gradient. logsigmoid needs no such number.",
+        ),
+        Misconception(
+            "detached",
+            lambda *args: dpo_loss(*args).detach(),
+            DETACHED,
         ),
         Misconception(
             "log_of_the_mean",
@@ -132,7 +180,8 @@ DPO_LOSS = Exercise(
         Misconception(
             "log_of_sigmoid",
             _wrong(lambda c, r, ref_c, ref_r, b: -torch.sigmoid(b * (c - ref_c - r + ref_r)).log().mean()),
-            "log(sigmoid(x)) is −∞ where sigmoid rounds to 0, and training breaks. logsigmoid(x) stays finite.",
+            "log(sigmoid(x)), or −log(1 + exp(−x)), is −∞ where the policy is badly wrong, and training breaks. "
+            "logsigmoid(x) stays finite.",
         ),
         Misconception(
             "sum_over_pairs",
@@ -143,114 +192,6 @@ DPO_LOSS = Exercise(
     hints=(
         "Four numbers per pair: each (B, T) tensor times its side's mask, summed over the tokens.",
         "−logsigmoid(β · ((chosen − reference_chosen) − (rejected − reference_rejected))).mean()",
-    ),
-)
-
-
-# --- dpo.optimal_policy -----------------------------------------------------------------------------------------------
-def optimal_policy(reference: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    """π*(y|x) ∝ π_ref(y|x) exp(r(x, y) / β), one row of K answers per prompt (Rafailov et al. 2023, eq. 4)."""
-    return objectives.optimal_policy(reference, rewards, beta=beta)
-
-
-def _worlds(generator):
-    prompts = torch.softmax(torch.randn(3, 4, generator=generator), dim=1)
-    rewards = torch.randn(3, 4, generator=generator)
-    even = torch.tensor([[0.25, 0.25, 0.5]])
-    impossible = torch.tensor([[0.0, 0.4, 0.6]])
-    return [
-        case(
-            "reference (.2, .5, .3), rewards (1, 0, −1), β = 0.5",
-            torch.tensor([[0.2, 0.5, 0.3]]),
-            torch.tensor([[1.0, 0.0, -1.0]]),
-            0.5,
-        ),
-        case("three prompts of four answers", prompts, rewards, 0.7),
-        case("a large β", prompts, rewards, 5.0),
-        case("rewards in the thousands: r / β = 10⁴", even.double(), torch.tensor([[999.9, 1e3, 1e3]]).double(), 0.1),
-        case("an answer with probability 0 under the reference", impossible, torch.tensor([[3.0, 1.0, 0.5]]), 1.0),
-    ]
-
-
-def _normal(weights):
-    return weights / weights.sum(dim=-1, keepdim=True)
-
-
-def _shifted(reference, rewards, beta):
-    return _normal(reference * ((rewards - rewards.amax(dim=-1, keepdim=True)) / beta).exp())
-
-
-OPTIMAL_POLICY = Exercise(
-    id="dpo.optimal_policy",
-    slides=("T32",),
-    points=3,
-    minutes=12,
-    title="The optimal policy",
-    reference=optimal_policy,
-    cases=_worlds,
-    accepts=(_shifted,),
-    misconceptions=(
-        Misconception(
-            "multiplies_by_beta",
-            lambda ref, r, beta: torch.softmax(ref.log() + beta * r, dim=-1),
-            "You multiply the reward by β. A large β is a strong KL penalty: then rewards must matter little, so r is "
-            "*divided* by β.",
-        ),
-        Misconception(
-            "reference_forgotten",
-            lambda ref, r, beta: torch.softmax(r / beta, dim=-1),
-            "Without π_ref this is the softmax of the rewards, the optimum for a uniform reference. Multiply by π_ref: "
-            "where "
-            "it is 0, π* is 0.",
-        ),
-        Misconception(
-            "not_normalised",
-            lambda ref, r, beta: ref * (r / beta).exp(),
-            "These weights do not sum to 1. Divide those of each prompt by their sum Z(x).",
-        ),
-        Misconception(
-            "normalised_over_everything",
-            lambda ref, r, beta: (ref * ((r - r.amax()) / beta).exp()) / (ref * ((r - r.amax()) / beta).exp()).sum(),
-            "Your Z sums over all prompts. Each row is its own distribution: sum over the last dimension.",
-        ),
-        Misconception(
-            "normalised_over_prompts",
-            lambda ref, r, beta: torch.softmax(ref.log() + r / beta, dim=0),
-            "You normalise over the prompts (dim 0). Z(x) sums over the answers to *one* prompt, the last dimension.",
-        ),
-        Misconception(
-            "overflows",
-            lambda ref, r, beta: _normal(ref * (r / beta).exp()),
-            "The formula is right on paper, but exp(10⁴) is inf and inf / inf is NaN. Take the softmax of "
-            "log π_ref + r / β, or subtract each row's largest reward first.",
-        ),
-        Misconception(
-            "slides_bracket",
-            lambda ref, r, beta: torch.softmax(r / beta - ref.log() / beta, dim=-1),
-            "This is the optimum of slide T32's reward as printed: π_ref has the exponent −1/β, which favours what the "
-            "reference finds unlikely. With the corrected bracket π_ref is a plain factor.",
-        ),
-        Misconception(
-            "reference_weighted_by_one_over_beta",
-            lambda ref, r, beta: torch.softmax((ref.log() + r) / beta, dim=-1),
-            "You also divide log π_ref by β. Divide only the reward; π_ref is a plain factor.",
-        ),
-        Misconception(
-            "best_answer_only",
-            lambda ref, r, beta: torch.nn.functional.one_hot(r.argmax(dim=-1), r.shape[-1]).to(r.dtype),
-            "All the probability on the best answer is the optimum for β → 0. With β > 0 there is a KL penalty for "
-            "moving "
-            "away from the reference.",
-        ),
-        Misconception(
-            "mixes_instead_of_tilts",
-            lambda ref, r, beta: _normal(ref + torch.softmax(r / beta, dim=-1)),
-            "You add the reference to the softmax of the rewards. Multiply by it: log π* = log π_ref + r/β − log Z.",
-        ),
-    ),
-    hints=(
-        "Each answer's weight is π_ref(y|x) · exp(r(x, y) / β); each row is divided by its own sum.",
-        "The log of a product is a sum: torch.softmax(reference.log() + rewards / beta, dim=-1), which is also stable.",
     ),
 )
 

@@ -17,11 +17,16 @@ def _answers(generator):
     rewards, values = torch.randn(2, 3, 6, generator=generator)
     mask = torch.tensor([[0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 0], [0, 1, 0, 0, 0, 0]]).bool()
     final_reward = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 2.0]])
+    paid, guessed = torch.tensor([[[9.0, 0.0, 0.5, 2.0, -9.0]], [[5.0, 1.0, 0.5, 1.5, 7.0]]])
+    inner = torch.tensor([[0, 1, 1, 1, 0]]).bool()
     return [
         case("answers of 5, 3 and 1 tokens", rewards * mask, 1 + values, mask, 0.9, 0.8),
         case("a reward at the end", final_reward, values[:1].abs(), mask[:1], 0.99, 0.95),
         case("λ = 1: rewards to go minus values", rewards * mask, values - 1, mask, 1.0, 1.0),
         case("λ = 0: one step ahead", rewards * mask, 2 + values, mask, 0.7, 0.0),
+        case("other numbers before and after the answer", paid, guessed, inner, 0.9, 0.5),
+        case("the same for many rows, γ = 1", 3 + rewards, 1 + values, mask, 1.0, 0.5),
+        case("γ = 0.5, λ = 1", paid, guessed, inner, 0.5, 1.0),
     ]
 
 
@@ -99,6 +104,28 @@ GAE = Exercise(
             lambda r, v, m, gamma, lam: _backward(r, v, m, gamma, lam, known=v),
             "After its last token an answer has ended, and the next value is 0. You use the value head's output on "
             "padding.",
+        ),
+        Misconception(
+            "masked_at_the_end",
+            lambda r, v, m, *rest: tuple(each * m for each in _backward(r, v, torch.ones_like(m), *rest)),
+            "You mask only the result: what is paid and guessed after an answer has come into its tokens already. Set A and "
+            "V to 0 outside the answer as you go.",
+        ),
+        Misconception(
+            "rewards_outside_counted",
+            lambda r, v, m, *rest: tuple(each * m for each in _backward(r, v * m, torch.ones_like(m), *rest)),
+            "Rewards after an answer's end are in your advantages. Only the tokens of the answer count.",
+        ),
+        Misconception(
+            "nothing_cleared",
+            lambda r, v, m, *rest: _backward(r * m, v * m, torch.ones_like(m), *rest),
+            "The tokens before an answer get advantages, too. The policy did not choose them: both results are 0 outside.",
+        ),
+        Misconception(
+            "sign_of_the_error",
+            lambda r, v, m, *rest: (-gae(r, v, m, *rest)[0], v * m - gae(r, v, m, *rest)[0]),
+            "Your error is guess minus outcome. A token did well when it went *better* than guessed: δ_t = r_t + γ V_{t+1} "
+            "− V_t.",
         ),
         Misconception(
             "returns_without_values",

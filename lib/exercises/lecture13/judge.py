@@ -24,6 +24,8 @@ def _judges(generator):
         case("a judge that sees only the position", Made(judge_with_bias, (3.0, 1e6)), first, second),
         case("a judge without a bias", Made(judge_with_bias, (0.0, 1.0)), first, second),
         case("equal answers", Made(judge_with_bias, (0.7, 1.0)), first[:3], first[:3]),
+        case("a judge that is certain of the first position", Made(judge_with_bias, (1000.0, 1.0)), first, second),
+        case("one pair", Made(judge_with_bias, (-0.5, 1.0)), lead[1:2], lead[:1]),
     ]
 
 
@@ -103,6 +105,17 @@ DEBIASED_PREFERENCE = Exercise(
             "You average the logits. That removes exactly the bias of *our* judge, a shift of its logit. The exercise "
             "asks "
             "for the mean of the two probabilities, as Lee et al. use it for any kind of bias.",
+        ),
+        Misconception(
+            "second_beats_first",
+            _both(lambda p, q: 1 - (p + q) / 2),
+            "This is the probability that `second` beats `first`: take 1 minus the other of the two outputs.",
+        ),
+        Misconception(
+            "normalises",
+            _both(lambda p, q: p / (p + 1 - q)),
+            "You divide by the sum of both outputs. They are not two shares of one whole: each is a probability, and the "
+            "exercise asks for the mean of P(first) over the two orders.",
         ),
         Misconception(
             "multiplies",

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lib import objectives
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
 from lib.exercises.lecture13.gae import GAE
 
 
@@ -22,6 +23,8 @@ def _rewards(generator):
         case("five answers", reward, -2 - log_prob.abs(), -2 - reference.abs(), 0.5),
         case("the policy is its reference", reward[:3], -1 - log_prob[:3].abs(), -1 - log_prob[:3].abs(), 0.7),
         case("long answers, whose probability is 0 in float32", reward, 9 * log_prob - 300, 9 * reference - 300, 0.05),
+        case("a single answer, without a dimension", *torch.tensor([0.5, -7.0, -4.0]), 2.0),
+        case("two prompts with two answers each", *(-torch.arange(12.0).view(3, 2, 2)).flip(2), 0.2),
     ]
 
 
@@ -88,6 +91,23 @@ KL_PENALISED_REWARD = Exercise(
             "penalty must be 0, not β.",
         ),
         Misconception(
+            "negative_part_cut",
+            lambda r, p, q, beta: r - beta * (p - q).clamp(min=0),
+            "You cut log π − log π_ref off at 0. A KL divergence is never negative, but one sample of it may be: cut off, "
+            "their mean would be too large.",
+        ),
+        Misconception(
+            "k3",
+            lambda r, p, q, beta: r - beta * ((q - p).exp() - 1 + p - q),
+            "This has the right mean (it is Schulman's estimator k3), but is not linear in the log-probabilities, as the "
+            "exercise asks: leave out what has mean 0.",
+        ),
+        Misconception(
+            "mean_returned",
+            lambda r, p, q, beta: kl_penalised_reward(r, p, q, beta).mean(),
+            "You return the mean. Every answer gets a reward of its own.",
+        ),
+        Misconception(
             "never_negative",
             lambda r, p, q, beta: r - beta * (p - q).abs(),
             "You take the absolute value. One sample of log π − log π_ref may be negative; only its mean, the KL "
@@ -120,6 +140,8 @@ def _steps(generator):
         case("ratios beyond both ends, positive advantages", gone - 1, 0 * gone - 1, good, seen, 0.2),
         case("the same with negative advantages", gone - 1, 0 * gone - 1, -2 * good, seen, 0.2),
         case("the first step: the ratio is 1", old / 2 - 2, old / 2 - 2, advantages - 1, mask, 0.1),
+        case("a narrow clip, ε = 0.1", gone - 1, 0 * gone - 1, torch.tensor([[1.0, 2.0, -0.7]]), seen, 0.1),
+        case("a wide clip, ε = 0.5", new - 2, old - 2, advantages, mask, 0.5),
     ]
 
 
@@ -150,6 +172,7 @@ CLIP_LOSS = Exercise(
     title="PPO's clipped loss",
     reference=clip_loss,
     cases=_steps,
+    gradient=("log_probs",),
     accepts=(  # a positive advantage is only bounded above, a negative one only below
         _clip(lambda r, a, e: torch.where(a > 0, r.clamp(max=1 + e), r.clamp(min=1 - e)) * a),
     ),
@@ -177,6 +200,21 @@ CLIP_LOSS = Exercise(
             lambda new, old, a, mask, e: -_pessimistic(new / old, a, e)[mask].mean(),
             "You divide one log-probability by the other. The ratio of two probabilities is exp of the "
             "*difference* of their logarithms.",
+        ),
+        Misconception(
+            "difference_for_ratio",
+            lambda new, old, a, mask, e: -_pessimistic(new - old, a, e)[mask].mean(),
+            "Your ratio is a difference of logarithms, 0 for an unchanged policy. The ratio is its exp.",
+        ),
+        Misconception(
+            "epsilon_fixed",
+            lambda new, old, a, mask, e: clip_loss(new, old, a, mask, 0.2),
+            "Your ε is always 0.2. It is an argument: use it.",
+        ),
+        Misconception(
+            "detached",
+            lambda *args: clip_loss(*args).detach(),
+            DETACHED,
         ),
         Misconception(
             "max_for_min",

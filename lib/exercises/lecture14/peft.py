@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 
 
@@ -23,6 +24,8 @@ def _checkpoints(generator):
         case("LoRA on GPT-3, r = 8, 16 bits", 37_748_736, 16),
         case("a million weights of 8 bits", 10**6, 8),
         case("an odd number of 4-bit weights", 1_000_001, 4),
+        case("three weights of 4 bits: a byte and a half", 3, 4),
+        case("signs alone, 1 bit each", 1_234_567, 1),
         case("an adapter of random size, 16 bits", few, 16),
         case("a whole model of random size and width", 100 * many, bits),
     ]
@@ -36,6 +39,7 @@ CHECKPOINT = Exercise(
     title="35 MB or 37.7 MB?",
     reference=checkpoint_size,
     cases=_checkpoints,
+    tolerance=Tolerance(rtol=1e-6, atol=0.0),  # neither number may be rounded, however small
     accepts=(lambda parameters, bits: [parameters * bits / 8_000_000, parameters * bits / (8 * 1024 * 1024)],),
     misconceptions=(
         Misconception(
@@ -71,6 +75,41 @@ CHECKPOINT = Exercise(
             "You count 4 bytes per number, whatever `bits` is. Checkpoints of 16 bits are half as large.",
         ),
         Misconception(
+            "whole_bytes_each",
+            lambda parameters, bits: checkpoint_size(parameters, 8 * (bits // 8)),
+            "You round the bytes of one number down. 4 bits are half a byte: multiply first, then divide.",
+        ),
+        Misconception(
+            "kibibytes_by_the_thousand",
+            lambda parameters, bits: (parameters * bits / 8e6, parameters * bits / 8 / 1_024_000),
+            "Your mebibyte has 1024 · 1000 bytes. It has 1024 · 1024 = 2²⁰.",
+        ),
+        Misconception(
+            "rounded",
+            lambda parameters, bits: tuple(round(size, 1) for size in checkpoint_size(parameters, bits)),
+            "You round the result, and a small checkpoint vanishes. Round when you print, not before.",
+        ),
+        Misconception(
+            "whole_megabytes",
+            lambda parameters, bits: tuple(float(round(size)) for size in checkpoint_size(parameters, bits)),
+            "You return whole megabytes. The exercise asks for the sizes themselves: leave rounding to whoever prints them.",
+        ),
+        Misconception(
+            "two_decimals",
+            lambda parameters, bits: tuple(round(size, 2) for size in checkpoint_size(parameters, bits)),
+            "You round to two decimals, and the size of a very small checkpoint becomes 0. Return what comes out.",
+        ),
+        Misconception(
+            "whole_bytes_in_all",
+            lambda parameters, bits: (parameters * bits // 8 / 1e6, parameters * bits // 8 / 2**20),
+            "You drop half a byte with //: three numbers of 4 bits are 1.5 bytes here.",
+        ),
+        Misconception(
+            "factor_turned",
+            lambda parameters, bits: (parameters * bits / 8e6, parameters * bits / 8e6 * 1.048576),
+            "A mebibyte is larger than a megabyte, so there are fewer of them: divide by 1.048576, do not multiply.",
+        ),
+        Misconception(
             "gigabytes",
             lambda parameters, bits: (parameters * bits / 8e9, parameters * bits / 8 / 2**30),
             "These are gigabytes and gibibytes; the exercise asks for megabytes and mebibytes.",
@@ -98,6 +137,8 @@ def _dialogues(generator):
         case("an answer of one token", [1, 2, 3], [9]),
         case("a prompt of one token", [7], [4, 5, 6, 8]),
         case("the answer repeats the prompt", [3, 4], [3, 4]),
+        case("ids that the prompt and the answer share", [5, 6, 7, 6, 5], [6, 6, 5]),
+        case("id 0 on both sides", [0, 8, 0], [0, 9, 0]),
         case("a long prompt, a short answer", draw(6, 12), draw(1, 3)),
         case("a short prompt, a long answer", draw(2, 4), draw(5, 10)),
     ]
@@ -111,6 +152,12 @@ def _shifted(labels):
     return [*labels[1:], -100]
 
 
+def _by_rolling(prompt, answer):
+    labels = torch.tensor([*prompt, *answer]).roll(-1)
+    labels[: len(prompt) - 1] = labels[-1] = -100
+    return labels.tolist()
+
+
 ANSWER_LABELS = Exercise(
     id="peft.answer_labels",
     slides=("W26",),
@@ -122,6 +169,7 @@ ANSWER_LABELS = Exercise(
     accepts=(
         lambda prompt, answer: _shifted(_unshifted(prompt, answer)),
         lambda prompt, answer: [-100] * (len(prompt) - 1) + list(answer) + [-100],
+        _by_rolling,
     ),
     withheld=("lib.objectives.autoregressive.shift_labels", "lib.objectives.sft.response_labels"),
     misconceptions=(
@@ -149,6 +197,26 @@ ANSWER_LABELS = Exercise(
             "answer_masked",
             lambda prompt, answer: [*list(prompt)[1:], *[-100] * (len(answer) + 1)],
             "You train on the prompt and mask the answer: swap them.",
+        ),
+        Misconception(
+            "one_label_short",
+            lambda prompt, answer: answer_labels(prompt, answer)[:-1],
+            "A label is missing: one for each position, and the last one, which nothing follows, has −100.",
+        ),
+        Misconception(
+            "one_label_long",
+            lambda prompt, answer: [*_unshifted(prompt, answer), -100],
+            "You have one label more than there are positions, and none is shifted. Where does the first label belong?",
+        ),
+        Misconception(
+            "by_membership",
+            lambda prompt, answer: [*(i if i in answer else -100 for i in [*prompt, *answer][1:]), -100],
+            "You ask whether an id occurs in the answer, but the prompt may contain it too. What counts is its place.",
+        ),
+        Misconception(
+            "wraps_around",
+            lambda prompt, answer: [*answer_labels(prompt, answer)[:-1], prompt[0]],
+            "Your last position predicts the first id of the prompt. Nothing follows it: its label is −100.",
         ),
         Misconception(
             "zero_for_ignored",

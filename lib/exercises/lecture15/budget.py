@@ -6,7 +6,7 @@ import torch
 
 from lib.accounting import optimizer_state_bytes
 from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
-from lib.exercises.engine.made import used_optimizer
+from lib.exercises.engine.made import optimizer_with_none, used_optimizer
 
 # --- budget.state_bytes -------------------------------------------------------------------------------------
 _OPTIMIZERS = [
@@ -33,15 +33,22 @@ def _optimizer_cases(generator):
         case("AdamW in bf16, after two steps", made("AdamW", torch.bfloat16, steps=2)),
         case("SGD with momentum", made("SGD", momentum=0.9)),
         case("plain SGD", made("SGD")),
+        case("SGD that keeps None for the biases", Made(optimizer_with_none)),
         case("Adam that also keeps the largest v", made("Adam", amsgrad=True)),
+        case("RMSprop in float64", made("RMSprop", torch.float64)),
+        case("NAdam, which keeps one more number", made("NAdam", steps=2)),
         case("a random optimizer", drawn()),
         case("a second random optimizer", drawn()),
         case("a third random optimizer", drawn()),
     ]
 
 
+def _tensors(kept):
+    return [value for value in kept.values() if isinstance(value, torch.Tensor)]
+
+
 def _state(optimizer):
-    return [v for kept in optimizer.state.values() for v in kept.values() if isinstance(v, torch.Tensor)]
+    return [value for kept in optimizer.state.values() for value in _tensors(kept)]
 
 
 def _parameters(optimizer):
@@ -50,6 +57,17 @@ def _parameters(optimizer):
 
 def _bytes(tensors):
     return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def _all_at_once(optimizer, keep=lambda value: True):
+    """The bytes of all entries, or of those that `keep` accepts, without asking which of them are tensors."""
+    return sum(v.numel() * v.element_size() for kept in optimizer.state.values() for v in kept.values() if keep(v))
+
+
+def _by_recursion(value):
+    if isinstance(value, dict):
+        return sum(map(_by_recursion, value.values()))
+    return value.nbytes if isinstance(value, torch.Tensor) else 0
 
 
 STATE = Exercise(
@@ -68,6 +86,7 @@ STATE = Exercise(
             for value in kept.values()
             if torch.is_tensor(value)
         ),
+        lambda optimizer: _by_recursion(dict(optimizer.state)),
     ),
     misconceptions=(
         Misconception(
@@ -107,8 +126,38 @@ STATE = Exercise(
             "step, or without Adam.",
         ),
         Misconception(
+            "two_numbers_a_parameter",
+            lambda optimizer: _bytes(2 * _parameters(optimizer)),
+            "You assume two numbers per parameter, which is Adam after a step on weights that are all trained: measure "
+            "what is there.",
+        ),
+        Misconception(
+            "moments_by_name",
+            lambda optimizer: _bytes(
+                k[m] for k in optimizer.state.values() for m in ("exp_avg", "exp_avg_sq") if m in k
+            ),
+            "You ask for Adam's two moments by name. There are step counters too, and other optimizers keep others.",
+        ),
+        Misconception(
+            "without_none",
+            _all_at_once,
+            "An entry may hold None instead of a tensor, which has no bytes: pass over it.",
+        ),
+        Misconception(
+            "truth_of_a_tensor",
+            lambda optimizer: _all_at_once(optimizer, bool),
+            "A tensor of several numbers is neither true nor false. Ask whether the value is a tensor at all.",
+        ),
+        Misconception(
+            "step_left_out_by_name",
+            lambda optimizer: _bytes(
+                t for k in optimizer.state.values() for n, t in k.items() if n != "step" and t is not None
+            ),
+            "You leave out what is called step. It is a tensor as well, of 4 bytes for each parameter tensor.",
+        ),
+        Misconception(
             "one_tensor",
-            lambda optimizer: _bytes(next(iter(optimizer.state.values()), {}).values()),
+            lambda optimizer: _bytes(_tensors(next(iter(optimizer.state.values()), {}))),
             "You measured the state of one parameter tensor. optimizer.state has an entry for each.",
         ),
         Misconception(
@@ -146,6 +195,9 @@ def _gpu_cases(generator):
         case("a small model fits on one GPU", 2 * GB, GB, 24 * GB),
         case("it fits exactly", 300 * GB, 30 * GB, 80 * GB),
         case("one byte more than fits", 300 * GB + 1, 30 * GB, 80 * GB),
+        case("it fits exactly on one GPU", 50 * GB, 30 * GB, 80 * GB),
+        case("one byte more than fits on many", 10**15 - 80 * GB + 1, 40 * GB, 80 * GB),
+        case("one byte of room", 7, 80 * GB - 1, 80 * GB),
         case("the activations fill the GPU", 16 * GB, 24 * GB, 24 * GB),
         case("the activations are too large", 112 * GB, 31 * GB, 24 * GB),
         case("random sizes", 40 * state * GB, activations * GB, 48 * GB),
@@ -209,6 +261,21 @@ GPUS = Exercise(
             "The activations are missing: they take memory on every GPU.",
         ),
         Misconception(
+            "no_room_is_below_zero",
+            lambda state, activations, gpu: math.ceil(state / (gpu - activations)) if activations <= gpu else None,
+            "If the activations fill the GPU to the last byte, you divide by zero: that is no room either.",
+        ),
+        Misconception(
+            "zero_for_none",
+            lambda state, activations, gpu: gpus_for(state, activations, gpu) or 0,
+            "Where there is no room you return 0, as if no GPU were needed. Return None.",
+        ),
+        Misconception(
+            "no_room_is_zero",
+            lambda state, activations, gpu: math.ceil(state / (gpu - activations)) if activations != gpu else None,
+            "If the activations are larger than the GPU, your number of GPUs is negative: that is no room either.",
+        ),
+        Misconception(
             "no_room_unnoticed",
             lambda state, activations, gpu: math.ceil(state / (gpu - activations)),
             "If the activations leave no room, you divide by zero or get a negative number. No number of GPUs is "
@@ -218,7 +285,7 @@ GPUS = Exercise(
     ),
     hints=(
         "On each GPU gpu_bytes − activation_bytes remain for its share of the state.",
-        "math.ceil(state_bytes / room) if room > 0 else None",
+        "If there is room: the state by the room, rounded up, for instance with math.ceil.",
     ),
 )
 

@@ -11,7 +11,7 @@ from lib.models import TransformerConfig
 def _by_config(layers, heads, kv_heads, d_model, batch_size, length, window=None):
     config = TransformerConfig(
         architecture="decoder", vocab_size=8, d_model=d_model, num_layers=layers, num_heads=heads,
-        num_kv_heads=kv_heads, d_ff=8, position="none",
+        num_kv_heads=kv_heads, head_dim=d_model // heads, d_ff=8, position="none",
     )  # fmt: skip
     return kv_cache_bytes(config, batch_size, length, window=window)
 
@@ -26,6 +26,9 @@ def _cache_cases(generator):
         case("a text shorter than the window", 32, 32, 8, 4096, 3, 1000, 4096),
         case("multi-query attention: one KV head", 18, 8, 1, 2048, 2, 1000),
         case("random sizes", layers, 12, 3, 768, batch, length, 17),
+        case("a text as long as the window", 4, 6, 2, 384, 2, 17, 17),
+        case("a window of one token", 4, 6, 2, 384, 2, 5, window=1),
+        case("a width that is no multiple of the heads", 3, 12, 3, 774, 2, 50),
     ]
 
 
@@ -60,15 +63,14 @@ KV_CACHE = Exercise(
     cases=_cache_cases,
     accepts=(
         _by_counting,
-        lambda L, H, G, D, B, T, window=None: 4 * L * B * (D * G // H) * min(T, window or T),
+        lambda L, H, G, D, B, T, window=None: 4 * L * B * (D // H * G) * min(T, window or T),
     ),
     misconceptions=(
         Misconception(
             "query_heads",
             _mistaken(lambda layers, heads, kv_heads, batch_size: heads / kv_heads),
-            "Your result has as many KV heads as query heads (or heads of width d_model / kv_heads, which gives the "
-            "same "
-            "size). Only kv_heads are stored, each of width d_model / heads: this is the purpose of grouping.",
+            "Your result has as many KV heads as query heads. Only kv_heads are stored, each of width d_model / heads: "
+            "this is the purpose of grouping.",
         ),
         Misconception(
             "keys_only",
@@ -105,6 +107,17 @@ KV_CACHE = Exercise(
             lambda L, H, G, D, B, T, window=None: T * _by_counting(L, H, G, D, B, T, window),
             "Your result grows with the square of the length, like the attention scores. Those are not kept: "
             "the cache holds one key and one value per token.",
+        ),
+        Misconception(
+            "whole_width",
+            lambda L, H, G, D, B, T, window=None: 4 * L * B * D * (T if window is None else min(T, window)),
+            "You keep d_model numbers for each key, as if all heads had their own. Only kv_heads heads are kept.",
+        ),
+        Misconception(
+            "divided_last",
+            lambda L, H, G, D, B, T, window=None: 4 * L * B * (D * G // H) * (T if window is None else min(T, window)),
+            "You multiply by kv_heads before you divide. Where d_model is no multiple of heads, a head is "
+            "d_model // heads wide: divide first.",
         ),
         Misconception(
             "window_ignored",

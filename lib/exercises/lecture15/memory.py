@@ -1,8 +1,12 @@
-"""Exercises of notebook 15: the bytes of a training run from its recipe, and the recipe from the bytes."""
+"""Exercises of notebook 15: the bytes of a training run from its recipe, and the recipe from the bytes.
+
+The second is in `memory_recipes`.
+"""
 
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture15.memory_recipes import WHICH
 
 # --- memory.training_bytes ----------------------------------------------------------------------------------
 VALUES = {"adam": 2, "momentum": 1, "sgd": 0}  # numbers that an optimizer stores per parameter
@@ -26,6 +30,9 @@ def _recipe_cases(generator):
         case("plain gradient descent", 11_000_000_000, 4, "sgd", False),
         case("momentum and a master copy", drawn, 2, "momentum", True),
         case("a single parameter", 1, 2, "sgd", True),
+        case("fp32 weights, and a master copy all the same", 6_738_415_616, 4, "adam", True),
+        case("fp32 weights, momentum and a master copy", drawn + 1, 4, "momentum", True),
+        case("weights of one byte, momentum", 1_000_003, 1, "momentum", False),
     ]
 
 
@@ -96,6 +103,32 @@ TRAINING = Exercise(
             "You keep the master copy instead of the weights. The forward pass still needs those: keep both.",
         ),
         Misconception(
+            "no_copy_of_fp32_weights",
+            lambda parameters, weight_bytes, optimizer, master: training_bytes(
+                parameters, weight_bytes, optimizer, master and weight_bytes != 4
+            ),
+            "You leave the master copy out where the weights are in fp32 already. `master` alone decides.",
+        ),
+        Misconception(
+            "master_as_wide_as_weights",
+            lambda parameters, weight_bytes, optimizer, master: (
+                training_bytes(parameters, weight_bytes, optimizer, False) + parameters * weight_bytes * master
+            ),
+            "Your master copy is as wide as the weights. It is in fp32, 4 bytes, whatever they are.",
+        ),
+        Misconception(
+            "gradients_in_fp32",
+            lambda parameters, weight_bytes, optimizer, master: (
+                training_bytes(parameters, weight_bytes, optimizer, master) + parameters * (4 - weight_bytes)
+            ),
+            "Your gradients are always in fp32. Here each is as wide as its weight.",
+        ),
+        Misconception(
+            "sixteen_bytes",
+            lambda parameters, weight_bytes, optimizer, master: 16 * parameters,
+            "16 bytes per parameter are fp32 with Adam alone. Weights, optimizer and master copy may be others.",
+        ),
+        Misconception(
             "gigabytes",
             lambda *recipe: training_bytes(*recipe) / 1e9,
             "These are gigabytes. The exercise asks for bytes, as a whole number.",
@@ -109,131 +142,6 @@ TRAINING = Exercise(
     hints=(
         "Up to four items for each parameter: weight, gradient, the optimizer's state, perhaps a master copy.",
         ("parameters * (weight_bytes + weight_bytes + 4 * {'adam': 2, 'momentum': 1, 'sgd': 0}[optimizer] + …)"),
-    ),
-)
-
-
-# --- memory.which_recipes -----------------------------------------------------------------------------------
-RECIPES = {
-    "fp32, Adam": [4, 4, 8, 0],
-    "fp32, momentum": [4, 4, 4, 0],
-    "16-bit weights, Adam in fp32": [2, 2, 8, 0],
-    "mixed precision, master copy": [2, 2, 8, 4],
-    "16-bit weights, 8-bit Adam": [2, 2, 2, 0],
-    "inference in 16 bits": [2, 0, 0, 0],
-    "inference in 4 bits": [0.5, 0, 0, 0],
-}
-
-
-def which_recipes(gigabytes: float | int, billions: float | int, recipes: dict[str, list[float | int]]) -> list[str]:
-    """The recipes whose bytes per parameter are within 0.1 of gigabytes / billions.
-
-    >>> which_recipes(840, 70, RECIPES)
-    ['fp32, momentum', '16-bit weights, Adam in fp32']
-    """
-    return _chosen(lambda due, items: abs(sum(items) - due) <= 0.1)(gigabytes, billions, recipes)
-
-
-def _chosen(fits, ratio=lambda gigabytes, billions: gigabytes / billions):
-    """An answer that keeps the recipes for which `fits(bytes per parameter, items)`."""
-    return lambda gigabytes, billions, recipes: [
-        name for name, items in recipes.items() if fits(ratio(gigabytes, billions), items)
-    ]
-
-
-def _near(due, items):
-    return abs(sum(items) - due) <= 0.1
-
-
-def _table_cases(generator):
-    size = int(torch.randint(2, 90, (1,), generator=generator))
-    drawn = _drawn_recipes(generator)
-    one, other = torch.randint(1000, 20_000, (2,), generator=generator).tolist()  # hundredths of a billion
-    common = list(RECIPES)[int(torch.randint(len(RECIPES), (1,), generator=generator))]
-    rare = list(drawn)[int(torch.randint(len(drawn), (1,), generator=generator))]
-    return [
-        case("T46: 7B in 112 GB", 112, 7, RECIPES),
-        case("T45: 70B in 840 GB", 840, 70, RECIPES),
-        case("W28: 175B in 1.2 TB", 1200, 175, RECIPES),
-        case("W28: 175B in 350 GB", 350, 175, RECIPES),
-        case("less than a byte: 2B in 1 GB", 1, 2, RECIPES),
-        case("a rounded size: 65.286B in 392 GB", 392, 65.286, RECIPES),
-        case("a random size, at 12 bytes", 12 * size, size, RECIPES),
-        case("no recipes", 112, 7, {}),
-        case("a random recipe, in whole GB", round(one / 100 * sum(RECIPES[common])), one / 100, RECIPES),
-        case("other random recipes", round(other / 100 * sum(drawn[rare])), other / 100, drawn),
-    ]
-
-
-def _drawn_recipes(generator):
-    """Eight random recipes: bytes for weights, gradients, the optimizer's state and a master copy."""
-    items = [[0.5, 1, 2, 4], [0, 1, 2, 4], [0, 1, 2, 4, 6, 8], [0, 2, 4]]
-    return {
-        f"recipe {letter}": [choice[int(torch.randint(len(choice), (1,), generator=generator))] for choice in items]
-        for letter in "ABCDEFGH"
-    }
-
-
-def _nearest(gigabytes, billions, recipes):
-    off = {name: abs(sum(items) - gigabytes / billions) for name, items in recipes.items()}
-    return [name for name in off if off[name] == min(off.values())]
-
-
-WHICH = Exercise(
-    id="memory.which_recipes",
-    slides=("T45", "T46", "W28"),
-    points=3,
-    minutes=10,
-    title="Which recipe did the slide use?",
-    reference=which_recipes,
-    cases=_table_cases,
-    accepts=(_chosen(lambda due, items: due - 0.1 <= sum(items) <= due + 0.1),),
-    withheld=("lib.accounting.memory.explain_bytes_per_parameter",),
-    misconceptions=(
-        Misconception(
-            "always_the_nearest",
-            _nearest,
-            "You always name the nearest recipe, however far away. If none is within 0.1 byte, the answer is [].",
-        ),
-        Misconception(
-            "equal",
-            _chosen(lambda due, items: sum(items) == due),
-            "You test for equality. Sizes are rounded (65.286B in 392 GB): allow 0.1 byte on either side.",
-        ),
-        Misconception(
-            "the_first_only",
-            lambda *table: which_recipes(*table)[:1],
-            "You stop at the first. Several recipes may have the same size: name them all.",
-        ),
-        Misconception(
-            "whatever_fits",
-            _chosen(lambda due, items: sum(items) <= due + 0.1),
-            "You list every recipe that would fit into this memory. List only those that need exactly this much.",
-        ),
-        Misconception(
-            "weights_and_gradients",
-            _chosen(lambda due, items: _near(due, items[:2])),
-            "You add only weights and gradients. The optimizer's state and the master copy count too.",
-        ),
-        Misconception(
-            "no_master_copy",
-            _chosen(lambda due, items: _near(due, items[:3])),
-            "You leave out the last item, the master copy.",
-        ),
-        Misconception(
-            "gibibytes",
-            _chosen(_near, lambda gigabytes, billions: gigabytes * 2**30 / (billions * 1e9)),
-            "You treat GB as GiB (2³⁰ bytes). The slides' GB are 10⁹ bytes: GB / billions is bytes per parameter.",
-        ),
-        Misconception(
-            "upside_down",
-            _chosen(_near, lambda gigabytes, billions: billions / gigabytes),
-            "You divided parameters by bytes. Bytes *per* parameter is gigabytes / billions.",
-        ),
-    ),
-    hints=(
-        "gigabytes / billions is the number of bytes per parameter: the two 10⁹ cancel.",
-        "[name for name, items in recipes.items() if abs(sum(items) - …) <= 0.1]",
     ),
 )
 

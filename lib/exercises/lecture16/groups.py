@@ -25,6 +25,10 @@ def _matrices(generator):
         case("SmolLM2's largest matrix", 3072, 576, 4, 32),
         case("two bits, groups of two", 4, 6, 2, 2),
         case("bits that do not fill whole bytes", 3, 3, 3, 3),
+        case("half a byte left in each row", 4, 15, 4, 5),
+        case("a scale for every weight", 2, 5, 3, 1),
+        case("sixteen bits", 3, 8, 16, 4),
+        case("a single weight of one bit", 1, 1, 1, 1),
         case("a random matrix", draw(64, 4096), group * draw(2, 40), bits, group),
         case("a random matrix with odd sizes", 2 * draw(2, 200) + 1, small * (2 * draw(1, 30) + 1), odd, small),
     ]
@@ -86,6 +90,31 @@ BYTES_OF = Exercise(
             "You store the scales in as few bits as the weights. They are 16-bit floats, as a rounded scale would "
             "distort its "
             "whole group.",
+        ),
+        Misconception(
+            "every_row_rounded_up",
+            lambda rows, columns, bits, group: rows * (_whole_bytes(columns * bits) + 2 * (columns // group)),
+            "You round up the bytes of every row. The matrix is packed without gaps and rounded up once.",
+        ),
+        Misconception(
+            "every_group_rounded_up",
+            lambda rows, columns, bits, group: rows * columns // group * (_whole_bytes(group * bits) + 2),
+            "You round up the bytes of every group. The weights are packed without gaps, and rounded up once for all.",
+        ),
+        Misconception(
+            "a_byte_too_many",
+            lambda rows, columns, bits, group: rows * columns * bits // 8 + 1 + 2 * (rows * columns // group),
+            "Where the bits fill their bytes, you count one byte too many: round up instead of adding one.",
+        ),
+        Misconception(
+            "sixteen_bytes_a_scale",
+            lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 16 * (rows * columns // group),
+            "You add the scales in bits to the weights in bytes. 16 bits are two bytes.",
+        ),
+        Misconception(
+            "group_size_for_groups",
+            lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 2 * rows * group,
+            "You count group_size scales in each row. A row has as many scales as groups: how many groups fill it?",
         ),
         Misconception(
             "rounded_down",

@@ -1,119 +1,18 @@
-"""Exercises of notebook 16: the online softmax, which never sees all scores at once."""
+"""Exercises of notebook 16: the online softmax, which never sees all scores at once.
+
+The running log-sum-exp is in `online_sum`.
+"""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture16.online_sum import LOG_SUM_EXP
 
 Part = tuple[float, float, Tensor]
 """Largest score m, sum of exp(s - m), and the values weighted with the same exponentials."""
-
-
-# --- online.log_sum_exp -----------------------------------------------------------------------------------------------
-def log_sum_exp(chunks: Sequence[Sequence[float]]) -> float:
-    """log of the sum of exp over all numbers of all chunks, one chunk at a time (Milakov and Gimelshein 2018)."""
-    largest, total = -math.inf, 0.0
-    for chunk in chunks:
-        new = max(largest, *chunk)
-        total = total * math.exp(largest - new) + sum(math.exp(score - new) for score in chunk)
-        largest = new
-    return largest + math.log(total)
-
-
-def _streams(generator):
-    drawn = (3 * torch.randn(12, generator=generator)).tolist()
-    return [
-        case("two chunks", [[1.0, 2.0], [3.0, 0.5]]),
-        case("the largest score first", [[5.0, 1.0], [0.0, 2.0], [1.5]]),
-        case("twelve numbers in chunks of four", [drawn[:4], drawn[4:8], drawn[8:]]),
-        case("one chunk of one", [[-2.5]]),
-        case("scores of a thousand", [[1000.0, 999.0], [1001.0]]),
-        case("very negative scores", [[-1000.0], [-1002.0, -1001.0]]),
-    ]
-
-
-def _of(scores):
-    top = max(scores)
-    return top + math.log(sum(math.exp(score - top) for score in scores))
-
-
-def _never_rescaled(chunks):
-    largest, total = -math.inf, 0.0
-    for chunk in chunks:
-        largest = max(largest, *chunk)
-        total += sum(math.exp(score - largest) for score in chunk)
-    return largest + math.log(total)
-
-
-def _rescaled_the_wrong_way(chunks):
-    largest, total = chunks[0][0], 0.0
-    for chunk in chunks:
-        new = max(largest, *chunk)
-        total = total * math.exp(min(new - largest, 700)) + sum(math.exp(score - new) for score in chunk)
-        largest = new
-    return largest + math.log(total)
-
-
-LOG_SUM_EXP = Exercise(
-    id="online.log_sum_exp",
-    slides=("W13", "T48"),
-    points=3,
-    minutes=12,
-    title="A running log-sum-exp",
-    reference=log_sum_exp,
-    cases=_streams,
-    accepts=(
-        lambda chunks: _of([_of(chunk) for chunk in chunks]),
-        lambda chunks: torch.logsumexp(
-            torch.tensor([s for chunk in chunks for s in chunk], dtype=torch.float64), 0
-        ).item(),
-    ),
-    withheld=("lib.kernels.softmax.logsumexp",),
-    misconceptions=(
-        Misconception(
-            "never_rescaled",
-            _never_rescaled,
-            "At a larger score, the sum so far still refers to the old maximum: multiply it by exp(old − new).",
-        ),
-        Misconception(
-            "rescaled_the_wrong_way",
-            _rescaled_the_wrong_way,
-            "You multiply the old sum by exp(new − old), which enlarges it. It must shrink: exp(old − new) ≤ 1.",
-        ),
-        Misconception(
-            "sum_of_chunks",
-            lambda chunks: sum(_of(chunk) for chunk in chunks),
-            "You add the log-sum-exps of the chunks. Sums of exponentials can be added; their logarithms cannot.",
-        ),
-        Misconception(
-            "last_chunk",
-            lambda chunks: _of(chunks[-1]),
-            "Your result depends only on the last chunk: keep the sum of the earlier chunks.",
-        ),
-        Misconception(
-            "maximum",
-            lambda chunks: max(max(chunk) for chunk in chunks),
-            "That is the maximum. The logarithm of the sum of exp(score − maximum) is missing.",
-        ),
-        Misconception(
-            "maximum_forgotten",
-            lambda chunks: _of([s for chunk in chunks for s in chunk]) - max(max(chunk) for chunk in chunks),
-            "You subtracted the maximum before the exponential and did not add it again at the end.",
-        ),
-        Misconception(
-            "mean",
-            lambda chunks: _of([s for chunk in chunks for s in chunk]) - math.log(sum(map(len, chunks))),
-            "You divide by the number of scores: the exercise asks for a sum, not a mean.",
-        ),
-    ),
-    hints=(
-        "Keep two numbers: the largest score so far and the sum of exp(score − largest).",
-        "new = max(largest, *chunk); total = total · exp(largest − new) + Σ exp(score − new). Begin with −inf and 0.",
-    ),
-)
 
 
 # --- online.merge -----------------------------------------------------------------------------------------------------
@@ -133,17 +32,24 @@ def _part(scores: Tensor, values: Tensor) -> Part:
 
 
 def _parts(generator):
-    def draw(n, m, shift=0.0):
-        scores, values = torch.randn(n + m, generator=generator), torch.randn(n + m, 3, generator=generator)
+    def draw(n, m, shift=0.0, K=3):
+        scores, values = torch.randn(n + m, generator=generator), torch.randn(n + m, K, generator=generator)
         scores[n:] += shift
         return _part(scores[:n], values[:n]), _part(scores[n:], values[n:])
 
+    full, nothing = _part(torch.tensor([0.5, 1.5]), torch.eye(2)), torch.zeros(2)
     return [
         case("four scores and three", *draw(4, 3)),
         case("the second part has the larger score", *draw(3, 3, 4.0)),
         case("the first part has the larger score", *draw(3, 5, -4.0)),
         case("the first part is empty", *draw(0, 4)),
         case("maxima a thousand apart", *draw(2, 2, 1000.0)),
+        case("maxima a thousand apart, the first one larger", *draw(2, 3, -1000.0)),
+        case("the second part is empty", *draw(3, 0)),
+        case("one value for each score", *draw(2, 4, K=1)),
+        case("equal maxima", full, (1.5, 2.25, torch.tensor([1.0, -2.0]))),
+        case("the first part's values cancel", (2.0, 1.5, nothing), full),
+        case("the second part's values cancel", full, (1.0, 2.5, nothing)),
     ]
 
 
@@ -155,6 +61,27 @@ def _factor(part, other):
     return math.exp(part[0] - max(part[0], other[0]))
 
 
+def _lower_one_rescaled(one, other):
+    if -math.inf in (one[0], other[0]):
+        return max(one, other, key=lambda part: part[0])
+    high, low = (one, other) if one[0] >= other[0] else (other, one)
+    return _scaled(high, low, 1.0, math.exp(low[0] - high[0]))
+
+
+def _empty_by_values(one, other):
+    return other if not one[2].any() else one if not other[2].any() else merge(one, other)
+
+
+def _sign_turned(one, other):
+    largest = max(one[0], other[0])
+    return _scaled(one, other, math.exp(largest - one[0]), math.exp(largest - other[0]))
+
+
+def _to_the_first(one, other):
+    factor = math.exp(other[0] - one[0])
+    return one[0], one[1] + factor * other[1], one[2] + factor * other[2]
+
+
 MERGE = Exercise(
     id="online.merge",
     slides=("C20", "T48"),
@@ -163,7 +90,10 @@ MERGE = Exercise(
     title="Merging two parts of an attention row",
     reference=merge,
     cases=_parts,
-    accepts=(lambda one, other: list(_scaled(one, other, _factor(one, other), _factor(other, one))),),
+    accepts=(
+        lambda one, other: list(_scaled(one, other, _factor(one, other), _factor(other, one))),
+        _lower_one_rescaled,
+    ),
     misconceptions=(
         Misconception(
             "no_rescaling",
@@ -190,6 +120,30 @@ MERGE = Exercise(
             "first_only_rescaled",
             lambda one, other: _scaled(one, other, _factor(one, other), 1.0),
             "You rescale only the first part. That is right only if the second part has the larger score.",
+        ),
+        Misconception(
+            "sign_turned",
+            _sign_turned,
+            "You rescale with exp(common − own), which enlarges and may overflow. The factor is at most 1.",
+        ),
+        Misconception(
+            "to_the_first_maximum",
+            _to_the_first,
+            "You bring everything to the first part's maximum. If the second is larger, its exponentials overflow: use "
+            "the larger.",
+        ),
+        Misconception(
+            "empty_by_values",
+            _empty_by_values,
+            "Values that add up to 0 do not make a part empty: its sum still counts. What has only an empty part?",
+        ),
+        Misconception(
+            "values_times_sums",
+            lambda one, other: (
+                *merge(one, other)[:2],
+                _scaled(one, other, one[1] * _factor(one, other), other[1] * _factor(other, one))[2],
+            ),
+            "You multiply the values by their sums too. They have not been divided by them: only rescale.",
         ),
         Misconception(
             "already_divided",

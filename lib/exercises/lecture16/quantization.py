@@ -1,4 +1,7 @@
-"""Exercises of notebook 16: rounding to eight bits, multiplying integers, finding outliers."""
+"""Exercises of notebook 16: rounding to eight bits, multiplying integers, finding outliers.
+
+The last one is in `quantization_columns`.
+"""
 
 import torch
 from jaxtyping import Float, Int
@@ -6,6 +9,7 @@ from torch import Tensor
 
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture16.quantization_columns import OUTLIERS
 
 
 # --- quantization.absmax ----------------------------------------------------------------------------------------------
@@ -16,14 +20,31 @@ def absmax(x: Float[Tensor, "K"]) -> tuple[Int[Tensor, "K"], float]:
     return values.to(torch.int64), scale
 
 
+def _vector(*steps, step):
+    """Numbers so many steps large; 127 of them, with a step that is a power of two, have an exact scale."""
+    return torch.tensor(steps) * step
+
+
+def _drawn(K, generator):
+    """K steps that no answer may round either way, for they are not half-way between two integers; the first is 127."""
+    steps = torch.randint(-126, 127, (K,), generator=generator) + 0.2 + 0.2 * torch.rand(K, generator=generator)
+    return [127.0, *steps[1:].tolist()]
+
+
 def _vectors(generator):
     return [
-        case("five numbers", torch.tensor([0.3, -1.27, 0.9, 0.02, -0.5])),
-        case("the largest is negative", torch.tensor([1.0, -4.0, 2.5])),
-        case("random numbers", torch.randn(12, generator=generator)),
-        case("one number", torch.tensor([-0.7])),
+        case("five numbers", _vector(30.4, -127, 89.6, 2.2, -50.3, step=1 / 64)),
+        case("the largest is negative", _vector(31.7, -127, 79.3, step=1 / 32)),
+        case(
+            "random numbers",
+            _vector(*_drawn(12, generator), step=2.0 ** -int(torch.randint(9, (1,), generator=generator))),
+        ),
+        case("one number", _vector(-127.0, step=1 / 128)),
         case("nothing but zeros", torch.zeros(4)),
-        case("one outlier", torch.tensor([0.5, 60.0, -0.4, 0.2])),
+        case("one outlier", _vector(1.1, 127, -0.8, 0.4, step=1 / 2)),
+        case("very small numbers", _vector(40.3, -127, 93.6, step=2.0**-60)),
+        case("very large numbers", _vector(-40.3, 93.6, 127, step=2.0**90)),
+        case("negative numbers only", _vector(-25.6, -127, -76.8, step=1 / 128)),
     ]
 
 
@@ -38,8 +59,17 @@ def _with(values, scale_of):
     return answer
 
 
+def _with_scale(scale_of):
+    return _with(lambda x, scale: torch.round(x / scale), scale_of)
+
+
 def _largest(x):
     return x.abs().max().item()
+
+
+def _wrapped(sums, bits):
+    """Whole numbers wrapped around to so many bits."""
+    return (sums + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
 
 
 ABSMAX = Exercise(
@@ -50,6 +80,7 @@ ABSMAX = Exercise(
     title="Absmax quantisation",
     reference=absmax,
     cases=_vectors,
+    tolerance=Tolerance(atol=0.0),  # of the scale, which may be very small
     accepts=(
         _with(lambda x, s: (x * (127 / _largest(x))).round(), lambda x: _largest(x) / 127),
         _with(
@@ -72,6 +103,36 @@ ABSMAX = Exercise(
             "divides_by_128",
             _with(lambda x, s: torch.round(x / s), lambda x: _largest(x) / 128),
             "With 128 the largest number becomes +128, but signed eight-bit integers end at 127.",
+        ),
+        Misconception(
+            "wraps_to_minus_128",
+            _with(lambda x, s: _wrapped(torch.round(x / s), 8), lambda x: _largest(x) / 128),
+            "With 128 a positive largest number becomes 128, which eight bits turn into −128. Divide by 127.",
+        ),
+        Misconception(
+            "clipped_at_127",
+            _with(lambda x, s: torch.round(x / s).clamp(-128, 127), lambda x: _largest(x) / 128),
+            "With 128 a positive largest number has to be clipped, and −128 has no counterpart: use −127 to 127.",
+        ),
+        Misconception(
+            "smallest_scale",
+            _with_scale(lambda x: max(_largest(x) / 127, 1e-8)),
+            "With an ε in your scale very small numbers vanish, and zeros do not have the scale 0.0.",
+        ),
+        Misconception(
+            "smallest_maximum",
+            _with_scale(lambda x: max(_largest(x), 1e-8) / 127),
+            "With an ε in the maximum, zeros have a scale that is not 0.0, and very small numbers are not stretched to 127.",
+        ),
+        Misconception(
+            "tiny_epsilon",
+            _with_scale(lambda x: max(_largest(x) / 127, 1e-12)),
+            "However small your ε is, there are smaller numbers, and zeros have the scale 0.0. Ask for zeros instead.",
+        ),
+        Misconception(
+            "from_the_range",
+            _with_scale(lambda x: (x.max() - x.min()).item() / 255 or 0.0),
+            "Your scale comes from the range, max − min. Absmax is symmetric: only the largest absolute value counts.",
         ),
         Misconception(
             "divides_by_255",
@@ -122,21 +183,23 @@ def _products(generator):
         scales = [torch.rand(rows, 1, generator=generator) + 0.1 for rows in (N, M)]
         return integers[0], scales[0], integers[1], scales[1]
 
+    full = torch.full((2, 2000), 127, dtype=torch.int8)
+    full[1] = -127
+    zeros = draw(3, 2, 6)
+    zeros[0][1], zeros[1][1] = 0, 0.0
     return [
         case("3 rows, 4 outputs, 5 features", *draw(3, 4, 5)),
         case("as many rows as outputs", *draw(3, 3, 8)),
         case("one row", *draw(1, 2, 16)),
         case("sums far beyond 127", *draw(2, 2, 64)),
+        case("sums of thirty million", full, torch.tensor([[0.2], [0.5]]), full[:1], torch.tensor([[0.3]])),
+        case("a row of zeros, whose scale is 0", *zeros),
+        case("one output", *draw(4, 1, 7)),
     ]
 
 
-def _wrapped(sums):
-    """Whole numbers wrapped around to eight bits."""
-    return ((sums + 128) % 256 - 128).float()
-
-
 def _sums(x_q, w_q):
-    return (x_q.long() @ w_q.long().T).float()
+    return (x_q.long() @ w_q.long().T).double()
 
 
 PRODUCT = Exercise(
@@ -164,9 +227,29 @@ PRODUCT = Exercise(
     misconceptions=(
         Misconception(
             "sums_in_eight_bits",
-            lambda x_q, x_scale, w_q, w_scale: _wrapped(x_q.long() @ w_q.long().T) * x_scale * w_scale.T,
+            lambda x_q, x_scale, w_q, w_scale: _wrapped(_sums(x_q, w_q), 8) * x_scale * w_scale.T,
             "Your sums are kept in eight bits and wrap around. Widen the integers before you multiply: a single "
             "product may be 16,129.",
+        ),
+        Misconception(
+            "sums_in_sixteen_bits",
+            lambda x_q, x_scale, w_q, w_scale: _wrapped(_sums(x_q, w_q), 16) * x_scale * w_scale.T,
+            "Sixteen bits hold two products of 127 · 127, not a sum of many: the sums need 32 bits.",
+        ),
+        Misconception(
+            "scales_not_turned",
+            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * (x_scale * w_scale),
+            "The weight's scales belong to the outputs, which are the columns of the result: turn (M, 1) into (1, M).",
+        ),
+        Misconception(
+            "one_scale_for_the_weight",
+            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * x_scale * w_scale.max(),
+            "You use the largest scale of the weight for all of its rows. Each output has the scale of its own row.",
+        ),
+        Misconception(
+            "sums_in_half_precision",
+            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q).half() * x_scale * w_scale.T,
+            "float16 ends at 65,504 and has 11 bits: the sums need 32 bits, as whole or as decimal numbers.",
         ),
         Misconception(
             "scales_added",
@@ -203,88 +286,6 @@ PRODUCT = Exercise(
     hints=(
         "First the sums of products of integers, in int32; then scales of shape (N, 1) and (1, M).",
         "w_scale has shape (M, 1): its transpose broadcasts along the outputs.",
-    ),
-)
-
-
-# --- quantization.outlier_columns -------------------------------------------------------------------------------------
-def outlier_columns(x: Float[Tensor, "N K"], threshold: float | int) -> list[int]:
-    """The columns in which some |x| is at least the threshold (Dettmers et al. 2022, section 3.2)."""
-    return (x.abs() >= threshold).any(dim=0).nonzero().flatten().tolist()
-
-
-def _activations(generator):
-    calm = torch.randn(4, 6, generator=generator).clamp(-3, 3)
-    spiky = calm.clone()
-    spiky[1, 4], spiky[2, 0] = 60.0, -7.5
-    edge = calm.clone()
-    edge[0, 2] = 6.0
-    steady = calm.clone()
-    steady[:, 1] = torch.tensor([9.0, -8.0, 10.0, 7.0])
-    wide = torch.full((2, 5), 5.0)  # each column sums to 10, but has no outlier
-    return [
-        case("two columns, one of them negative", spiky, 6.0),
-        case("exactly the threshold", edge, 6.0),
-        case("a column with outliers only", steady, 6.0),
-        case("no outlier", calm, 6.0),
-        case("a lower threshold", spiky, 1.0),
-        case("large rows, no outlier", wide, 6.0),
-    ]
-
-
-def _columns(mask):
-    return mask.nonzero().flatten().tolist()
-
-
-OUTLIERS = Exercise(
-    id="quantization.outlier_columns",
-    slides=("T03", "T48"),
-    points=2,
-    minutes=8,
-    title="Outlier columns",
-    reference=outlier_columns,
-    cases=_activations,
-    accepts=(
-        lambda x, threshold: _columns(x.abs().amax(dim=0) >= threshold),
-        lambda x, threshold: [k for k in range(x.shape[1]) if any(abs(v) >= threshold for v in x[:, k].tolist())],
-    ),
-    withheld=("lib.kernels.int8.outlier_matmul",),
-    misconceptions=(
-        Misconception(
-            "signed",
-            lambda x, threshold: _columns((x >= threshold).any(dim=0)),
-            "You miss large negative numbers: compare |x| with the threshold.",
-        ),
-        Misconception(
-            "strict",
-            lambda x, threshold: _columns((x.abs() > threshold).any(dim=0)),
-            "A number equal to the threshold is an outlier too: use >=, not >.",
-        ),
-        Misconception(
-            "rows",
-            lambda x, threshold: _columns((x.abs() >= threshold).any(dim=1)),
-            "You return rows. Outliers are in columns: features that are large for many tokens and are multiplied "
-            "separately.",
-        ),
-        Misconception(
-            "all_of_them",
-            lambda x, threshold: _columns((x.abs() >= threshold).all(dim=0)),
-            "You select columns in which every number is large. One outlier is enough to spoil the scale of its row.",
-        ),
-        Misconception(
-            "mean",
-            lambda x, threshold: _columns(x.abs().mean(dim=0) >= threshold),
-            "You compare the mean of a column. A single number determines the scale, not the average.",
-        ),
-        Misconception(
-            "sum",
-            lambda x, threshold: _columns(x.abs().sum(dim=0) >= threshold),
-            "You compare the sum over a column; many small numbers are not an outlier.",
-        ),
-    ),
-    hints=(
-        "Which numbers reach the threshold in absolute value? Then: is there any in this column?",
-        "(…).any(dim=0) answers for each column.",
     ),
 )
 

@@ -90,6 +90,8 @@ def test_an_optimizer_has_taken_its_steps():
     assert len(frozen) == 1 and frozen[0] not in optimizer.state and len(optimizer.state) == 4
     assert all(p.dtype is torch.bfloat16 for group in optimizer.param_groups for p in group["params"])
     assert not made.used_optimizer("Adam", torch.float32, 0, {}).state
+    kept = [entry["momentum_buffer"] for entry in made.optimizer_with_none().state.values()]
+    assert [None if value is None else value.dim() for value in kept] == [2, None, 2, None]
 
 
 def test_policy_and_value_head_share_their_parameters():
