@@ -14,6 +14,7 @@ from lib.exercises.engine.limits import TimeUp  # now, as lib.exercises is close
 from lib.exercises.engine.values import steady
 from lib.grading.worker import statements
 from lib.grading.worker.magics import OTHER_LANGUAGES, foreign_magic, plain_python
+from lib.grading.worker.needed import Statement
 from lib.grading.worker.shape import LENGTH, helpers_of, is_function, shape_of
 
 _SOURCE_LIMIT = 20_000  # characters of an answer that are kept for the report
@@ -113,7 +114,7 @@ def _helpers(reading: Reading, binding: ast.stmt) -> list[dict[str, Any]]:
     defined: dict[str, tuple[Cell, ast.stmt]] = {}
     for cell in reading.cells:
         for statement in cell.statements:
-            for name in statements.names_changed(statement):
+            for name in Statement(statement, reading.imported).stored:
                 for each in filter(is_function, statements.bindings(statement, name)):
                     defined[name] = (cell, each)
     listed, room = [], LENGTH
