@@ -238,7 +238,7 @@ class _GradedExercise:
         case, value = assessment.cases[number], self.exercise.asks_for_value
         outcome = assessment.outcomes[number] if number < len(assessment.outcomes) else Outcome("crashed")
         verdict = assessment.verdicts[number] if number < len(assessment.verdicts) else Verdict("right")
-        wanted, came = shown(verdict, outcome, self.key.expected[number])
+        wanted, came = shown(verdict, outcome, assessment.expected[number])
         return {
             "number": number + 1,
             "what": case.what,

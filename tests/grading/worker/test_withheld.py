@@ -199,6 +199,10 @@ EXCUSED = {
         worlds.connecting_wall._key worlds.connecting_wall._names worlds.instructions.encode_words worlds.tastes._worth
         worlds.tastes.adjective_taste""",
     "it finds, freezes or stores layers, and computes nothing": """
+        adapters.freezing.begin_adapter adapters.peft_config._damaged adapters.peft_config._is_chosen
+        adapters.peft_config._is_named adapters.peft_config.named_targets adapters.peft_config.read_config
+        adapters.peft_config.read_settings adapters.saved._listed adapters.saved._under_todays_names
+        adapters.settings._first adapters.settings._fits adapters.settings._pattern adapters.targets.trained_like
         adapters.freezing.freeze adapters.freezing.trainable_parameters adapters.lora.adapter_names
         adapters.lora.lora_layers adapters.lora.set_adapter adapters.lora_layer.Adapter adapters.lora_layer.LowRank
         adapters.lora_layer.lora_class adapters.saved._read_factors adapters.saved._read_settings
@@ -209,7 +213,9 @@ EXCUSED = {
         accounting.allocation._law accounting.fitting._covariance accounting.fitting._exp accounting.fitting._interval
         accounting.memory._times evaluation.bradley_terry._climb evaluation.bradley_terry._information
         evaluation.bradley_terry._log_likelihood evaluation.bradley_terry._quantile evaluation.bradley_terry._reachable
-        kernels.attention._merged kernels.int8._has_int_mm kernels.int8._plain kernels.int8.widened
+        kernels.attention._merged kernels.int8._has_int_mm kernels.int8._plain kernels.precision.widened
+        kernels.attention.in_dtype_of kernels.second_order.differentiable_gradients models.attention._Untrainable
+        models.attention._cuts_gradient adapters.lora_layer._factor_grads adapters.lora_layer._matrix
         kernels.tiled._one_row_block kernels.triton._attention_launch kernels.triton._pointer kernels.triton._row_block
         kernels.triton_launch._programs kernels.triton_launch._works kernels.triton_launch.blocks
         kernels.triton_launch.interpreted kernels.triton_launch.power_of_two kernels.triton_launch.products
