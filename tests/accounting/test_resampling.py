@@ -78,6 +78,23 @@ def test_draws_that_cannot_be_fitted_are_counted_and_drawn_again():
         bootstrap(fails_where_the_first_run_is_missing, [np.arange(5.0)], samples=500)
 
 
+@pytest.mark.parametrize("unfit, allowed", [(1, True), (2, False)])
+def test_a_tenth_of_the_resamples_may_fail_and_no_more(unfit, allowed):
+    calls = []
+
+    def mean(x):
+        calls.append(1)
+        if 1 < len(calls) <= 1 + unfit:  # the first is the estimate itself
+            raise ValueError("unfit")
+        return x.mean()
+
+    if allowed:
+        assert bootstrap(mean, [np.arange(5.0)], samples=10).failures == unfit
+    else:
+        with pytest.raises(ValueError, match="fit_function failed on 2 of 2 resamples"):
+            bootstrap(mean, [np.arange(5.0)], samples=10)
+
+
 def test_numbers_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="fit_function must return a row of finite numbers"):
         bootstrap(lambda x: math.nan, [[1.0, 2.0]])

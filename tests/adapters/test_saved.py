@@ -150,6 +150,7 @@ Q_B = Q.replace("_A", "_B")
     (changed(exclude_modules=5), "adapter_config.json is damaged"),
     (changed(use_dora=True), "sets use_dora=True, and cannot be loaded: DoRA gives every output"),
     (tensors(lambda t: t | {Q: t[Q] * float("nan")}), "is not finite"),
+    (tensors(lambda t: t | {Q: t[Q].masked_fill(t[Q] == t[Q].max(), float("inf"))}), "is not finite"),
     (tensors(lambda t: t | {"head.weight": t[Q]}), "holds 'head.weight', which is no A or B"),
     (tensors(lambda t: {}), "holds no adapter"),
     (tensors(lambda t: t | {Q_B: t[Q_B][:3].clone()}), r"B of .* has shape \(3, 2\), expected \(16, 2\)"),

@@ -37,6 +37,13 @@ def test_masks_mark_the_answer_up_to_its_end(generator):
     assert torch.equal(answers.attention_mask[:, 2:], answers.response_mask[:, 2:])
 
 
+def test_each_row_has_the_mask_of_its_own_prompt(generator):
+    prompts, real = torch.tensor([[0, 1, 1], [1, 1, 0]]), torch.tensor([[0, 0, 1], [1, 1, 1]])
+    answers = rollout(decoder(), prompts, 2, attention_mask=real, samples=3, generator=generator)
+    assert torch.equal(answers.attention_mask[:, :3], real.bool().repeat_interleave(3, dim=0))
+    assert torch.equal(answers.input_ids[:, :3], prompts.repeat_interleave(3, dim=0))
+
+
 def test_frequencies_are_the_enumerated_probabilities(generator):
     model, prompt = decoder(), torch.tensor([0, 1])
     world = enumerate_responses(model, prompt, 2, eos_id=EOS)

@@ -230,3 +230,14 @@ def test_a_huge_mask_of_another_type_means_the_same_in_every_way(generator):
     mask = torch.full((1, 3), -1e9)
     for way in WAYS:
         assert torch.equal(way(q, k, v, mask=mask), torch.zeros(1, 2, 3, 4).half())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_tiles_of_half_precision_are_summed_in_float32(dtype, generator):
+    """A thousand tiles of two keys: summed in bfloat16, the sums would stop growing at 256."""
+    q, k, v = (x.detach().to(dtype) for x in draw(generator, 1, 1, 1, 4, 2048, 8, 8))
+    k = k * 0.1
+    steady = v.abs() * torch.linspace(0, 1, 2048, dtype=torch.float64)[:, None].to(dtype)
+    found = attention_tiled(q, k, steady, block_size=1).double()
+    exact = attention_reference(q.double(), k.double(), steady.double())
+    torch.testing.assert_close(found, exact, rtol=2 * torch.finfo(dtype).eps, atol=0)

@@ -111,6 +111,9 @@ def test_what_is_held_carries_no_gradient():
     model(IDS[:, :4], cache=cache)
     keys, values = cache.update(0, torch.zeros(2, 4, 1, 4), torch.zeros(2, 4, 1, 4))
     assert not keys.requires_grad and not values.requires_grad
+    both, cache = EncoderDecoder(small.seq2seq()), KVCache()
+    both(IDS, IDS[:, :4], cache=cache)
+    assert not any(held.requires_grad for held in cache.cross(0))
 
 
 @pytest.mark.parametrize("kind", [Decoder, EncoderDecoder])

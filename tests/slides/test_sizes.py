@@ -22,7 +22,7 @@ def test_a_printed_size_is_this_number(text, size):
 @pytest.mark.parametrize("text, low, high", [
     ("110-340M", 110e6, 340e6), ("60M-11B", 60e6, 11e9), ("7B -> 1T", 7e9, 1e12), ("10K -> 1M", 1e4, 1e6),
     ("7B to 65B", 7e9, 65e9), ("66M", 66e6, 66e6), ("1-100 Tril ?", 1e12, 1e14), ("< 100M", 0, 100e6),
-    ("≥ 1B", 1e9, math.inf),
+    ("≥ 1B", 1e9, math.inf), ("≤ 1B", 0, 1e9), ("> 1B", 1e9, math.inf),
 ])  # fmt: skip
 def test_a_printed_range_has_these_ends(text, low, high):
     assert (parse_range(text).low, parse_range(text).high) == (low, high)

@@ -193,7 +193,7 @@ def test_a_damaged_file_is_a_clear_error(tmp_path, content, complaint):
 
 @pytest.mark.parametrize("name, cell, bad, kind", [
     ("gpt_models", "2018-06", "2018.6", "month"), ("gpt_models", "117M", "117 apples", "size"),
-    ("llama", ",no,", ",maybe,", "flag"), ("glue", "80.6", "nan", "number"),
+    ("llama", ",no,", ",maybe,", "flag"), ("glue", "80.6", "nan", "number"), ("glue", "80.6", "inf", "number"),
 ])  # fmt: skip
 def test_a_cell_of_the_wrong_kind_is_named(tmp_path, name, cell, bad, kind):
     text = (DIRECTORY / f"{name}.csv").read_text().replace(cell, bad, 1)
