@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 
 from lib.grading.worker import statements
 from lib.grading.worker.magics import plain_python
+from lib.grading.worker.needed import Statement
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -34,7 +35,11 @@ def names_read(cell: NotebookNode) -> set[str]:
 
 def names_changed(cell: NotebookNode) -> set[str]:
     """The names that a cell may bind, or whose objects it may change."""
-    return set().union(*map(statements.names_changed, ast.parse(plain_python(cell.source)).body))
+    body = ast.parse(plain_python(cell.source)).body
+    calls = [node.value for each in body for node in ast.walk(each) if isinstance(node, ast.Expr)]  # sizes.append(3)
+    return {statements.owner(call.func) for call in calls if isinstance(call, ast.Call)}.union(
+        *(Statement(each, {}).stored for each in body)
+    )
 
 
 def with_what_they_need(cells: list[NotebookNode], edition: NotebookNode) -> list[NotebookNode]:

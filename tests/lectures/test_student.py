@@ -176,6 +176,18 @@ def test_solution_in_a_text_cell_is_refused():
         student_edition(notebook, "example")
 
 
+def test_pictures_of_the_model_answer_go_and_those_of_the_question_stay():
+    notebook = example()
+    cell = notebook.cells[0]
+    cell.source = (
+        "See ![](attachment:asked.png)\n<!-- BEGIN SOLUTION -->\n![](attachment:answer.png)\n<!-- END SOLUTION -->"
+    )
+    cell.metadata["nbgrader"] = {"grade": True, "solution": True, "grade_id": "w", "points": 1, "schema_version": 3}
+    cell.attachments = {name: {"image/png": "aGk="} for name in ("asked.png", "answer.png")}
+    edition = student_edition(notebook, "example")
+    assert list(edition.cells[0].attachments) == ["asked.png"] and len(cell.attachments) == 2
+
+
 def test_a_written_answer_may_be_code():
     plot = "### BEGIN SOLUTION\nplt.plot(secret)\n### END SOLUTION"
     notebook = example(year=plot)
@@ -246,8 +258,8 @@ def test_an_edition_says_what_an_answer_may_use():
     listed = [line for line in heading.split("\n") if line.startswith("* ")]
     assert listed == [
         "* `mlm.mask_tokens`: `lib.text.masking.mask_tokens`, `lib.training.recipes.mlm_sampler`",
-        "* `mlm.loss`: `lib.kernels.loss.cross_entropy`, `lib.objectives.masked.mlm_loss`, "
-        "`lib.training.recipes.masked_loss`",
+        "* `mlm.loss`: `lib.kernels.loss.cross_entropy`, `lib.kernels.loss.plain_losses`, "
+        "`lib.kernels.loss.plain_row_losses`, `lib.objectives.masked.mlm_loss`, `lib.training.recipes.masked_loss`",
     ]
     assert "raise an error" in heading and "._" not in heading
 

@@ -374,7 +374,13 @@ def test_forged_messages_earn_nothing(grader, monkeypatch):
 
     first = {"problems": [], "answer": {"cell": 2, "source": "", "written": True, "shape": []}}
     right = {"status": "returned", "value": [], "message": "", "line": "", "mutated": (), "printed": ""}
-    for said in ([{"outcome": "right"}], [{"done": True}], [{"outcome": right}] * 9, [{"left_out": [{"cell": "x"}]}]):
+    for said in (
+        [{"outcome": "right"}],
+        [{"done": True}],
+        [{"broken": "forged"}],
+        [{"outcome": right}] * 9,
+        [{"left_out": [{"cell": "x"}]}],
+    ):
         reply = Reply((first, *said), "exit 0", tuple(said))
         monkeypatch.setattr(grader.server, "ask", lambda *_, reply=reply, **__: reply)
         assert statuses(grader.grade(submission(), [TERMS])) != ["right"]

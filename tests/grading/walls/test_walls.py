@@ -1,6 +1,7 @@
 """What an answer tries from within its walls, each time in a process of its own, and what comes of it."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,31 @@ def test_a_namespace_has_no_network_and_hides_a_folder_from_nobody_else():
 def test_every_version_of_landlock_so_far_holds(ended, abi):
     assert ended("plain")[f"writes under version {abi}"].get("error") is None
     assert ended("plain")[f"reads under version {abi}"].get("error") == "PermissionError"
+
+
+def test_a_neighbour_whose_name_begins_alike_is_outside(tmp_path):
+    from lib.grading.walls import audit_hook
+
+    for name in ("folder", "folder-2", "data", "data-2"):
+        (tmp_path / name).mkdir()
+    hook = audit_hook._hook(tmp_path / "folder", [tmp_path / "data"])
+    hook("open", (str(tmp_path / "folder" / "x"), "w", os.O_WRONLY))
+    hook("open", (str(tmp_path / "data" / "x"), "r", os.O_RDONLY))
+    for name, flags in (
+        ("folder-2", os.O_WRONLY),
+        ("folder-2", os.O_RDONLY),
+        ("data-2", os.O_RDONLY),
+        ("data", os.O_WRONLY),
+    ):
+        with pytest.raises(audit_hook.AccessRefused, match=f"refused: open of .*{name}"):
+            hook("open", (str(tmp_path / name / "x"), "", flags))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_memory_in_use_is_counted_in_bytes():
+    """By the kernel's other count, in pages: data and stack together."""
+    from lib.grading.walls import rlimits
+
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    stack = 1024 * int(rlimits.status("VmStk").split()[0])
+    assert rlimits.writable_bytes() == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE") - stack, rel=0.005)
