@@ -51,6 +51,7 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
     from lib.text import load_corpus, train_bpe, train_wordpiece
     from lib.training.fit import fit
     from lib.training.recipes import RECIPES, build
+    from lib.training.tokens import predicted_tokens
 
     recipe = RECIPES[name]
     if steps is not None:
@@ -66,6 +67,7 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
         task.sample_batch,
         recipe.settings,
         evaluate=task.evaluate,
+        count_tokens=predicted_tokens,
         checkpoint=kept,
         description=name,
     )
@@ -102,6 +104,7 @@ def _masking_run(recipe, rate: float, seed: int, tokenizer, texts: dict[str, lis
     """Train at `rate`; measure the validation loss at the same rate (as in C07's table) and at 15 % (for all runs)."""
     from lib.training.fit import fit
     from lib.training.recipes import build
+    from lib.training.tokens import predicted_tokens
 
     run = replace(recipe, rate=rate, settings=replace(recipe.settings, seed=seed))
     task = build(run, tokenizer, texts["train"], texts["validation"])
@@ -113,6 +116,7 @@ def _masking_run(recipe, rate: float, seed: int, tokenizer, texts: dict[str, lis
         task.sample_batch,
         run.settings,
         evaluate=task.evaluate,
+        count_tokens=predicted_tokens,
         description=f"rate {rate:.2f}, seed {seed}",
     )
     task.model.eval()

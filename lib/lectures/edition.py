@@ -36,7 +36,7 @@ BEFORE = """## Before you hand in
 {rules}
 
 Save this notebook (Ctrl+S; on a Mac ⌘S) and run the cell below. It opens the saved file as the grader will,
-and reports what it finds. Its cases are those of the checks above; the grader uses other cases of the same kind."""
+and reports what it finds. Its cases are those of the checks above; the grader runs these and others of the same kind."""
 
 
 def student_edition(notebook: "NotebookNode", name: str, file: str = "") -> "NotebookNode":
