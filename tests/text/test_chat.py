@@ -117,6 +117,13 @@ def test_a_template_stays_in_its_sandbox(attack):
         assert str(error).startswith("chat_template fails at these messages: ")
 
 
+@pytest.mark.parametrize("name", ["__class__", "__dict__", "_hidden"])
+@pytest.mark.parametrize("how", ["{% set ns = namespace(NAME=1) %}", "{% set ns = namespace() %}{% set ns.NAME = 1 %}"])
+def test_a_namespace_has_no_private_names(how, name):
+    with pytest.raises(ValueError, match=f"a namespace cannot have '{name}'"):
+        render(how.replace("NAME", name), [{"role": "user", "content": "Hi"}], {})
+
+
 @pytest.mark.parametrize(
     ("messages", "variables", "error", "said"),
     [
