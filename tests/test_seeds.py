@@ -134,6 +134,7 @@ BY_SETTINGS = {  # whose settings hold the seed; `train_point` is in tests/train
     ("lib.worlds.bandit", "learning_curves"): lambda f, s: f(torch.arange(3.0), seeds=range(s, s + 2), steps=2),
 }
 ELSEWHERE = {  # where it is held
+    "cases.CaseSource.key": "the secret cases of a seed: tests/grading/judging",
     "classroom.make_class": "a benchmark's own class; its ratios are of one seed",
     "graded.Graded.text": "writes the seed into a text: tests/grading/assignment",
     "release.files": "as Graded.text",

@@ -15,6 +15,7 @@ import pytest
 from lib import NOTEBOOKS, ROOT
 from lib.course import cli, grade
 from lib.grading import grade as grading
+from lib.grading.judging.entry import FORMAT
 from lib.grading.reports import class_report
 from lib.lectures import execution, notebooks
 from tests.grading import fakes
@@ -392,7 +393,7 @@ def test_interrupted_and_called_again_it_ends_with_the_bytes_of_an_undisturbed_r
     assert not psutil.wait_procs(workers, timeout=300)[1], "workers outlive the command"
     done = list((tmp_path / "out").glob("results/*/[!.]*.json"))
     assert 1 <= len(done) <= 3 and not (tmp_path / "out" / "grades.csv").exists()
-    assert all(json.loads(path.read_text())["format"] == 1 for path in done)
+    assert all(json.loads(path.read_text())["format"] == FORMAT for path in done)
     assert graded(handed_in, tmp_path / "out") == 0
     assert len(here) == 13 - len(done)
     assert graded(handed_in, tmp_path / "undisturbed", "--release", release) == 0

@@ -11,7 +11,7 @@ from lib.grading.assignment.asked import Assignment, of_release
 from lib.grading.assignment.graded import definition_hash
 from lib.grading.assignment.item import Item
 from lib.grading.intake.submission import NotTaken
-from lib.grading.judging.entry import entry
+from lib.grading.judging.entry import FORMAT, entry
 from lib.grading.reports import class_report
 from lib.grading.results.store import Planned, Record, Store
 
@@ -41,7 +41,7 @@ def out(tmp_path):
             written = entry(ESSAY, "missing" if name == "cem" else "manual") | {"answer": f'My "answer",\nby {name}'}
             store.write_result(
                 {
-                    "format": 1, "student": name, "notebook": NOTEBOOK, "file": name, "sha256": "", "problem": "",
+                    "format": FORMAT, "student": name, "notebook": NOTEBOOK, "file": name, "sha256": "", "problem": "",
                     "notes": [], "plan": "plan",
                     "exercises": [entry(IDS[0], "right"), entry(IDS[1], "wrong"), written],
                 }

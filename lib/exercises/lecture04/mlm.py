@@ -288,7 +288,7 @@ LOSS = Exercise(
             lambda z, y, x, m: -loss(z, y, x, m),
             "The sign is wrong: the loss is the *negative* log-likelihood, and never below 0.",
         ),
-        Misconception("detached", lambda z, y, x, m: loss(z, y, x, m).detach(), DETACHED),
+        Misconception("detached", lambda z, y, x, m: _by_hand(z, y, x, m).detach(), DETACHED),
     ),
     hints=(
         "selected = labels != -100; logits[selected] is (M, V), labels[selected] is (M,).",

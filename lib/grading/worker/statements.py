@@ -113,7 +113,7 @@ def walk(top: ast.AST, closed: tuple[type, ...]) -> Iterator[ast.AST]:
 
 
 def is_stub(binding: ast.stmt) -> bool:
-    """Whether a definition or assignment is still the stub of the student edition.
+    r"""Whether a definition or assignment is still the stub of the student edition.
 
     A stub raises NotImplementedError, with our words or with none as nbgrader's does, before it can return anything,
     or has no body at all.

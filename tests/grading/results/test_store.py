@@ -22,7 +22,7 @@ from lib.grading.batch import run_batch
 from lib.grading.intake.folder import Found
 from lib.grading.intake.submission import read_bytes
 from lib.grading.judging import grader as judging
-from lib.grading.judging.entry import entry
+from lib.grading.judging.entry import FORMAT, entry
 from lib.grading.judging.key import default_path, fingerprint, load_key
 from lib.grading.results.store import Planned, Store, plan_of, write_text
 from lib.grading.work import Task, grade_file
@@ -30,7 +30,7 @@ from tests.grading import fakes
 from tests.grading.fakes import IDS
 
 RESULT = {
-    "format": 1, "student": "ada", "notebook": "03.ipynb", "file": "", "sha256": "", "problem": "", "notes": [],
+    "format": FORMAT, "student": "ada", "notebook": "03.ipynb", "file": "", "sha256": "", "problem": "", "notes": [],
     "exercises": [entry("mlm.loss", "right")], "plan": "p",
 }  # fmt: skip
 PLANNED = Planned("ada", "03.ipynb", "p")
@@ -86,7 +86,7 @@ def test_every_part_of_a_plan_changes_it():
 def test_whatever_judges_an_exercise_is_part_of_the_plan(id, other, monkeypatch):
     before = grading_hash([id, IDS[0]])
     assert grading_hash([IDS[0], id]) != before and grading_hash([id]) != before
-    changed = replace(get(id), **other)
+    changed = replace(get(id), gradient=(), **other)
     monkeypatch.setattr(assignment, "_exercise", {id: changed, IDS[0]: get(IDS[0])}.__getitem__)
     assert grading_hash([id, IDS[0]]) != before
 
