@@ -14,7 +14,7 @@ def slot_probabilities(E, H, t):
 
 def _slot_cases(generator):
     def draw(*shape):
-        return 0.7 * torch.randn(*shape, generator=generator)  # so that no probability is near 1
+        return 0.7 * torch.randn(*shape, generator=generator, dtype=torch.float64)  # gradients without rounding
 
     return [
         case("seven words, four positions", draw(7, 5), draw(4, 5), 2),
@@ -22,7 +22,9 @@ def _slot_cases(generator):
         case("as many positions as words", draw(5, 8), draw(5, 8), 3),
         case("one position", draw(6, 3), draw(1, 3), 0),
         case("the last position", draw(3, 4), draw(5, 4), 4),
-        case("scores in the hundreds", *_one_large(60 * draw(5, 8), 15 * draw(4, 8), 1), 1).without_gradient(),
+        case(
+            "scores in the hundreds", *_one_large(60 * draw(5, 8).float(), 15 * draw(4, 8).float(), 1), 1
+        ).without_gradient(),
     ]
 
 
