@@ -280,12 +280,12 @@ LOSS = Exercise(
         ),
         Misconception(
             "bits",
-            lambda z, y, x, m: loss(z, y, x, m) / math.log(2),
+            lambda z, y, x, m: _by_hand(z, y, x, m) / math.log(2),
             "These are bits. The loss is in nats, as in PyTorch: use the natural logarithm.",
         ),
         Misconception(
             "no_minus",
-            lambda z, y, x, m: -loss(z, y, x, m),
+            lambda z, y, x, m: -_by_hand(z, y, x, m),
             "The sign is wrong: the loss is the *negative* log-likelihood, and never below 0.",
         ),
         Misconception("detached", lambda z, y, x, m: _by_hand(z, y, x, m).detach(), DETACHED),
