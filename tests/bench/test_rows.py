@@ -1,4 +1,7 @@
 import itertools
+import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,3 +61,9 @@ def test_bad_input():
         speed_row("n", list, dict, target=1.0, threads=1, repeats=0)
     with pytest.raises(ValueError, match="repeats must be at least 1, got 0"):
         memory_row("n", "m", "a", "b", target=1.0, threads=1, repeats=0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_resident_memory_is_counted_as_the_kernel_counts_it_in_pages():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    assert resident("VmRSS") == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, rel=0.01)
