@@ -256,8 +256,7 @@ SFT_LOSS = Exercise(
         Misconception(
             "mask_not_shifted",
             _mask_not_moved,
-            "The ids are shifted but the mask is not: you lose the first token of each answer and count the one after "
-            "its "
+            "The ids are shifted but the mask is not: you lose the first token of each answer and count the one after its "
             "end. The mask belongs to the predicted tokens: response_mask[:, 1:].",
         ),
         Misconception(

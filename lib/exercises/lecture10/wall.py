@@ -193,8 +193,7 @@ def _swapped(groups, words, solution):
 
 
 def _in_two_groups(groups, words, solution):
-    small = [{item.lower() for item in group} for group in groups]
-    twice = [word for word in words if sum(word.lower() in group for group in small) > 1]
+    twice = [w for w in words if sum(w.lower() in {item.lower() for item in group} for group in groups) > 1]
     return _by_hand(groups, words, solution) | {"repeated": twice}
 
 
@@ -245,8 +244,7 @@ SCORE = Exercise(
         Misconception(
             "same_place",
             _counting(lambda groups, wanted: sum(sorted(g) == sorted(w) for g, w in zip(groups, wanted))),
-            "You compare the first group with the first, the second with the second. The order of groups does not "
-            "matter.",
+            "You compare the first group with the first, the second with the second: their order does not matter.",
         ),
         Misconception(
             "three_is_enough",
@@ -275,8 +273,7 @@ SCORE = Exercise(
                 key: [item.lower() for item in value] if isinstance(value, list) else value
                 for key, value in _by_hand(groups, words, solution).items()
             },
-            "You report words in small letters. They are for comparing only: report the spelling of the wall, and of the "
-            "answer for invented words.",
+            "Small letters are for comparing only: report the wall's spelling, and the answer's for invented words.",
         ),
         Misconception(
             "repeated_in_two_groups_only",
