@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from lib import checks
+from lib.kernels.precision import widened
 from lib.kernels.second_order import differentiable_gradients
 from lib.kernels.softmax import logsumexp
 from lib.kernels.triton_launch import TWINS, triton_serves
@@ -41,8 +42,7 @@ def cross_entropy(
     """
     _check_places(logits, targets=targets)
     kept = _kept(targets, logits.shape[-1], ignore_index, reduction, logits=logits)
-    flat = logits.reshape(-1, logits.shape[-1])
-    flat = flat.float() if flat.dtype in (torch.float16, torch.bfloat16) else flat
+    flat = widened(logits.reshape(-1, logits.shape[-1]))
     losses = _CrossEntropy.apply(flat, targets.reshape(-1).long(), kept.reshape(-1))
     return _reduce(losses.view(targets.shape), kept, reduction)
 
@@ -108,8 +108,8 @@ def plain_row_losses(targets: Int[Tensor, "N"]) -> Callable[..., Tensor]:
     """What the chunked loss computes from (hidden, weight, bias), with all logits at once, in float32 at least."""
 
     def losses(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        half = hidden.dtype in (torch.float16, torch.bfloat16)
-        logits = hidden.float() @ weight.float().T if half else hidden @ weight.T.to(hidden.dtype)
+        wide = widened(hidden)
+        logits = wide @ weight.T.to(wide.dtype)
         return plain_losses(logits if bias is None else logits + bias, targets)
 
     return losses
@@ -185,8 +185,7 @@ class _Chunks:
     """The logits of one chunk of the vocabulary after another, all in the same buffer."""
 
     def __init__(self, hidden, weight, bias, targets, chunk_size):
-        half = hidden.dtype in (torch.float16, torch.bfloat16)
-        self.hidden = hidden.float() if half else hidden
+        self.hidden = widened(hidden)
         self.weight, self.bias, self.targets = weight, bias, targets
         self.starts = range(0, weight.shape[0], chunk_size)
         self.width = min(chunk_size, weight.shape[0])

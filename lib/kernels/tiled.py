@@ -23,6 +23,7 @@ from lib.kernels.attention import (
     in_dtype_of,
     repeat_kv,
 )
+from lib.kernels.precision import widened
 from lib.kernels.second_order import differentiable_gradients
 from lib.kernels.triton_launch import TWINS, triton_serves_attention
 
@@ -63,8 +64,7 @@ def plain_attention(causal: bool, scale: float) -> Callable[..., Tensor]:
     """`attention_reference` of (q, k, v, mask) with these settings, summed in float32 at least."""
 
     def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        wide = [x.float() if q.dtype in (torch.float16, torch.bfloat16) else x for x in (q, k, v)]
-        return attention_reference(*wide, mask=mask, causal=causal, scale=scale).to(q.dtype)
+        return attention_reference(*map(widened, (q, k, v)), mask=mask, causal=causal, scale=scale).to(q.dtype)
 
     return attend
 
