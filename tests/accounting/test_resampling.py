@@ -46,6 +46,7 @@ def test_a_seed_repeats_the_draws():
     assert (first.draws == again.draws).all() and (first.draws != other.draws).any()
 
 
+@pytest.mark.nightly
 def test_planted_exponents_lie_in_their_intervals():
     hits = 0
     for seed in range(40):

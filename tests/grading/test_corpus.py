@@ -158,7 +158,7 @@ def grade_all(folder: Path, entries: list[Entry], grader: Grader, beside: int) -
     return found
 
 
-@pytest.mark.parametrize("walls", by_day(1, ["bubblewrap", "plain"]))  # by day the batch has the walls that are here
+@pytest.mark.parametrize("walls", by_day(0, ["bubblewrap", "plain"]))  # by day they meet their walls in the batch
 def test_a_hostile_answer_costs_its_own_exercise_and_touches_nothing(world, tmp_path, monkeypatch, walls):
     if walls == "plain":
         monkeypatch.setenv("COURSE_WALLS", "plain")

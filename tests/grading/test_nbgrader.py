@@ -76,6 +76,7 @@ def scores(school, assignment):
         }
 
 
+@pytest.mark.nightly
 def test_the_notebooks_themselves_are_an_assignment(school):
     (school / "source" / "a1").mkdir(parents=True)
     shutil.copy(START, school / "source" / "a1")

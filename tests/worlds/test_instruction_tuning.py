@@ -75,7 +75,7 @@ def test_questions_cannot_be_foreseen_below_their_entropy(generator):
     assert question_entropy() == pytest.approx(counted, rel=0.01)
 
 
-@pytest.mark.parametrize("seed", by_day(1, range(5)))
+@pytest.mark.parametrize("seed", by_day(0, range(5)))
 def test_what_the_notebook_claims_of_fine_tuning(seed):
     generator = torch.Generator().manual_seed(seed)
     known = write_instructions(8000, generator=generator)

@@ -33,7 +33,7 @@ def settings(beta, iterations, rate, seed):
     )
 
 
-@pytest.mark.parametrize("seed", by_day(1, range(1, 6)))
+@pytest.mark.parametrize("seed", by_day(0, range(1, 6)))
 def test_the_leash_holds_and_without_it_the_reward_is_hacked(unchecked, seed):
     generator = torch.Generator().manual_seed(seed)
     world = review_world(2000, seed=seed)

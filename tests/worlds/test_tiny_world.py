@@ -69,7 +69,7 @@ def test_reinforce_and_ppo_approach_the_optimum(unchecked, seed):
     assert share_left(world, policy) < 0.1
 
 
-@pytest.mark.parametrize("seed", by_day(1, range(5)))
+@pytest.mark.parametrize("seed", by_day(0, range(5)))
 def test_dpo_comes_nearer_with_more_pairs(unchecked, seed):
     world = tiny_world(seed=seed)
     left = []
