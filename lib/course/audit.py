@@ -170,7 +170,9 @@ def as_markdown(rows: list[AuditRow]) -> str:
     lines: list[Sequence[str]] = [COLUMNS, ("---",) * len(COLUMNS)]
     for row in rows:
         cells = [cell.replace("|", r"\|") for cell in row.cells()]
-        lines.append(cells if row.agrees else [*cells[:-2], f"**{cells[-2]}**", cells[-1]])
+        if not row.agrees:
+            cells[COLUMNS.index("verdict")] = f"**{row.verdict}**"
+        lines.append(cells)
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
