@@ -20,12 +20,11 @@ def test_every_slide_is_told_or_excused_and_none_is_both():
     assert misaligned(by_slide(aligned_sections()), excused_slides()) == []
 
 
-def test_the_sections_of_the_lectures_are_those_that_tell_their_slides():
+def test_the_lectures_say_which_slides_they_tell():
     told = by_slide(aligned_sections())
-    assert [(section.lecture, section.title) for section in told["C07"]] == [
-        ("04_mlm_masking", "Should you mask 15 %?")
-    ]
-    assert {section.lecture for section in told["W28"]} == {"14_lora_and_peft", "15_memory_footprint"}
+    assert "04_mlm_masking" in {section.lecture for section in told["C07"]}
+    assert {section.lecture for section in told["W28"]} >= {"14_lora_and_peft", "15_memory_footprint"}
+    assert all(section.title and section.title[0] != "#" for sections in told.values() for section in sections)
     lectures = [section.lecture for section in aligned_sections()]
     assert lectures == sorted(lectures)
 
