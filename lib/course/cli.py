@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "train",
     "sweep": "sweep",
     "audit": "audit",
+    "slides": "slides",
     "report": "report",
     "offline": "offline",
 }
@@ -58,6 +59,7 @@ EXAMPLES = """examples:
   course lint                             check the notebooks against the rules of the course
   course refresh 04                       execute again and store the outputs
   course audit                            recompute the numbers on the slides
+  course slides --slide C08               which section of which lecture tells a slide
 
 `course COMMAND --help` describes one command."""
 

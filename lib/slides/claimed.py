@@ -2,13 +2,18 @@
 
 data/slides/claims.csv has one line per claim: id, slide(s), what is printed, the figure as a value (the
 grammar is in `verdicts`), its unit, a tolerance where the slide says "about", the verdict that a person
-expects, and a note. The computed verdict counts. If the expected one differs from it, a check fails
-(`Claim.agrees`).
+wrote, the claim or claims from which it follows (`cause`), and a note. `exact` and `rounded` come out of the
+computation, and only a claim that the computation does not confirm may carry one of the other four verdicts: if what
+is written and what is computed do not go together, a check fails (`Claim.agrees`).
+
+One mistake, one cause: where several claims go back to one misprint, all but one name it as their cause, and they are
+counted once (`count_causes`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property
@@ -16,12 +21,11 @@ from pathlib import Path
 
 from lib.files import read_csv
 from lib.names import nearest
-from lib.slides.decks import check_slide
+from lib.slides.decks import DIRECTORY, check_slide
 from lib.slides.registry import Measured, recomputations
-from lib.slides.tables import DIRECTORY
-from lib.slides.verdicts import VERDICTS, plain, read_number, read_printed, verdict
+from lib.slides.verdicts import DIFFERS, JUDGED, VERDICTS, compare, plain, read_number, read_printed
 
-HEADER = ["id", "slide", "printed", "value", "unit", "tolerance", "verdict", "note"]
+HEADER = ["id", "slide", "printed", "value", "unit", "tolerance", "verdict", "cause", "note"]
 """The columns of claims.csv."""
 
 
@@ -36,6 +40,7 @@ class Claim:
     unit: str
     tolerance: Decimal | None  # in the unit of the value
     expected: str  # the verdict that a person wrote down
+    causes: tuple[str, ...]  # the claims from which this one follows; it is not counted beside them
     note: str
 
     @property
@@ -59,17 +64,25 @@ class Claim:
         return self._measured.detail
 
     @cached_property
-    def verdict(self) -> str:
-        """`exact`, `rounded` or `erratum`, by the computation."""
+    def computed(self) -> str:
+        """`exact`, `rounded` or `differs`, by the computation alone."""
         recomputed = self.recomputed
         try:
-            return verdict(read_printed(self.text), recomputed, tolerance=self.tolerance)
+            return compare(read_printed(self.text), recomputed, tolerance=self.tolerance)
         except (TypeError, ValueError) as error:
             raise type(error)(f"claim {self.id}: {error}") from error
 
     @property
+    def verdict(self) -> str:
+        """The computed verdict; where the computation differs, the one of the other four that a person wrote.
+
+        It stays `differs` where a person wrote `exact` or `rounded` and the computation does not confirm it.
+        """
+        return self.expected if self.computed == DIFFERS and self.expected in JUDGED else self.computed
+
+    @property
     def agrees(self) -> bool:
-        """Whether the computed verdict is the one that a person expects."""
+        """Whether the computation allows the verdict that a person wrote."""
         return self.verdict == self.expected
 
     @cached_property
@@ -80,8 +93,9 @@ class Claim:
         return result if isinstance(result, Measured) else Measured(result)
 
     def __repr__(self) -> str:
+        follows = f", as {' and '.join(self.causes)}" if self.causes else ""
         lines = [
-            f"{self.id} (slide {', '.join(self.slides)}): {self.verdict}",
+            f"{self.id} (slide {', '.join(self.slides)}): {self.verdict}{follows}",
             f"  printed     {self.printed}",
             f"  value       {self.text} {self.unit}".rstrip(),
             f"  recomputed  {as_text(self.recomputed)} {self.unit}".rstrip(),
@@ -94,9 +108,10 @@ def read_claims(path: Path = DIRECTORY / "claims.csv") -> dict[str, Claim]:
     """The claims of a file by their ids, in the order of the file.
 
     Raises ValueError, naming the line, for a malformed row, a repeated id, an unknown slide, an unreadable value
-    or tolerance, or an unknown verdict.
+    or tolerance, an unknown verdict, one of the four judged verdicts without a note, or a cause that cannot be one.
     """
     known: dict[str, Claim] = {}
+    lines: dict[str, int] = {}
     for line, row in read_csv(path, HEADER):
         try:
             claim = _read_claim(dict(zip(HEADER, row)))
@@ -104,7 +119,10 @@ def read_claims(path: Path = DIRECTORY / "claims.csv") -> dict[str, Claim]:
                 raise ValueError(f"id {claim.id} is repeated")
         except ValueError as error:
             raise ValueError(f"{path.name}, line {line}: {error}") from None
-        known[claim.id] = claim
+        known[claim.id], lines[claim.id] = claim, line
+    for claim in known.values():
+        if wrong := _wrong_cause(claim, known):
+            raise ValueError(f"{path.name}, line {lines[claim.id]}: {wrong}")
     return known
 
 
@@ -132,7 +150,7 @@ def claim(claim_id: str) -> Claim:
 
 
 def audit(*, slide: str | None = None, verdict: str | None = None) -> list[Claim]:
-    """The claims, or those of one slide, or those with one (computed) verdict.
+    """The claims, or those of one slide, or those with one verdict.
 
     Raises ValueError for an unknown slide or verdict.
 
@@ -145,6 +163,18 @@ def audit(*, slide: str | None = None, verdict: str | None = None) -> list[Claim
         raise ValueError(f"verdict must be one of {', '.join(VERDICTS)}, got {verdict!r}")
     rows = [row for row in claims().values() if slide is None or slide in row.slides]
     return [row for row in rows if verdict is None or row.verdict == verdict]
+
+
+def count_causes(rows: Iterable[Claim]) -> dict[str, int]:
+    """How many different causes the claims among `rows` have that are neither exact nor rounded, by verdict.
+
+    >>> count_causes([claim("A47"), claim("X07")])  # one misprint, seen on its slide and against the others
+    {'convention': 0, 'imprecise': 0, 'slip': 1, 'error': 0}
+    """
+    judged = {row.id: row for row in rows if row.verdict in JUDGED}
+    causes = {cause for row in judged.values() for cause in row.causes or (row.id,)}
+    verdicts = [(judged.get(cause) or claim(cause)).expected for cause in causes]
+    return {verdict: verdicts.count(verdict) for verdict in JUDGED}
 
 
 def as_text(value: object) -> str:
@@ -173,6 +203,17 @@ def _packaged() -> dict[str, Claim]:
     return read_claims()
 
 
+def _wrong_cause(claim: Claim, known: dict[str, Claim]) -> str:
+    """What speaks against the causes of a claim, or ""."""
+    for cause in claim.causes:
+        if cause not in known:
+            return f"cause must be the id of a claim, got {cause!r}"
+        if known[cause].causes or known[cause].expected not in JUDGED:
+            return f"cause must be a claim with one of {', '.join(JUDGED)} and no cause of its own, got {cause!r}"
+    worst = max((known[cause].expected for cause in claim.causes), key=VERDICTS.index, default=claim.expected)
+    return "" if claim.expected == worst else f"verdict must be that of its cause, {worst}, got {claim.expected}"
+
+
 def _read_claim(row: dict[str, str]) -> Claim:
     for name in ("id", "slide", "printed", "value", "verdict"):
         if not row[name].strip():
@@ -183,6 +224,8 @@ def _read_claim(row: dict[str, str]) -> Claim:
         raise ValueError(f"id must be a check (A04) or its slide with a letter (C19a), got {row['id']!r}")
     if row["verdict"] not in VERDICTS:
         raise ValueError(f"verdict must be one of {', '.join(VERDICTS)}, got {row['verdict']!r}")
+    if row["verdict"] in JUDGED and not row["note"].strip():
+        raise ValueError(f"note is empty, and must say why the claim is {row['verdict']!r}")
     read_printed(row["value"])
     tolerance = read_number(row["tolerance"]).value if row["tolerance"] else None
     return Claim(
@@ -193,5 +236,6 @@ def _read_claim(row: dict[str, str]) -> Claim:
         unit=row["unit"],
         tolerance=tolerance,
         expected=row["verdict"],
+        causes=tuple(row["cause"].split()),
         note=row["note"],
     )

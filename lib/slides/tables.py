@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from lib import DATA
 from lib.files import read_csv
 from lib.names import nearest
+from lib.slides.decks import DIRECTORY
 from lib.slides.schema import TABLES, Column
 from lib.slides.sizes import parse_range
 
 if TYPE_CHECKING:
     import pandas
 
-DIRECTORY = DATA / "slides"
 EXAMPLES = DATA / "examples.jsonl"
 
 

@@ -1,4 +1,17 @@
-"""The verdict on a printed figure: does our result round to what the slide prints?
+"""The verdict on a printed figure: does our result round to what the slide prints, and if not, what is it?
+
+The six verdicts
+----------------
+Two come out of the computation alone: `exact` and `rounded`, by the rule below. Where the computation gives neither,
+a person judges which of four it is, and says why in a note:
+
+* `convention`: another usage, right in its own way (an index that begins at 0, a name in round figures, a set's braces
+  around a tuple).
+* `imprecise`: wording or rounding that a reader would forgive.
+* `slip`: a misprint that the same deck corrects elsewhere.
+* `error`: wrong, and it matters.
+
+What a slide quotes is judged as a quotation: a chatbot's mistake is no error of the deck.
 
 The rule
 --------
@@ -15,7 +28,7 @@ What is printed is written in `value` as one of
 Then a number is `exact` if the two are equal (for a float: within 1e-12 of the printed value or 1e-9 of its last
 place, whichever is larger). It is `rounded` if they differ by at most half the last place, so that rounding gives
 the printed digits (a tie may be rounded either way). Where the slide says "about" or "roughly", a stated
-`tolerance` replaces that half. Otherwise it is `erratum`. Statements and texts are `exact` or `erratum`. Of several
+`tolerance` replaces that half. Otherwise it `differs`. Statements and texts are `exact`, or they differ. Of several
 items, the worst one decides.
 """
 
@@ -28,8 +41,16 @@ from fractions import Fraction
 
 from lib.slides.sizes import as_number, match_size, scale
 
-VERDICTS = ("exact", "rounded", "erratum")
-"""From best to worst."""
+JUDGED = ("convention", "imprecise", "slip", "error")
+"""What a person judges where the computation differs, from the least to the gravest."""
+
+VERDICTS = ("exact", "rounded", *JUDGED)
+"""The six verdicts, from best to worst."""
+
+DIFFERS = "differs"
+"""What the computation says of a figure that is neither exact nor rounded. It is no verdict yet."""
+
+_COMPUTED = ("exact", "rounded", DIFFERS)
 
 NOISE_OF_VALUE, NOISE_OF_PLACE = Fraction(1, 10**12), Fraction(1, 10**9)
 """Differences attributed to floating point: far above float64's rounding, far below any printed digit."""
@@ -86,32 +107,32 @@ def plain(printed: object) -> object:
     return as_number(printed.value) if isinstance(printed, PrintedNumber) else printed
 
 
-def verdict(printed: object, recomputed: object, *, tolerance: Decimal | None = None) -> str:
-    """`exact`, `rounded` or `erratum`, by the rule at the head of this module.
+def compare(printed: object, recomputed: object, *, tolerance: Decimal | None = None) -> str:
+    """`exact`, `rounded` or `differs`, by the rule at the head of this module.
 
     `printed` comes from `read_printed`; `tolerance`, for "about" and "roughly", is in the unit of the printed
     number. Raises TypeError where the two differ in kind, and ValueError where their lengths differ or the
     recomputed number isn't finite: in these cases the computation is wrong, not the slide.
 
-    >>> verdict(read_printed("110M"), 109_482_240), verdict(read_printed("330M"), 335_141_888)
-    ('rounded', 'erratum')
+    >>> compare(read_printed("110M"), 109_482_240), compare(read_printed("330M"), 335_141_888)
+    ('rounded', 'differs')
     """
     if isinstance(printed, tuple):
         if not isinstance(recomputed, tuple):
             raise TypeError(f"recomputed must be a tuple, as printed, got {type(recomputed).__name__}")
         if len(printed) != len(recomputed):
             raise ValueError(f"recomputed must have {len(printed)} items, as printed, got {len(recomputed)}")
-        items = [verdict(a, b, tolerance=tolerance) for a, b in zip(printed, recomputed)]
-        return max(items, key=VERDICTS.index)
+        items = [compare(a, b, tolerance=tolerance) for a, b in zip(printed, recomputed)]
+        return max(items, key=_COMPUTED.index)
     if isinstance(printed, PrintedNumber):
-        return _number_verdict(printed, recomputed, tolerance)
+        return _compare_number(printed, recomputed, tolerance)
     if type(printed) is not type(recomputed):
         kinds = (type(printed).__name__, type(recomputed).__name__)
         raise TypeError("recomputed must be {}, as printed, got {}".format(*kinds))
-    return "exact" if printed == recomputed else "erratum"
+    return "exact" if printed == recomputed else DIFFERS
 
 
-def _number_verdict(printed: PrintedNumber, recomputed: object, tolerance: Decimal | None) -> str:
+def _compare_number(printed: PrintedNumber, recomputed: object, tolerance: Decimal | None) -> str:
     if isinstance(recomputed, bool) or not isinstance(recomputed, int | float | Fraction | Decimal):
         raise TypeError(f"recomputed must be a number, as printed, got {type(recomputed).__name__}")
     if not math.isfinite(recomputed):
@@ -123,4 +144,4 @@ def _number_verdict(printed: PrintedNumber, recomputed: object, tolerance: Decim
     if error <= noise:
         return "exact"
     allowed = last_place / 2 if tolerance is None else Fraction(tolerance)
-    return "rounded" if error <= allowed + noise else "erratum"
+    return "rounded" if error <= allowed + noise else DIFFERS

@@ -1,6 +1,7 @@
 import argparse
 import csv
 import io
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ from lib import ROOT
 from lib.course import audit as command
 from lib.errors import CourseError
 from lib.slides.claimed import HEADER, read_claims
+
+ONE_EXACT = "1 claim: 1 exact, 0 rounded, 0 other; by cause 0 errors, 0 slips, 0 imprecise, 0 conventions"
 
 
 @pytest.fixture
@@ -29,10 +32,16 @@ def course(capsys):
 
 @pytest.fixture
 def rows(monkeypatch, tmp_path):
-    """Put these claims, `(id, value, expected verdict, function)`, in place of the real ones."""
+    """Put these claims, `(id, value, expected verdict, function)`, in place of the real ones.
+
+    "slip A01" is the verdict of a claim that follows from A01.
+    """
 
     def put(*claims):
-        lines = [f"{i},C07,<b>[red]six|seven,{value},points,,{v},a note" for i, value, v, _ in claims]
+        lines = []
+        for i, value, expected, _ in claims:
+            verdict, _, cause = expected.partition(" ")
+            lines.append(f"{i},C07,<b>[red]six|seven,{value},points,,{verdict},{cause},a note")
         lines.insert(0, ",".join(HEADER))
         (tmp_path / "claims.csv").write_text("\n".join(lines))
         known = read_claims(tmp_path / "claims.csv")
@@ -46,13 +55,13 @@ def rows(monkeypatch, tmp_path):
 def test_the_real_claims_agree_and_are_counted(course):
     code, out, err = course()
     assert (code, err) == (0, "")
-    last = out.splitlines()[-1].split()
-    assert int(last[0]) == int(last[2]) + int(last[4]) + int(last[6])
+    claims, exact, rounded, other, *causes = map(int, re.findall(r"\d+", out.splitlines()[-1]))
+    assert claims == exact + rounded + other and len(causes) == 4 and sum(causes) < other
 
 
 def test_one_slide_in_small_letters(course):
     code, out, _ = course("--slide", "n09")
-    assert code == 0 and "A48" in out and out.splitlines()[-1] == "1 claim: 1 exact, 0 rounded, 0 errata"
+    assert code == 0 and "A48" in out and out.splitlines()[-1] == ONE_EXACT
 
 
 def test_a_slide_without_claims_is_an_empty_report(course):
@@ -61,9 +70,17 @@ def test_a_slide_without_claims_is_an_empty_report(course):
 
 
 def test_verdicts_are_selected_as_computed(course, rows):
-    rows(("A01", "6", "exact", lambda: 6), ("A02", "6", "erratum", lambda: 9))
-    code, out, _ = course("--verdict", "erratum")
-    assert code == 0 and "A02" in out and "A01" not in out
+    rows(("A01", "6", "exact", lambda: 6), ("A02", "6", "slip", lambda: 9), ("A03", "6", "error", lambda: 9))
+    for verdict, name in (("exact", "A01"), ("slip", "A02"), ("error", "A03")):
+        code, out, _ = course("--verdict", verdict)
+        assert code == 0 and {word for word in out.split() if word.startswith("A0")} == {name}
+
+
+def test_one_mistake_in_two_claims_is_one_cause(course, rows):
+    rows(("A01", "6", "error", lambda: 9), ("A02", "6", "error A01", lambda: 9), ("A03", "6", "error", lambda: 9))
+    code, out, _ = course()
+    assert code == 0 and out.splitlines()[-1].startswith("3 claims: 0 exact, 0 rounded, 3 other; by cause 2 errors,")
+    assert "as A01" in out
 
 
 def test_a_hand_written_verdict_that_disagrees_is_marked_and_fails(course, rows):
@@ -72,7 +89,7 @@ def test_a_hand_written_verdict_that_disagrees_is_marked_and_fails(course, rows)
     assert code == 1
     assert "rounded !" in out and "1 not as expected" in out.splitlines()[-1]
     assert err.strip() == "course: claim A02: expected exact, computed rounded. a note"
-    code, out, _ = course("--verdict", "erratum")  # shown although it is no erratum
+    code, out, _ = course("--verdict", "error")  # shown although it is no error
     assert code == 1 and "A02" in out and "A01" not in out
 
 
@@ -82,21 +99,30 @@ def test_a_computation_that_fails_costs_its_claim_alone(course, rows):
     code, out, err = course()
     assert code == 1
     assert "claim A01: ZeroDivisionError" in err and "claim A03: TypeError" in err
-    assert out.splitlines()[-1] == "3 claims: 1 exact, 0 rounded, 0 errata, 2 failed"
+    assert out.splitlines()[-1].startswith("3 claims: 1 exact, 0 rounded, 0 other; ")
+    assert out.splitlines()[-1].endswith("; 2 failed")
+
+
+def test_a_judgement_that_the_computation_does_not_allow_fails(course, rows):
+    rows(("A01", "6", "slip", lambda: 6), ("A02", "6", "exact", lambda: 9))
+    code, out, err = course()
+    assert code == 1 and "differs !" in out and "2 not as expected" in out.splitlines()[-1]
+    assert "claim A01: expected slip, computed exact. a note" in err
+    assert "claim A02: expected exact, computed differs. a note" in err
 
 
 def test_csv_can_be_read_back_and_holds_nothing_else(course, rows):
     rows(("A01", "6", "exact", lambda: 6))
     code, out, err = course("--format", "csv")
     (row,) = csv.DictReader(io.StringIO(out))
-    assert list(row.values()) == ["A01", "C07", "<b>[red]six|seven", "6", "6", "points", "exact", "a note"]
+    assert list(row.values()) == ["A01", "C07", "<b>[red]six|seven", "6", "6", "points", "exact", "", "a note"]
     assert code == 0 and err.startswith("1 claim:")
 
 
 def test_markdown_has_as_many_cells_in_every_line(course, rows):
-    rows(("A01", "6", "exact", lambda: 6), ("A02", "6", "erratum", lambda: 6))
+    rows(("A01", "6", "exact", lambda: 6), ("A02", "6", "error", lambda: 6))
     _, out, _ = course("--format", "md")
-    assert {line.replace(r"\|", "").count("|") for line in out.splitlines()} == {9}
+    assert {line.replace(r"\|", "").count("|") for line in out.splitlines()} == {10}
     assert "**exact**" in out.splitlines()[-1]
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lib.slides import claim
-from lib.slides.recomputed.counts import MEGATRON_TURING, PALM, SPEECH
+from lib.slides.recomputed.counts import SPEECH
+from lib.slides.recomputed.large import CHINCHILLA, MEGATRON_TURING, PALM
 
 
 def built(make) -> int:
@@ -46,6 +47,15 @@ def test_palm_and_megatron_by_hand():
     width, layers = MEGATRON_TURING.d_model, MEGATRON_TURING.num_layers
     by_hand = layers * (12 * width**2 + 13 * width) + 2 * width + (51_200 + 2048) * width
     assert claim("N47b").recomputed == by_hand
+
+
+def test_chinchilla_by_hand_and_gopher_by_the_same_rule():
+    width, layers = CHINCHILLA.d_model, CHINCHILLA.num_layers
+    by_hand = layers * (13 * width**2 + 2 * width) + width + 32_000 * width  # twelve matrices, one for positions
+    assert claim("T22e").recomputed == by_hand and claim("T22e").verdict == "rounded"
+    gopher = layers * 13 * 16_384**2 + 32_000 * 16_384  # the same layers, twice as wide: 280B in its paper
+    assert round(gopher / 1e9) == 280
+    assert round(layers * 12 * width**2 / 1e9) == 64  # without that matrix it would not be 70B
 
 
 def test_what_c27_and_c28_print_gives_these_exact_numbers():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lib.slides.verdicts import read_number, read_printed, verdict
+from lib.slides.verdicts import compare, read_number, read_printed
 
 
 @pytest.mark.parametrize("text, value, last_place", [
@@ -23,62 +23,62 @@ def test_value_and_last_place_of_printed_numbers(text, value, last_place):
 
 
 @pytest.mark.parametrize("printed, recomputed, expected", [
-    ("110M", 110_000_000, "exact"), ("110M", 109_482_240, "rounded"), ("110M", 104_999_999, "erratum"),
-    ("110M", 105_000_000, "rounded"), ("110M", 115_000_001, "erratum"), ("117M", 116_534_784, "rounded"),
-    ("1.5B", 1_557_611_200, "erratum"), ("100", 101, "erratum"), ("100", 100, "exact"),
+    ("110M", 110_000_000, "exact"), ("110M", 109_482_240, "rounded"), ("110M", 104_999_999, "differs"),
+    ("110M", 105_000_000, "rounded"), ("110M", 115_000_001, "differs"), ("117M", 116_534_784, "rounded"),
+    ("1.5B", 1_557_611_200, "differs"), ("100", 101, "differs"), ("100", 100, "exact"),
     ("5", 4.66, "rounded"),
-    ("0.3", 84.5 - 84.2, "exact"), ("0.001", 0.000909, "rounded"), ("-3.4", 3.4, "erratum"),
+    ("0.3", 84.5 - 84.2, "exact"), ("0.001", 0.000909, "rounded"), ("-3.4", 3.4, "differs"),
     ("0", 1e-12, "exact"),
-    ("0", 0.6, "erratum"), ("21", Fraction(42, 2), "exact"), ("true", True, "exact"),
-    ("true", False, "erratum"),
-    ("false", False, "exact"), ('"MLM"', "MLM", "exact"), ('"MMN"', "MLM", "erratum"),
-    ("1; 2; 3", (1, 2, 3), "exact"), ("1; 2; 3", (1, 2, 3.4), "rounded"), ("1; 2; 3", (1.2, 2, 9), "erratum"),
+    ("0", 0.6, "differs"), ("21", Fraction(42, 2), "exact"), ("true", True, "exact"),
+    ("true", False, "differs"),
+    ("false", False, "exact"), ('"MLM"', "MLM", "exact"), ('"MMN"', "MLM", "differs"),
+    ("1; 2; 3", (1, 2, 3), "exact"), ("1; 2; 3", (1, 2, 3.4), "rounded"), ("1; 2; 3", (1.2, 2, 9), "differs"),
     ("36; true", (36, True), "exact"),
 ])  # fmt: skip
-def test_verdicts_by_cases(printed, recomputed, expected):
-    assert verdict(read_printed(printed), recomputed) == expected
+def test_comparisons_by_cases(printed, recomputed, expected):
+    assert compare(read_printed(printed), recomputed) == expected
 
 
 def test_a_tolerance_takes_the_place_of_half_the_last_digit():
     roughly_six = read_printed("6")
-    assert verdict(roughly_six, 6.9, tolerance=Decimal(1)) == "rounded"
-    assert verdict(roughly_six, 7.1, tolerance=Decimal(1)) == "erratum"
-    assert verdict(roughly_six, 6.4, tolerance=Decimal("0.1")) == "erratum"
-    assert verdict(roughly_six, 6, tolerance=Decimal(1)) == "exact"
+    assert compare(roughly_six, 6.9, tolerance=Decimal(1)) == "rounded"
+    assert compare(roughly_six, 7.1, tolerance=Decimal(1)) == "differs"
+    assert compare(roughly_six, 6.4, tolerance=Decimal("0.1")) == "differs"
+    assert compare(roughly_six, 6, tolerance=Decimal(1)) == "exact"
 
 
 @given(st.floats(-1e9, 1e9), st.integers(0, 6))
-def test_a_number_printed_with_its_own_rounding_is_never_an_erratum(number, decimals):
-    assert verdict(read_printed(f"{number:.{decimals}f}"), number) in ("exact", "rounded")
+def test_a_number_printed_with_its_own_rounding_never_differs(number, decimals):
+    assert compare(read_printed(f"{number:.{decimals}f}"), number) in ("exact", "rounded")
 
 
 @given(st.integers(10**9, 10**13), st.integers(2, 4), st.sampled_from([("M", 6), ("B", 9)]))
-def test_a_count_abbreviated_to_two_digits_or_more_is_never_an_erratum(count, digits, suffix):
+def test_a_count_abbreviated_to_two_digits_or_more_never_differs(count, digits, suffix):
     letter, power = suffix
     assume(count >= 10**power)
     place = max(len(str(count)) - digits, power - 2)  # at most two decimals before the suffix
     rounded = round(Fraction(count, 10**place)) * 10**place
     decimals = max(power - place, 0)
-    assert verdict(read_printed(f"{Decimal(rounded).scaleb(-power):.{decimals}f}{letter}"), count) != "erratum"
+    assert compare(read_printed(f"{Decimal(rounded).scaleb(-power):.{decimals}f}{letter}"), count) != "differs"
 
 
 @given(st.decimals(-(10**4), 10**4, places=3), st.fractions("0.5001", 50), st.sampled_from([-1, 1]))
-def test_more_than_half_the_last_place_off_is_always_an_erratum(printed, places_off, sign):
+def test_more_than_half_the_last_place_off_always_differs(printed, places_off, sign):
     number = read_printed(f"{printed:.3f}")
-    assert verdict(number, Fraction(printed) + sign * places_off / 1000) == "erratum"
-    assert verdict(number, float(Fraction(printed) + sign * places_off / 1000)) == "erratum"
+    assert compare(number, Fraction(printed) + sign * places_off / 1000) == "differs"
+    assert compare(number, float(Fraction(printed) + sign * places_off / 1000)) == "differs"
 
 
 @given(st.decimals(-(10**6), 10**6, places=2), st.fractions(0, "0.5"), st.sampled_from([-1, 1]))
-def test_within_half_the_last_place_is_never_an_erratum_and_only_equality_is_exact(printed, places_off, sign):
-    found = verdict(read_printed(f"{printed:.2f}"), Fraction(printed) + sign * places_off / 100)
+def test_within_half_the_last_place_never_differs_and_only_equality_is_exact(printed, places_off, sign):
+    found = compare(read_printed(f"{printed:.2f}"), Fraction(printed) + sign * places_off / 100)
     assert found == ("exact" if places_off == 0 else "rounded")
 
 
 @given(st.integers(-(10**15), 10**15))
 def test_a_whole_number_written_out_is_exact_only_for_itself(number):
-    assert verdict(read_printed(str(number)), number) == "exact"
-    assert verdict(read_printed(str(number)), number + 1) == "erratum"
+    assert compare(read_printed(str(number)), number) == "exact"
+    assert compare(read_printed(str(number)), number + 1) == "differs"
 
 
 @pytest.mark.parametrize("text", ["", "about six", "6..1", "True", '"', "1;;2", "~6", "nan", "--3"])
@@ -98,6 +98,6 @@ def test_a_value_that_cannot_be_read_is_refused(text):
     ("1", float("nan"), ValueError, "must be finite, got nan"),
     ("1", float("inf"), ValueError, "must be finite, got inf"),
 ])  # fmt: skip
-def test_a_computation_of_another_kind_is_an_error_not_an_erratum(printed, recomputed, error, complaint):
+def test_a_computation_of_another_kind_is_an_error_not_a_difference(printed, recomputed, error, complaint):
     with pytest.raises(error, match=complaint):
-        verdict(read_printed(printed), recomputed)
+        compare(read_printed(printed), recomputed)

@@ -62,6 +62,30 @@ def softmax_is_a_loss() -> Measured:
     return Measured(p.ndim == 0, f"{words}, its slope p - y to {gap:.0e}")
 
 
+@recompute("W13a")
+def softmax_is_a_distribution() -> Measured:
+    """Whether softmax of any scores, small or huge, lies between 0 and 1 and sums to 1."""
+    scores = torch.randn(1000, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    p = torch.cat([softmax(scores * size) for size in (0.01, 1.0, 100.0, 1e4)])
+    gap = float((p.sum(dim=-1) - 1).abs().max())
+    holds = bool(((p >= 0) & (p <= 1)).all()) and gap < 1e-12
+    return Measured(holds, f"{len(p):,} rows of {p.shape[1]}; their sums differ from 1 by {gap:.0e} at most")
+
+
+@recompute("W13b")
+def softmax_approaches_argmax() -> Measured:
+    """Whether softmax of c z comes closer to W13's arg max of z with every larger c, with a gradient at each."""
+    gaps, slopes = [], []
+    for factor in (1, 2, 4, 8, 16):
+        z = _numbers(0, 3, 3).requires_grad_()
+        p = softmax(factor * z)
+        gaps.append((p.detach() - argmax_onehot(z.detach())).abs().max().item())
+        slopes.append(torch.autograd.grad(p[0], z)[0].abs().max().item())
+    holds = all(after < before for before, after in zip(gaps, gaps[1:])) and gaps[-1] < 1e-12 and min(slopes) > 0
+    words = "(0, 3, 3) times 1, 2, 4: off by " + ", ".join(f"{gap:.1g}" for gap in gaps[:3])
+    return Measured(holds, words)
+
+
 @recompute("A60")
 def allowed_pairs() -> tuple[int, int]:
     """How many (query, key) pairs attention uses in an encoder and in a decoder, counted in their maps."""

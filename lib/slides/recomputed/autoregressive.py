@@ -5,12 +5,15 @@ from itertools import product
 
 import torch
 
-from lib.models import Decoder, TransformerConfig
+from lib.kernels import cross_entropy
+from lib.models import Decoder, SequenceClassifier, TransformerConfig
 from lib.objectives import autoregressive_loss, sequence_log_prob, shift_labels
 from lib.slides.registry import Measured, recompute
 from lib.slides.tables import example
 
 BOS = 0
+
+GPT1_TEXT_WEIGHT = 0.5  # lambda, Radford et al. 2018, section 4.1
 
 
 @recompute("A54")
@@ -46,6 +49,19 @@ def last_vector_sees_all() -> bool:
             moved.append((model.hidden(changed)[0] != hidden).any(dim=-1))
     moves = torch.stack(moved)
     return bool(moves[:, -1].all()) and moves[-1].tolist() == [False] * 5 + [True]
+
+
+@recompute("F06")
+def labels_alone_are_fine_tuned() -> Measured:
+    """Whether C22's L2 is GPT-1's objective: eq. 5 of Radford et al. 2018 adds 0.5 L1, the same texts as text."""
+    model, ids, label = _decoder(), torch.tensor([[BOS, 1, 2, 3]]), torch.tensor([1])
+    classifier = SequenceClassifier(model, 2, "last", generator=torch.Generator().manual_seed(1)).double().eval()
+    with torch.no_grad():
+        l2 = -cross_entropy(classifier(ids), label).item()
+        l1 = sequence_log_prob(model(ids), ids).item()
+    objective = l2 + GPT1_TEXT_WEIGHT * l1
+    words = f"one example, untrained: {l2:.3f} for its label, {l1:.3f} for its text, {objective:.3f} for both"
+    return Measured(objective == l2, words)
 
 
 @recompute("F21")

@@ -1,4 +1,4 @@
-"""Claims of the slides of 09_scaling_laws about sizes: GPT-3 and Llama, table T43, which model is larger.
+"""Claims of the slides of 09_scaling_laws about sizes: GPT-3 and Llama, table T43.
 
 One rule for all of them: a size in a column of parameters is checked to the digits that it prints, like any
 other figure. A size that is only part of a model's name ("Llama 3 70B") may be off by one unit of its last
@@ -12,39 +12,11 @@ from functools import cache
 import torch
 
 from lib.kernels import rotary_angles
-from lib.models import PRESETS, TransformerConfig, count_parameters, preset
+from lib.models import PRESETS, count_parameters, preset
 from lib.slides.claimed import claims
 from lib.slides.registry import Measured, recompute
 from lib.slides.sizes import SizeRange, parse_range, parse_size
 from lib.slides.tables import load_table
-
-# Chowdhery et al. 2022, table 1 and section 2: one key and value head, no biases, tied embeddings.
-PALM = TransformerConfig(
-    architecture="decoder",
-    vocab_size=256_000,
-    d_model=18_432,
-    num_layers=118,
-    num_heads=48,
-    num_kv_heads=1,
-    head_dim=256,
-    d_ff=4 * 18_432,
-    activation="silu",
-    gated=True,
-    bias=False,
-    position="rotary",
-)
-
-# Smith et al. 2022, section 3.1: a GPT-2 of 105 layers; its vocabulary is GPT-2's, padded to 51,200.
-MEGATRON_TURING = TransformerConfig(
-    architecture="decoder",
-    vocab_size=51_200,
-    d_model=20_480,
-    num_layers=105,
-    num_heads=128,
-    d_ff=4 * 20_480,
-    max_positions=2048,
-    activation="gelu_tanh",
-)
 
 SPEECH = {
     "wav2vec2": (94_371_712, 315_438_720),  # base and large of Baevski et al. 2020
@@ -205,12 +177,6 @@ def t5() -> tuple[int, ...]:
     return _counts("t5-small", "t5-11b")
 
 
-@recompute("A51d")
-def palm_of_t43() -> int:
-    """The largest PaLM from its layers."""
-    return count_parameters(PALM)
-
-
 @recompute("A51e")
 def wav2vec2() -> tuple[int, ...]:
     """The smallest and the largest wav2vec 2.0."""
@@ -233,39 +199,6 @@ def whisper() -> tuple[int, ...]:
 def llama_of_t43() -> tuple[int, ...]:
     """The smallest and the largest Llama 1, the LLaMA whose year and data T43 gives."""
     return _counts("llama-1-7b", "llama-1-65b")
-
-
-@recompute("N47a")
-def palm_of_n47() -> int:
-    """The largest PaLM from its layers."""
-    return count_parameters(PALM)
-
-
-@recompute("T22d")
-def palm_of_t22() -> int:
-    """The largest PaLM from its layers."""
-    return count_parameters(PALM)
-
-
-@recompute("N47b")
-def megatron_turing() -> int:
-    """Megatron-Turing NLG from its layers."""
-    return count_parameters(MEGATRON_TURING)
-
-
-@recompute("A64")
-def megatron_is_the_larger() -> Measured:
-    """Whether Megatron-Turing NLG is larger than PaLM, as N47's sizes say."""
-    palm, megatron = count_parameters(PALM), count_parameters(MEGATRON_TURING)
-    return Measured(megatron > palm, f"PaLM has {palm:,}, Megatron-Turing {megatron:,}")
-
-
-@recompute("X02")
-def one_size_of_palm() -> Measured:
-    """Whether N47, T22 and T43 give PaLM one size."""
-    in_t43 = parse_size(load_table("foundation_models").set_index("model").params["PaLM"])
-    sizes = {claims()["N47a"].value, claims()["T22d"].value, in_t43}
-    return Measured(len(sizes) == 1, "; ".join(f"{size / 1e9:g}B" for size in sorted(sizes)))
 
 
 @cache

@@ -64,6 +64,12 @@ def fates_of_all() -> tuple[float, ...]:
     return (*fates, 100 - selected)
 
 
+@recompute("X16")
+def selected_and_what_becomes_of_them() -> tuple[float, ...]:
+    """Percentage of tokens that are selected, then of these: become [MASK], become a random token, stay."""
+    return (selected_share(), *fates_of_the_selected())
+
+
 @recompute("F01")
 def same_maximum() -> Measured:
     """Whether the same model maximises E[P] and E[log P], for a word that is one of two with odds 2 : 1."""
@@ -72,6 +78,14 @@ def same_maximum() -> Measured:
     log_likelihood = (2 * p.log() + (1 - p).log()) / 3
     best = [float(p[values.argmax()]) for values in (likelihood, log_likelihood)]
     return Measured(best[0] == best[1], f"E[P] is largest at p = {best[0]:.3f}, E[log P] at {best[1]:.3f}")
+
+
+@recompute("F03")
+def mean_without_brackets() -> Measured:
+    """Whether E over x of -log P, read without brackets as (E over x) - log P(x), is one number for all x."""
+    losses = [-math.log(p) for p in (0.5, 0.25)]  # two equally frequent sentences and a model's P of their targets
+    words = f"-log P is {losses[0]:.3f} for one x, {losses[1]:.3f} for another; in brackets {sum(losses) / 2:.3f}"
+    return Measured(losses[0] == losses[1], words)
 
 
 @recompute("F02")
@@ -99,13 +113,22 @@ def mask_falls_on_any_word() -> Measured:
 @recompute("F07b")
 def printed_head_is_berts() -> Measured:
     """Whether W11's output layer has the parameters of BERT's."""
+    w11, bert = _added_by("slide"), _added_by("bert")
+    return Measured(w11 == bert, f"W11 adds {w11:,} parameters to the encoder, BERT {bert:,}")
+
+
+@recompute("X17")
+def one_head_on_both_slides() -> Measured:
+    """Whether C09's output layer, which is the embedding matrix again, has the parameters of W11's."""
+    c09, w11 = _added_by("tied"), _added_by("slide")
+    return Measured(c09 == w11, f"C09 adds {c09:,} parameters to the encoder, W11 {w11:,}")
+
+
+def _added_by(head: str) -> int:
+    """The parameters that an output layer adds to BERT-base."""
     with torch.device("meta"):
-        config = preset("bert-base")
-        heads = [MaskedLM(config, head=name) for name in ("slide", "bert")]
-    encoder = count_parameters(heads[0].encoder)
-    added = [count_parameters(model) - encoder for model in heads]
-    words = f"W11 adds {added[0]:,} parameters to the encoder, BERT {added[1]:,}"
-    return Measured(added[0] == added[1], words)
+        model = MaskedLM(preset("bert-base"), head=head)
+    return count_parameters(model) - count_parameters(model.encoder)
 
 
 @cache

@@ -33,6 +33,13 @@ def gpt2_read_common_crawl() -> Measured:
     return Measured("Common Crawl" in text, f"T43: {text}")
 
 
+@recompute("X06")
+def gpt1_read_what_c22_says() -> Measured:
+    """Whether T43 gives GPT-1 the one training text that C22 gives it, BooksCorpus."""
+    text = load_table("foundation_models").set_index("model").pretrain_data["GPT-1"]
+    return Measured(text == "BooksCorpus", f"T43: {text}")
+
+
 @recompute("A16")
 def proportions_add_up() -> int:
     """The sum of C27's proportions."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from lib.models import Decoder, MaskedLM, TransformerConfig, count_parameters, preset
+from lib.models import PRESETS, Decoder, MaskedLM, TransformerConfig, count_parameters, preset
 from lib.slides.claimed import claims
 from lib.slides.eras import classify_era, era_ranges
 from lib.slides.registry import Measured, recompute
@@ -62,6 +62,15 @@ def gpt2_xl() -> int:
 def gpt3() -> int:
     """GPT-3 from its layers."""
     return count_parameters(preset("gpt-3-175b"))
+
+
+@recompute("C18d")
+def chatgpt_can_be_counted() -> Measured:
+    """Whether ChatGPT is among the models whose layers are published: those of T43 and our presets."""
+    known = [*load_table("foundation_models").model, *PRESETS]
+    data = load_table("gpt_models").set_index("model").training_data["ChatGPT (GPT-3.5-turbo)"]
+    words = f"no layers to count among {len(set(known))} models; its training data, by C18: {data}"
+    return Measured(any("chatgpt" in name.lower() for name in known), words)
 
 
 @recompute("A13")
