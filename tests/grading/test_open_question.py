@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 
@@ -21,13 +22,19 @@ MODEL, RUBRIC = "Because the control differs.", "names a control"
 WORDS = "I think <b>because</b> of the control."
 
 
-@pytest.fixture
-def lecture(tmp_path, monkeypatch):
-    """A lecture with one open question, where the course has its lectures."""
-    path = new_lecture("77_trial", tmp_path / "notebooks")
+def made(folder):
+    """A lecture with one open question."""
+    path = new_lecture("77_trial", folder)
     text = path.read_text().replace("FILL IN: a model answer.", MODEL)
     text = text.replace("FILL IN: what earns the first point", RUBRIC)
     path.write_text(text.replace(f"{PLACEHOLDER}: ", "").replace(PLACEHOLDER, "Why?"))
+    return path
+
+
+@pytest.fixture
+def lecture(tmp_path, monkeypatch):
+    """That lecture, where the course has its lectures."""
+    path = made(tmp_path / "notebooks")
     monkeypatch.setattr(asking, "NOTEBOOKS", path.parent)
     return path
 
@@ -76,9 +83,11 @@ def test_an_update_takes_nothing_of_what_was_written(lecture, tmp_path):
     assert WORDS not in result.path.read_text() and MODEL not in result.path.read_text()
 
 
-@pytest.fixture
-def graded(lecture, tmp_path):
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
     """Graded: what ada wrote, bob left empty, cem wrote into two cells, and dan instead of the question."""
+    tmp_path = tmp_path_factory.mktemp("class")
+    lecture = made(tmp_path / "notebooks")
     assert cli.main(["release", str(lecture), "--out", str(tmp_path / "release")]) == 0
     released = (tmp_path / "release" / lecture.name).read_text()
     for student in ("ada", "bob", "cem", "dan"):
@@ -95,6 +104,15 @@ def graded(lecture, tmp_path):
     (tmp_path / "key").chmod(0o600)
     options = {"--out": tmp_path / "out", "--release": tmp_path / "release", "--key": tmp_path / "key", "--jobs": 1}
     assert cli.main(["grade", str(tmp_path / "in"), *(str(word) for pair in options.items() for word in pair)]) == 0
+    return tmp_path
+
+
+@pytest.fixture
+def graded(once, lecture, tmp_path):
+    """A copy of that grading, published again with the lecture at hand."""
+    for name in ("out", "release"):
+        shutil.copytree(once / name, tmp_path / name)
+    assert cli.main(["regrade-points", str(tmp_path / "out")]) == 0
     return tmp_path / "out"
 
 
