@@ -249,7 +249,9 @@ def test_a_new_lecture_breaks_no_rule_of_the_second_edition(tmp_path):
     assert "figures/77_mechanism.svg" in text and PLACEHOLDER in drawing.read_text()
     path.write_text(text.replace(f"{PLACEHOLDER}: ", "").replace(PLACEHOLDER, "done"))
     assert {finding.rule for finding in lint_file(path)} == {"fresh-run"}
-    asked = student_edition(load(path), path.name).metadata["course"]
+    edition = student_edition(load(path), path.name)
+    assert [cell.source[:30] for cell in edition.cells if cell.id == "prediction"] == ['predict("trial.guess", ...)  #']
+    asked = edition.metadata["course"]
     assert asked["edition"] == 2 and [each["exercise"] for each in asked["asked"]] == ["trial.explain"]
     drawing.unlink()
     assert {finding.rule for finding in lint_file(path)} == {"fresh-run", "linked-file"}
