@@ -211,7 +211,7 @@ def _folded(text: str) -> str:
 def _in_unit_of(said: _Said, it: _Said) -> tuple[float, str]:
     """What was said in the unit of the result, and that unit: a share of at most 1 beside "87 %" is taken times 100."""
     guess = float(said.value)
-    if said.percent and not it.percent and abs(it.value) <= 1:
+    if said.percent and not it.percent and abs(float(it.value)) <= 1:
         guess /= 100
     if it.percent and not said.percent and abs(guess) <= 1:
         guess *= 100
