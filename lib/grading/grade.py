@@ -188,7 +188,8 @@ def _planned(found: "list[Found]", assignment: Assignment, key: bytes) -> Iterat
         opened, content = read_bytes(each)
         about = [opened.file, opened.problem, *opened.notes]
         sha256 = hashlib.sha256(content).hexdigest()
-        plan = plan_of(sha256, about, ids, hashes[each.notebook], which)
+        asked = [*ids, *(assignment.questions[id] for id in ids if id in assignment.questions)]
+        plan = plan_of(sha256, about, asked, hashes[each.notebook], which)
         yield Submitted(each, Planned(each.student, each.notebook, plan))
 
 
@@ -234,8 +235,10 @@ def _is_kept(store: Store, planned: Planned) -> bool:
 def _task(submitted: Submitted, batch: Batch) -> Task:
     found, content = read_bytes(submitted.found)
     items = [item for item in batch.assignment.items if item.notebook == found.notebook]
-    manual = tuple(item.exercise for item in items if item.manual)
-    return Task(found, content, tuple(item.exercise for item in items), manual, batch.key, submitted.planned.plan)
+    titles = {item.exercise: item.title for item in items if item.manual}
+    asked = {id: (title, batch.assignment.questions.get(id, "")) for id, title in titles.items()}
+    ids = tuple(item.exercise for item in items)
+    return Task(found, content, ids, tuple(titles), batch.key, submitted.planned.plan, questions=asked)
 
 
 def _workers(scheduler: str | None, jobs: int) -> "AbstractContextManager[Executor]":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PUBLIC = "These are the cases of the checks in the notebook; the grader uses these and other cases of the same kind."
 NO_POINTS = "its points in this file are not a valid number: ask your teacher for the notebook again"
 MAX_POINTS = 10**6  # of one exercise
+WHERE = "write it into the cell of the question itself, in place of *Write your answer here.*"
 UNKNOWN = "this version of the course does not have it: update the course, or ask your teacher"
 RETIRED = "the course has retired it: ask your teacher for the notebook anew"
 WIDTH = 100
@@ -118,7 +119,7 @@ def _entry(asked: Asked, found: dict[str, Any] | None, submission: "Submission")
     if asked.manual:
         text = submission.written[asked.exercise]
         if not text.strip() or hashlib.sha256(text.encode(errors="replace")).hexdigest() == asked.empty:
-            return found | {"status": "not written"}
+            return found | {"status": "not written", "reason": WHERE}
         return found | {"reason": "a person grades it"}
     return found
 
@@ -170,7 +171,7 @@ def _rows(asked: Asked, entry: dict[str, Any]) -> Iterator[str]:
     where = f" (cell {entry['cell']})" if entry.get("cell") else ""
     mark = "✓" if _is_good(entry) else "✗" if asked.counts else "–"
     yield f"  {mark} {status:<12} {worth:<10} {asked.exercise}{where}"
-    if entry["status"] == "not written":
+    if entry["status"] == "not written" and not asked.manual:
         return
     failed = entry.get("failed") or {}
     at = f"case {failed['number']}, {failed['what']}: " if failed.get("inputs") else ""

@@ -1,15 +1,19 @@
 """The unit of work: one submission, graded in a process on this machine or on a cluster."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING
 
+from lib.grading.assignment.questions import question_hash
 from lib.grading.judging.entry import FORMAT, entry
 
 if TYPE_CHECKING:
     from lib.grading.intake.submission import Found
     from lib.grading.judging.grader import Grader
+
+EMPTY = "Nothing is written in the cell of the question."
 
 _graders = threading.local()  # a cluster's worker may use several threads, but a grader cannot be shared
 
@@ -25,6 +29,9 @@ class Task:
     key: bytes = field(repr=False)
     plan: str = ""  # see results.store.plan_of
     attempt: int = 0
+    questions: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # title and `question_hash` of written answers
 
 
 def grade_file(task: Task) -> dict:
@@ -34,14 +41,22 @@ def grade_file(task: Task) -> dict:
 
         submission = read_submission(task.found, task.content)
         written = {id: text for id, text in submission.written.items() if id in task.manual}
-        asked = [id for id in task.ids if id not in task.manual or id in written]
+        empty = {id for id, text in written.items() if _is_empty(task, id, text)}
+        asked = [id for id in task.ids if id not in task.manual or id in written.keys() - empty]
         result = _grader(task.key).grade(replace(submission, written=written), asked)
     except Exception as error:  # noqa: BLE001 – the batch must continue after any error
         return not_graded(task, f"{type(error).__name__}: {error}")
     known = {each["id"]: each for each in result["exercises"]}
+    known |= {id: entry(id, "not written", reason=EMPTY) for id in empty}
     absent = "unreadable" if result["problem"] else "missing"
     exercises = [known.get(id) or entry(id, absent, reason=result["problem"]) for id in task.ids]
     return result | {"exercises": exercises, "plan": task.plan}
+
+
+def _is_empty(task: Task, id: str, text: str) -> bool:
+    """Whether the cell of a written answer is as it was handed out, or blank."""
+    title, handed_out = task.questions.get(id, ("", ""))
+    return not text.strip() or question_hash(id, title, text) == handed_out
 
 
 def _grader(key: bytes) -> "Grader":

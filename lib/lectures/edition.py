@@ -123,7 +123,7 @@ def name_exercises(
         asked.append({"exercise": id, "points": worth})
         if cell := written.get(id):
             asked[-1] |= {"manual": True, "empty": hashlib.sha256(cell.source.encode()).hexdigest()}
-    edition.metadata["course"] = {"notebook": name, "asked": asked}
+    edition.metadata["course"] = {**edition.metadata.get("course", {}), "notebook": name, "asked": asked}
 
 
 def _last_cells(name: str, rules: str, taken: set[str]) -> list["NotebookNode"]:

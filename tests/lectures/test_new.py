@@ -15,6 +15,7 @@ from lib.course import cli
 from lib.errors import CourseError, UsageError
 from lib.exercises.engine import registry
 from lib.lectures.edition import student_edition
+from lib.lectures.lint import lint_file
 from lib.lectures.new import PLACEHOLDER, files
 from lib.lectures.new.exercise import new_exercise
 from lib.lectures.new.files import write_all
@@ -51,7 +52,7 @@ def test_the_cells_have_the_form_of_every_exercise(places):
         "trial-mean-solution",
         "trial-mean-check",
     ]
-    assert task.source.splitlines()[2] == "*Slides C08, W11 · 3 points · 1 minute*"
+    assert task.source.splitlines()[2] == "*3 points · 1 minute*"
     assert check.source == 'check("trial.mean", my_mean)'
     theirs = {cell.id: cell for cell in load(NOTEBOOKS / "06_autoregressive_objective.ipynb").cells}
     for mine, name in ((solution, "chain-sequence_probability-solution"), (check, "chain-sequence_probability-check")):
@@ -226,6 +227,7 @@ def test_an_author_goes_the_whole_way(course, tmp_path):
     assert written.returncode == 0 and "written   lib/exercises/lecture77/trial.py" in written.stdout
     places = [tmp_path / "lib/exercises/lecture77/trial.py", tmp_path / "notebooks/77_trial.ipynb"]
     to_fill_in = sum(PLACEHOLDER in line for place in places for line in place.read_text().splitlines())
+    assert load(places[1]).metadata["course"] == {"edition": 2}
     never_run, *findings, last = course("lint 77").stdout.splitlines()
     assert never_run.endswith("execution count None, expected 1 (run: course refresh)")
     assert last == f"1 notebooks, {to_fill_in + 1} errors, 0 warnings"
@@ -237,6 +239,38 @@ def test_an_author_goes_the_whole_way(course, tmp_path):
     assert done.returncode == 0 and "1 notebooks, 0 errors, 0 warnings" in done.stdout
     assert "2/2" in done.stdout and "5/5" in done.stdout
     assert "✓ trial.mean: right on 3 cases, 2 points." in places[1].read_text()
+
+
+def test_a_new_lecture_breaks_no_rule_of_the_second_edition(tmp_path):
+    """Filled in, and without its line about the exercise that is to come."""
+    path = new_lecture("77_trial", tmp_path)
+    drawing = tmp_path / "figures" / "77_mechanism.svg"
+    text = path.read_text()
+    assert "figures/77_mechanism.svg" in text and PLACEHOLDER in drawing.read_text()
+    path.write_text(text.replace(f"{PLACEHOLDER}: ", "").replace(PLACEHOLDER, "done"))
+    assert {finding.rule for finding in lint_file(path)} == {"fresh-run"}
+    edition = student_edition(load(path), path.name)
+    assert [cell.source[:30] for cell in edition.cells if cell.id == "prediction"] == ['predict("trial.guess", ...)  #']
+    asked = edition.metadata["course"]
+    assert asked["edition"] == 2 and [each["exercise"] for each in asked["asked"]] == ["trial.explain"]
+    drawing.unlink()
+    assert {finding.rule for finding in lint_file(path)} == {"fresh-run", "linked-file"}
+
+
+@pytest.mark.parametrize(
+    "name, room", [("77_8_bits", "bits"), ("77_2024", "lecture"), ("77_bert_fine_tuning", "bert_fine_tuning")]
+)
+def test_the_ids_of_a_new_lecture_begin_with_a_letter(tmp_path, name, room):
+    source = new_lecture(name, tmp_path).read_text()
+    assert f'predict(\\"{room}.guess\\", ...)' in source and f'"{room}-explain"' in source
+
+
+def test_a_drawing_that_is_there_is_kept(tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "77_mechanism.svg").write_text("mine")
+    with pytest.raises(CourseError, match="77_mechanism.svg is there, and nothing is overwritten"):
+        new_lecture("77_trial", tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["figures", "77_mechanism.svg"]
 
 
 @pytest.mark.parametrize("arguments", [["new"], ["new", "exercise", "a.b"], ["new", "lecture"], ["new", "essay"]])

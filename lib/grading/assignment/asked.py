@@ -29,6 +29,7 @@ class Assignment:
     release: str = ""  # SHA-256 of the manifest
     roster: tuple[str, ...] = ()  # the students of the release, if it has a roster
     changed_points: Mapping[str, int | float] = field(default_factory=dict)  # by regrade-points
+    questions: Mapping[str, str] = field(default_factory=dict)  # `question_hash` of each written answer
 
     @property
     def notebooks(self) -> dict[str, list[str]]:
@@ -65,8 +66,9 @@ class Assignment:
 
     def to_json(self) -> dict:
         """As plain data, which `from_json` reads back."""
+        known = {**self.questions, **self.definitions}
         exercises = [
-            {**vars(item), "slides": list(item.slides), "definition": self.definitions.get(item.exercise, "")}
+            {**vars(item), "slides": list(item.slides), "definition": known.get(item.exercise, "")}
             for item in self.items
         ]
         return {
@@ -89,8 +91,9 @@ class Assignment:
             Item(**{name: each[name] for name in names}, slides=tuple(each["slides"])) for each in plain["exercises"]
         )
         definitions = {e["exercise"]: e["definition"] for e in plain["exercises"] if not e["manual"]}
+        questions = {e["exercise"]: e["definition"] for e in plain["exercises"] if e["manual"] and e["definition"]}
         changed_points = dict(plain["changed_points"])
-        return Assignment(items, definitions, plain["release"], tuple(plain["roster"]), changed_points)
+        return Assignment(items, definitions, plain["release"], tuple(plain["roster"]), changed_points, questions)
 
 
 def of_release(path: Path) -> Assignment:
@@ -105,7 +108,7 @@ def of_release(path: Path) -> Assignment:
         if manifest["format"] != MANIFEST_FORMAT:
             raise ValueError(f"its format is {manifest['format']!r}, expected {MANIFEST_FORMAT}")
         held = {notebook: entry["exercises"] for notebook, entry in manifest["notebooks"].items()}
-        items, definitions = _asked(held)
+        items, definitions, questions = _asked(held)
         roster = tuple(sorted(manifest.get("students", ())))
     except OSError as error:
         raise CourseError(f"{file} cannot be read: {error.strerror}") from None
@@ -113,20 +116,25 @@ def of_release(path: Path) -> Assignment:
         raise CourseError(f"{file} is not the manifest of a release: {error!r}") from None
     if not items:
         raise CourseError(f"{file}: no exercise of this release has points")
-    return Assignment(items, definitions, hashlib.sha256(content).hexdigest(), roster)
+    return Assignment(items, definitions, hashlib.sha256(content).hexdigest(), roster, questions=questions)
 
 
 def of_lectures() -> Assignment:
     """Every exercise of every lecture, with its usual points."""
     notebooks = graded_notebooks(all_notebooks(), None, {})
-    return Assignment(*_asked({notebook.name: exercises_of(notebook) for notebook in notebooks}))
+    items, definitions, questions = _asked({notebook.name: exercises_of(notebook) for notebook in notebooks})
+    return Assignment(items, definitions, questions=questions)
 
 
-def _asked(held: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[tuple[Item, ...], dict[str, str]]:
-    """The exercises of each notebook that have points, and the hashes of those that are graded automatically."""
+def _asked(
+    held: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> tuple[tuple[Item, ...], dict[str, str], dict[str, str]]:
+    """The exercises of each notebook that have points, the hashes of those that are graded automatically, and those of
+    the questions that a person grades."""
     asked = [(notebook, entry) for notebook, entries in held.items() for entry in entries if entry["points"] > 0]
     definitions = {entry["id"]: entry["definition"] for _, entry in asked if not entry.get("manual")}
-    return tuple(_item(*each) for each in asked), definitions
+    questions = {entry["id"]: entry["definition"] for _, entry in asked if entry.get("manual")}
+    return tuple(_item(*each) for each in asked), definitions, questions
 
 
 def _item(notebook: str, entry: Mapping[str, Any]) -> Item:

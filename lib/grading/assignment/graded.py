@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lib.errors import CourseError, UsageError
 from lib.grading.assignment.definition import sources
+from lib.grading.assignment.questions import question_hash
 from lib.lectures.edition import exercise_of, is_check, is_written, name_exercises, student_edition
 from lib.lectures.notebooks import tags, text_of
 from lib.names import nearest
@@ -184,8 +185,7 @@ def _describe(cell: "NotebookNode", where: str) -> WrittenAnswer:
         raise CourseError(f"{where}: the title must be text, and the slides a list of texts")
     if told["exercise"] in all_exercises():
         raise CourseError(f"{where}: {told['exercise']} has an automatic check, so it cannot be a written answer")
-    asked = hashlib.sha256(f"{told['exercise']}\n{title}\n{cell.source}".encode()).hexdigest()
-    return WrittenAnswer(title, tuple(slides), asked)
+    return WrittenAnswer(title, tuple(slides), question_hash(told["exercise"], title, cell.source))
 
 
 def _make_gap(edition: "NotebookNode", name: str) -> None:

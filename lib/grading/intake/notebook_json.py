@@ -188,9 +188,10 @@ class Cells:
         self.code.append({"number": number, "source": source, "exercise": exercise})
 
     def _keep_written(self, number: int, exercise: str, text: str) -> None:
-        if exercise in self.written:
-            self.notes.append(f"cell {number} was left out: there is another cell for {exercise}")
-            return
+        before = self.written.get(exercise)
+        if before is not None:  # JupyterLab copies the metadata of a cell that is split or pasted
+            self.notes.append(f"cell {number} is another cell for {exercise}: they are read as one answer")
+            text = before if text.strip() in before else f"{before}\n\n{text}"
         if len(text) > WRITTEN_LIMIT:
             self.notes.append(f"cell {number}: only the first {WRITTEN_LIMIT} characters are kept")
         self.written[exercise] = text[:WRITTEN_LIMIT]

@@ -48,6 +48,8 @@ _SENTENCES = {
     "not written": "The stub is still there: there is no answer yet.",
     "missing": "No answer to this exercise was found in the notebook.",
     "time up": "Your answer did not finish within the time limit.",
+    "awaited": "A person reads this answer. Its points are still to come.",
+    "manual": "A person has read this answer.",
     "crashed": "The process in which your answer ran ended unexpectedly, perhaps out of memory.",
 }
 
@@ -70,7 +72,7 @@ class ExerciseRow:
     @property
     def explained(self) -> bool:
         """Whether the page has details of it besides its status; problems of the whole file are reported once."""
-        return self.status not in ("right", "manual", "unreadable", "not submitted")
+        return self.status not in ("right", "unreadable", "not submitted")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ def _parts(book: "Gradebook", student: str) -> Iterator[Part]:
 def _row(book: "Gradebook", student: str, item: "Item") -> ExerciseRow:
     status = book.status(student, item)
     entry = _NOTHING | (book.entry(student, item) or {})
-    given = "not yet" if book.awaits(student, item) else f"{book.points(student, item):g}"
+    awaited = book.awaits(student, item)
+    given = "not yet" if awaited else f"{book.points(student, item):g}"
     return ExerciseRow(
         item,
         "exercise-" + re.sub(r"[^a-z0-9_]", "-", item.exercise),
@@ -128,7 +131,7 @@ def _row(book: "Gradebook", student: str, item: "Item") -> ExerciseRow:
         SIGNS.get(status, "•"),
         f"{given} of {item.points:g}",
         entry,
-        "" if entry["reason"] else _SENTENCES.get(status, ""),
+        "" if entry["reason"] else _SENTENCES.get("awaited" if awaited else status, ""),
     )
 
 

@@ -8,12 +8,13 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.errors import CourseError
 from lib.grading.assignment.item import Item
+from lib.grading.assignment.questions import Question, own_words
 from lib.grading.results.gradebook import Gradebook, defused
 from lib.names import nearest
 
@@ -43,7 +44,7 @@ def read_manual(path: Path, items: Sequence[Item], students: Sequence[str]) -> F
     filled = Filled()
     for line, row in _rows(path):
         where = f"{path}, line {line}"
-        if not any(text.strip() for text in own_words(row)):
+        if not any(text.strip() for text in filled_in(row)):
             continue  # an empty row, perhaps of a student who has left
         student, exercise = names.get(row["student"]), row["exercise"]
         if student is None:
@@ -58,7 +59,7 @@ def read_manual(path: Path, items: Sequence[Item], students: Sequence[str]) -> F
     return filled
 
 
-def own_words(row: dict[str, str]) -> list[str]:
+def filled_in(row: dict[str, str]) -> list[str]:
     """The cells of a row that a person fills in: the points, and additional columns."""
     return [text for column, text in row.items() if column == "points" or column not in COLUMNS]
 
@@ -89,10 +90,13 @@ def _points(text: str, item: Item, where: str) -> int | float:
     return int(points) if points.is_integer() else points
 
 
-def manual_csv(book: Gradebook, filled: Filled) -> str:
-    """The table of all written answers, with what is filled in; "" if there are none."""
+def manual_csv(book: Gradebook, filled: Filled, questions: Mapping[str, Question] | None = None) -> str:
+    """The table of all written answers, with what is filled in; "" if there are none.
+
+    An answer stands there without its question, where `questions` has that.
+    """
     written = {
-        (student, item.exercise): _row(book, student, item)
+        (student, item.exercise): _row(book, student, item, (questions or {}).get(item.exercise))
         for student in book.students
         for item in book.items
         if item.manual and (book.status(student, item) == "manual" or (student, item.exercise) in filled.rows)
@@ -109,8 +113,8 @@ def manual_csv(book: Gradebook, filled: Filled) -> str:
     return text.getvalue()
 
 
-def _row(book: Gradebook, student: str, item: Item) -> dict[str, str | int | float]:
-    answer = (book.entry(student, item) or {}).get("answer", "")
+def _row(book: Gradebook, student: str, item: Item, question: Question | None) -> dict[str, str | int | float]:
+    answer = own_words((book.entry(student, item) or {}).get("answer", ""), question)
     return {
         "student": defused(student),
         "notebook": defused(item.notebook),

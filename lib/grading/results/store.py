@@ -2,7 +2,7 @@
 
     OUT/assignment.json                 the assignment, the plan of each submission, the files that were not taken
     OUT/results/<student>/<stem>.json   one result, with its plan
-    OUT/grades.csv, OUT/grades.json, OUT/class.html, OUT/students/<student>.html, OUT/manual.csv
+    OUT/grades.csv, OUT/grades.json, OUT/class.html, OUT/students/<student>.html, OUT/manual.csv, OUT/written.html
 
 A plan is a hash of everything that a result depends on. A stored result is used only if its plan is the current one.
 """

@@ -92,8 +92,8 @@ def _refusing_code(free: int) -> CodeType:
 def seal_exercises() -> None:
     """Block all later imports of the rooms that contain answers, and of the tests.
 
-    `from lib.exercises import check, hint` still works for cells that use it, but both do nothing. The worker
-    continues to use the modules that it has already imported. This cannot be undone.
+    `from lib.exercises import check, hint, predict, compare` still works for cells that use it, but the four do nothing.
+    The worker continues to use the modules that it has already imported. This cannot be undone.
     """
     for name in list(sys.modules):
         if is_sealed(name):
@@ -110,9 +110,9 @@ def seal_exercises() -> None:
 def _stand_in() -> ModuleType:
     stand_in = ModuleType("lib.exercises", "Imports from here do nothing while a notebook is graded.")
     stand_in.__path__ = []  # still a package, so that imports from it reach `_Seal`
-    stand_in.__all__ = ["check", "hint"]
-    stand_in.check = lambda id, answer: 0
-    stand_in.hint = lambda id: None
+    stand_in.__all__ = ["check", "hint", "predict", "compare"]
+    stand_in.check = lambda id, answer, **points: 0
+    stand_in.hint = stand_in.predict = stand_in.compare = lambda *anything: None
     stand_in.__getattr__ = _no_such_part
     return stand_in
 

@@ -3,17 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib import NOTEBOOKS
 from lib.errors import CourseError
 from lib.lectures import notebooks
-from lib.lectures.lint import code, exercises, outputs, structure
+from lib.lectures.lint import code, exercises, outputs, plumbing, structure, teaching
 from lib.lectures.lint.finding import Finding
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 
-RULES = {name: rule for module in (structure, code, outputs, exercises) for name, rule in module.RULES.items()}
+_MODULES = (structure, code, outputs, exercises, plumbing, teaching)
+RULES = {name: rule for module in _MODULES for name, rule in module.RULES.items()}
 """The rules by name: functions from a notebook to pairs of (cell id, message)."""
+
+IN_FOLDER = {"linked-file"}
+"""Rules that also get the folder in which the notebook lies."""
 
 WARNINGS = {"cell-count"}
 """Rules whose findings are only warnings."""
@@ -25,13 +30,13 @@ def lint_file(path: Path) -> list[Finding]:
         notebook = notebooks.load(path)
     except CourseError as error:
         return [Finding(path.stem, "-", "readable", str(error))]
-    return lint(notebook, path.stem)
+    return lint(notebook, path.stem, path.parent)
 
 
-def lint(notebook: "NotebookNode", name: str) -> list[Finding]:
-    """The findings of one notebook, rule by rule."""
+def lint(notebook: "NotebookNode", name: str, folder: Path = NOTEBOOKS) -> list[Finding]:
+    """The findings of one notebook that lies in `folder`, rule by rule."""
     return [
         Finding(name, cell, rule, message, warning=rule in WARNINGS)
         for rule, check in RULES.items()
-        for cell, message in check(notebook)
+        for cell, message in (check(notebook, folder) if rule in IN_FOLDER else check(notebook))
     ]

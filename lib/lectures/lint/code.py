@@ -31,7 +31,7 @@ _NETWORK_COMMANDS = re.compile(r"[!%]\s*(?:pip|conda|curl|wget|git|apt|apt-get|m
 
 def code_length(notebook: "NotebookNode") -> Findings:
     """A code cell has at most 40 lines."""
-    for cell in _code(notebook):
+    for cell in code_cells(notebook):
         lines = len(cell.source.splitlines())
         if lines > MAX_LINES:
             yield cell.id, f"{lines} lines of code, at most {MAX_LINES}"
@@ -47,18 +47,18 @@ def absolute_path(notebook: "NotebookNode") -> Findings:
 
 def network(notebook: "NotebookNode") -> Findings:
     """No cell uses the network."""
-    for cell in _code(notebook):
+    for cell in code_cells(notebook):
         for line in cell.source.splitlines():
             if _NETWORK_COMMANDS.match(line.strip()):
                 yield cell.id, f"{line.strip()!r} needs the network"
-        for node in ast.walk(_tree(cell.source)):
+        for node in ast.walk(tree_of(cell.source)):
             for name in _network_names(node):
                 yield cell.id, f"{name} needs the network"
 
 
 def syntax(notebook: "NotebookNode") -> Findings:
     """Every code cell is valid Python (apart from magics)."""
-    for cell in _code(notebook):
+    for cell in code_cells(notebook):
         try:
             ast.parse(_without_magics(cell.source))
         except SyntaxError as error:
@@ -74,11 +74,11 @@ def picture_in_text(notebook: "NotebookNode") -> Findings:
                 yield cell.id, f"{found[:60]} has no alternative text"
 
 
-def _code(notebook: "NotebookNode") -> list["NotebookNode"]:
+def code_cells(notebook: "NotebookNode") -> list["NotebookNode"]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def _tree(source: str) -> ast.AST:
+def tree_of(source: str) -> ast.AST:
     try:
         return ast.parse(_without_magics(source))
     except SyntaxError:  # reported by the rule `syntax`

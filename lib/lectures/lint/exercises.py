@@ -132,7 +132,7 @@ def _missing(id: str) -> Iterator[str]:
 def placeholder(notebook: "NotebookNode") -> Findings:
     """Nothing that `course new` wrote is left to fill in, neither in a cell nor in the module of an exercise."""
     for cell in notebook.cells:
-        for line in cell.source.splitlines():
+        for line in (*cell.source.splitlines(), str(cell.metadata.get("course", {}).get("title", ""))):
             if PLACEHOLDER in line:
                 yield cell.id, line.strip()
     homes = {_module_file(id): cell.id for cell, id in _answers(notebook)}

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lib.lectures.lint.second_edition import EDITION, is_second
 from lib.lectures.notebooks import tags
 
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 Findings = Iterator[tuple[str, str]]
 
 _MADE_BY_JUPYTER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){0,3}(-[0-9a-f]{12})?")
-_CELL_METADATA = {"tags", "nbgrader", "course", "slideshow"}
-_NOTEBOOK_METADATA = {"kernelspec", "language_info"}
+_CELL_METADATA = {"tags", "nbgrader", "course", "slideshow", "jupyter"}
+_NOTEBOOK_METADATA = {"kernelspec", "language_info", "course"}
 
 
 def headings(notebook: "NotebookNode") -> Iterator[tuple[str, int, str]]:
@@ -63,8 +64,8 @@ def cell_id(notebook: "NotebookNode") -> Findings:
 
 
 def cell_count(notebook: "NotebookNode") -> Findings:
-    """A lecture has 20 to 45 cells (a warning)."""
-    if not 20 <= len(notebook.cells) <= 45:
+    """A lecture of the first edition has 20 to 45 cells (a warning)."""
+    if not is_second(notebook) and not 20 <= len(notebook.cells) <= 45:
         yield "-", f"{len(notebook.cells)} cells, a lecture should have 20 to 45"
 
 
@@ -85,9 +86,13 @@ def metadata(notebook: "NotebookNode") -> Findings:
         yield "-", "the kernel must be 'python3'"
     if set(notebook.metadata.get("language_info", {})) - {"name"}:
         yield "-", "language_info contains more than the name (course refresh removes it)"
+    if notebook.metadata.get("course", {"edition": EDITION}) != {"edition": EDITION}:
+        yield "-", f"notebook metadata course must be {{'edition': {EDITION}}}, got {notebook.metadata['course']}"
     for cell in notebook.cells:
         for key in sorted(set(cell.metadata) - _CELL_METADATA):
             yield cell.id, f"cell metadata {key!r}"
+        if cell.metadata.get("jupyter", {"source_hidden": True}) != {"source_hidden": True}:
+            yield cell.id, f"cell metadata jupyter must be {{'source_hidden': true}}, got {cell.metadata['jupyter']}"
 
 
 RULES = {

@@ -1,19 +1,20 @@
-"""`course new lecture`: a notebook in the order that every lecture has, and that runs."""
+"""`course new lecture`: a notebook in the order that every lecture has, and that runs, with a first drawing."""
 
 import re
 from pathlib import Path
 
 from lib import NOTEBOOKS
 from lib.errors import CourseError, UsageError
-from lib.lectures.new import templates
+from lib.lectures.lint.second_edition import EDITION
 from lib.lectures.new.files import write_all
+from lib.lectures.new.lecture_parts import DRAWING, parts
 from lib.lectures.notebooks import all_notebooks, text_of
 from lib.lectures.renamed import RENAMED
 from lib.lectures.stored_outputs import KERNELSPEC
 
 
 def new_lecture(name: str, notebooks: Path = NOTEBOOKS) -> Path:
-    """Write the lecture `name`, like 05_bert_fine_tuning, and return its notebook.
+    """Write the lecture `name`, like 05_bert_fine_tuning, with a drawing in figures/, and return its notebook.
 
     Raises CourseError, and changes nothing, for a name that cannot be one, was one of another lecture, or has a number
     that is taken.
@@ -26,14 +27,17 @@ def new_lecture(name: str, notebooks: Path = NOTEBOOKS) -> Path:
     if taken:
         raise CourseError(f"lecture {name[:2]} is {taken[0]}: choose another number")
     path = notebooks / f"{name}.ipynb"
-    write_all({path: _notebook_text()})
+    drawing = f"{name[:2]}_mechanism.svg"
+    write_all({notebooks / "figures" / drawing: DRAWING, path: _notebook_text(name, drawing)})
     return path
 
 
-def _notebook_text() -> str:
+def _notebook_text(name: str, drawing: str) -> str:
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
     make = {"code": new_code_cell, "markdown": new_markdown_cell}
-    cells = [make[kind](source, id=id) for id, kind, source in templates.LECTURE]
-    cells[1].metadata["tags"] = ["parameters"]
-    return text_of(new_notebook(cells=cells, metadata={"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}))
+    room = re.sub(r"^\d+_?", "", name[3:]) or "lecture"  # an id begins with a letter
+    listed = parts(room, name[:2], drawing)
+    cells = [make[kind](source, id=id, metadata=metadata) for id, kind, source, metadata in listed]
+    metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}, "course": {"edition": EDITION}}
+    return text_of(new_notebook(cells=cells, metadata=metadata))

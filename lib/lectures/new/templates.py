@@ -87,7 +87,7 @@ EXERCISES = ($constant,)
 
 TASK = Template("""### Exercise: FILL IN: a title
 
-*$slides · $points_words · $minutes_words*
+*$points_words · $minutes_words*
 
 FILL IN: what is asked; what the check promises here, a case decides. Write `my_$name(x)`: for `x` of shape `(…, D)` return the
 mean of each row, `(…)`. A row without numbers has the mean 0.""")
@@ -99,62 +99,3 @@ SOLUTION = Template('''def my_$name(x):
     ### END SOLUTION''')
 
 CHECK = Template('check("$id", my_$name)')
-
-LECTURE = (
-    ("title", "markdown", """# FILL IN: the title
-
-FILL IN: the question that this lecture answers, in two or three sentences.
-
-**Before you start.** FILL IN: the lectures that it builds on.
-
-**You will be able to**
-
-* FILL IN: write, compare, explain …
-
-Run time: about FILL IN seconds, memory: FILL IN GB. Everything runs offline."""),
-    ("parameters", "code", "seed = 0  # of every random draw"),
-    ("imports", "code", """import torch
-
-from lib.exercises import check, hint
-
-generator = torch.Generator().manual_seed(seed)"""),
-    ("mechanism-idea", "markdown", """## FILL IN: the first mechanism, as a question
-
-FILL IN: a drawing of the machine (CONTRIBUTING.md says how), and what to look at in it."""),
-    ("mechanism-paper", "markdown", """### On paper
-
-FILL IN: an example small enough for pencil and paper."""),
-    ("mechanism-example", "code", """x = torch.tensor([[1.0, 2.0, 6.0]])  # FILL IN: the numbers of the example
-print(x.sum(dim=-1) / 3)"""),
-    ("mechanism-formula", "markdown", """### The formula
-
-FILL IN: the formula in the field's own symbols, and what each letter is: $\\bar x=\\frac1D\\sum_d x_d$."""),
-    ("mechanism", "code", """def mean(x):  # FILL IN: the mechanism itself, a dozen lines at most
-    return x.sum(dim=-1) / x.shape[-1]"""),
-    ("mechanism-lib", "markdown", "FILL IN: which function of `lib` does the same, and what it does besides."),
-    ("mechanism-equal", "code", "assert torch.allclose(mean(x), x.mean(dim=-1))  # FILL IN: ours and lib's are equal"),
-    ("experiment-idea", "markdown", """### On real text
-
-FILL IN: what is tried, and what you expect."""),
-    ("experiment", "code", """draws = torch.randn(1000, generator=generator)  # FILL IN: the experiment
-print(f"{mean(draws):.2f}")"""),
-    ("experiment-notice", "markdown", "FILL IN: what was to be seen, and what surprised you."),
-    ("failure-idea", "markdown", """## A failure worth seeing: FILL IN
-
-FILL IN: what goes wrong when one thing is forgotten."""),
-    ("failure", "code", "assert mean(torch.zeros(0)).isnan()  # FILL IN: the failure, its symptom asserted"),
-    ("failure-notice", "markdown", "FILL IN: how one recognises it."),
-    ("summary", "markdown", """## Summary
-
-* FILL IN: what one now knows.
-
-**The same in other libraries.** FILL IN: code that runs.
-
-**Further reading.** FILL IN: links that `lib.lectures.references.reference(key)` writes."""),
-    ("slides", "markdown", """## From the slides
-
-| slide | section | note |
-|---|---|---|
-| FILL IN | FILL IN | FILL IN |"""),
-)  # fmt: skip
-"""The cells of a new lecture: id, kind, source."""

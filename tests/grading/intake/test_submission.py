@@ -195,13 +195,19 @@ def test_only_a_check_cell_loses_its_exercise(marks):
 def test_written_answers_come_by_exercise():
     text = code(["Because\n", "of it."], "report.why", MANUAL, cell_type="markdown")
     one = read(made(text, code("more", "report.why", MANUAL), code("x" * 200_000, "report.how", MANUAL)))
-    assert one.written["report.why"] == "Because\nof it." and len(one.written["report.how"]) == 100_000
+    assert one.written["report.why"] == "Because\nof it.\n\nmore" and len(one.written["report.how"]) == 100_000
     assert one.notes == (
-        "cell 2 was left out: there is another cell for report.why",
+        "cell 2 is another cell for report.why: they are read as one answer",
         "cell 3: only the first 100000 characters are kept",
     )
     assert read(made(text | {"metadata": {"nbgrader": MANUAL}})).written == {}
     assert [cell["exercise"] for cell in one.cells] == ["report.why", "report.how"]
+
+
+def test_a_written_answer_in_two_cells_is_one_and_a_copy_says_nothing_new():
+    """JupyterLab copies the metadata of a cell that is split or pasted."""
+    parts = [code(text, "report.why", MANUAL, cell_type="markdown") for text in ("Asked.", " ", "Because.", "Asked.\n")]
+    assert read(made(*parts)).written == {"report.why": "Asked.\n\nBecause."}
 
 
 def test_code_beyond_a_megabyte_is_left_out_and_the_rest_is_read():

@@ -184,6 +184,21 @@ def test_what_a_fresh_run_says_the_grader_says(grader, above, below):
     assert entry["status"] == "right", entry["reason"]
 
 
+@pytest.mark.parametrize("prediction", ["...", "0.9", "'sharper'", "[1, 2]", "0, 9"])
+def test_a_prediction_does_not_disturb_the_answer_below_it(grader, prediction):
+    """Not where the answer needs the import, the name of what predict returns, nor a value that is compared."""
+    above = (
+        "from lib.exercises import check, compare, hint, predict",
+        f"START = ['[BOS]']\nguess = predict('chain.guess', {prediction})\ncompare('chain.guess', len(START))",
+    )
+    terms = "def my_chain_terms(words):\n    return [([*START, *words[:t]], word) for t, word in enumerate(words)]"
+    result = grader.grade(submission(*above, answers={TERMS: f"{terms}\nmine = compare, predict, guess"}), [TERMS])
+    assert statuses(result) == ["right"] and result["notes"] == []
+    terms = terms.replace("    return", "    predict('chain.guess', 3), hint('chain.terms'), guess\n    return")
+    result = grader.grade(submission(*above, answers={TERMS: terms}), [TERMS])
+    assert statuses(result) == ["right"] and result["notes"] == []
+
+
 def test_a_helper_below_its_answer_is_found_and_a_note_says_that_a_fresh_run_fails(grader):
     terms = "def my_chain_terms(words):\n    return [(begin(words, t), word) for t, word in enumerate(words)]"
     helper = "def begin(words, t): return ['[BOS]', *words[:t]]"

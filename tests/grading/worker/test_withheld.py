@@ -175,8 +175,10 @@ def test_exercises_course_and_tests_are_closed():
 
     def work():
         seal_exercises()
-        harmless = attempt("from lib.exercises import check, hint\nassert check('a.b', 3) == 0 and hint('a.b') is None")
-        star = attempt("from lib.exercises import *\ncheck, hint")
+        harmless = attempt("from lib.exercises import check, compare, hint, predict\nassert check('a.b', 3) == 0\n"
+                           "assert check('a.b', 3, points=5) == 0 and hint('a.b') is None\n"
+                           "assert predict('a.b', 0, 9) is None and compare() is None")  # fmt: skip
+        star = attempt("from lib.exercises import *\ncheck, compare, hint, predict")
         loaded = [
             name for name in sys.modules if name.startswith(("lib.exercises.", "lib.lectures", "lib.course", "tests"))
         ]
