@@ -11,6 +11,7 @@ from lib.lectures import notebooks
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+_IN_HTML = re.compile(r'src="data:image/[^"]*"')
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
@@ -70,10 +71,10 @@ def report_changes(name: str, stored: "NotebookNode", executed: dict) -> bool:
 
 
 def _without_pictures(outputs: list[dict]) -> list[dict]:
-    pictures = ("image/png", "image/jpeg", "image/svg+xml")
     kept = copy.deepcopy(joined_streams(outputs))
     for output in kept:
-        for kind in pictures:
-            if kind in output.get("data", {}):
-                output["data"][kind] = "a picture"
+        data = output.get("data", {})
+        data |= {kind: "a picture" for kind in ("image/png", "image/jpeg", "image/svg+xml") if kind in data}
+        if "text/html" in data:
+            data["text/html"] = _IN_HTML.sub('src="a picture"', data["text/html"])
     return kept
