@@ -26,7 +26,8 @@ def with_outputs(notebook: "NotebookNode", executed: dict) -> "NotebookNode":
             cell.outputs = [nbformat.from_dict(_portable(output)) for output in joined_streams(done["outputs"])]
             cell.execution_count = done["execution_count"]
             cell.metadata.pop("execution", None)  # execution times
-    fresh.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
+    told = {"course": notebook.metadata["course"]} if "course" in notebook.metadata else {}  # such as its edition
+    fresh.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}} | told)
     return fresh
 
 
