@@ -10,7 +10,7 @@ from lib.course.cli import main
 from lib.lectures import notebooks
 from lib.lectures.execution import Execution
 from lib.lectures.lint import lint_file
-from lib.lectures.stored_outputs import joined_streams
+from lib.lectures.stored_outputs import joined_streams, with_outputs
 from lib.plots.figure import as_stored
 from tests.lectures import sample
 from tests.lectures.sample import cell
@@ -141,6 +141,17 @@ def test_check_tells_what_would_change_and_writes_nothing(tmp_path, monkeypatch,
     told = [line.split(":")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("nb:")]
     assert told == changed
     assert path.read_bytes() == before
+
+
+def test_what_an_author_wrote_into_the_metadata_stays():
+    made = sample.clean()
+    made.metadata["course"] = {"edition": 2}
+    hidden = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+    cell(made, "cell-6").metadata.update(hidden)
+    executed = copy.deepcopy(made)
+    executed.metadata = {"papermill": {}, "course": {"edition": 1}}
+    fresh = with_outputs(made, executed)
+    assert fresh.metadata == made.metadata and cell(fresh, "cell-6").metadata == hidden
 
 
 def test_stdout_and_stderr_are_not_joined():

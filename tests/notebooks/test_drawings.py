@@ -55,7 +55,7 @@ def findings(content):
     found = [f"no <{tag}>" for tag, least in (("title", 5), ("desc", 40)) if len(_told(root, tag)) < least]
     if len(content) > LARGEST:
         found.append(f"{len(content)} bytes, at most {LARGEST}")
-    return found + [*_card(root, box), *_small(source, box[2]), *_loaded(root, source)]
+    return list(dict.fromkeys([*found, *_card(root, box), *_small(source, box[2]), *_loaded(root, source)]))
 
 
 def _told(root, tag):

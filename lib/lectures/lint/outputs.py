@@ -55,7 +55,7 @@ def alt_text(notebook: "NotebookNode") -> Findings:
     for cell, outputs in _outputs(notebook):
         for output in outputs:
             data = output.get("data", {})
-            pictures = _Pictures.of(data.get("text/html", ""))
+            pictures = _Pictures(data.get("text/html", "")).alts
             if any(not alt.strip() for alt in pictures):
                 yield cell.id, "a picture (text/html) without alternative text"
             for kind in data:
@@ -69,12 +69,10 @@ def alt_text(notebook: "NotebookNode") -> Findings:
 class _Pictures(HTMLParser):
     """The alternative texts of the pictures in HTML, "" for those without."""
 
-    @classmethod
-    def of(cls, source: str) -> list[str]:
-        reader = cls()
-        reader.alts: list[str] = []
-        reader.feed(source)
-        return reader.alts
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.alts: list[str] = []
+        self.feed(source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "img":
