@@ -11,6 +11,7 @@ from lib import ROOT
 from lib.errors import CourseError, UsageError
 from lib.files import atomic_write
 from lib.lectures import notebooks
+from lib.lectures.companions import carry, missing
 from lib.lectures.execution import BUDGET_BYTES, BUDGET_SECONDS, Execution, Job, execute, open_executor
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.timeout <= 0:
         raise UsageError(f"--timeout must be more than 0 seconds, got {arguments.timeout:g}")
     jobs, failed = _prepare(arguments)
-    executions = []
+    executions, folders = [], {job.name: Path(job.cwd) for job in jobs}
     with open_executor(arguments.jobs, arguments.scheduler) as executor:
         for execution in show_progress(jobs, executor, failed):
-            _keep(execution, arguments.out)
+            _keep(execution, arguments.out, folders.get(execution.name))
             executions.append(execution)
     over = [execution.name for execution in executions if execution.over_budget]
     if arguments.strict and over:
@@ -122,13 +123,17 @@ def _print_execution(console: "Console", execution: Execution, width: int) -> No
         console.print("\n".join(f"    {line}" for line in execution.traceback.splitlines()), markup=False)
 
 
-def _keep(execution: Execution, folder: Path) -> None:
-    """Write the executed copy into `folder` atomically. If there is none, remove an older copy."""
+def _keep(execution: Execution, folder: Path, source: Path | None) -> None:
+    """Write the executed copy into `folder` atomically, and what it shows from the folder `source` beside it. If there
+    is no copy, remove an older one."""
     import nbformat
 
     target = folder / f"{execution.name}.ipynb"
     if execution.notebook is None:
         target.unlink(missing_ok=True)
         return
+    executed = nbformat.from_dict(execution.notebook)
     with atomic_write(target) as file:
-        file.write(notebooks.text_of(nbformat.from_dict(execution.notebook)))
+        file.write(notebooks.text_of(executed))
+    if source and (absent := carry(source / target.name, executed, folder)):
+        print(missing(target.name, absent))

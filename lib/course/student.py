@@ -14,7 +14,8 @@ EXAMPLES = """examples:
   course student --out ~/llm    into another folder
 
 A notebook that you changed (or ran and saved) is never overwritten, nor is one under a lecture's former name. One that
-you only opened counts as unchanged, even if Jupyter has saved it."""
+you only opened counts as unchanged, even if Jupyter has saved it. The drawings and explorables of the notebooks lie
+beside them, in figures/ and explorables/; a file of yours there stays as it is."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -35,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out `course student` and return its exit code."""
     out = arguments.out.expanduser()
     for written in write_editions(select(arguments.notebooks), out):
-        print(written)
+        if written.path.suffix == ".ipynb" or written.action != "unchanged":
+            print(written)
     for line in left_alone(out):
         print(line)
     return 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.errors import CourseError
 from lib.grading.intake.file_names import readable
+from lib.lectures.companions import FOLDERS, beside
 from lib.lectures.work_folder import plain_name
 
 if TYPE_CHECKING:
@@ -96,7 +97,20 @@ def examine(path: Path, grader: "Grader") -> Report:
     result = grader.grade(submission, [each.exercise for each in asked if _is_known(each, submission)])
     found = {entry["id"]: entry for entry in result["exercises"]}
     entries = tuple((each, _entry(each, found.get(each.exercise), submission)) for each in asked)
-    return Report(path.name, saved, entries, notes=tuple(result["notes"]))
+    return Report(path.name, saved, entries, notes=(*result["notes"], *_absent(path)))
+
+
+def _absent(path: Path) -> Iterator[str]:
+    """A note on drawings and explorables that are not beside the notebook, as after it was moved to another folder."""
+    from lib.lectures.notebooks import load
+
+    try:
+        names = [name for name, content in beside(path, load(path)).items() if content is None]
+    except CourseError:  # the grader reads notebooks that are not quite valid
+        return
+    if names:
+        yield f"Not beside this notebook, and so not shown: {', '.join(names)}. `course student` writes them into work/;"
+        yield f"if you move a notebook, take its folders {' and '.join(FOLDERS)} along."
 
 
 def _is_known(asked: Asked, submission: "Submission") -> bool:

@@ -11,6 +11,7 @@ from lib.lectures import notebooks
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+_IN_HTML = re.compile(r'src="data:image/[^"]*"')
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
@@ -25,7 +26,8 @@ def with_outputs(notebook: "NotebookNode", executed: dict) -> "NotebookNode":
             cell.outputs = [nbformat.from_dict(_portable(output)) for output in joined_streams(done["outputs"])]
             cell.execution_count = done["execution_count"]
             cell.metadata.pop("execution", None)  # execution times
-    fresh.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
+    told = {"course": notebook.metadata["course"]} if "course" in notebook.metadata else {}  # such as its edition
+    fresh.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}} | told)
     return fresh
 
 
@@ -70,10 +72,10 @@ def report_changes(name: str, stored: "NotebookNode", executed: dict) -> bool:
 
 
 def _without_pictures(outputs: list[dict]) -> list[dict]:
-    pictures = ("image/png", "image/jpeg", "image/svg+xml")
     kept = copy.deepcopy(joined_streams(outputs))
     for output in kept:
-        for kind in pictures:
-            if kind in output.get("data", {}):
-                output["data"][kind] = "a picture"
+        data = output.get("data", {})
+        data |= {kind: "a picture" for kind in ("image/png", "image/jpeg", "image/svg+xml") if kind in data}
+        if "text/html" in data:
+            data["text/html"] = _IN_HTML.sub('src="a picture"', data["text/html"])
     return kept

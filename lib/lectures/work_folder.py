@@ -2,7 +2,8 @@
 
 `.editions.json` records, for every edition that was written, the checksum of its text and that of its cells. A
 notebook that still has these cells was not changed, whatever else Jupyter wrote into the file when it was opened and
-saved, and may be replaced. Any other is kept, and a newer edition is written next to it.
+saved, and may be replaced. Any other is kept, and a newer edition is written next to it. The drawings and explorables
+that an edition shows lie beside it; one that the student has put there or changed stays.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from typing import Any
 from lib import NOTEBOOKS, __version__
 from lib.errors import CourseError, UsageError
 from lib.files import atomic_path, atomic_write, file_lock, sha256
+from lib.lectures.companions import beside, check_place
 from lib.lectures.edition import student_edition
 from lib.lectures.notebooks import load, text_of
 
@@ -26,7 +28,7 @@ _BESIDE = re.compile(r"\.new-[0-9a-f]{8}(?=\.ipynb)")
 @dataclass(frozen=True)
 class EditionResult:
     """The result for one notebook: "created", "updated", "unchanged", "kept" or "beside" (then `path` is a new
-    file)."""
+    file); for a file beside it "created", "updated", "unchanged", "yours" or "missing"."""
 
     action: str
     path: Path
@@ -35,12 +37,15 @@ class EditionResult:
         remark = {
             "kept": "yours, from the current edition",
             "beside": "a newer edition; your notebook is not changed",
+            "yours": "not changed; the course's own is beside the lectures",
+            "missing": "a lecture shows it: restore it from version control",
         }.get(self.action, "")
         return f"{self.action:<10}{self.path}" + (f"  ({remark})" if remark else "")
 
 
 def write_editions(notebooks: list[Path], out: Path) -> list[EditionResult]:
-    """Write the student editions of `notebooks` into the folder `out`, and return the result for each.
+    """Write the student editions of `notebooks` into the folder `out`, and return the result for each, then for each
+    file that they show.
 
     All editions are made before the first is written, so a faulty notebook changes nothing.
     Raises CourseError for a faulty notebook or manifest, or if `out` is not a folder, and UsageError if `out` is
@@ -53,21 +58,26 @@ def write_editions(notebooks: list[Path], out: Path) -> list[EditionResult]:
     editions = {path.name: _Edition.of(path) for path in notebooks}
     with file_lock(out / MANIFEST):
         known = _read_manifest(out / MANIFEST)
-        return [_write_one(out / name, edition, known) for name, edition in editions.items()]
+        results = [_write_one(out / name, edition, known) for name, edition in editions.items()]
+        shown = {name: content for edition in editions.values() for name, content in edition.shows.items()}
+        return results + [_write_beside(out, name, content, known) for name, content in sorted(shown.items())]
 
 
 @dataclass(frozen=True)
 class _Edition:
-    """The student edition of one lecture: its text under the lecture's own name, and its two checksums."""
+    """The student edition of one lecture: its text under the lecture's own name, its two checksums, and the files that
+    it shows."""
 
     notebook: Any
     name: str
     text: str
+    shows: dict[str, bytes | None]
 
     @staticmethod
     def of(source: Path) -> "_Edition":
         notebook = load(source)
-        return _Edition(notebook, source.name, text_of(student_edition(notebook, source.name)))
+        edition = student_edition(notebook, source.name)
+        return _Edition(notebook, source.name, text_of(edition), beside(source, edition))
 
     @property
     def known(self) -> "_Known":
@@ -80,10 +90,10 @@ class _Edition:
 
 @dataclass(frozen=True)
 class _Known:
-    """The checksums of an edition that was written."""
+    """The checksums of an edition, or of a file beside it, that was written."""
 
     sha256: str  # of its text
-    cells: str  # see `cells_hash`; "" in a manifest of a former version
+    cells: str  # see `cells_hash`; "" for a file, and in a manifest of a former version
 
 
 def cells_hash(content: bytes) -> str:
@@ -126,7 +136,7 @@ def _write_one(path: Path, edition: _Edition, known: dict[str, _Known]) -> Editi
     if action == "kept":  # the student's own
         return _keep(path, edition, last)
     if action in ("created", "updated"):
-        _replace(path, edition.text, now)
+        _replace(path, edition.text.encode(), now)
     known[path.name] = new
     _write_manifest(path.parent / MANIFEST, known)
     return EditionResult(action, path)
@@ -146,15 +156,33 @@ def _keep(path: Path, edition: _Edition, last: _Known | None) -> EditionResult:
     new = edition.known.sha256
     if last is not None and last.sha256 == new:
         return EditionResult("kept", path)
-    beside = path.with_name(f"{path.stem}.new-{new[:8]}.ipynb")
-    if not beside.exists():  # the student may have worked in it
-        _replace(beside, edition.text_as(beside.name), None)
-    return EditionResult("beside", beside)
+    newer = path.with_name(f"{path.stem}.new-{new[:8]}.ipynb")
+    if not newer.exists():  # the student may have worked in it
+        _replace(newer, edition.text_as(newer.name).encode(), None)
+    return EditionResult("beside", newer)
 
 
-def _replace(path: Path, text: str, now: str | None) -> None:
+def _write_beside(out: Path, name: str, content: bytes | None, known: dict[str, _Known]) -> EditionResult:
+    """Write a drawing or an explorable beside the editions, unless a file of the student's is in its place."""
+    path = out / name
+    check_place(path)
+    if content is None:
+        return EditionResult("missing", path)
+    new, last = hashlib.sha256(content).hexdigest(), known.get(name)
+    now = sha256(path) if path.exists() else None
+    if now not in (None, new, last and last.sha256):
+        return EditionResult("yours", path)
+    if now != new:
+        _replace(path, content, now)
+    if last is None or last.sha256 != new:
+        known[name] = _Known(new, "")
+        _write_manifest(out / MANIFEST, known)
+    return EditionResult("created" if now is None else "unchanged" if now == new else "updated", path)
+
+
+def _replace(path: Path, content: bytes, now: str | None) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode())
+        temporary.write_bytes(content)
         if (sha256(path) if path.exists() else None) != now:  # saved at this moment, from Jupyter
             raise CourseError(f"{path} was saved while its new edition was written, so it was kept. Run this again")
 

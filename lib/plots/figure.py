@@ -1,6 +1,7 @@
 """The common style of the course's figures, and their display with alt text."""
 
 import base64
+import html
 import io
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from PIL import Image, UnidentifiedImageError
 
 from lib import checks
 
@@ -80,10 +82,12 @@ def heatmap(
 
 
 def show(fig: Figure, alt: str) -> None:
-    """Display `fig`, store `alt` (a description for those who cannot see it) with the output, and close the figure.
+    """Display `fig` with `alt`, a description for those who cannot see it, and close the figure.
 
-    The bytes of the image depend only on the figure, so a second run stores the same notebook. Raises ValueError
-    when `alt` is too short: it should describe what the figure shows, not name it.
+    The page gets `<img alt="…">` as HTML: JupyterLab and nbconvert show an image/png, which is there for other
+    readers and for PDF, without the alternative text of its metadata. The bytes depend only on the figure, so a
+    second run stores the same notebook. Raises ValueError when `alt` is too short: it should describe what the
+    figure shows, not name it; TypeError when it is no text.
 
     >>> fig, _ = figure()
     >>> show(fig, alt="plot")
@@ -93,11 +97,44 @@ def show(fig: Figure, alt: str) -> None:
     """
     from IPython.display import display
 
-    if len(alt.strip()) < 20:
+    checks.instance("fig", fig, Figure)
+    try:
+        described = " ".join(checks.instance("alt", alt, str).split())
+        if len(described) < 20:
+            raise ValueError(f"alt must describe the figure in at least 20 characters, got {alt!r}")
+        stored = as_stored(_png(fig), described)
+    finally:
         plt.close(fig)
-        raise ValueError(f"alt must describe the figure in at least 20 characters, got {alt!r}")
-    with io.BytesIO() as buffer:
-        fig.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-        png = base64.b64encode(buffer.getvalue()).decode()
-    plt.close(fig)
-    display({"image/png": png, "text/plain": "<figure>"}, raw=True, metadata={"image/png": {"alt": alt}})
+    display(stored, raw=True, metadata={"image/png": {"alt": described}})
+
+
+def as_stored(png: bytes, alt: str) -> dict[str, str]:
+    """What a notebook stores of a picture: its bytes, and the HTML that shows them with `alt`, by media type.
+
+    >>> as_stored(b"PNG", 'a < b & "c"')["text/html"]
+    '<img alt="a &lt; b &amp; &quot;c&quot;" src="data:image/png;base64,UE5H">'
+    """
+    encoded = base64.b64encode(png).decode()
+    shown = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}">'
+    return {"image/png": encoded, "text/html": shown, "text/plain": "<figure>"}
+
+
+def _png(fig: Figure) -> bytes:
+    with io.BytesIO() as drawn:
+        fig.savefig(drawn, format="png", dpi=100, facecolor="white")  # a card of its own on a dark page
+        return few_colours(drawn.getvalue())
+
+
+def few_colours(png: bytes) -> bytes:
+    """A PNG in the 256 colours that fit it best: a third of the bytes, and the same to the eye.
+
+    Raises ValueError for bytes that are no picture.
+    """
+    try:
+        drawn = Image.open(io.BytesIO(png))
+    except UnidentifiedImageError:
+        raise ValueError(f"png must be the bytes of a picture, got {png[:20]!r}") from None
+    with drawn, io.BytesIO() as small:
+        palette = drawn.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        palette.save(small, "png", optimize=True)
+        return small.getvalue()

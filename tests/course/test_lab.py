@@ -16,8 +16,9 @@ import pytest
 import websocket
 
 from lib import ROOT
+from tests.browser import BROWSER, needs_browser
+from tests.notebooks.test_pages import small
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOKEN = "a-token-for-a-test"
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -45,6 +46,7 @@ def lab(tmp_path_factory):
     settings["JUPYTER_CONFIG_DIR"] = str(folder / "config")
     (folder / notebook).parent.mkdir()
     shutil.copy(ROOT / "notebooks" / "00_start_here.ipynb", folder / notebook)
+    small((folder / notebook).parent)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -96,7 +98,13 @@ def test_nbgrader_has_no_pages_on_the_server(lab, path):
 
 def test_the_folder_of_the_editions_is_what_one_sees(lab):
     listed = json.loads(get(lab[0], "/api/contents"))["content"]
-    assert [entry["name"] for entry in listed] == ["00_start_here.ipynb"]
+    assert [entry["name"] for entry in listed] == ["00_start_here.ipynb", "figures", "page.ipynb"]
+
+
+def test_what_lab_exports_hides_what_is_to_be_hidden(lab):
+    page = get(lab[0], "/nbconvert/html/page.ipynb")
+    assert "shown_source" in page and "hidden_source" not in page
+    assert "figures/square.svg" not in page and "data:image/svg+xml;base64," in page
 
 
 class Page:
@@ -137,7 +145,7 @@ def until(ask, seconds=120):
     raise AssertionError(f"not within {seconds} s")
 
 
-@pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine (Debian: apt-get install chromium)")
+@needs_browser
 def test_the_first_lecture_is_open_and_nothing_pops_up(lab):
     address, folder = lab
     page = Page(f"{address}/lab/tree/00_start_here.ipynb?token={TOKEN}", folder / "profile")
@@ -153,5 +161,20 @@ def test_the_first_lecture_is_open_and_nothing_pops_up(lab):
         assert page.value(LABELS % ".jp-Dialog, .Toastify__toast") == []
         assert not re.search("Create Assignment|Formgrader|Jupyter news", text)
         assert not (folder / "home" / ".jupyter").exists() and (folder / "config").is_dir()
+    finally:
+        page.close()
+
+
+@needs_browser
+def test_pictures_have_their_alternative_texts_and_hidden_sources_are_hidden(lab):
+    address, folder = lab
+    page = Page(f"{address}/lab/tree/page.ipynb?token={TOKEN}&reset", folder / "profile of the page")
+    try:
+        until(lambda: page.value("document.querySelectorAll('.jp-Notebook img').length") == 2)
+        until(lambda: page.value("[...document.images].every(image => image.complete)"))
+        seen = page.value("[...document.querySelectorAll('.jp-Notebook img')].map(i => [i.alt, i.naturalWidth > 0])")
+        assert seen == [["a square", True], ['a "line" that falls, where x < 3 & y > 2', True]]
+        until(lambda: "shown_source" in page.value("document.querySelector('.jp-Notebook').innerText"))
+        assert "hidden_source" not in page.value("document.querySelector('.jp-Notebook').innerText")
     finally:
         page.close()

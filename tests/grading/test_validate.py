@@ -100,6 +100,20 @@ def test_what_is_wrong_comes_with_its_reason_and_hint(tmp_path):
     assert lines[-2].startswith("  5 of 8 points.") and lines[-1].endswith("1 exercise is not yet right.")
 
 
+def test_a_drawing_that_is_not_beside_the_notebook_is_named(tmp_path):
+    def shown(plain):
+        plain["cells"][0]["source"] = "# Start\n![a head](figures/head.svg), [dice](explorables/dice.html)"
+
+    path = written(tmp_path, change=shown)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "head.svg").write_text("")
+    report = validate.examine(path, FakeGrader())
+    assert report.ready and "  Not beside this notebook, and so not shown: explorables/dice.html." in str(report)
+    (tmp_path / "explorables").mkdir()
+    (tmp_path / "explorables" / "dice.html").write_text("")
+    assert "Not beside" not in str(validate.examine(path, FakeGrader()))
+
+
 def test_every_status_has_its_words(tmp_path):
     states = ["not written", "missing", "time up", "crashed"]
     entry = {"cell": None, "reason": "so it is"}

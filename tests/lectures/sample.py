@@ -7,6 +7,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.lectures.stored_outputs import KERNELSPEC
+from lib.plots.figure import as_stored
 
 
 def nbgrader(grade_id: str, *, grade: bool) -> dict:
@@ -25,6 +26,11 @@ def notebook(*sources: str | tuple[str, str]) -> NotebookNode:
     return new_notebook(cells=cells, metadata={"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
 
 
+def picture(alt: str) -> NotebookNode:
+    """The output of a cell that shows a picture."""
+    return new_output("display_data", data=as_stored(b"hi", alt), metadata={"image/png": {"alt": alt}})
+
+
 def clean() -> NotebookNode:
     """20 cells with headings, a picture, a deliberate error and an exercise, that break no rule."""
     answer = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
@@ -38,10 +44,7 @@ def clean() -> NotebookNode:
         new_markdown_cell("### A part of it\nSee https://example.org/home/page", id="part"),
     ]
     cell(made, "cell-1").outputs = [new_output("stream", name="stdout", text="3\n")]
-    picture = new_output(
-        "display_data", data={"image/png": "aGk="}, metadata={"image/png": {"alt": "a line that rises"}}
-    )
-    cell(made, "cell-2").outputs = [picture]
+    cell(made, "cell-2").outputs = [picture("a line that rises")]
     cell(made, "cell-3").outputs = [new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
     cell(made, "cell-4").metadata = NotebookNode(nbgrader=nbgrader("sample-double", grade=False), **course)
     cell(made, "cell-5").metadata = NotebookNode(nbgrader=nbgrader("sample-double-check", grade=True), **course)

@@ -142,6 +142,17 @@ BREAKS = {
             outputs=stored({"image/png": "aGk="}, **{"image/png": {"alt": " "}})
         ),
     ),
+    "alt in the metadata alone": (
+        "alt-text",
+        lambda made: cell(made, "cell-2").outputs[0].data.pop("text/html"),
+    ),
+    "another alt on the page": (
+        "alt-text",
+        lambda made: cell(made, "cell-2").outputs[0].metadata["image/png"].update(alt="a line that falls"),
+    ),
+    "picture in HTML without alt": (
+        "alt-text", lambda made: cell(made, "cell-2").update(outputs=stored({"text/html": '<p><IMG src="x.png"></p>'})),
+    ),
     "widget state": ("widget", lambda made: made.metadata.update(widgets={})),
     "widget output": (
         "widget",

@@ -10,16 +10,15 @@ from lib.course.cli import main
 from lib.lectures import notebooks
 from lib.lectures.execution import Execution
 from lib.lectures.lint import lint_file
-from lib.lectures.stored_outputs import joined_streams
+from lib.lectures.stored_outputs import joined_streams, with_outputs
+from lib.plots.figure import as_stored
 from tests.lectures import sample
 from tests.lectures.sample import cell
 
-PICTURE = """from IPython.display import display
-import matplotlib.pyplot as plt
-figure, axes = plt.subplots(figsize=(1, 1))
+PICTURE = """from lib.plots import figure, show
+fig, (axes,) = figure(1, 1)
 axes.plot([1, 2])
-plt.close(figure)
-display(figure, metadata={"image/png": {"alt": "a line that rises"}})"""
+show(fig, alt="a line that rises from one to two")"""
 
 
 def lecture():
@@ -52,7 +51,8 @@ def test_outputs_are_stored(refreshed):
     assert [output.text for output in cell(made, "cell-1").outputs] == ["0\n1\n2\n"]
     assert cell(made, "cell-3").outputs[0].data == {"text/plain": "9"}
     picture = cell(made, "cell-2").outputs[0]
-    assert picture.metadata["image/png"] == {"alt": "a line that rises"} and picture.data["image/png"]
+    assert picture.metadata["image/png"] == {"alt": "a line that rises from one to two"}
+    assert picture.data["image/png"] in picture.data["text/html"]
 
 
 def test_ids_and_sources_stay_byte_for_byte(refreshed):
@@ -105,7 +105,11 @@ def other_text(made):
 
 
 def other_picture(made):
-    cell(made, "cell-2").outputs[0].data["image/png"] = "aGhp"
+    cell(made, "cell-2").outputs[0].data |= as_stored(b"ho", "a line that rises")
+
+
+def other_alt(made):
+    cell(made, "cell-2").outputs[0].data |= as_stored(b"hi", "a line that falls")
 
 
 def no_picture(made):
@@ -124,6 +128,7 @@ def streams_cut_elsewhere(made):
         (None, []),
         (other_text, ["cell-1"]),
         (other_picture, []),
+        (other_alt, ["cell-2"]),
         (no_picture, ["cell-2"]),
         (streams_cut_elsewhere, []),
     ],
@@ -136,6 +141,17 @@ def test_check_tells_what_would_change_and_writes_nothing(tmp_path, monkeypatch,
     told = [line.split(":")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("nb:")]
     assert told == changed
     assert path.read_bytes() == before
+
+
+def test_what_an_author_wrote_into_the_metadata_stays():
+    made = sample.clean()
+    made.metadata["course"] = {"edition": 2}
+    hidden = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+    cell(made, "cell-6").metadata.update(hidden)
+    executed = copy.deepcopy(made)
+    executed.metadata = {"papermill": {}, "course": {"edition": 1}}
+    fresh = with_outputs(made, executed)
+    assert fresh.metadata == made.metadata and cell(fresh, "cell-6").metadata == hidden
 
 
 def test_stdout_and_stderr_are_not_joined():

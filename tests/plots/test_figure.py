@@ -1,10 +1,17 @@
 import base64
 import hashlib
+import io
+from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 from lib.plots import curve, figure, heatmap, show
+from lib.plots.figure import as_stored, few_colours
 
 
 @pytest.fixture
@@ -25,7 +32,52 @@ def test_show_stores_a_png_with_its_alt_text_and_closes_the_figure(displayed):
     data, metadata = displayed[0]
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert metadata == {"image/png": {"alt": "a line that falls from three to one"}}
-    assert plt.get_fignums() == []
+    assert data["text/html"].startswith('<img alt="a line that falls from three to one" src="data:image/png;base64,')
+    assert data["image/png"] in data["text/html"] and plt.get_fignums() == []
+
+
+def test_alt_over_several_lines_is_one_line(displayed):
+    show(
+        draw(),
+        alt="""a line that falls
+        from three to one""",
+    )
+    assert displayed[0][1] == {"image/png": {"alt": "a line that falls from three to one"}}
+
+
+class Pictures(HTMLParser):
+    def handle_starttag(self, tag, attrs):
+        self.read = [*getattr(self, "read", []), (tag, dict(attrs))]
+
+
+@given(st.text("\"'<>&;a= ") | st.text(st.characters(exclude_categories=("Cs", "Cc"))))
+def test_whatever_the_alt_says_it_stays_the_alt(alt):
+    reader = Pictures()
+    reader.feed(as_stored(b"PNG", alt)["text/html"])
+    assert reader.read == [("img", {"alt": alt, "src": "data:image/png;base64,UE5H"})]
+
+
+def test_a_figure_is_shown_on_a_card_of_its_own(displayed):
+    fig = draw()
+    fig.set_facecolor("none")
+    show(fig, alt="a line that falls from three to one")
+    with Image.open(io.BytesIO(base64.b64decode(displayed[0][0]["image/png"]))) as image:
+        assert image.size == (700, 320), "inches × 100, as before"
+        assert image.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+
+
+def test_few_colours_are_as_good_as_all():
+    fig, (ax,) = figure()
+    heatmap(ax, np.arange(400).reshape(20, 20), [str(i) for i in range(20)], [str(i) for i in range(20)])
+    with io.BytesIO() as drawn:
+        fig.savefig(drawn, format="png")
+        all_colours = drawn.getvalue()
+    plt.close(fig)
+    few = few_colours(all_colours)
+    before, after = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int) for png in (all_colours, few))
+    assert len(np.unique(before.reshape(-1, 3), axis=0)) > 256 >= len(np.unique(after.reshape(-1, 3), axis=0))
+    assert abs(before - after).max() <= 8, "of 255"
+    assert 2 * len(few) < len(all_colours)
 
 
 def test_the_same_figure_has_the_same_bytes(displayed):
@@ -51,7 +103,7 @@ def test_heatmap_writes_every_number_in_ink_that_can_be_read():
     plt.close(fig)
 
 
-def test_bad_input(displayed):
+def test_bad_input(displayed, unchecked):
     fig, (ax,) = figure()
     with pytest.raises(ValueError, match=r"values must have shape \(2, 1\), got \(1, 1\)"):
         heatmap(ax, [[1.0]], ["a", "b"], ["c"])
@@ -59,4 +111,9 @@ def test_bad_input(displayed):
         curve(ax, [1, 2, 3], [1, 2], 0, "x")
     with pytest.raises(ValueError, match="at least 20 characters"):
         show(fig, alt="figure 1")
+    fig, _ = figure()
+    with pytest.raises(TypeError, match="alt must be a str, got NoneType"):
+        show(fig, alt=None)
+    with pytest.raises(ValueError, match="png must be the bytes of a picture, got b'no PNG'"):
+        few_colours(b"no PNG")
     assert displayed == [] and plt.get_fignums() == []

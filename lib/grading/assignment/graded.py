@@ -6,11 +6,14 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib import NOTEBOOKS
 from lib.errors import CourseError, UsageError
 from lib.grading.assignment.definition import sources
 from lib.grading.assignment.questions import question_hash
+from lib.lectures.companions import beside
 from lib.lectures.edition import exercise_of, is_check, is_written, name_exercises, student_edition
 from lib.lectures.notebooks import tags, text_of
 from lib.names import nearest
@@ -32,6 +35,7 @@ class Graded:
     template: str
     points: dict[str, int | float]  # 0 for practice
     written: dict[str, "WrittenAnswer"] = field(default_factory=dict)  # graded by a person
+    shows: dict[str, bytes | None] = field(default_factory=dict)  # the files beside it, None for a missing one
 
     def text(self, seed: int) -> str:
         """The notebook for release, with this seed in its parameters."""
@@ -119,8 +123,9 @@ def _why_not(id: str, known: list[str]) -> str:
     return f"there is no exercise {id!r}; {nearest(id, [*known, *all_exercises()])}"
 
 
-def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float]) -> Graded:
-    """The student edition of `notebook`, where exercises with points are graded and the rest is practice.
+def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float], folder: Path = NOTEBOOKS) -> Graded:
+    """The student edition of `notebook`, where exercises with points are graded and the rest is practice; what it shows
+    lies in `folder`.
 
     A check that is not graded remains a locked cell without points. Raises CourseError for a faulty notebook, or one
     without a cell of parameters, which must contain the seed.
@@ -142,7 +147,7 @@ def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float])
         marks.pop("points", None)
         marks |= {"grade": True, "points": mine[id]} if mine[id] > 0 else {"grade": False}
     _make_gap(edition, name)
-    return Graded(name, text_of(edition), mine, described)
+    return Graded(name, text_of(edition), mine, described, beside(folder / name, edition))
 
 
 def with_points(source: str, id: str, points: int | float, where: str) -> str:

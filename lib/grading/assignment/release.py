@@ -3,6 +3,8 @@
     DIR/manifest.json, DIR/README.md, DIR/04_mlm_masking.ipynb …            without a roster
     DIR/manifest.json, DIR/ada/README.md, DIR/ada/04_mlm_masking.ipynb …    with one
 
+The drawings and explorables of a notebook lie beside it, in figures/ and explorables/.
+
 The same command gives the same bytes, and can be repeated after an interruption. Other files in the folder are
 kept and reported.
 """
@@ -17,6 +19,7 @@ from lib.errors import CourseError, UsageError
 from lib.files import atomic_path
 from lib.grading.assignment.graded import Graded, choose, definition_hash, graded_cells, prepare, total
 from lib.grading.assignment.roster import student_seed
+from lib.lectures.companions import missing
 from lib.lectures.notebooks import load
 
 FORMAT = 1
@@ -58,12 +61,12 @@ def graded_notebooks(paths: list[Path], exercises: list[str] | None, points: dic
                 raise CourseError(f"{name}: {id} is also an exercise of another chosen notebook")
             usual[id] = cell.metadata["nbgrader"].get("points", 0)
     chosen = choose(usual, exercises, points)
-    return [prepare(notebook, name, chosen) for name, notebook in sources.items()]
+    return [prepare(sources[path.name], path.name, chosen, path.parent) for path in paths]
 
 
 def files(notebooks: list[Graded], students: list[str], seed: int) -> Iterator[tuple[str, bytes]]:
     """Every file of a release, as its path in the release and its bytes; the manifest comes last."""
-    readme = _readme(notebooks)
+    readme, shown = _readme(notebooks), _shown(notebooks)
     hashes: dict[str, dict[str, str]] = {}
     for student in students or [""]:
         folder, own = (f"{student}/", student_seed(seed, student)) if student else ("", seed)
@@ -73,8 +76,22 @@ def files(notebooks: list[Graded], students: list[str], seed: int) -> Iterator[t
             content = notebook.text(own).encode()
             hashes[student][notebook.name] = hashlib.sha256(content).hexdigest()
             yield f"{folder}{notebook.name}", content
+        yield from ((f"{folder}{name}", content) for name, content in shown.items())
     manifest = _manifest(notebooks, hashes, seed)
     yield MANIFEST, (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _shown(notebooks: list[Graded]) -> dict[str, bytes]:
+    """The drawings and explorables of a release, once each. Raises CourseError for a missing one, and for two that
+    have one name."""
+    shown: dict[str, bytes] = {}
+    for notebook in notebooks:
+        if absent := [name for name, content in notebook.shows.items() if content is None]:
+            raise CourseError(missing(notebook.name, absent))
+        for name, content in notebook.shows.items():
+            if content is not None and shown.setdefault(name, content) != content:
+                raise CourseError(f"{notebook.name} shows another {name} than the other notebooks")
+    return shown
 
 
 def _manifest(notebooks: list[Graded], hashes: dict[str, dict[str, str]], seed: int) -> dict:

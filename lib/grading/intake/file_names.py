@@ -3,11 +3,13 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
+from lib import NOTEBOOKS
 from lib.errors import CourseError
 from lib.grading.assignment.roster import folder_name
+from lib.lectures.companions import FOLDERS
 from lib.lectures.renamed import all_names
 from lib.lectures.work_folder import MANIFEST
 
@@ -42,6 +44,15 @@ def readable(name: str) -> str:
 def is_silent(name: str) -> bool:
     """Whether a system, Jupyter or this course writes a file or folder of that name by itself."""
     return name in _SILENT or name.startswith("._")
+
+
+def is_companion(parts: Sequence[str]) -> bool:
+    """Whether a path ends like a drawing or an explorable of the lectures, which releases and editions carry along.
+
+    >>> is_companion(["ada", "a1", "essay.svg"])
+    False
+    """
+    return len(parts) > 1 and parts[-2] in FOLDERS and (NOTEBOOKS / parts[-2] / parts[-1]).is_file()
 
 
 def is_hidden(name: str) -> bool:

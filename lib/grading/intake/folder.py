@@ -11,6 +11,7 @@ from lib.grading.intake.archives import members
 from lib.grading.intake.choosing import choose
 from lib.grading.intake.file_names import (
     composed,
+    is_companion,
     is_hidden,
     is_silent,
     kind_of,
@@ -43,7 +44,8 @@ def read_folder(folder: Path, notebooks: Mapping[str, Sequence[str]]) -> HandedI
 
     `notebooks` has the exercise ids of each released notebook. Zip archives are read as folders; links are never
     followed. Of several files of one student for one notebook one is chosen, see `choosing.choose`. Only what systems
-    and programs write by themselves is passed over in silence. Raises CourseError if `folder` cannot be listed.
+    and programs write by themselves, and the lectures' own drawings, is passed over in silence. Raises CourseError if
+    `folder` cannot be listed.
     """
     walk = _Walk(folder, notebooks)
     safe = safe_students(one.student for one in walk.found)
@@ -159,7 +161,7 @@ class _Walk:
         hidden = set()
         for each in listed:
             parts = composed(each.name).strip("/").split("/")
-            if any(map(is_silent, parts)):
+            if any(map(is_silent, parts)) or is_companion(parts):
                 continue
             shown = f"{self._shown(path)}/{readable(each.name)}"
             if some := [n for n, part in enumerate(parts) if is_hidden(part)]:
@@ -208,7 +210,8 @@ class _Walk:
 
 def _listed(folder: Path) -> list[os.DirEntry]:
     with os.scandir(folder) as entries:
-        return sorted((entry for entry in entries if not is_silent(entry.name)), key=lambda entry: entry.name)
+        named = [entry for entry in entries if not (is_silent(entry.name) or is_companion([folder.name, entry.name]))]
+    return sorted(named, key=lambda entry: entry.name)
 
 
 def _is_archive(name: str) -> bool:

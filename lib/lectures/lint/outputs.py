@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from lib.lectures.lint.code import ABSOLUTE_PATH
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 Findings = Iterator[tuple[str, str]]
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{8,}\b")
+_DATA = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/=]*")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -49,13 +51,32 @@ def stderr(notebook: "NotebookNode") -> Findings:
 
 
 def alt_text(notebook: "NotebookNode") -> Findings:
-    """Every stored picture has an alternative text (plots.show(figure, alt=…))."""
+    """Every stored picture has an alternative text that reaches the page (plots.show(figure, alt=…))."""
     for cell, outputs in _outputs(notebook):
         for output in outputs:
-            for kind in output.get("data", {}):
-                alt = output.metadata.get(kind, {}).get("alt", "")
-                if kind.startswith("image/") and not alt.strip():
+            data = output.get("data", {})
+            pictures = _Pictures(data.get("text/html", "")).alts
+            if any(not alt.strip() for alt in pictures):
+                yield cell.id, "a picture (text/html) without alternative text"
+            for kind in data:
+                alt = output.metadata.get(kind, {}).get("alt", "").strip()
+                if kind.startswith("image/") and not alt:
                     yield cell.id, f"a picture ({kind}) without alternative text"
+                elif kind.startswith("image/") and alt not in pictures:
+                    yield cell.id, f"a picture ({kind}) whose alternative text does not reach the page"
+
+
+class _Pictures(HTMLParser):
+    """The alternative texts of the pictures in HTML, "" for those without."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.alts: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.alts.append(dict(attrs).get("alt") or "")
 
 
 def widget(notebook: "NotebookNode") -> Findings:
@@ -92,7 +113,7 @@ def _text(output: dict) -> str:
     data = {kind: value for kind, value in output.get("data", {}).items() if kind not in ("image/png", "image/jpeg")}
     parts = [output.get("text", ""), *output.get("traceback", ())]
     parts += [value if isinstance(value, str) else json.dumps(value) for value in data.values()]
-    return "\n".join(parts)
+    return _DATA.sub("", "\n".join(parts))
 
 
 RULES = {

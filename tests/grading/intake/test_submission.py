@@ -4,6 +4,7 @@ import json
 import os
 import random
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from lib.errors import CourseError
 from lib.grading.assignment.roster import folder_name
-from lib.grading.intake import submission
+from lib.grading.intake import file_names, submission
 from lib.grading.intake.file_names import safe_students, student_of, which_notebook
 from lib.grading.intake.submission import Found, load_submission, read_folder, read_submission
 from lib.grading.worker import protocol
@@ -322,6 +323,20 @@ def test_files_are_found_in_a_stable_order_wherever_they_lie(tmp_path):
         ("zoe", LOSS, f"zoe/{LOSS}"),
     ]
     assert all(load_submission(one).cells for one in find_submissions(tmp_path, BOTH))
+
+
+def test_the_drawings_of_a_release_are_passed_over_and_nothing_else_in_their_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_names, "NOTEBOOKS", tmp_path / "course")
+    write(tmp_path / "course" / "figures" / "head.svg")
+    for name in ("figures/head.svg", "figures/mine.svg", "head.svg", f"figures/{LOSS}", MASKING):
+        write(tmp_path / "in" / "ada" / name)
+    with zipfile.ZipFile(tmp_path / "in" / "bob.zip", "w") as archive:
+        archive.writestr(MASKING, json.dumps(made(code())))
+        archive.writestr("a1/figures/head.svg", "")
+        archive.writestr("a1/figures/mine.svg", "")
+    named = [file for _, file, _ in left_of(tmp_path / "in")]
+    assert named == ["ada/figures/mine.svg", "ada/head.svg", "bob.zip/a1/figures/mine.svg"]
+    assert [one[2] for one in rows(tmp_path / "in")] == [f"ada/{MASKING}", f"ada/figures/{LOSS}", f"bob.zip/{MASKING}"]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,7 @@
 """The pages in a real browser: they load nothing, complain of nothing, and axe-core is content."""
 
 import html
-import json
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -15,28 +11,22 @@ from lib.grading.judging.entry import entry
 from lib.grading.reports.class_report import class_page
 from lib.grading.reports.pages import student_page
 from lib.grading.reports.written import written_page
+from tests.browser import AXE, TOLD, needs_browser, opened, told_by
 from tests.grading.fake_class import book_of, fake_class, result, wrong
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NOTEBOOK = "04_mlm_masking.ipynb"
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
 RUN = """
 axe.run(document, {resultTypes: ["violations"]}).then(found => {
-  const told = document.createElement("pre");
-  told.id = "told";
-  const outer = window.parent.document;
   const violations = found.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html).slice(0, 3)]);
   const root = document.documentElement;
   const ink = getComputedStyle(document.body).color;
   const wide = root.scrollWidth - root.clientWidth;
-  told.textContent = JSON.stringify({violations, passes: found.passes.length, wide, width: innerWidth, ink});
-  outer.body.append(told);
+  tell({violations, passes: found.passes.length, wide, width: innerWidth, ink});
 });
 """
-SCHEMES = {"light": 1, "dark": 0}  # Chromium's numbers
 DARK_INK = "rgb(230, 232, 235)"  # --ink in style.css
 
-pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine (Debian: apt-get install chromium)")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -53,45 +43,19 @@ def essays(student, words):
     return written_page(book_of(*files, items=(essay,)), {"report.q2": Question("### Why?", f"{words}\n* a point")})
 
 
-def opened(tmp_path, page, *, scheme="light"):
-    """What the browser makes of a page: its document, and what it logged on the console."""
-    path = tmp_path / "page.html"
-    path.write_text(page, encoding="utf-8")
-    flags = [
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-        "--no-first-run",
-        f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", "--window-size=1100,900",
-        "--virtual-time-budget=10000", "--dump-dom",
-    ]  # fmt: skip
-    done = subprocess.run([BROWSER, *flags, path.as_uri()], capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
-    said = done.stderr.decode(errors="replace").splitlines()
-    console = [line for line in said if "CONSOLE" in line and "source: chrome" not in line]  # of its own pages
-    return done.stdout.decode(), console
-
-
 def with_axe(page, narrow=False):
     """A copy of the page that runs axe-core on itself, all details open; in a telephone's frame if `narrow`.
 
     A window cannot be made as narrow; the frame hands what it found to the page around it.
     """
     page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page).replace("<details>", "<details open>")
-    scripts = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{RUN}</script>"
+    scripts = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{TOLD}{RUN}</script>"
     page = page.replace("</body>", f"{scripts}</body>")
     if not narrow:
         return page
     look = "width: 390px; height: 844px; border: 0"
     frame = f'<iframe title="page" style="{look}" srcdoc="{html.escape(page)}"></iframe>'
     return f'<!doctype html><html lang="en"><title>frame</title><body style="margin: 0">{frame}</body></html>'
-
-
-def told_by(dom):
-    """What axe-core found, from the document."""
-    found = re.findall(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
-    assert found, "axe-core did not come to an end"
-    return json.loads(html.unescape(found[-1]))
 
 
 @pytest.mark.parametrize("kind", ["class", "student", "written"])
