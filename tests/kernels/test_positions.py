@@ -111,7 +111,7 @@ def test_bad_input(unchecked):
 
 
 def test_scalings_at_the_edge_and_turns_at_either_end():
-    edge = RopeScaling(**LLAMA_3_1 | {"factor": 1, "low_freq_factor": 3.99, "original_max_position_embeddings": 1})
+    edge = RopeScaling(**LLAMA_3_1 | {"factor": 1.0, "low_freq_factor": 3.99, "original_max_position_embeddings": 1})
     speeds = torch.tensor([0.1, 1.0])
     torch.testing.assert_close(edge.slowed(speeds), speeds)  # a factor of 1 slows nothing
     ends = RopeScaling(**LLAMA_3_1).slowed(torch.tensor([1.0, 4.0, 3.0]) * 2 * math.pi / 8192) * 8192 / (2 * math.pi)

@@ -132,7 +132,7 @@ def test_fields_are_given_by_name_only():
 
 
 def test_values_at_the_edge_of_their_range():
-    edges = {"dropout": 0, "pad_id": 0, "vocab_size": 1, "d_model": 1, "num_heads": 1, "num_layers": 1, "d_ff": 1}
+    edges = {"dropout": 0.0, "pad_id": 0, "vocab_size": 1, "d_model": 1, "num_heads": 1, "num_layers": 1, "d_ff": 1}
     assert small.decoder(**edges, max_positions=1, sliding_window=1).pad_id == 0
     assert small.decoder(pad_id=small.VOCABULARY - 1, dropout=0.999).pad_id == 39
     assert small.decoder(position="relative", relative_buckets=8, relative_max_distance=5).relative_max_distance == 5
