@@ -71,7 +71,7 @@ def test_settings_that_make_no_sense(changes, error, message, unchecked):
         LoraSettings(**changes)
 
 
-def test_settings_at_the_edge_and_usual_ones():
+def test_settings_at_the_edge_and_usual_ones(unchecked):
     assert LoraSettings(rank=1, alpha=0.5, dropout=0.0, targets=["q"]).targets == ("q",)
     usual = LoraSettings()
     assert (usual.rank, usual.alpha, usual.targets, usual.rslora, usual.dropout) == (8, 16.0, ("q", "v"), False, 0.0)

@@ -1,5 +1,7 @@
 """Sampled answers and their masks; and, where all answers can be listed, their exact probabilities."""
 
+import importlib
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from lib.generation.rollout import _answers
 from lib.models import Decoder, TransformerConfig
 from lib.objectives import response_log_prob, token_log_probs
 
+MODULE = importlib.import_module("lib.generation.rollout")  # `lib.generation.rollout` itself is the function
 EOS = 2
 
 
@@ -130,9 +133,9 @@ def test_a_hundred_thousand_answers_are_few_enough_and_one_more_is_not(eos_id):
 @pytest.mark.parametrize("eos_id", [None, 0])
 def test_answers_are_counted_as_they_are_listed(vocab_size, length, eos_id, monkeypatch):
     listed = len(_answers(vocab_size, length, eos_id))
-    monkeypatch.setattr("lib.generation.rollout.MOST_ANSWERS", listed)
+    monkeypatch.setattr(MODULE, "MOST_ANSWERS", listed)
     assert len(set(_answers(vocab_size, length, eos_id))) == listed
-    monkeypatch.setattr("lib.generation.rollout.MOST_ANSWERS", listed - 1)
+    monkeypatch.setattr(MODULE, "MOST_ANSWERS", listed - 1)
     with pytest.raises(ValueError, match=f"has {listed} answers"):
         _answers(vocab_size, length, eos_id)
 

@@ -127,7 +127,7 @@ def test_numbers_of_a_scaling_are_finite(name, bad, unchecked):
         RopeScaling(**LLAMA_3_1 | {"original_max_position_embeddings": 8.5})
 
 
-def test_tables_of_one_width_and_half_precision(generator):
+def test_tables_of_one_width_and_half_precision(generator, unchecked):
     assert sinusoidal_positions(0, 2).shape == (0, 2)
     for width in (0, -2):
         with pytest.raises(ValueError, match="D must be at least 1"):
