@@ -1,7 +1,5 @@
 """Checkpoints of a training run: written whole, and read only if they belong to the same run."""
 
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +30,9 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise ValueError(f"checkpoint {path.name} cannot be read ({error}); delete it to begin the run anew") from error
+    except Exception as error:  # reading a damaged pickle ends in any of them: a KeyError, an IndexError, ...
+        found = f"{type(error).__name__}: {error}"
+        raise ValueError(f"checkpoint {path.name} cannot be read ({found}); delete it to begin the run anew") from error
     if not isinstance(state, dict) or "settings" not in state:
         raise ValueError(f"{path.name} is not a checkpoint of a training run")
     before = state["settings"]

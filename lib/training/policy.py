@@ -60,8 +60,9 @@ class PolicySettings:
     def __post_init__(self) -> None:
         for name in ("iterations", "prompts", "samples", "max_new_tokens", "epochs"):
             checks.whole(name, getattr(self, name))
-        for name in ("learning_rate", "max_grad_norm", "value_weight"):
-            checks.positive(name, getattr(self, name), infinite=True)
+        for name in ("learning_rate", "value_weight"):
+            checks.positive(name, getattr(self, name))
+        checks.positive("max_grad_norm", self.max_grad_norm, infinite=True)
         checks.number("beta", self.beta, "[0, inf)")
         checks.share("lam", self.lam)
         checks.positive("epsilon", self.epsilon, infinite=True)

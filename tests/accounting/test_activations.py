@@ -167,3 +167,32 @@ def test_the_rows_of_table_2():
 def test_bad_sizes_of_megatron(change, message, unchecked):
     with pytest.raises(ValueError, match=re.escape(message)):
         megatron_activation_bytes(**GPT3 | change)
+
+
+@pytest.mark.parametrize("name", ["length", "batch_size", "width", "heads", "layers", "tensor_parallel"])
+def test_every_size_of_megatron_is_at_least_one(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        megatron_activation_bytes(**GPT3 | {name: 0})
+
+
+def test_what_does_not_divide_evenly_is_rounded_up():
+    sizes = {"length": 1, "batch_size": 1, "width": 2, "heads": 7, "layers": 3, "tensor_parallel": 7}
+    shared = -(-(24 * 2 + 5 * 7) // 7)  # 83 / 7: 12
+    assert megatron_activation_bytes(**sizes) == 3 * (20 + shared) == 96
+    assert megatron_activation_bytes(**sizes, sequence_parallel=True) == 3 * (3 + 12)
+    assert megatron_activation_bytes(**sizes, recompute="selective") == 3 * (20 + 7)
+    assert megatron_activation_bytes(**sizes, recompute="full", sequence_parallel=True) == 3 * 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_the_width_of_a_number_is_half_of_all_but_the_indices(kind):
+    four, two = (activation_bytes(KINDS[kind], 3, 16, bytes_per_value=b) for b in (4, 2))
+    config, tokens = KINDS[kind], 3 * 16
+    indices = {"input": tokens * 8, "blocks": 0, "output": 0, "logits": tokens * 8}
+    indices["input"] += {"learned": 16 * 8, "relative": 16 * 16 * 9}.get(config.position, 0)
+    if config.architecture == "encoder":
+        indices["logits"] = 0
+    assert {name: two[name] - indices[name] for name in two} == {
+        name: (four[name] - indices[name]) / 2 for name in four
+    }
+    assert activation_bytes(config, 3, 16) == four

@@ -214,6 +214,10 @@ TWICE = [1e18] * 3 + [1e19] * 3
         ([1e18] * 6, THREE, VALLEY, "flops must take at least 2 different values"),
         (TWICE, [1e7, 2e7, 2e7] * 2, VALLEY, r"flops 1e\+18 needs at least three sizes .* got 2"),
         (TWICE, THREE, [2.9, 3.0, 2.9] * 2, r"loss at flops 1e\+18 has no bottom"),
+        (TWICE, THREE, [3.0, 3.1, 3.3] * 2, r"N at flops 1e\+18 must reach both sides of the best size"),
+        (TWICE, THREE, [*VALLEY[:3], 2.9, 3.0, 2.9], r"loss at flops 1e\+19 has no bottom"),
+        (TWICE, THREE, [*VALLEY[:3], 3.3, 3.1, 3.0], r"N at flops 1e\+19 must reach both sides"),
+        (TWICE, [*THREE[:4], 2e7, 2e7], VALLEY, r"flops 1e\+19 needs at least three sizes"),
         (TWICE, THREE, [3.3, 3.1, 3.0] * 2, r"N at flops 1e\+18 must reach both sides of the best size"),
     ],
 )
@@ -242,3 +246,35 @@ def test_curves_without_an_envelope_are_refused(change, message):
     good = {"N": [1e7] * 10, "tokens": [[1e9, 2e9]] * 10, "loss": [[3.0, 2.5]] * 10}
     with pytest.raises(ValueError, match=message):
         envelope_fit(**good | change)
+
+
+def straight_lines(count):
+    """Runs whose curves are lines in ln C, each next one steeper; each wins somewhere."""
+    crossings, N = 40.0 + np.arange(count - 1) ** 1.5, 1e6 * 3.0 ** np.arange(count)
+    tops, log_C = 1000 + np.concatenate([[0], np.cumsum(crossings)]), np.linspace(38, crossings[-1] + 4, 5)
+    return N, [np.exp(log_C) / (6 * n) for n in N], [top - (i + 1) * log_C for i, top in enumerate(tops)]
+
+
+def test_four_sizes_are_enough_for_an_envelope_and_three_are_not():
+    assert envelope_fit(*straight_lines(4)).parameters == pytest.approx([3e6, 9e6])
+    with pytest.raises(ValueError, match="at least four sizes that each win at some budget, got 3"):
+        envelope_fit(*straight_lines(3))
+
+
+def test_runs_of_an_envelope_come_in_any_order():
+    N, D, loss = straight_lines(6)
+    order = [3, 0, 5, 1, 4, 2]
+    shuffled = envelope_fit(N[order], [D[i] for i in order], [loss[i] for i in order])
+    plain = envelope_fit(N, D, loss)
+    assert shuffled.parameters.tolist() == plain.parameters.tolist() and shuffled.flops == pytest.approx(plain.flops)
+
+
+def test_a_fit_keeps_its_laws_apart():
+    """Budgets a hundredfold apart, ten times the size: N = C^1/2 / 10², D = 100 C^1/2 / 6."""
+    C, N = [1e18] * 3 + [1e20] * 3, [5e6, 1e7, 2e7, 5e7, 1e8, 2e8]
+    fit = isoflop_fit(C, N, [3, 2.9, 3, 2.5, 2.4, 2.5])
+    assert fit.flops.tolist() == [1e18, 1e20] and fit.parameters == pytest.approx([1e7, 1e8])
+    assert fit.tokens == pytest.approx([1e11 / 6, 1e12 / 6]) and fit.loss == pytest.approx([2.9, 2.4])
+    at = fit.at([1e22, 1e24])
+    assert at.parameters == pytest.approx([1e9, 1e10]) and at.tokens == pytest.approx([1e13 / 6, 1e14 / 6])
+    assert at.tokens_per_parameter == pytest.approx([1e4 / 6, 1e4 / 6])

@@ -160,3 +160,24 @@ def test_a_floor_needs_three_different_points():
 def test_a_prediction_is_for_positive_x():
     with pytest.raises(ValueError, match="x must hold finite numbers above 0"):
         fit_power_law([1, 2], [2, 1]).predict(0)
+
+
+def test_the_spread_about_a_fit_by_hand():
+    """Four points, ln y off a flat line by e, −e, −e, e: the sum of squares is 4 e², with two to spare."""
+    e = 0.1
+    y = np.exp([e, -e, -e, e])
+    fit = fit_power_law([1, 10, 100, 1000], y)
+    assert fit.exponent == pytest.approx(0, abs=1e-12) and fit.coefficient == pytest.approx(1)
+    assert fit.residual_std == pytest.approx(e * math.sqrt(2)) and fit.points == 4 and fit.confidence == 0.95
+    assert fit_power_law([1, 10, 100, 1000], y, confidence=0.5).confidence == 0.5
+    floor = fit_power_law_with_floor(X, noisy(1.7 + 400 * X**-0.34, 0.01, 4), confidence=0.9)
+    assert (floor.points, floor.confidence) == (12, 0.9)
+    residuals = np.log(floor.predict(X)) - np.log(noisy(1.7 + 400 * X**-0.34, 0.01, 4))
+    assert floor.residual_std == pytest.approx(math.sqrt((residuals**2).sum() / 9), rel=1e-6)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, -0.5, math.nan])
+@pytest.mark.parametrize("fit_function", [fit_power_law, fit_power_law_with_floor])
+def test_a_confidence_is_a_share(fit_function, confidence):
+    with pytest.raises(ValueError, match=r"confidence must lie in \(0, 1\)"):
+        fit_function([1, 2, 3, 4], [4, 3, 2, 1], confidence=confidence)

@@ -158,6 +158,16 @@ def test_from_the_break_even_rank_on_lora_saves_nothing():
         (lambda: palm_flops_per_token(1, layers=1, heads=0, head_width=1, length=1), "heads must be at least 1, got 0"),
         (lambda: energy_kwh(-1.0, 5.0), "power_watts must be a finite number of at least 0"),
         (lambda: energy_kwh(1.0, 5.0, pue=0.9), "pue must be a finite number of at least 1"),
+        (lambda: energy_kwh(1.0, -5.0), "hours must be a finite number of at least 0"),
+        (lambda: energy_kwh(1.0, 5.0, pue=float("inf")), "pue must be a finite number of at least 1"),
+        (lambda: co2_kg(1.0, -1.0), "kg_per_kwh must be a finite number of at least 0"),
+        (lambda: training_flops(5, 0.5), "tokens must be a finite number of at least 1, got 0.5"),
+        (lambda: training_flops(float("nan"), 5), "parameters must be a finite number of at least 1, got nan"),
+        (lambda: palm_flops_per_token(0, layers=1, heads=1, head_width=1, length=1), "parameters must be"),
+        (lambda: forward_flops(BASE, 0, 8), "batch_size must be at least 1"),
+        (lambda: break_even_rank(4, 0), "k must be at least 1"),
+        (lambda: low_rank_parameters(0, 4, 1), "d must be at least 1"),
+        (lambda: low_rank_parameters(4, 8, 5), "rank must lie in [1, 4], got 5"),
         (lambda: co2_kg(-1.0), "kwh must be a finite number of at least 0"),
         (lambda: adapter_parameters("lorra", **GPT3), "did you mean lora?"),
         (lambda: adapter_parameters("lora", num_layers=0, d_model=8), "num_layers must be at least 1"),
@@ -169,3 +179,49 @@ def test_from_the_break_even_rank_on_lora_saves_nothing():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("name", ["layers", "heads", "head_width", "length"])
+def test_every_size_of_palm_counts_and_is_at_least_one(name):
+    sizes = {"layers": 2, "heads": 3, "head_width": 5, "length": 7}
+    assert palm_flops_per_token(1, **sizes) == 6 + 12 * 2 * 3 * 5 * 7
+    assert palm_flops_per_token(1, **sizes | {name: 11}) == 6 + 12 * 2 * 3 * 5 * 7 // sizes[name] * 11
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        palm_flops_per_token(1, **sizes | {name: 0})
+
+
+@pytest.mark.parametrize("name", ["num_layers", "d_model", "rank", "matrices", "tokens", "vectors"])
+@pytest.mark.parametrize("method", ["lora", "bitfit", "prefix_embed", "prefix_layer", "bottleneck"])
+def test_every_size_of_an_adapter_is_at_least_one(method, name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        adapter_parameters(method, **{"num_layers": 2, "d_model": 8, name: 0})
+
+
+def test_usual_adapters_and_what_has_no_rank_above_its_width():
+    assert adapter_parameters("lora", **GPT3) == adapter_parameters("lora", **GPT3, rank=1, matrices=2)
+    assert adapter_parameters("bottleneck", **GPT3) == adapter_parameters("bottleneck", **GPT3, rank=1)
+    assert adapter_parameters("prefix_layer", num_layers=3, d_model=8) == 3 * 264 * 8
+    assert adapter_parameters("prefix_layer", num_layers=3, d_model=8, tokens=5) == 3 * adapter_parameters(
+        "prefix_embed", num_layers=3, d_model=8, tokens=5
+    )
+    assert adapter_parameters("bottleneck", num_layers=2, d_model=8, rank=9) == 2 * 2 * (2 * 9 * 8 + 9 + 8)
+    assert adapter_parameters("lora", num_layers=2, d_model=8, rank=8) == 2 * 2 * 8 * 16
+    assert break_even_rank(2, 6) == 1.5 and low_rank_parameters(2, 6, 2) == 16
+
+
+def test_the_parts_of_a_forward_pass_by_hand():
+    """Three texts of five tokens through two blocks of width 32, four heads of 8, 96 inside, 70 pieces."""
+    assert forward_flops(BASE, 3, 5) == {
+        "projections": 2 * 2 * 15 * 4 * 32 * 32, "scores": 2 * 2 * 15 * 2 * 5 * 32,
+        "feed_forward": 2 * 2 * 15 * 2 * 32 * 96, "output_head": 2 * 15 * 32 * 70,
+    }  # fmt: skip
+    assert "output_head" not in forward_flops(KINDS["bert"], 3, 5)
+    found = forward_flops(SEQ2SEQ["bart"], 1, 4, target_length=3)  # three blocks for the source, two for the target
+    assert found["cross_attention"] == 2 * 2 * (2 * 32 * 32 * (3 + 4) + 2 * 3 * 4 * 32)
+    assert found["scores"] == 2 * 2 * 32 * (3 * 4 * 4 + 2 * 3 * 3) and found["output_head"] == 2 * 3 * 32 * 70
+
+
+def test_the_overhead_and_the_grid_that_are_usual():
+    assert energy_kwh(1000.0, 2.0) == pytest.approx(2 * 1.58) and energy_kwh(0.0, 5.0) == energy_kwh(5.0, 0.0) == 0
+    assert energy_kwh(1000.0, 2.0, pue=1.0) == 2.0
+    assert co2_kg(10.0) == pytest.approx(9.54 * 0.45359237) and co2_kg(0.0) == co2_kg(5.0, 0.0) == 0

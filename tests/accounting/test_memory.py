@@ -226,3 +226,96 @@ def test_each_stage_shares_one_thing_more(stage, shared):
 def test_bad_ways_to_share(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         zero_memory(8, "adam-fp32", **options)
+
+
+BYTES = {  # of a weight, of a gradient, of each moment and how many, of a master copy
+    "inference-fp32": (4, 0, 0, 0, 0), "inference-fp16": (2, 0, 0, 0, 0), "inference-int8": (1, 0, 0, 0, 0),
+    "inference-int4": (1 / 2, 0, 0, 0, 0), "sgd-fp32": (4, 4, 0, 0, 0), "sgd-momentum-fp32": (4, 4, 4, 1, 0),
+    "adam-fp32": (4, 4, 4, 2, 0), "adam-mixed": (2, 2, 4, 2, 4), "adam-bf16-fp32-moments": (2, 2, 4, 2, 0),
+    "adam-bf16": (2, 2, 2, 2, 0), "adam-8bit": (2, 2, 1, 2, 4), "adam-8bit-bf16": (2, 2, 1, 2, 0),
+}  # fmt: skip
+
+
+def test_every_recipe_is_what_its_name_says():
+    assert BYTES.keys() == MEMORY_RECIPES.keys()
+    for name, (weight, gradient, moment, moments, master) in BYTES.items():
+        recipe = MEMORY_RECIPES[name]
+        expected = (weight, gradient, moment * moments, master)
+        assert (recipe.weights, recipe.gradients, recipe.optimizer, recipe.master) == expected
+        assert training_memory(1000, name).total == 1000 * sum(expected) == 1000 * recipe.per_parameter
+
+
+def test_recipes_within_a_tolerance_its_end_included():
+    twelve = ["sgd-momentum-fp32", "adam-bf16-fp32-moments"]
+    for value, tolerance, found in ((12.5, 0.5, True), (11.5, 0.5, True), (12.5, 0.25, False), (12, 0, True)):
+        assert [recipe.name for recipe in explain_bytes_per_parameter(value, tolerance)] == twelve * found
+    for value, found in ((12.04, True), (11.96, True), (12.06, False), (11.94, False)):
+        assert [recipe.name for recipe in explain_bytes_per_parameter(value)] == twelve * found
+
+
+@pytest.mark.parametrize("share", ["weights", "gradients", "optimizer", "master"])
+@pytest.mark.parametrize("bad", [-0.5, float("inf"), float("nan")])
+def test_no_share_of_a_recipe_is_negative(share, bad):
+    with pytest.raises(ValueError, match=f"^{share} must be a finite number of at least 0"):
+        MemoryRecipe(**{"name": "mine", "weights": 1.0, share: bad})
+
+
+def test_all_parameters_may_be_trained_and_some_must_be():
+    assert training_memory(10, "adam-fp32", trainable=10) == training_memory(10, "adam-fp32")
+    with pytest.raises(ValueError, match="trainable must be at least 1, got 0"):
+        training_memory(10, "adam-fp32", trainable=0)
+    with pytest.raises(ValueError, match="kv_cache must be at least 0, got -1"):
+        training_memory(10, "adam-fp32", kv_cache=-1)
+
+
+def test_buffers_and_gradients_count_as_they_are():
+    norm = nn.BatchNorm1d(10)  # weight, bias, two buffers of 10 numbers and a counter of 8 bytes
+    assert tensor_bytes(norm) == 4 * 40 + 8 and tensor_bytes(norm.weight) == 40
+    model = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 1))
+    model[1](torch.zeros(2, 5)).sum().backward()
+    assert gradient_bytes(model) == 4 * 6  # the first layer has none
+
+
+def test_quantised_sizes_at_their_edges():
+    assert quantized_bytes(9, 1) == 2 and quantized_bytes(8, 1) == 1 and quantized_bytes(3, 32) == 12
+    assert quantized_bytes(64, 4, group_size=32, scale_bytes=0) == quantized_bytes(64, 4, scale_bytes=7) == 32
+    assert quantized_bytes(64, 4, group_size=64) == 34 and quantized_bytes(64, 4, group_size=63) == 36
+    for options, name in (
+        ({"parameters": 0}, "parameters"),
+        ({"bits": 33}, "bits"),
+        ({"scale_bytes": -1}, "scale_bytes"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} must"):
+            quantized_bytes(**{"parameters": 8, "bits": 4, "group_size": 8} | options)
+
+
+def test_the_cache_of_an_encoder_decoder_is_its_decoders():
+    small = preset("t5-small")  # 6 layers of 8 heads, 64 wide
+    assert kv_cache_bytes(small, 3, 7) == 2 * 6 * 8 * 64 * 3 * 7 * 2
+    assert kv_cache_bytes(small, 3, 7, window=7) == kv_cache_bytes(small, 3, 7, window=8) == kv_cache_bytes(small, 3, 7)
+    for options in ({"length": 0}, {"bytes_per_value": 0}, {"batch_size": -1}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} must be at least 1"):
+            kv_cache_bytes(**{"config": small, "batch_size": 1, "length": 1} | options)
+
+
+@pytest.mark.parametrize("name, power", [("k", 1), ("M", 2), ("G", 3), ("T", 4)])
+def test_every_unit(name, power):
+    assert format_bytes(5 * 1000**power, f"{name}B", 0) == f"5 {name}B"
+    binary = name.upper() + "iB"
+    assert format_bytes(5 * 1024**power, binary, 1) == f"5.0 {binary}"
+
+
+def test_bytes_are_shown_in_gigabytes_with_two_digits_and_commas():
+    assert format_bytes(1_234_567_000_000) == "1,234.57 GB" and format_bytes(7, "B", 0) == "7 B"
+    for call in (gib, gb, lambda n: gpus_needed(n, 80e9)):
+        with pytest.raises(ValueError, match="must be a finite number of at least 0, got -1"):
+            call(-1)
+    assert gpus_needed(3, 1) == 3
+
+
+def test_a_stage_is_not_negative_and_caches_are_not_shared():
+    with pytest.raises(ValueError, match=r"stage must lie in \[0, 3\], got -1"):
+        zero_memory(8, "adam-fp32", devices=2, stage=-1)
+    assert zero_memory(8, "adam-fp32", devices=2, stage=3).items() == {
+        "weights": 16, "gradients": 16, "optimizer": 32, "master": 0, "activations": 0, "kv_cache": 0,
+    }  # fmt: skip

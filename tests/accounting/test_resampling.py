@@ -111,9 +111,41 @@ def test_numbers_that_are_not_finite_are_refused():
         ([3.0], {}, "data must be columns"),
         ([[1.0, 2.0], [1.0]], {}, "data must be columns of one length"),
         ([[1.0, 2.0]], {"samples": 1}, "samples must be at least 2"),
+        ([[1.0, 2.0]], {"confidence": 1.0}, r"confidence must lie in \(0, 1\), got 1.0"),
+        ([[1.0], [1.0], [1.0, 2.0]], {}, r"data must be columns of one length, at least 1, got lengths"),
         ([[1.0, 2.0]], {"confidence": 0.0}, r"confidence must lie in \(0, 1\), got 0.0"),
     ],
 )
 def test_what_cannot_be_resampled_is_refused(data, options, message):
     with pytest.raises(ValueError, match=message):
         bootstrap(lambda *columns: 1.0, data, **options)
+
+
+def test_the_ends_of_an_interval_belong_to_it():
+    drawn = bootstrap(np.mean, [np.random.default_rng(0).normal(size=9)])
+    low, high = drawn.low[0], drawn.high[0]
+    inside = [drawn.contains(value)[0] for value in (low, high, np.nextafter(low, -9), np.nextafter(high, 9))]
+    assert inside == [True, True, False, False]
+
+
+def test_two_hundred_samples_and_ninety_five_per_cent_are_usual():
+    x = np.arange(9.0)
+    drawn = bootstrap(np.mean, [x])
+    assert drawn.draws.shape == (200, 1) and drawn.confidence == 0.95
+    ends = np.quantile(drawn.draws, 0.025), np.quantile(drawn.draws, 0.975)
+    assert (drawn.low[0], drawn.high[0]) == pytest.approx(ends, rel=1e-12)
+    assert (drawn.draws == bootstrap(np.mean, [x], seed=0).draws).all()
+    assert bootstrap(np.mean, [[3.0]], samples=2).draws.tolist() == [[3.0], [3.0]]
+
+
+def test_other_errors_of_the_callers_own_are_not_swallowed():
+    calls = []
+
+    def broken(x):
+        calls.append(1)
+        if len(calls) > 1:
+            raise KeyError("mine")
+        return 1.0
+
+    with pytest.raises(KeyError, match="mine"):
+        bootstrap(broken, [[1.0, 2.0]])

@@ -166,3 +166,34 @@ def test_a_floor_may_be_zero_but_not_negative():
 def test_a_mixture_that_makes_no_sense_is_refused(tokens, weights, total, message):
     with pytest.raises(ValueError, match=message):
         mixture_epochs(tokens, weights, total)
+
+
+def test_without_end_the_single_laws_fall_to_nothing():
+    for law in (kaplan_loss_n, kaplan_loss_d, kaplan_loss_c):
+        assert law(math.inf) == 0 and law([1.0, math.inf]).tolist() == [law(1.0), 0]
+    assert chinchilla_loss(math.inf, 1e9) == pytest.approx(1.69 + 410.7 / 1e9**0.28)
+    assert chinchilla_loss(1e9, math.inf) == pytest.approx(1.69 + 406.4 / 1e9**0.34)
+    with pytest.raises(ValueError, match="model_multiplier must hold finite numbers above 0, got inf"):
+        data_multiplier(math.inf)
+
+
+@pytest.mark.parametrize("share, fine", [(0.94, False), (0.95, True), (1.05, True), (1.06, False)])
+@pytest.mark.parametrize("normalise", [False, True])
+def test_shares_sum_to_about_one(share, fine, normalise):
+    if not fine:
+        with pytest.raises(ValueError, match=f"got a sum of {share}"):
+            mixture_epochs([10], [share], 40, normalise=normalise)
+    else:
+        assert mixture_epochs([10], [share], 40, normalise=normalise).item() == (4 if normalise else 4 * share)
+
+
+@pytest.mark.parametrize("bad", [[1, [2, 3]], "many", ["a", 1], {"N": 1}])
+def test_what_holds_no_numbers_is_of_the_wrong_type(bad, unchecked):
+    with pytest.raises(TypeError, match="N must be a number or an array of numbers, got"):
+        kaplan_loss_n(bad)
+
+
+def test_laws_have_the_papers_constants():
+    assert (KAPLAN.alpha_N, KAPLAN.alpha_D, KAPLAN.N_c, KAPLAN.D_c) == (0.076, 0.103, 6.4e13, 1.8e13)
+    assert KaplanLaw() == KAPLAN and ChinchillaLaw() == HOFFMANN != BESIROGLU
+    assert float(data_multiplier([2, 4], 2)[1]) == 16 and float(data_multiplier(8, HOFFMANN)) == 8 ** (0.34 / 0.28)

@@ -242,3 +242,23 @@ def test_a_loss_that_rises_with_size_is_refused():
     N, D = np.array(GOOD["N"]), np.array(GOOD["D"])
     with pytest.raises(ValueError, match="loss must fall with N to be fitted"):
         fit_loss_surface(N, D, 1.7 + 0.001 * N**0.3 + 400 * D**-0.3)
+
+
+def test_a_loss_that_rises_with_the_tokens_is_refused():
+    N, D = np.array(GOOD["N"]), np.array(GOOD["D"])
+    with pytest.raises(ValueError, match="loss must fall with D to be fitted"):
+        fit_loss_surface(N, D, 1.7 + 400 * N**-0.3 + 0.001 * D**0.3, starts=10)
+
+
+def test_a_law_without_a_floor_may_be_where_to_begin():
+    fit = fit_loss_surface(**GOOD, starts=1, initial=ChinchillaLaw(E=0.0))
+    assert fit.starts == 2 and fit.points == 9 and fit.form == "chinchilla" and math.isfinite(fit.objective)
+
+
+def test_two_sizes_are_enough_where_there_is_no_floor():
+    N, D = np.array([1e7, 1e9] * 2), np.array([1e9, 1e9, 1e11, 1e11])
+    assert fit_loss_surface(N, D, KAPLAN(N, D), form="kaplan", starts=10).predict(N, D) == pytest.approx(KAPLAN(N, D))
+    with pytest.raises(ValueError, match="D must take at least 2 different values"):
+        fit_loss_surface(N, [1e9] * 4, KAPLAN(N, 1e9), form="kaplan")
+    with pytest.raises(ValueError, match="delta must be a number above 0, got nan"):
+        fit_loss_surface(**GOOD, delta=math.nan)

@@ -142,3 +142,30 @@ def test_twice_and_without(unchecked):
     with pytest.raises(ValueError, match="feed_forward.down has a bottleneck already"):
         inject_bottleneck(model, 2)
     assert len(bottlenecks(model)) == 2
+
+
+def test_a_bottleneck_at_the_edges_of_its_rank_and_its_first_numbers():
+    for rank in (1, 6):
+        assert sum(p.numel() for p in Bottleneck(6, rank).parameters()) == 2 * 6 * rank + rank + 6
+    for rank in (0, 7):
+        with pytest.raises(ValueError, match=rf"rank must lie in \[1, 6\], got {rank}"):
+            Bottleneck(6, rank)
+    with pytest.raises(ValueError, match="activation must be .* got 'tanh'"):
+        Bottleneck(6, 2, activation="tanh")
+    layer = Bottleneck(400, 100, generator=torch.Generator().manual_seed(0))
+    assert layer.down.weight.std().item() == pytest.approx(0.01, rel=0.02)
+    assert not any(p.any() for name, p in layer.named_parameters() if name != "down.weight")
+
+
+@pytest.mark.parametrize("activation, formula", [
+    ("relu", lambda x: x.clamp_min(0)), ("silu", lambda x: x / (1 + (-x).exp())),
+    ("gelu", lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2),
+])  # fmt: skip
+def test_a_bottleneck_by_its_formula(activation, formula, generator):
+    layer = Bottleneck(6, 2, activation=activation)
+    for parameter in layer.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    y = torch.randn(3, 6, generator=generator)
+    inner = formula(y @ layer.down.weight.T + layer.down.bias)
+    torch.testing.assert_close(layer(y), y + inner @ layer.up.weight.T + layer.up.bias, rtol=1e-4, atol=1e-5)
+    assert layer(y.bfloat16()).dtype == torch.bfloat16

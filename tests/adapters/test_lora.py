@@ -480,3 +480,28 @@ def test_what_cannot_be_done_with_one(unchecked, act, message):
 def test_no_module(unchecked):
     with pytest.raises(TypeError, match="model must be an nn.Module, got str"):
         inject_lora("gpt2", LoraSettings())
+
+
+@pytest.mark.parametrize("error", [None, KeyError, KeyboardInterrupt])
+def test_another_adapter_inside_and_the_same_afterwards(error):
+    model = adapted.adapted(adapted.adapted(), "second", seed=4, targets=("down",))
+    out, trained = model(IDS), [name for name, p in model.named_parameters() if p.requires_grad]
+    for name in (None, "default"):
+        with pytest.raises(error or StopIteration), use_adapter(model, name) as same:
+            assert same is model and not torch.equal(model(IDS), out)
+            assert [name for name, p in model.named_parameters() if p.requires_grad] == trained
+            raise error or StopIteration
+        assert torch.equal(model(IDS), out)
+    with pytest.raises(ValueError, match="there is no adapter 'third'"), use_adapter(model, "third"):
+        pass
+    set_adapter(model, None)
+    assert not any(p.requires_grad for p in model.parameters())
+    assert torch.equal(model(IDS), adapted.llama()(IDS))
+
+
+@pytest.mark.parametrize("name", ["a b", "", "a.b", "ä", "items", "train", "a\n"])
+def test_names_that_no_adapter_has(name, unchecked):
+    model = adapted.llama()
+    with pytest.raises(ValueError, match="name must be letters, digits, _ and -, and no method of a module"):
+        inject_lora(model, LoraSettings(rank=1), name=name)
+    assert not adapter_names(model) and all(p.requires_grad for p in model.parameters())

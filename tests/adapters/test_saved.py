@@ -230,3 +230,10 @@ def test_names_that_are_taken_or_unknown(unchecked, folder):
     merge(model)
     with pytest.raises(ValueError, match="call unmerge first"):
         load_adapter(model, folder, "other")
+
+
+def test_six_lacking_layers_are_all_named(unchecked, tmp_path):
+    save_adapter(adapted.adapted(targets=("q", "k", "v", "output", "gate", "up")), tmp_path)
+    tensors(lambda t: {k: v for k, v in t.items() if ".1." in k})(tmp_path)
+    with pytest.raises(ValueError, match="lacks 6 of them: .*feed_forward.up; copy"):
+        load_adapter(adapted.llama(), tmp_path)

@@ -240,7 +240,7 @@ def test_too_few_steps_are_said():
         fit_bradley_terry(*repeated((0, 1, 30), (1, 0, 10)), 2, max_steps=1)
 
 
-@pytest.mark.parametrize("level", [0, 1, 1.5, math.nan])
+@pytest.mark.parametrize("level", [0, 1, -0.5, 1.5, math.nan])
 def test_a_level_is_a_share(level, unchecked):
     fit = fit_bradley_terry(*repeated((0, 1, 3), (1, 0, 1)), 2)
     with pytest.raises(ValueError, match=rf"level must lie in \(0, 1\), got {level}"):
@@ -251,9 +251,81 @@ def test_a_level_is_a_share(level, unchecked):
 
 @pytest.mark.parametrize(
     ("pair", "match"),
-    [((0, 2), r"second must lie in \[0, 1\], got 2"), ((-1, 0), "first must lie in"), ((1, 1), "different")],
+    [
+        ((0, 2), r"second must lie in \[0, 1\], got 2"),
+        ((0, -1), r"second must lie in \[0, 1\], got -1"),
+        ((-1, 0), r"first must lie in \[0, 1\], got -1"),
+        ((2, 0), r"first must lie in \[0, 1\], got 2"),
+        ((1, 1), "different"),
+    ],
 )
 def test_a_difference_needs_two_items(pair, match):
     fit = fit_bradley_terry(*repeated((0, 1, 3), (1, 0, 1)), 2)
     with pytest.raises(ValueError, match=match):
         fit.difference(*pair)
+
+
+def test_differences_of_items_that_are_compared_unequally_often():
+    """A star of three: item 1 met the two others 8 and 40 times, which never met; each difference stands alone."""
+    fit = fit_bradley_terry(*repeated((0, 1, 6), (1, 0, 2), (1, 2, 10), (2, 1, 30)), 3)
+    first, second = math.sqrt(1 / 6 + 1 / 2), math.sqrt(1 / 10 + 1 / 30)
+    assert fit.difference(0, 1) == pytest.approx((math.log(3), first))
+    assert fit.difference(2, 1) == pytest.approx((math.log(3), second))
+    assert fit.difference(0, 2) == pytest.approx((0, math.hypot(first, second)), abs=1e-9)
+    assert fit.difference(1, 2)[0] == pytest.approx(-math.log(3))
+
+
+def steps_by_hand(tolerance):
+    """Newton's method on 30 wins and 10 losses of two items, whose lead is one number: how many steps, and where."""
+    lead, steps = 0.0, 0
+    while True:
+        p = 1 / (1 + math.exp(-lead))
+        move = (30 - 40 * p) / (40 * p * (1 - p))
+        if abs(move) / 2 <= tolerance:  # half of it for each of the two
+            return steps, lead
+        lead, steps = lead + move, steps + 1
+
+
+@pytest.mark.parametrize("tolerance", [0.51, 0.49, 0.03, 1e-3])
+def test_it_stops_when_no_reward_would_move_by_more_than_the_tolerance(tolerance):
+    results = repeated((0, 1, 30), (1, 0, 10))
+    steps, lead = steps_by_hand(tolerance)
+    assert steps == {0.51: 0, 0.49: 1, 0.03: 2, 1e-3: 3}[tolerance]
+    fit = fit_bradley_terry(*results, 2, tolerance=tolerance, max_steps=steps + 1)
+    assert fit.rewards.tolist() == pytest.approx([lead / 2, -lead / 2], abs=1e-12)
+    if steps:
+        with pytest.raises(RuntimeError, match=f"in {steps} steps"):
+            fit_bradley_terry(*results, 2, tolerance=tolerance, max_steps=steps)
+
+
+@pytest.mark.parametrize("items", [7, 15, 20])
+def test_the_longest_chain_of_wins_is_followed_to_its_end(items):
+    """Each beat only the next, and the last the first."""
+    winners = torch.arange(items)
+    assert fit_bradley_terry(winners, (winners + 1) % items, items).rewards.abs().max() < 1e-9
+    with pytest.raises(ValueError, match="item 0 never lost"):
+        fit_bradley_terry(winners[:-1], winners[1:], items)
+
+
+@pytest.mark.parametrize("repeats", [3, None])
+def test_the_error_is_the_root_of_the_mean_over_data_sets(repeats):
+    """Not the mean of their roots; and the rewards, whose mean is 2, are centred."""
+    truth, generator = torch.tensor([3.0, 2.5, 0.5]), torch.Generator().manual_seed(1)
+    squares = []
+    for _ in range(repeats or 20):
+        fitted = fit_bradley_terry(*simulate_comparisons(truth, 60, generator=generator), 3).rewards
+        squares.append(sum((r - (t - 2)) ** 2 for r, t in zip(fitted.tolist(), truth.tolist())) / 3)
+    options = {} if repeats is None else {"repeats": repeats}
+    found = recovery_error(truth, 60, generator=torch.Generator().manual_seed(1), **options)
+    assert found == pytest.approx(math.sqrt(sum(squares) / len(squares)), rel=1e-6)
+
+
+def test_two_answers_are_enough_and_all_three_draws_are_the_generators():
+    winners, losers = simulate_comparisons(torch.tensor([0.0, 0.5]), 1, generator=torch.Generator().manual_seed(0))
+    assert sorted((winners.item(), losers.item())) == [0, 1]
+    drawn = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        one = simulate_comparisons(torch.linspace(-1, 1, 5), 50, generator=torch.Generator().manual_seed(0))
+        drawn.append(torch.stack(one))
+    assert torch.equal(*drawn)

@@ -142,6 +142,10 @@ def test_knobs_out_of_range(knob, value):
     [
         (lambda x, y: x, "probabilities from 0 to 1, got 2"),
         (lambda x, y: x * math.nan, "probabilities"),
+        (lambda x, y: torch.tensor([0.5, -0.01]), "probabilities from 0 to 1, got -0.01 to 0.5"),
+        (lambda x, y: torch.tensor([0.5, 1.01]), "probabilities from 0 to 1, got 0.5 to 1.01"),
+        (lambda x, y: 0.5 + (x > y), "probabilities from 0 to 1, got 1.5"),  # with both answers swapped, alone
+        (lambda x, y: torch.full((2, 1), 0.5), r"at least one probability, got shape \(2, 1\)"),
         (lambda x, y: torch.zeros(0), "at least one"),
         (lambda x, y: torch.tensor(0.5), "at least one"),
         (lambda x, y: 0.5, "got float"),
@@ -151,3 +155,12 @@ def test_knobs_out_of_range(knob, value):
 def test_a_judge_that_gives_no_verdicts(judge, message, unchecked):
     with pytest.raises(ValueError, match=message):
         swap_test(judge, torch.tensor([2.0, 3.0]), torch.tensor([4.0, 5.0]))
+
+
+def test_a_tie_is_half_a_win_and_survives_only_a_tie():
+    """Both orders of three pairs: twice a tie, once a tie and once a win, and two wins of the same answer."""
+    orders = [torch.tensor([0.5, 0.5, 0.9]), torch.tensor([0.5, 0.8, 0.3])]
+    found = swap_test(lambda x, y: orders[x > y], 0, 1)
+    assert found.consistent == pytest.approx(2 / 3)
+    assert found.first_position_rate == pytest.approx((0.5 + 0.5 + 0.5 + 1 + 1 + 0) / 6)
+    torch.testing.assert_close(found.debiased, torch.tensor([0.5, 0.35, 0.8]))

@@ -50,3 +50,37 @@ def test_bad_input(generator):
         perplexity(model, ids[:, :1])
     with pytest.raises(ValueError, match="num_bytes"):
         bits_per_byte(model, ids, 0)
+
+
+@pytest.mark.parametrize("measure", [perplexity, lambda *a, **k: bits_per_byte(a[0], a[1], 5, *a[2:], **k)])
+@pytest.mark.parametrize(("options", "sizes"), [({}, [8, 1]), ({"batch_size": 4}, [4, 4, 1])])
+@pytest.mark.parametrize("mask", [None, torch.tensor([[0, 1, 1]] * 4 + [[1, 1, 0]] * 5)])
+def test_the_model_reads_each_batch_with_its_mask_and_builds_no_graph(measure, options, sizes, mask):
+    ids, seen = torch.arange(27).view(9, 3) % 5, []
+    bias = torch.zeros(5, requires_grad=True)
+
+    def model(ids, attention_mask=None):
+        seen.append((ids, attention_mask))
+        assert not torch.is_grad_enabled()
+        return torch.zeros(*ids.shape, 5) + bias
+
+    measure(model, ids, *([] if mask is None else [mask]), **options)
+    assert [len(batch) for batch, _ in seen] == sizes and torch.equal(torch.cat([b for b, _ in seen]), ids)
+    masks = [part for _, part in seen]
+    assert masks == [None] * len(sizes) if mask is None else torch.equal(torch.cat(masks), mask)
+
+
+def test_padding_on_the_left_is_neither_predicted_nor_read_from(generator):
+    scores, model = table_model(generator)
+    P = torch.softmax(scores.double(), dim=-1)
+    ids, mask = torch.tensor([[0, 0, 2, 3], [4, 0, 1, 1]]), torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]])
+    expected = -math.log(P[2, 3] * P[4, 0] * P[0, 1] * P[1, 1]) / 4
+    assert perplexity(model, ids, mask) == pytest.approx(math.exp(expected), rel=1e-5)
+
+
+def test_rows_are_added_up_in_double_precision():
+    """One row of 10⁸ nats, where float32 has only every eighth number, beside seven rows of ln 2."""
+    table = torch.tensor([[0.0, 0.0], [0.0, -1e8]])
+    ids = torch.tensor([[1, 1]] + [[0, 0]] * 7)
+    nats = bits_per_byte(lambda ids, attention_mask=None: table[ids], ids, 1) * math.log(2)
+    assert nats == pytest.approx(1e8 + 7 * math.log(2), abs=0.01)

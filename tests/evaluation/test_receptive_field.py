@@ -30,3 +30,24 @@ def test_bad_input(unchecked):
         receptive_field(lambda x: x[:2], torch.ones(3, 2))
     with pytest.raises(ValueError, match="one row for each of the 3 rows"):
         receptive_field(lambda x: x.sum(), torch.ones(3, 2))
+
+
+def test_outputs_of_another_width_also_where_no_gradients_are_kept():
+    def f(x):
+        return torch.stack((x[0, 0] + x[1, 2], x[2, 1], x[0, 2] * x[2, 0]))[:, None]
+
+    with torch.no_grad():
+        assert receptive_field(f, torch.ones(3, 3)).int().tolist() == [[1, 1, 0], [0, 0, 1], [1, 0, 1]]
+    assert receptive_field(lambda x: x.repeat(1, 4), torch.ones(2, 1)).int().tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("f", [lambda x: x[..., None], lambda x: x[:, 0], lambda x: torch.cat((x, x))])
+def test_what_a_function_must_return(f):
+    with pytest.raises(ValueError, match="one row for each of the 3 rows of x"):
+        receptive_field(f, torch.ones(3, 2))
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (2, 0)])
+def test_no_position_has_no_field(shape, unchecked):
+    with pytest.raises(ValueError, match="x must not be empty"):
+        receptive_field(lambda x: x, torch.ones(shape))

@@ -179,3 +179,24 @@ def test_broken_logits_are_said(temperature, broken):
         model.stack.norm.bias[0] = broken
     with pytest.raises(ValueError, match="logits are not finite"):
         generate(model, IDS, 2, temperature=temperature)
+
+
+@pytest.mark.parametrize("name, wrong", [("temperature", -1.0), ("top_p", 0.0), ("top_k", 0), ("eos_id", -1)])
+def test_settings_are_refused_before_the_first_step(name, wrong):
+    model = ours()
+    model.register_forward_pre_hook(lambda *_: pytest.fail("a step was taken"))
+    with pytest.raises(ValueError, match=name):
+        generate(model, IDS, 0, **{name: wrong})
+
+
+def test_a_dropping_model_drops_and_ends_with_token_zero():
+    """The mode is the caller's; and 0 is a token as any other."""
+    model = ours(decoder(max_positions=64, dropout=0.5)).train()
+    torch.manual_seed(0)
+    first, second = generate(model, IDS, 10), generate(model, IDS, 10)
+    assert model.training and not torch.equal(first, second)
+    silent = ours()
+    with torch.no_grad():
+        silent.stack.norm.weight.zero_(), silent.stack.norm.bias.copy_(silent.tokens.weight[0] * 100)
+    assert generate(silent, IDS, 5, eos_id=0)[:, 5:].tolist() == [[0]] * 3
+    assert generate(silent, IDS, 5)[:, 5:].tolist() == [[0] * 5] * 3

@@ -1,12 +1,16 @@
 """Sampled answers and their masks; and, where all answers can be listed, their exact probabilities."""
 
+import importlib
+
 import pytest
 import torch
 
 from lib.generation import enumerate_responses, rollout
+from lib.generation.rollout import _answers
 from lib.models import Decoder, TransformerConfig
 from lib.objectives import response_log_prob, token_log_probs
 
+MODULE = importlib.import_module("lib.generation.rollout")  # `lib.generation.rollout` itself is the function
 EOS = 2
 
 
@@ -114,3 +118,34 @@ def test_bad_enumerations(unchecked):
         enumerate_responses(decoder(), torch.tensor([[0]]), 2)
     with pytest.raises(ValueError, match="max_new_tokens must be at least 1, got 0"):
         enumerate_responses(decoder(), torch.tensor([0]), 0)
+
+
+@pytest.mark.parametrize("eos_id", [None, 0])
+def test_a_hundred_thousand_answers_are_few_enough_and_one_more_is_not(eos_id):
+    assert len(_answers(100_000, 1, eos_id)) == 100_000
+    with pytest.raises(
+        ValueError, match="a vocabulary of 100,?001 has 100,001 answers of up to 1 tokens, more than 100,000"
+    ):
+        _answers(100_001, 1, eos_id)
+
+
+@pytest.mark.parametrize("vocab_size, length", [(2, 4), (3, 3), (4, 2), (1, 3)])
+@pytest.mark.parametrize("eos_id", [None, 0])
+def test_answers_are_counted_as_they_are_listed(vocab_size, length, eos_id, monkeypatch):
+    listed = len(_answers(vocab_size, length, eos_id))
+    monkeypatch.setattr(MODULE, "MOST_ANSWERS", listed)
+    assert len(set(_answers(vocab_size, length, eos_id))) == listed
+    monkeypatch.setattr(MODULE, "MOST_ANSWERS", listed - 1)
+    with pytest.raises(ValueError, match=f"has {listed} answers"):
+        _answers(vocab_size, length, eos_id)
+
+
+def test_one_answer_at_temperature_one_unless_told_otherwise():
+    model, prompts = decoder(), torch.tensor([[0, 1], [1, 1], [0, 0]]).repeat(20, 1)
+    seeds = lambda: torch.Generator().manual_seed(4)
+    usual = rollout(model, prompts, 4, generator=seeds())
+    told = rollout(model, prompts, 4, samples=1, temperature=1.0, eos_id=None, generator=seeds())
+    assert torch.equal(usual.input_ids, told.input_ids) and usual.input_ids.shape == (60, 6)
+    hot = rollout(model, prompts, 4, temperature=3.0, generator=seeds())
+    assert not torch.equal(hot.input_ids, usual.input_ids) and usual.response_mask[:, 2:].all()
+    assert usual.attention_mask.all() and usual.attention_mask.dtype == usual.response_mask.dtype == torch.bool

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.kernels import chunked_cross_entropy, cross_entropy
+from lib.kernels import chunked_cross_entropy, cross_entropy, selective_log_softmax
 
 
 def draw(generator, N=6, D=4, V=11):
@@ -133,3 +133,42 @@ def test_bad_chunks(unchecked):
         chunked_cross_entropy(hidden, weight, targets, bias=torch.zeros(4))
     with pytest.raises(TypeError, match="hidden must be a floating-point tensor, got torch.int64"):
         chunked_cross_entropy(hidden.long(), weight.long(), targets)
+
+
+@pytest.mark.parametrize("ignore_index", [-100, -1, 2, 99])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_another_number_may_mean_what_does_not_count(ignore_index, reduction, generator):
+    hidden, weight, bias, targets = draw(generator)
+    targets[[1, 4]] = ignore_index
+    logits = hidden @ weight.T + bias
+    expected = F.cross_entropy(logits, targets, ignore_index=ignore_index, reduction=reduction)
+    options = {"ignore_index": ignore_index, "reduction": reduction}
+    torch.testing.assert_close(cross_entropy(logits, targets, **options), expected)
+    chunked = chunked_cross_entropy(hidden, weight, targets, bias=bias, chunk_size=4, **options)
+    torch.testing.assert_close(chunked, expected)
+    for loss in (cross_entropy(logits, targets, **options), chunked):
+        found = torch.autograd.grad(loss.sum(), hidden, retain_graph=True)[0]
+        assert (found[[1, 4]] == 0).all() and (found[[0, 2, 3, 5]] != 0).any(dim=1).all() or ignore_index == 2
+
+
+def test_minus_a_hundred_is_no_target_where_another_number_is_ignored(unchecked):
+    hidden, weight, targets = torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([-100, 1])
+    for loss in (lambda **o: cross_entropy(hidden @ weight.T, targets, **o),
+                 lambda **o: chunked_cross_entropy(hidden, weight, targets, **o)):  # fmt: skip
+        with pytest.raises(ValueError, match="ids from 0 to 3.*got -100"):
+            loss(ignore_index=-1)
+        assert loss().item() == pytest.approx(math.log(4))
+    with pytest.raises(ValueError, match="ids must be ids from 0 to 3, got -100"):
+        selective_log_softmax(torch.zeros(2, 4), targets)
+
+
+def test_chosen_log_probabilities_by_loops(generator):
+    logits = torch.randn(2, 3, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    ids = torch.tensor([[0, 4, 2], [1, 1, 3]])
+    found = selective_log_softmax(logits, ids)
+    for b in range(2):
+        for t in range(3):
+            row = logits[b, t].tolist()
+            expected = row[ids[b, t]] - math.log(sum(math.exp(z) for z in row))
+            assert found[b, t].item() == pytest.approx(expected, rel=1e-12)
+    assert torch.autograd.gradcheck(lambda z: selective_log_softmax(z, ids), logits)

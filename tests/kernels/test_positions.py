@@ -108,3 +108,36 @@ def test_bad_input(unchecked):
         apply_rotary(torch.zeros(1, 1, 3, 6), cos, sin)
     with pytest.raises(ValueError):
         apply_rotary(torch.zeros(1, 1, 2, 4), cos, sin)
+
+
+def test_scalings_at_the_edge_and_turns_at_either_end():
+    edge = RopeScaling(**LLAMA_3_1 | {"factor": 1.0, "low_freq_factor": 3.99, "original_max_position_embeddings": 1})
+    speeds = torch.tensor([0.1, 1.0])
+    torch.testing.assert_close(edge.slowed(speeds), speeds)  # a factor of 1 slows nothing
+    ends = RopeScaling(**LLAMA_3_1).slowed(torch.tensor([1.0, 4.0, 3.0]) * 2 * math.pi / 8192) * 8192 / (2 * math.pi)
+    assert ends.tolist() == pytest.approx([1 / 8, 4, 3 * (2 / 3 + 1 / 3 / 8)], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["factor", "low_freq_factor", "high_freq_factor"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])
+def test_numbers_of_a_scaling_are_finite(name, bad, unchecked):
+    with pytest.raises(ValueError, match=f"{name} must be a finite number"):
+        RopeScaling(**LLAMA_3_1 | {name: bad})
+    with pytest.raises(TypeError, match="original_max_position_embeddings must be a whole number"):
+        RopeScaling(**LLAMA_3_1 | {"original_max_position_embeddings": 8.5})
+
+
+def test_tables_of_one_width_and_half_precision(generator, unchecked):
+    assert sinusoidal_positions(0, 2).shape == (0, 2)
+    for width in (0, -2):
+        with pytest.raises(ValueError, match="D must be at least 1"):
+            sinusoidal_positions(3, width)
+    x = torch.randn(2, 3, 4, 6, generator=generator)
+    angles = rotary_angles(torch.arange(4), 6)
+    assert angles[0].dtype == torch.float32 and apply_rotary(x.half(), *angles).dtype == torch.float16
+    assert apply_rotary(x.double(), *angles).dtype == torch.float64
+    with pytest.raises(ValueError, match="sin must have the shape of cos"):
+        apply_rotary(x, angles[0], angles[1][:, :2])
+    own = rotary_angles(torch.tensor([[0, 1, 2, 3], [5, 6, 7, 8]]), 6)  # each row by its own positions
+    torch.testing.assert_close(apply_rotary(x, *own)[0], apply_rotary(x, *angles)[0])
+    torch.testing.assert_close(apply_rotary(x, *own)[1], apply_rotary(x, *rotary_angles(torch.arange(5, 9), 6))[1])

@@ -92,3 +92,19 @@ def test_a_memory_of_the_wrong_width_is_refused(unchecked):
     layer = CrossAttention(small.seq2seq(), 0)
     with pytest.raises(RuntimeError):
         layer(X, AttentionContext(memory=torch.randn(2, 3, 15)))
+
+
+def test_cross_attention_with_grouped_heads_head_by_head():
+    layer = small.shaken(CrossAttention(small.seq2seq(num_kv_heads=2, head_dim=6), 0))
+    memory = torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(4))
+    mask = torch.tensor([[True, True, False], [True, True, True]])[:, None, None]
+    q, (k, v) = X @ layer.query.weight.T, (memory @ layer.kv.weight.T).split([12, 12], dim=-1)
+    heads = []
+    for head in range(4):
+        group = head // 2
+        qh, kh, vh = q[..., head * 6 :][..., :6], k[..., group * 6 :][..., :6], v[..., group * 6 :][..., :6]
+        scores = (qh @ kh.mT).masked_fill(~mask[:, 0], -torch.inf)
+        heads.append(torch.softmax(scores, dim=-1) @ vh)
+    expected = torch.cat(heads, dim=-1) @ layer.output.weight.T
+    got = layer(X, AttentionContext(memory=memory, memory_mask=mask))
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)

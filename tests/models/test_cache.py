@@ -164,3 +164,18 @@ def test_a_cache_of_another_batch_or_model_is_refused(unchecked):
 def test_capacity_is_at_least_one():
     with pytest.raises(ValueError, match="capacity must be at least 1, got 0"):
         KVCache(capacity=0)
+
+
+def test_a_full_cache_doubles_or_takes_what_is_needed():
+    cache, x = KVCache(capacity=4), torch.randn(1, 2, 50, 3)
+    sizes, end = [], 0
+    for tokens in (4, 1, 3, 1, 30):
+        keys, values = cache.update(0, x[:, :, end : end + tokens], -x[:, :, end : end + tokens])
+        cache.advance(tokens)
+        end += tokens
+        sizes.append(cache.allocated_nbytes // (2 * 2 * 3 * 4))
+        assert torch.equal(keys, x[:, :, :end]) and torch.equal(values, -x[:, :, :end])
+    assert sizes == [4, 8, 8, 16, 39] and cache.length == end == 39
+    assert KVCache().capacity == 256 and KVCache().batch_size is None
+    cache.truncate(39), cache.truncate(0)
+    assert cache.length == cache.nbytes == 0

@@ -129,3 +129,30 @@ def test_a_wrong_type_names_the_field(changes, message, unchecked):
 def test_fields_are_given_by_name_only():
     with pytest.raises(TypeError):
         TransformerConfig("decoder", 10, 4, 1, 1, 8)
+
+
+def test_values_at_the_edge_of_their_range():
+    edges = {"dropout": 0.0, "pad_id": 0, "vocab_size": 1, "d_model": 1, "num_heads": 1, "num_layers": 1, "d_ff": 1}
+    assert small.decoder(**edges, max_positions=1, sliding_window=1).pad_id == 0
+    assert small.decoder(pad_id=small.VOCABULARY - 1, dropout=0.999).pad_id == 39
+    assert small.decoder(position="relative", relative_buckets=8, relative_max_distance=5).relative_max_distance == 5
+    with pytest.raises(ValueError, match="relative_max_distance=4 must exceed half of relative_buckets=8"):
+        small.decoder(position="relative", relative_buckets=8, relative_max_distance=4)
+    with pytest.raises(ValueError, match="pooler and type_vocab_size belong to an encoder, not to 'encoder_decoder'"):
+        small.seq2seq(pooler=True)
+    with pytest.raises(ValueError, match="sliding_window is for a decoder, not for 'encoder_decoder'"):
+        small.seq2seq(sliding_window=3)
+    with pytest.raises(ValueError, match="num_encoder_layers is for encoder_decoder, not for 'encoder'"):
+        small.encoder(num_encoder_layers=2)
+    for position in ("rotary", "relative", "sinusoidal", "none"):
+        assert small.decoder(position=position, max_positions=None).max_positions is None
+
+
+def test_what_is_not_said_is_usual():
+    least = {"architecture": "decoder", "vocab_size": 9, "d_model": 8, "num_layers": 1, "num_heads": 2, "d_ff": 8}
+    config = TransformerConfig(**least, max_positions=4)
+    assert (config.norm, config.norm_position, config.norm_eps, config.final_norm) == ("layernorm", "pre", 1e-5, True)
+    assert (config.activation, config.gated, config.bias, config.position) == ("gelu", False, True, "learned")
+    assert (config.rope_theta, config.relative_buckets, config.relative_max_distance) == (10_000, 32, 128)
+    assert (config.embedding_scale, config.logit_scale, config.dropout, config.init_std) == (1, 1, 0, 0.02)
+    assert config.tie_embeddings and config.scale_attention and config.attention == "fused" and config.pad_id is None

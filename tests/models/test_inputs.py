@@ -98,3 +98,14 @@ def test_positions_that_are_given_are_taken_as_they_are():
 def test_positions_that_do_not_fit(given, message, unchecked):
     with pytest.raises(ValueError, match=message):
         positions_of(small.some_ids(), given, limit=8, past=0, real=None)
+
+
+def test_of_more_to_come_a_row_may_be_padding_so_far():
+    mask = torch.tensor([[1, 1], [0, 0]])
+    assert read_mask(mask, 2, 2, partial=True).tolist() == [[True, True], [False, False]]
+    assert read_mask(None, 2, 2) is None
+    with pytest.raises(ValueError, match="decoder_attention_mask masks every token of row 1"):
+        read_mask(mask, 2, 2, name="decoder_attention_mask")
+    check_ids(torch.tensor([[0, 1]], dtype=torch.int32), 2)
+    with pytest.raises(ValueError, match="decoder_input_ids has 3 tokens, more than the context of 2"):
+        check_length(3, 2, name="decoder_input_ids")

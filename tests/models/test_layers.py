@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.models import Decoder, Encoder
+from lib.models import Decoder, Encoder, EncoderDecoder
 from lib.models.attention import AttentionContext
 from lib.models.layers import Block, FeedForward, InputLayer, make_norm
 from lib.models.linear import BLOCKS, Embedding, Linear, project, undrawn
@@ -152,3 +152,15 @@ def test_layers_draw_their_own_numbers_unless_a_model_will():
         before = torch.get_rng_state()
         assert layer(8, 8).weight.std() > 0.05
         assert not torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("layers, encoder_layers", [(2, 8), (8, 2)])
+def test_the_deeper_side_says_how_narrow_the_residual_matrices_of_both_are(layers, encoder_layers):
+    config = small.seq2seq(d_model=64, d_ff=256, num_layers=layers, num_encoder_layers=encoder_layers, init_std=0.05)
+    model = EncoderDecoder(config, generator=torch.Generator().manual_seed(0))
+    for block in (model.encoder.blocks[0], model.decoder.blocks[0]):
+        for writes in (block.feed_forward.down, block.attention.output):
+            assert writes.weight.std().item() == pytest.approx(0.05 / 4, rel=0.05)  # 1 / sqrt(2 * 8)
+        assert block.attention.qkv.weight.std().item() == pytest.approx(0.05, rel=0.05)
+    assert model.decoder.blocks[0].cross.output.weight.std().item() == pytest.approx(0.05 / 4, rel=0.05)
+    assert model.decoder.blocks[0].cross.kv.weight.std().item() == pytest.approx(0.05, rel=0.05)

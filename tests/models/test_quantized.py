@@ -295,3 +295,29 @@ def test_smollm2_in_eight_bits_a_row():
     assert abs(perplexity(model, ids) / before - 1) < 0.03
     assert model_bytes(model.stack.blocks) < 0.26 * blocks
     assert model_bytes(model) == whole - 3 * 106_168_320 + 4 * 155_520  # matrices, and a scale per row of them
+
+
+def test_a_threshold_and_a_group_size_reach_every_layer(model):
+    usual, low = (quantize_model(model, scheme="int8-outlier", **options) for options in ({}, {"threshold": 2.5}))
+    for quantised, threshold in ((usual, 6.0), (low, 2.5)):
+        layers = [layer for layer in quantised.modules() if isinstance(layer, Int8Linear)]
+        assert len(layers) == 8 and {layer.threshold for layer in layers} == {threshold}
+        assert {(layer.compute, layer.per_channel) for layer in layers} == {("outlier", True)}
+    grouped = quantize_model(model, scheme="int4-group", group_size=16)
+    assert {layer.group_size for layer in grouped.modules() if isinstance(layer, GroupedInt4Linear)} == {16}
+    assert GroupedInt4Linear(64, 4).group_size == 32
+
+
+@pytest.mark.parametrize("scheme, compute, per_channel", [
+    ("int8-tensor", "float", False), ("int8-channel", "float", True), ("int8-vector", "int8", True),
+])  # fmt: skip
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_scheme_says_how_a_layer_computes_and_nothing_else_changes(scheme, compute, per_channel, bias, training):
+    linear = nn.Linear(8, 4, bias=bias).train(training)
+    layer = quantize_model(linear, scheme=scheme)
+    assert (layer.compute, layer.per_channel, layer.training) == (compute, per_channel, training)
+    assert (layer.bias is None) == (not bias)
+    if bias:
+        assert torch.equal(layer.bias, linear.bias) and layer.bias.data_ptr() != linear.bias.data_ptr()
+        assert not layer.bias.requires_grad

@@ -1,9 +1,11 @@
 """Scalar heads: the value before each token."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from lib.models import Decoder, TransformerConfig, ValueModel
+from lib.models import Decoder, RewardModel, TransformerConfig, ValueModel
 
 CONFIG = TransformerConfig(
     architecture="decoder", vocab_size=9, d_model=8, num_layers=1, num_heads=2, d_ff=16, max_positions=8, init_std=0.5
@@ -33,3 +35,28 @@ def test_only_the_head_is_new():
 def test_it_wants_a_decoder(unchecked):
     with pytest.raises(TypeError, match="decoder must be a Decoder"):
         ValueModel(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("kind", [ValueModel, RewardModel])
+def test_padding_on_the_left_is_not_read(kind):
+    model = kind(
+        Decoder(CONFIG, generator=torch.Generator().manual_seed(0)), generator=torch.Generator().manual_seed(1)
+    )
+    bare, padded = (
+        model(torch.tensor([[5, 6, 7]])),
+        model(torch.tensor([[1, 2, 5, 6, 7], [3, 4, 5, 6, 7]]), torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])),
+    )
+    ours = padded[0, 3:] if kind is ValueModel else padded[:1]
+    torch.testing.assert_close(ours, bare[0, 1:] if kind is ValueModel else bare)
+    assert not torch.allclose(padded[0], padded[1])
+
+
+@pytest.mark.parametrize("kind", [ValueModel, RewardModel])
+def test_the_generator_draws_the_head_and_dropout_is_before_it(kind):
+    base = lambda **changes: Decoder(replace(CONFIG, **changes), generator=torch.Generator().manual_seed(0))
+    one, two, other = (kind(base(), generator=torch.Generator().manual_seed(seed)).output.weight for seed in (1, 1, 2))
+    assert torch.equal(one, two) and not torch.equal(one, other)
+    model, ids = kind(base(dropout=0.5)).train(), torch.tensor([[1, 2, 3]])
+    model.backbone.eval()
+    assert not torch.equal(model(ids), model(ids))
+    assert torch.equal(model.eval()(ids), model(ids))

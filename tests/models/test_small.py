@@ -150,3 +150,20 @@ def test_every_shipped_model_is_whole_small_and_has_learned(name):
     assert model.config.vocab_size == tokenizer.vocab_size
     first, last = info["validation_loss"][0][1], info["validation_loss"][-1][1]
     assert last < first and last < 0.8 * torch.tensor(float(tokenizer.vocab_size)).log()
+
+
+def test_a_file_of_just_the_limit_is_kept_and_names_come_in_order(tokenizer, tmp_path, unchecked, monkeypatch):
+    model = MaskedLM(encoder())
+    for name in ("b", "a-2", "a"):
+        save_small(model, tokenizer, name, INFO, folder=tmp_path)
+    assert shipped.small_models(tmp_path) == ["a", "a-2", "b"]
+    size = (tmp_path / "b.safetensors").stat().st_size
+    monkeypatch.setattr(shipped, "LIMIT", size)
+    save_small(model, tokenizer, "c", INFO, folder=tmp_path)
+    monkeypatch.setattr(shipped, "LIMIT", size - 1)
+    with pytest.raises(ValueError, match="d takes"):
+        save_small(model, tokenizer, "d", INFO, folder=tmp_path)
+    assert shipped.small_models(tmp_path) == ["a", "a-2", "b", "c"]
+    for wrong in ("-a", "a.b", "a_b", "a\n", "ä"):
+        with pytest.raises(ValueError, match="name must be lower-case letters"):
+            load_small(wrong, folder=tmp_path)

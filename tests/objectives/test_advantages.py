@@ -267,3 +267,28 @@ def test_bad_groups(function, unchecked):
         function(torch.zeros(3, 1))
     with pytest.raises(ValueError, match=r"rewards must have shape \(P, N\), got \(3,\)"):
         function(torch.zeros(3))
+
+
+def test_epsilon_is_added_to_the_variance_of_whitening_and_to_the_deviation_of_grpo():
+    """−1 and 1: variance 1 (deviation √2 of two, over N − 1)."""
+    pair, mask = torch.tensor([[-1.0, 1.0]], dtype=torch.float64), torch.ones(1, 2).bool()
+    assert whiten(pair, mask, eps=3.0).tolist() == [pytest.approx([-0.5, 0.5])]
+    assert whiten(pair, mask, unbiased=True, eps=2.0).tolist() == [pytest.approx([-0.5, 0.5])]
+    assert grpo_advantages(pair, eps=1.0).tolist() == [pytest.approx([-1 / (1 + 2**0.5), 1 / (1 + 2**0.5)])]
+    assert grpo_advantages(pair, scale=False, eps=1.0).tolist() == [[-1.0, 1.0]]
+
+
+@pytest.mark.parametrize("bad", [{"gamma": 0, "lam": 0}, {"gamma": 1, "lam": 1}])
+def test_both_ends_of_a_discount_are_allowed(bad):
+    x, mask = torch.ones(1, 3), torch.tensor([[0, 1, 1]])
+    advantages, returns = gae(x, 2 * x, mask, **bad)
+    assert advantages.tolist() == ([[0, -1, -1]] if bad["lam"] == 0 else [[0, 0, -1]])
+    assert returns.tolist() == ([[0, 1, 1]] if bad["lam"] == 0 else [[0, 2, 1]])
+
+
+def test_of_two_rows_with_gaps_the_first_is_named():
+    mask = torch.tensor([[0, 1, 1], [1, 0, 1], [1, 0, 1]])
+    with pytest.raises(ValueError, match="response_mask of row 1 has a gap"):
+        gae(torch.ones(3, 3), torch.ones(3, 3), mask)
+    with pytest.raises(ValueError, match="response_mask counts no token of row 1"):
+        rewards_to_go(torch.ones(2, 2), torch.tensor([[1, 0], [0, 0]]), allow_gaps=True)

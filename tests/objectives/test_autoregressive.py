@@ -84,3 +84,17 @@ def test_bad_input(function, unchecked):
         function(logits, torch.tensor([[0, 4, 1]]))
     with pytest.raises(ValueError, match="input_ids must be ids from 0 to 3, got -1"):
         function(logits, torch.tensor([[0, -1, 1]]))
+
+
+def test_a_hole_asks_for_nothing_and_is_not_asked_from(generator):
+    model, ids, mask = Bigram(6, generator), torch.tensor([[4, 1, 5, 2, 3]]), torch.tensor([[1, 1, 0, 1, 1]])
+    P = torch.softmax(model.scores, dim=-1)
+    expected = (P[4, 1] * P[2, 3]).log().item()  # neither 1 → 5 nor 5 → 2, nor 1 → 2
+    assert sequence_log_prob(model(ids), ids, mask).item() == pytest.approx(expected, rel=1e-12)
+    assert autoregressive_loss(model(ids), ids, mask).item() == pytest.approx(-expected / 2, rel=1e-12)
+    assert shift_labels(ids, mask).tolist() == [[1, -100, -100, 3, -100]]
+
+
+def test_what_is_hidden_may_be_no_id_at_all():
+    ids, mask = torch.tensor([[0, 1, -7], [99, 1, 2]]), torch.tensor([[1, 1, 0], [0, 1, 1]])
+    assert sequence_log_prob(torch.zeros(2, 3, 4), ids, mask).tolist() == pytest.approx([-1.3862944] * 2)

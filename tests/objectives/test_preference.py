@@ -335,3 +335,19 @@ def test_bad_options(unchecked):
         dpo_loss(two, two, None, None, beta=1.0, label_smoothing=0.1, kind="ipo")
     with pytest.raises(ValueError, match="kind must be 'sigmoid' or 'ipo', got 'hinge'"):
         dpo_loss(two, two, None, None, beta=1.0, kind="hinge")
+
+
+def test_nearly_half_of_the_labels_may_be_swapped():
+    two = torch.zeros(2)
+    assert dpo_loss(two, two, None, None, beta=1.0, label_smoothing=0.49).item() == pytest.approx(math.log(2))
+    assert dpo_loss(two, two, None, None, beta=0.5, label_smoothing=0.0, kind="ipo").item() == 1.0
+
+
+def test_equal_ranks_in_any_order_and_negative_ones():
+    assert pairs_from_ranking([5, -1, 5, 2]) == [(1, 0), (3, 0), (1, 2), (1, 3), (3, 2)]
+
+
+def test_metrics_have_no_graph_and_the_given_are_left_as_they_are():
+    given = four(requires_grad=True)
+    assert all(type(value) is float for value in dpo_metrics(*given, beta=0.3).values())
+    assert bradley_terry_loss(given[0], given[1], margin=torch.zeros(3)).requires_grad

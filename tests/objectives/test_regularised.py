@@ -195,3 +195,18 @@ def test_bad_shapes_and_rewards(unchecked):
     for value in (math.inf, -math.inf, math.nan):
         with pytest.raises(ValueError, match="rewards must be finite"):
             optimal_policy(GOOD, torch.tensor([1.0, value]), beta=1.0)
+
+
+@pytest.mark.parametrize("sum_, fine", [(1.00009, True), (0.99991, True), (1.0002, False), (0.9998, False)])
+def test_how_near_to_one_a_sum_must_be(sum_, fine, unchecked):
+    policy = torch.tensor([0.5, sum_ - 0.5], dtype=torch.float64)
+    calls = [
+        lambda: expected_reward(policy, REWARDS.double()),
+        lambda: optimal_policy(policy, REWARDS.double(), beta=1.0),
+    ]
+    for call in calls:
+        if fine:
+            call()
+        else:
+            with pytest.raises(ValueError, match="must sum to 1 over its answers"):
+                call()

@@ -357,7 +357,13 @@ def test_checkpoints_of_other_runs_and_damaged_ones_are_refused(tmp_path):
         {"steps": 0},
         {"steps": 5, "learning_rate": 0.0},
         {"steps": 5, "learning_rate": math.nan},
+        {"steps": 5, "learning_rate": math.inf},
         {"steps": 5, "max_grad_norm": -1.0},
+        {"steps": 5, "max_grad_norm": 0.0},
+        {"steps": 5, "max_grad_norm": math.nan},
+        {"steps": 5, "weight_decay": math.inf},
+        {"steps": 5, "floor": -0.1},
+        {"steps": 5, "floor": 1.1},
         {"steps": 5, "eval_every": 0},
         {"steps": 5, "checkpoint_every": 0},
         {"steps": 5, "gradient_accumulation_steps": 0},
@@ -375,3 +381,98 @@ def test_a_model_without_trainable_parameters_is_refused():
     model = model_with_dropout().requires_grad_(False)
     with pytest.raises(ValueError, match="no parameter that requires a gradient"):
         fit(model, square_error, draw, FitSettings(steps=1), show_progress=False)
+
+
+def test_settings_at_the_edge_of_their_range(unchecked):
+    edges = {"weight_decay": 0.0, "max_grad_norm": math.inf, "floor": 1.0, "warmup_steps": 1, "eval_every": 1}
+    settings = FitSettings(steps=1, checkpoint_every=1, **edges)
+    fit(nn.Linear(3, 1), square_error, draw, settings, show_progress=False)
+    for name in ("steps", "eval_every", "checkpoint_every", "gradient_accumulation_steps", "warmup_steps"):
+        with pytest.raises(TypeError, match=f"{name} must be a whole number, got 2.0"):
+            FitSettings(**{"steps": 5, name: 2.0})
+
+
+def test_matrices_and_larger_are_decayed_vectors_and_numbers_are_not():
+    model = nn.Module()
+    for dims in range(4):
+        model.register_parameter(f"p{dims}", nn.Parameter(torch.ones([2] * dims)))
+    loss = lambda m, batch: 0 * sum(p.sum() for p in m.parameters())  # noqa: E731
+    settings = FitSettings(steps=1, learning_rate=0.5, schedule="constant", weight_decay=0.2)
+    fit(model, loss, draw, settings, show_progress=False)
+    assert [p.flatten()[0].item() for p in model.parameters()] == pytest.approx([1, 1, 0.9, 0.9])
+
+
+@pytest.mark.parametrize(("every", "expected"), [(None, [4]), (1, [1, 2, 3, 4]), (2, [2, 4]), (3, [3, 4]), (9, [4])])
+def test_when_a_model_is_evaluated(every, expected):
+    seen = []
+
+    def evaluate(model):
+        seen.append(model)
+        return torch.tensor(2.5)
+
+    model, settings = nn.Linear(3, 1), FitSettings(steps=4, eval_every=every)
+    history = fit(model, square_error, draw, settings, evaluate=evaluate, show_progress=False)
+    assert history.evaluations == [(step, 2.5) for step in expected] and all(m is model for m in seen)
+    assert all(type(value) is float for _, value in history.evaluations)
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1, [1, 2, 3, 4]), (2, [2, 4]), (3, [3, 4]), (9, [4])])
+def test_when_a_checkpoint_is_written(tmp_path, monkeypatch, every, expected):
+    written, save = [], MODULE.save_checkpoint
+    monkeypatch.setattr(
+        MODULE, "save_checkpoint", lambda file, state: (written.append(state["done"]), save(file, state))
+    )
+    settings = FitSettings(steps=4, checkpoint_every=every)
+    fit(nn.Linear(3, 1), square_error, draw, settings, checkpoint=str(tmp_path / "r.pt"), show_progress=False)
+    assert written == expected and (tmp_path / "r.pt").exists()
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_the_progress_of_a_resumed_run(tmp_path, monkeypatch, show):
+    bars = []
+
+    class Bar:
+        def __init__(self, **options):
+            self.options, self.done, self.shown = options, 0, []
+            bars.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self, number=1):
+            self.done += number
+
+        def set_postfix(self, shown, refresh):
+            self.shown.append((self.done, shown["loss"]))
+
+    def once_stopped(model, batch):
+        if bars[-1].done == 3 and len(bars) == 1:
+            raise KeyboardInterrupt
+        return square_error(model, batch)
+
+    monkeypatch.setattr(MODULE, "progress", Bar)
+    arguments = (once_stopped, draw, FitSettings(steps=5, checkpoint_every=2))
+    options = {"checkpoint": tmp_path / "r.pt", "description": "a line", "show_progress": show}
+    with pytest.raises(KeyboardInterrupt):
+        fit(model_with_dropout(), *arguments, **options)
+    history = fit(model_with_dropout(), *arguments, **options)
+    assert [bar.options for bar in bars] == [{"description": "a line", "total": 5, "disable": not show}] * 2
+    assert bars[1].done == 5 and bars[1].shown == [(k, f"{history.loss[k]:.3f}") for k in (2, 3, 4)]
+
+
+@pytest.mark.parametrize("where", ["loss", "evaluate", "sample"])
+def test_an_error_of_the_callers_own_leaves_modes_and_random_numbers_alone(where):
+    model, state = model_with_dropout().eval(), torch.get_rng_state()
+
+    def fails(*given):
+        torch.rand(3)
+        raise KeyboardInterrupt
+
+    functions = {"loss": square_error, "sample": draw, "evaluate": None} | {where: fails}
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, functions["loss"], functions["sample"], FitSettings(steps=1), evaluate=functions["evaluate"],
+            show_progress=False)  # fmt: skip
+    assert not any(m.training for m in model.modules()) and torch.equal(torch.get_rng_state(), state)

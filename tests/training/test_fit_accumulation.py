@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lib.models import Decoder
-from lib.training import FitSettings, fit, predicted_tokens
+from lib.training import FitSettings, History, NonFiniteGradientError, NonFiniteLossError, fit, predicted_tokens
 from lib.training.preferences import demonstration_loss, join_answers, take
 from lib.training.recipes import next_token_loss
 from tests.models import small
@@ -116,11 +116,22 @@ def test_what_is_measured_survives_an_interruption(tmp_path):
     assert history == expected and len(history.seconds) == len(history.metrics["largest"]) == 5
 
 
+def _once(name, model):
+    """A metric that only a model's first loss has."""
+    first, model.seen = not hasattr(model, "seen"), True
+    return {name: 1.0} if first else {}
+
+
 @pytest.mark.parametrize(
     ("loss", "said"),
     [
         (lambda m, x: m(x).squeeze(1), r"the result of loss_fn must have shape \(\), got \(4,\)"),
         (lambda m, x: (m(x).mean(), {str(x[0, 0].item()): 1.0}), "loss_fn must measure the same each time"),
+        (lambda m, x: (m(x).mean(), {"a": 1.0} | _once("b", m)), r"the same each time, \['a', 'b'\], got \['a'\]"),
+        (lambda m, x: (m(x).mean(), _once("a", m)), r"the same each time, \['a'\], got \[\]"),
+        (lambda m, x: (m(x).mean(), _once("a", m)) if not hasattr(m, "seen") else m(x).mean(), r"\['a'\], got \[\]"),
+        (lambda m, x: m(x).mean() if _once("a", m) else (m(x).mean(), {"a": 1.0}), r"each time, \[\], got \['a'\]"),
+        (lambda m, x: (m(x).squeeze(1), {}), r"the result of loss_fn must have shape \(\), got \(4,\)"),
     ],
 )
 def test_bad_losses(loss, said):
@@ -137,6 +148,33 @@ def test_tokens_that_a_loss_predicts():
     masked = mask_tokens(ids, mask_id=1, vocab_size=40, rate=0.5, generator=torch.Generator().manual_seed(0))
     assert predicted_tokens(masked) == sum(label != -100 for row in masked.labels.tolist() for label in row)
     assert predicted_tokens(demonstrations()) == sum(LENGTHS)
-    for other in ("text", torch.zeros(3), torch.zeros(2, 3)):
+    assert predicted_tokens(ids.int()[:1, :2]) == 1 and type(predicted_tokens(masked)) is int
+    for other in ("text", torch.zeros(2, 3), torch.zeros(3).long(), torch.zeros(1, 2, 3).long(), [[1, 2]]):
         with pytest.raises(TypeError, match="batch must be windows of ids"):
             predicted_tokens(other)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("steep", [False, True])
+def test_the_error_has_the_batch_that_did_it_or_all_whose_gradients_were_added(number, steep):
+    """A loss is one batch's; of a gradient nobody knows whose it was."""
+    batches = [torch.full((2, 3), float(k)) for k in range(number)]
+    bad = number - 1
+
+    def loss(model, x):
+        if x[0, 0] == bad:
+            return (model.weight * 0).abs().sqrt().sum() if steep else model(x).mean() * float("inf")
+        return model(x).mean()
+
+    settings = FitSettings(steps=1, gradient_accumulation_steps=number)
+    with pytest.raises(NonFiniteGradientError if steep else NonFiniteLossError) as found:
+        fit(nn.Linear(3, 1), loss, batches_in_turn(batches), settings, count_tokens=len, show_progress=False)
+    expected = batches if steep and number > 1 else batches[bad]
+    assert found.value.batch is expected or all(a is b for a, b in zip(found.value.batch, expected, strict=True))
+    assert isinstance(found.value.batch, list) == (steep and number > 1)
+
+
+def test_what_a_progress_bar_says():
+    history = History(loss=[2.0, 0.12345], tokens=[3000, 1000], seconds=[1.0, 3.0])
+    assert history.latest() == {"loss": "0.123", "tokens/s": "1,000"} and history.tokens_per_second == 1000
+    assert history == History(loss=[2.0, 0.12345], tokens=[3000, 1000], seconds=[9.0, 9.0])  # the clock does not count

@@ -78,15 +78,29 @@ def test_ppo_with_one_epoch_has_a_ratio_of_one(world):
     "change",
     [{"iterations": 0}, {"prompts": 0}, {"samples": 0}, {"max_new_tokens": 0}, {"epochs": 0}, {"learning_rate": 0.0},
      {"beta": -0.1}, {"beta": float("inf")}, {"epsilon": 0.0}, {"epsilon": float("nan")}, {"epsilon_high": 0.0}, {"dual_clip": 1},
-     {"max_grad_norm": 0.0}, {"value_weight": 0.0}, {"lam": 1.5}],
+     {"max_grad_norm": 0.0}, {"value_weight": 0.0}, {"lam": 1.5}, {"lam": -0.1}, {"learning_rate": float("inf")},
+     {"value_weight": float("inf")}, {"max_grad_norm": float("nan")}, {"epsilon_high": float("nan")}, {"dual_clip": 0.5},
+     {"dual_clip": float("inf")}],
 )  # fmt: skip
 def test_bad_settings(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         PolicySettings(**change)
 
 
-def test_wide_clips_are_allowed():
-    assert PolicySettings(epsilon=10).epsilon == 10  # nothing is clipped below 0
+@pytest.mark.parametrize(
+    "change",
+    [{"epsilon": 10}, {"epsilon": float("inf")}, {"epsilon_high": float("inf")}, {"max_grad_norm": float("inf")}, {"beta": 0.0},
+     {"lam": 0.0}, {"lam": 1.0}, {"dual_clip": 1.01},
+     {"samples": 1, "prompts": 1, "iterations": 1, "max_new_tokens": 1, "epochs": 1}],
+)  # fmt: skip
+def test_settings_at_the_edge_of_their_range(change):
+    assert vars(PolicySettings(**change)).items() >= change.items()  # with an epsilon of 10 nothing is clipped below 0
+
+
+@pytest.mark.parametrize("name", ["iterations", "prompts", "samples", "max_new_tokens", "epochs"])
+def test_counts_are_whole(name, unchecked):
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, got 2.0"):
+        PolicySettings(**{name: 2.0})
 
 
 def test_a_lone_answer_has_no_baseline(world):
@@ -179,6 +193,9 @@ def test_a_score_that_is_no_number(world, bad):
 def test_bad_prompts_and_scores(world, unchecked):
     with pytest.raises(ValueError, match=r"prompts must be \(P, T\), at least one token, got shape \(0, 3\)"):
         reinforce(world.start(), world.reference, world.score, torch.zeros(0, 3).long(), ONE, show_progress=False)
+    for shape in ((3,), (1, 1, 1), (2, 0)):
+        with pytest.raises(ValueError, match=r"prompts must be \(P, T\), at least one token, got shape"):
+            sample_batch(world.start(), world.reference, world.score, torch.zeros(shape).long(), ONE)
     with pytest.raises(ValueError, match=r"reward must have shape .*\(6,\), got \(6, 1\)"):
         train(world, ONE, score=lambda answers: world.score(answers)[:, None])
 
@@ -192,6 +209,18 @@ def test_a_reference_that_would_be_trained_too(world, how):
     arguments = (policy, world.score, world.prompts, ONE)
     with pytest.raises(ValueError, match="reference must be a frozen copy"):
         ppo(policy, world.value_model(), *arguments) if how == "ppo" else reinforce(policy, *arguments)
+    one_shared = world.start()
+    one_shared.stack = policy.stack if how == "ppo" else one_shared.stack
+    one_shared.tokens = policy.tokens if how != "ppo" else one_shared.tokens
+    before = deepcopy(one_shared.state_dict())
+    with pytest.raises(ValueError, match="reference must be a frozen copy"):
+        if how == "ppo":
+            ppo(one_shared, world.value_model(), *arguments)
+        else:
+            reinforce(one_shared, *arguments)
+    with pytest.raises(ValueError, match="reference must be a frozen copy"):
+        ppo(world.start(), ValueModel(policy), *arguments)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in one_shared.state_dict().items())
 
 
 def test_nothing_to_train(world):
@@ -220,3 +249,42 @@ def test_a_gradient_that_is_not_finite_leaves_the_policy_alone(world, how):
         ppo(policy, value, *arguments) if how == "ppo" else reinforce(policy, *arguments)
     for after, before in ((policy, world.reference), (value, world.value_model())):
         assert all(torch.equal(a, b) for a, b in zip(after.parameters(), before.parameters()))
+
+
+def test_nothing_that_is_measured_has_a_graph(world, generator):
+    weight, grads = torch.ones(1, requires_grad=True), []
+
+    def score(answers):
+        grads.append(torch.is_grad_enabled())
+        return world.score(answers) * weight
+
+    batch = sample_batch(world.start(), world.reference, score, world.prompts, ONE, generator=generator)
+    assert not any(
+        getattr(batch, name).requires_grad for name in ("score", "log_probs", "reference_log_probs", "rewards")
+    )
+    train(world, ONE, gold_score=score)
+    assert grads == [False, False]
+
+
+def test_prompts_and_answers_are_drawn_with_the_generator_alone(world):
+    drawn = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        batch = sample_batch(world.start(), world.reference, world.score, torch.arange(3)[:, None],
+                             replace(ONE, prompts=20), generator=torch.Generator().manual_seed(5))  # fmt: skip
+        drawn.append(batch.answers.input_ids)
+    assert torch.equal(*drawn) and drawn[0][:, 0].unique().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("how", ["reinforce", "ppo"])
+def test_without_a_price_the_penalty_is_nothing(world, how):
+    """β = 0, and a reference that would have cost much."""
+    far, histories = tiny_world(seed=9).reference, []
+    for reference in (world.reference, far):
+        policy, arguments = world.start(), (reference, world.score, world.prompts, replace(ONE, beta=0.0))
+        if how == "ppo":
+            ppo(policy, world.value_model(), *arguments, eos_id=EOS_ID, show_progress=False)
+        else:
+            reinforce(policy, *arguments, eos_id=EOS_ID, show_progress=False)
+        histories.append(torch.cat([p.detach().flatten() for p in policy.parameters()]))
+    assert torch.equal(*histories)

@@ -6,6 +6,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from lib.generation import Rollout
 from lib.models import Decoder, RewardModel, TransformerConfig
 from lib.training import FitSettings, fit
 from lib.training.preferences import (
@@ -17,6 +18,8 @@ from lib.training.preferences import (
     pair_accuracy,
     preference_loss,
     reward_model_loss,
+    same_answers,
+    share_right,
     take,
 )
 
@@ -154,6 +157,8 @@ def test_the_reference_and_an_accuracy_are_measured_without_dropout(pairs):
         ([[1]], [[2], [3]], "answers must have the length of prompts, 1, got 2"),
         ([[1], []], [[2], [3]], "the prompt of row 1 is empty"),
         ([[1], [1]], [[2], []], "the answer of row 1 is empty"),
+        ([[1], [1]], [[2]], "answers must have the length of prompts, 2, got 1"),
+        ([[]], [[]], "the prompt of row 0 is empty"),
     ],
 )
 def test_bad_rows(prompts, answers, message):
@@ -178,6 +183,9 @@ def test_bad_pairs(model, pairs):
     silent = pairs.rejected._replace(response_mask=torch.zeros_like(pairs.rejected.response_mask))
     with pytest.raises(ValueError, match="the rejected answer of pair 0 is empty"):
         PreferencePairs(pairs.chosen, silent)
+    half = pairs.chosen._replace(response_mask=pairs.chosen.response_mask & torch.tensor([[True], [False]]))
+    with pytest.raises(ValueError, match="the chosen answer of pair 1 is empty"):
+        PreferencePairs(half, pairs.rejected)
     with pytest.raises(ValueError, match="batch_size"):
         batches_of(pairs, 0)
     with pytest.raises(ValueError, match="beta must be a finite number above 0"):
@@ -189,3 +197,80 @@ def _row_of(pairs):
     ids, real, counts = (torch.nn.functional.pad(part[[0, 1]], (0, 1)) for part in pairs.chosen)
     ids[0, 2] = 3
     return {"input_ids": ids, "attention_mask": real, "response_mask": counts}
+
+
+def test_rows_are_filled_with_the_padding_that_is_asked_for():
+    joined = join_answers([(5, 6), [5]], [[7], (8, 1, 2)], pad_id=9)
+    assert joined.input_ids.tolist() == [[5, 6, 7, 9], [5, 8, 1, 2]] and joined.input_ids.dtype == torch.int64
+    assert take(joined, torch.tensor([1, 0, 1])).response_mask.int().tolist() == [
+        [0, 1, 1, 1],
+        [0, 0, 1, 0],
+        [0, 1, 1, 1],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "same"),
+    [
+        ([[7], [8, 1]], [[7, 0], [8, 1]], [False, True]),  # the end is a token, the padding none, though both are 0
+        ([[7, 0], [8]], [[7], [8]], [False, True]),
+        ([[7, 1, 2], [8]], [[7], [8]], [False, True]),
+        ([[7], [8]], [[6], [8, 8, 8]], [False, False]),
+    ],
+)
+def test_which_answers_are_the_same(chosen, rejected, same):
+    one, other = (join_answers([[5], [6]], answers, pad_id=0) for answers in (chosen, rejected))
+    assert same_answers(one, other).tolist() == same
+    assert same_answers(one, one).all()
+    assert same_answers(one, join_answers([[5], [7]], chosen, pad_id=0)).tolist() == [True, False]  # another prompt
+
+
+def padded_on_the_left(prompts, answers):
+    """The same rows, but with their ends aligned."""
+    rows = [[*prompt, *answer] for prompt, answer in zip(prompts, answers)]
+    width = max(map(len, rows))
+    real = torch.tensor([[t >= width - len(row) for t in range(width)] for row in rows])
+    counts = torch.tensor([[t >= width - len(answer) for t in range(width)] for answer in answers])
+    return Rollout(torch.tensor([[3] * (width - len(row)) + row for row in rows]), real, counts)
+
+
+def test_padding_on_the_left_is_not_read_either(model):
+    """A decoder cannot look at padding behind a token; before it, only the mask keeps it out."""
+    prompts, chosen, rejected = [[5, 6, 1], [5]], [[7], [8, 1]], [[2, 3], [4]]
+    left, right = (
+        PreferencePairs(*(join(prompts, answers) for answers in (chosen, rejected)))
+        for join in (padded_on_the_left, lambda *rows: join_answers(*rows, pad_id=0))
+    )
+    expected = [log_prob(model, *row) for row in zip(prompts, chosen)]
+    assert not left.chosen.attention_mask.all()
+    torch.testing.assert_close(log_probs_of(model, left.chosen).sum(1), torch.stack(expected))
+    torch.testing.assert_close(demonstration_loss(model, left.chosen), -sum(expected) / 3)
+    reference = Decoder(model.config, generator=torch.Generator().manual_seed(8)).double()
+    reward = RewardModel(model, generator=torch.Generator().manual_seed(0)).double()
+    for loss, judge in ((preference_loss(reference, beta=0.3), model), (reward_model_loss, reward)):
+        torch.testing.assert_close(loss(judge, left), loss(judge, right))
+    assert pair_accuracy(reward, left) == pair_accuracy(reward, right)
+
+
+def test_the_accuracy_is_a_number_that_changes_no_gradient(model, pairs):
+    reward = RewardModel(model, generator=torch.Generator().manual_seed(0)).double()
+    assert type(pair_accuracy(reward, pairs)) is float
+    rewards = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert share_right(rewards, torch.tensor([0.0, 2.0, 4.0, 3.0])) == 0.625
+    assert share_right(rewards, rewards + 1) == 0 and share_right(rewards, rewards - 1) == 1
+
+
+def test_rows_of_answers_come_with_their_own_masks(pairs, unchecked):
+    data = join_answers([[k] for k in range(6)], [[k] * (k + 1) for k in range(6)], pad_id=8)
+    torch.manual_seed(0)
+    first = batches_of(data, 1)(torch.Generator().manual_seed(1))
+    torch.manual_seed(1)
+    assert len(first.input_ids) == 1
+    assert torch.equal(first.input_ids, batches_of(data, 1)(torch.Generator().manual_seed(1)).input_ids)
+    batch = batches_of(data, 40)(torch.Generator().manual_seed(1))
+    assert batch.input_ids[:, 0].unique().tolist() == list(range(6))
+    assert torch.equal(batch.response_mask.sum(1), batch.input_ids[:, 0] + 1)
+    drawn = batches_of(pairs, 40)(torch.Generator().manual_seed(1))
+    assert torch.equal(drawn.chosen.input_ids[:, 1] == 6, drawn.rejected.input_ids[:, 1] == 6)  # pairs stay pairs
+    with pytest.raises(TypeError, match="batch_size must be a whole number"):
+        batches_of(pairs, 2.0)

@@ -144,3 +144,47 @@ def test_bad_input(wordpiece, bpe):
         fixed_loss(next_token_loss, [])
     with pytest.raises(ValueError, match="'bert' or 'gpt', got 'lstm'"):
         build(replace(TINY, kind="lstm"), wordpiece, TEXTS, TEXTS)
+
+
+def test_the_rest_of_an_architecture():
+    recipe = replace(TINY, vocab_size=90, d_model=24, num_heads=3, num_layers=2, length=10)
+    for kind, modern in (("bert", False), ("bert", True), ("gpt", False), ("gpt", True)):
+        config = replace(recipe, kind=kind, modern=modern).config()
+        assert config.architecture == ("encoder" if kind == "bert" else "decoder")
+        assert (config.vocab_size, config.num_heads, config.num_layers, config.max_positions) == (90, 3, 2, 10)
+        assert config.embedding_norm == (kind == "bert" and not modern) and config.final_norm != config.embedding_norm
+    assert config == replace(recipe, kind="gpt").config()  # `modern` is for "bert"
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt"])
+def test_a_built_task_is_trained_on_training_text_alone(kind, wordpiece, bpe):
+    tokenizer = wordpiece if kind == "bert" else bpe
+    recipe = replace(TINY, kind=kind, vocab_size=tokenizer.vocab_size, length=5, batch_size=7, rate=0.9)
+    batch = build(recipe, tokenizer, ["b b b b b b b b"] * 20, TEXTS).sample_batch(torch.Generator().manual_seed(0))
+    windows = batch if kind == "gpt" else batch.input_ids.where(batch.labels == -100, batch.labels)
+    assert windows.shape == (7, 5)
+    pieces = {tokenizer.token_of(i).strip("Ġ#") for i in windows.flatten().tolist()}
+    assert pieces <= {"", "b", tokenizer.token_of(tokenizer.sep_id if kind == "bert" else tokenizer.eos_id)}
+    if kind == "bert":
+        assert (batch.labels != -100).float().mean() > 0.6  # nine in ten of what is no [SEP]
+
+
+def test_masks_of_bert_are_fifteen_per_cent_unless_told_otherwise(wordpiece):
+    stream = torch.full((500,), wordpiece.encode("river")[0])
+    batch = mlm_sampler(stream, wordpiece, batch_size=200, length=50)(torch.Generator().manual_seed(0))
+    assert (batch.labels != -100).float().mean().item() == pytest.approx(0.15, abs=0.01)
+    assert Recipe("x", "bert", TINY.settings).rate == 0.15
+
+
+def test_the_end_of_a_sequence_comes_before_a_separator():
+    words = Backend(models.WordLevel({"a": 0, "[SEP]": 1, "<|endoftext|>": 2, "[UNK]": 3}, unk_token="[UNK]"))
+    words.add_special_tokens(["[SEP]", "<|endoftext|>"])
+    tokenizer = Tokenizer(words)
+    assert (tokenizer.sep_id, tokenizer.eos_id) == (1, 2)
+    assert token_stream(tokenizer, ["a", "a"]).tolist() == [0, 2, 0, 2]
+    with pytest.raises(ValueError, match="at least one token"):
+        token_stream(tokenizer, ["", ""])
+
+
+def test_recipes_are_found_by_their_names():
+    assert {name: recipe.name for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}

@@ -113,6 +113,7 @@ def test_held_out_text_is_not_trained_on():
         (lambda: ScalingPoint(1, -16, 512, 0), "d_model must be at least 1"),
         (lambda: ScalingPoint(1, 16, 500, 0), "tokens must be whole batches of 512, got 500"),
         (lambda: train_point(ScalingPoint(1, 16, 512 * 10**6, 0)), "tokens must be at most"),
+        (lambda: ScalingPoint(1, 16, 0, 0), "tokens must be at least 1, got 0"),
         (lambda: scaling_grid("tpu"), "profile must be 'cpu' or 'gpu', got 'tpu'"),
     ],
 )
@@ -125,3 +126,42 @@ def test_bad_input(make, message):
 def test_without_a_gpu_its_profile_says_so():
     with pytest.raises(ValueError, match="device 'cuda' is not available"):
         train_point(ScalingPoint(1, 16, 512, 0, device="cuda"))
+
+
+@pytest.mark.parametrize(("width", "heads"), [(8, 1), (16, 1), (48, 3), (224, 14)])
+def test_a_decoder_in_llamas_manner(width, heads):
+    config = ScalingPoint(3, width, 512, 0).config()
+    assert (config.architecture, config.position, config.norm, config.bias) == ("decoder", "rotary", "rmsnorm", False)
+    assert (config.d_model, config.num_layers, config.num_heads, config.d_ff) == (width, 3, heads, 4 * width)
+    assert (config.vocab_size, config.max_positions, config.init_std) == (512, 64, pytest.approx(width**-0.5))
+
+
+def test_the_grid_of_a_gpu_has_three_sizes_more():
+    cpu, gpu = scaling_grid(), scaling_grid("gpu")
+    sizes = [{(p.num_layers, p.d_model) for p in grid} for grid in (cpu, gpu)]
+    assert sizes[1] - sizes[0] == {(8, 384), (10, 592), (12, 768)} and sizes[0] < sizes[1]
+    assert (len(cpu), len(gpu), gpu[0].d_model) == (135, 180, 768)
+    assert 12 * 12 * 768**2 == pytest.approx(85e6, rel=0.01)
+    assert len({(p.num_layers, p.tokens, p.seed) for p in cpu}) < len(set(cpu))
+
+
+def test_all_of_the_text_may_be_trained_on_and_no_more(monkeypatch):
+    windows = torch.arange(16 * 64).view(16, 64) % 512
+    monkeypatch.setattr(scaling, "scaling_data", lambda: (windows, windows[:2], windows[:2]))
+    assert train_point(ScalingPoint(1, 16, 1024, 0))["steps"] == 2
+    with pytest.raises(ValueError, match="tokens must be at most 1,024, what the text has; got 1,536"):
+        train_point(ScalingPoint(1, 16, 1536, 0))
+
+
+def test_one_pass_ends_with_what_is_left_and_draws_its_order_once():
+    windows, generator = torch.arange(10)[:, None], torch.Generator().manual_seed(0)
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(0))
+    sample = one_pass(windows, 4)
+    batches = [sample(generator).flatten() for _ in range(3)]
+    assert [len(batch) for batch in batches] == [4, 4, 2] and torch.equal(torch.cat(batches), order)
+
+
+def test_the_curve_has_sixteen_places_or_one_for_each_update():
+    assert scaling._curve(scaling.History(loss=[3.0])) == "512:3.000"
+    long = scaling._curve(scaling.History(loss=[1.0] * 2**16)).split()
+    assert [int(pair.split(":")[0]) // 512 for pair in long] == [2**k for k in range(1, 17)]

@@ -130,6 +130,10 @@ def test_an_error_while_a_row_is_written_leaves_the_file_as_it_was(tmp_path, mon
         ("size,seed,loss\n2,0,1.0,7\n3,0,1.0\n", "line 2 of sweep.csv is incomplete"),
         ("size,seed,loss\n2,0,1.0\n2,0,1.5\n", "line 3 of sweep.csv is a run that is already in it"),
         ("name,grade\nada,1\n", "not a table of this sweep: it lacks one of the columns size, seed"),
+        ("size,loss\n2,1.0\n", "not a table of this sweep: it lacks one of the columns size, seed"),
+        ("name,grade\n", "not a table of this sweep: it lacks one of the columns size, seed"),
+        ("size,seed,loss\n2,0,1.0\n3,0,1.0\n2,0\n", "line 4 of sweep.csv is incomplete"),
+        ("size,seed,loss\n2,0,1.0\n2,1,1.5\n3,0,1.0\n2,1,1.5\n", "line 5 of sweep.csv is a run"),
     ],
 )
 def test_a_damaged_table_is_refused_and_kept(tmp_path, text, message):
@@ -151,3 +155,67 @@ def test_a_table_with_other_columns_is_refused(tmp_path):
 def test_points_must_be_different_runs(tmp_path, points):
     with pytest.raises(ValueError, match="points must be different runs"):
         run(points, tmp_path / "sweep.csv", Recorder())
+
+
+def test_no_file_and_an_empty_one_are_tables_without_rows(tmp_path):
+    assert read_rows(tmp_path / "none.csv", KEY) == []
+    (tmp_path / "empty.csv").touch()
+    assert read_rows(str(tmp_path / "empty.csv"), KEY) == []
+    (tmp_path / "header.csv").write_text("size,seed,loss\n")
+    assert read_rows(tmp_path / "header.csv", KEY) == []
+
+
+@pytest.mark.parametrize("row", [{"seed": 1, "size": 2, "loss": 1.0}, {"size": 2, "seed": 1},
+                                 {"size": 2, "seed": 1, "loss": 1.0, "more": 1}])  # fmt: skip
+def test_a_row_has_the_columns_of_the_table_in_their_order(tmp_path, row):
+    file = tmp_path / "sweep.csv"
+    append_row(str(file), {"size": 2, "seed": 0, "loss": 1.0}, KEY)
+    with pytest.raises(ValueError, match="has the columns size, seed, loss; this run gives"):
+        append_row(file, row, KEY)
+    assert file.read_text() == "size,seed,loss\n2,0,1.0\n"
+
+
+def test_texts_with_commas_quotes_and_umlauts_come_back(tmp_path):
+    file, text = tmp_path / "sweep.csv", 'Grüße, "zwei"\nZeilen'
+    append_row(file, {"size": 2, "seed": 0, "note": text}, KEY)
+    append_row(file, {"size": 2, "seed": 1, "note": "x"}, KEY)
+    assert [row["note"] for row in read_rows(file, KEY)] == [text, "x"]
+    assert "Grüße".encode() in file.read_bytes() and b"\r" not in file.read_bytes()
+
+
+def test_rows_come_in_the_order_of_the_points_and_all_failures_are_counted(tmp_path):
+    file = tmp_path / "sweep.csv"
+    run(POINTS[::-1], file, Recorder())
+    assert [(row["size"], row["seed"]) for row in run(POINTS, file, Recorder())] == [
+        (str(p.size), str(p.seed)) for p in POINTS
+    ]
+    with pytest.raises(SweepError, match=r"^2 of 8 runs failed; the first: Point\(size=7, seed=0\): KeyError: 'no'$"):
+        run([*POINTS, Point(7, 0), Point(7, 1)], file, failing_at_seven)
+
+
+def failing_at_seven(point):
+    raise KeyError("no")
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_the_progress_of_a_second_sweep_begins_where_the_first_ended(tmp_path, monkeypatch, show):
+    seen = []
+
+    class Bar:
+        def __init__(self, **options):
+            seen.append(options)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self, number=1):
+            seen.append(number)
+
+    run([*POINTS[:2], Point(99, 0)], tmp_path / "sweep.csv", Recorder())
+    monkeypatch.setattr(sweeps, "progress", Bar)
+    with ThreadPoolExecutor(1) as executor:
+        sweep(POINTS, Recorder(), tmp_path / "sweep.csv", executor, description="runs", show_progress=show)
+    assert seen == [{"description": "runs", "total": 6, "disable": not show}, 2, 1, 1, 1, 1]
