@@ -1,47 +1,53 @@
-"""Figures of notebook 01: sigmoid and softmax, masks, receptive fields, the attention of real heads."""
+"""Figures of lecture 01: mixtures, scores, masks, receptive fields, the attention of real heads."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from lib.plots.figure import COLOURS, curve, figure, heatmap
 
 
-def sigmoid_curves(x: Tensor, curves: Mapping[str, Tensor]) -> Figure:
-    """Functions of one variable in one plot, each with its name: sigmoid, its derivative, the step (slide W12)."""
-    fig, (ax,) = figure(6.4, 3.0)
-    for number, (name, y) in enumerate(curves.items()):
-        curve(ax, x.numpy(), y.detach().numpy(), number, name)
-    ax.set(xlabel="x", ylabel="value", yticks=[0, 0.25, 0.5, 0.75, 1])
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+def mixture(values: Tensor, names: Sequence[str], path: Tensor, marked: Mapping[str, Tensor]) -> Figure:
+    """Three values in the plane (3, 2), with the triangle between them, and outputs of attention as a path (N, 2).
+
+    `marked` are single outputs with their names.
+    """
+    fig, (ax,) = figure(5.6, 3.4)
+    ax.fill(*values.T.tolist(), color="0.93", zorder=0)
+    ax.plot(*path.T.tolist(), color=COLOURS[2], linewidth=2)
+    for name, (x, y) in zip(names, values.tolist()):
+        ax.plot(x, y, "s", color="0.3", markersize=7)
+        ax.annotate(f"value of {name}", (x, y), xytext=(8, -14), textcoords="offset points", color="0.3")
+    for name, (x, y) in ((name, point.tolist()) for name, point in marked.items()):
+        ax.plot(x, y, "o", color=COLOURS[2], markersize=6)
+        ax.annotate(name, (x, y), xytext=(6, 8), textcoords="offset points", color="#006B4E")
+    ax.set(xlabel="first number of the output", ylabel="second number", xlim=(-1, 14), ylim=(-2, 11))
     return fig
 
 
-def softmax_temperatures(scores: Sequence[Sequence[float]], temperatures: Sequence[float], shares: Tensor) -> Figure:
-    """Bars of softmax(scores / T), one panel for each list of scores; `shares` is (scores, temperatures, entries)."""
-    fig, axes = figure(7.4, 3.0, columns=len(scores), sharey=True)
-    width = 0.8 / len(temperatures)
-    hatches = ("", "//", "xx", "..")
-    for row, ax in enumerate(axes):
-        for t, temperature in enumerate(temperatures):
-            x = np.arange(len(scores[row])) + (t - (len(temperatures) - 1) / 2) * width
-            look = {"color": COLOURS[t % len(COLOURS)], "hatch": hatches[t % len(hatches)], "edgecolor": "white"}
-            ax.bar(x, shares[row, t].tolist(), width, label=f"T = {temperature:g}", **look)
-        ax.set_xticks(range(len(scores[row])), [f"{v:g}" for v in scores[row]])
-        ax.set_xlabel("score z")
-        ax.grid(axis="x", visible=False)
-    axes[0].set_ylabel("softmax(z / T)")
-    axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+def scores_by_width(
+    widths: Sequence[int], spread: Mapping[str, Sequence[float]], largest: Mapping[str, Sequence[float]]
+) -> Figure:
+    """Scores with and without division by √d_k: their standard deviation, and the largest of the weights they give."""
+    fig, (left, right) = figure(7.6, 3.0, columns=2)
+    for ax, curves, name in ((left, spread, "standard deviation of the scores"), (right, largest, "largest weight")):
+        for number, (label, values) in enumerate(curves.items()):
+            curve(ax, list(widths), list(values), number, label, marker=True)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(list(widths), [str(w) for w in widths])
+        ax.set(xlabel="numbers per key, d_k", ylabel=name)
+    right.set_ylim(0, 1)
+    left.legend()
     return fig
 
 
 def boolean_grids(grids: Mapping[str, Tensor], *, tokens: Sequence[str] | None = None, yes: str, no: str) -> Figure:
-    """Boolean matrices side by side, rows attending to columns: masks and receptive fields (slides C20, W07)."""
-    from matplotlib.patches import Patch
-
+    """Boolean matrices side by side, rows attending to columns: masks and receptive fields."""
     fig, axes = figure(2.1 * len(grids) + 0.6, 2.7, columns=len(grids), sharey=True)
     for ax, (name, grid) in zip(axes, grids.items()):
         T, S = grid.shape
@@ -61,28 +67,55 @@ def boolean_grids(grids: Mapping[str, Tensor], *, tokens: Sequence[str] | None =
     return fig
 
 
-def spread_of_scores(widths: Sequence[int], plain: Sequence[float], scaled: Sequence[float]) -> Figure:
-    """The standard deviation of dot products against the head width, with and without division by √K (slide N34)."""
-    fig, (ax,) = figure(5.6, 3.0)
-    curve(ax, widths, plain, 0, "q · k", marker=True)
-    curve(ax, widths, scaled, 1, "q · k / √K", marker=True)
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("log", base=2)
-    ax.set(xlabel="head width K", ylabel="standard deviation of a score")
-    ax.set_xticks(list(widths), [str(w) for w in widths])
-    ax.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
-    ax.legend()
+def training_curves(losses: Mapping[str, Sequence[float]], floor: float, floor_name: str) -> Figure:
+    """The loss of each step of several runs, with a line at the lowest loss that is honestly possible."""
+    fig, (ax,) = figure(6.8, 3.0)
+    for number, (name, values) in enumerate(losses.items()):
+        curve(ax, list(range(1, len(values) + 1)), list(values), number, name)
+    ax.axhline(floor, color="black", linestyle=":", label=floor_name)
+    ax.set(xlabel="step", ylabel="loss (nats per token)", ylim=(0, None))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 
-def attention_heads(maps: Mapping[str, Tensor], tokens: Sequence[str]) -> Figure:
-    """Attention weights of chosen heads over the tokens of one sentence; rows sum to 1, one colour scale for all."""
-    fig, axes = figure(3.5 * len(maps) + 0.6, 3.6, columns=len(maps))
-    for ax, (name, weights) in zip(axes, maps.items()):
+def attention_heads(
+    maps: Mapping[str, Tensor], tokens: Sequence[str], *, framed: Sequence[tuple[str, str] | None] = ()
+) -> Figure:
+    """Attention weights of chosen heads over the tokens of one sentence, two in a row; one colour scale for all.
+
+    `framed` has for each map, in their order, a pair of tokens (row, column) that is framed; None, or a token that the
+    sentence does not have, frames nothing.
+    """
+    rows, columns = -(-len(maps) // 2), min(2, len(maps))
+    fig, axes = figure(3.9 * columns + 0.6, 3.7 * rows, columns=columns, rows=rows)
+    for ax in axes[len(maps) :]:
+        ax.set_visible(False)
+    for ax, (name, weights), pair in zip_longest(axes[: len(maps)], maps.items(), framed[: len(maps)]):
         picture = heatmap(ax, weights.numpy(), list(tokens), list(tokens), title=name, vmin=0, vmax=1)
-        ax.set_xlabel("attends to")
-    axes[0].set_ylabel("token")
-    fig.colorbar(picture, ax=list(axes), label="attention weight", shrink=0.8)
+        ax.set_xlabel("looks at")
+        if pair is not None and set(pair) <= set(tokens):
+            row, column = map(list(tokens).index, pair)
+            ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLOURS[3], linewidth=2))
+    for ax in axes[::columns]:
+        ax.set_ylabel("word that looks")
+    fig.colorbar(picture, ax=list(axes), label="attention weight", shrink=0.6)
+    return fig
+
+
+def paired_shares(names: Sequence[str], shares: Mapping[str, Sequence[float]]) -> Figure:
+    """Shares from 0 to 1 as horizontal bars, a group for each of `names`, a colour for each entry of `shares`."""
+    fig, (ax,) = figure(6.8, 0.42 * len(names) * len(shares) + 0.8)
+    height = 0.8 / len(shares)
+    for number, (label, values) in enumerate(shares.items()):
+        y = np.arange(len(names)) + (number - (len(shares) - 1) / 2) * height
+        look = {"color": COLOURS[number], "hatch": ("", "//", "xx")[number % 3], "edgecolor": "white"}
+        bars = ax.barh(y, list(values), height, label=label, **look)
+        ax.bar_label(bars, fmt=lambda share: f"{share:.0%}", padding=3)
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(xlabel="share of words whose partner was found", xlim=(0, 1.08))
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 

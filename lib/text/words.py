@@ -1,4 +1,4 @@
-"""Lists to try word vectors on, of data/words: similarity ratings, analogy questions, GloVe's commonest words."""
+"""Lists to try word vectors and attention on, of data/words: ratings, analogies, common words, words that belong together."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,16 @@ class Analogy(NamedTuple):
     b: str
     c: str
     d: str
+
+
+class Partners(NamedTuple):
+    """Two words of a sentence, each of which occurs in it once, that belong together: the verb and its subject."""
+
+    relation: str  # "subject and verb", "verb and object", "pronoun and noun" or "pronoun puzzle"
+    part: str  # "search": to choose by, or "test": to judge by
+    sentence: str  # small letters, a space around each word
+    word: str  # from where one looks
+    partner: str  # what should be found
 
 
 def load_wordsim(path: Path = FOLDER / "wordsim353.csv") -> list[RatedPair]:
@@ -66,6 +76,27 @@ def load_analogies(path: Path = FOLDER / "questions-words.txt") -> list[Analogy]
         else:
             raise ValueError(f"{path.name}, line {number}: expected ': category' or four words, got {line!r}")
     return questions
+
+
+def load_partners(path: Path = FOLDER / "partners.csv") -> list[Partners]:
+    """88 pairs of words that belong together, written for this course: 24 of each grammatical relation and 16 puzzles.
+
+    The puzzles are made as those of Winograd are: of each two that follow each other one word differs, and the pronoun means
+    another noun. Raises ValueError if the file is missing or damaged (naming the line).
+
+    >>> load_partners()[0][2:]
+    ('the old chef cooked a wonderful meal for his guests .', 'chef', 'cooked')
+    """
+    pairs = []
+    for line, row in read_csv(path, list(Partners._fields)):
+        pair = Partners(*row)
+        words = pair.sentence.split(" ")
+        if not (pair.relation and pair.part in ("search", "test") and words.count(pair.word) == 1
+                and words.count(pair.partner) == 1):  # fmt: skip
+            raise ValueError(f"{path.name}, line {line}: expected a relation, search or test, a sentence and two of its "
+                             f"words that occur once, got {', '.join(map(repr, row))}")  # fmt: skip
+        pairs.append(pair)
+    return pairs
 
 
 def load_glove_words(path: Path = FOLDER / "glove_words.txt") -> list[str]:

@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from lib import DATA
+from lib.text import bert_tokenizer
 from lib.text.packages import package_file
-from lib.text.words import FOLDER, load_analogies, load_glove_words, load_wordsim
+from lib.text.words import FOLDER, load_analogies, load_glove_words, load_partners, load_wordsim
 from tests.text import word_lists
 
 README = (DATA / "README.md").read_text(encoding="utf-8")
@@ -43,6 +44,26 @@ def test_the_words_of_glove_are_in_the_order_of_frequency():
     assert words[0] == "the" and words.index("king") < words.index("queen") < words.index("llorente")
 
 
+def test_partners_are_single_tokens_that_can_be_found_and_no_sentence_is_searched_and_tested():
+    pairs, tokenizer = load_partners(), bert_tokenizer()
+    for pair in pairs:
+        ids = tokenizer.encode(pair.sentence)
+        assert [tokenizer.token_of(id) for id in ids] == pair.sentence.split(" "), "no word is cut into pieces"
+    numbers = Counter((pair.relation, pair.part) for pair in pairs)
+    assert numbers.pop(("pronoun puzzle", "test")) == 16 and set(numbers.values()) == {12} and len(numbers) == 6
+    for relation in {pair.relation for pair in pairs}:
+        sentences = [pair.sentence for pair in pairs if pair.relation == relation]
+        assert len(set(sentences)) == len(sentences), "no sentence is searched and tested"
+
+
+def test_the_two_puzzles_of_a_pair_differ_in_one_word_and_in_the_answer():
+    puzzles = [pair for pair in load_partners() if pair.relation == "pronoun puzzle"]
+    for one, other in zip(puzzles[::2], puzzles[1::2]):
+        differing = [a for a, b in zip(one.sentence.split(), other.sentence.split(), strict=True) if a != b]
+        assert len(differing) == 1 and one.word == other.word and one.partner != other.partner
+        assert other.partner in one.sentence.split()
+
+
 @needs_glove
 def test_the_words_of_glove_are_those_of_the_package():
     assert (FOLDER / "glove_words.txt").read_bytes() == word_lists.glove_file()
@@ -56,6 +77,10 @@ def test_the_words_of_glove_are_those_of_the_package():
         (load_wordsim, "first,second,rating\nlove,,6.77\n", "line 2: expected two words and a rating"),
         (load_wordsim, "first,second,rating\nlove,sex,much\n", "line 2: .*got 'love', 'sex', 'much'"),
         (load_wordsim, "love,sex,6.77\n", "must begin with first,second,rating"),
+        (load_partners, "relation,part,sentence,word,partner\nr,test,a b .,a,c\n", "line 2: .*occur once, got .*'c'"),
+        (load_partners, "relation,part,sentence,word,partner\nr,test,a b b .,a,b\n", "line 2: .*occur once"),
+        (load_partners, "relation,part,sentence,word,partner\nr,train,a b .,a,b\n", "line 2: .*search or test"),
+        (load_partners, "relation,part\nr,test\n", "must begin with relation,part,sentence,word,partner"),
         (load_analogies, ": family\nboy girl king\n", "line 2: expected .* four words, got 'boy girl king'"),
         (load_analogies, "boy girl king queen\n", "line 1: expected"),
         (load_analogies, ": family\n\n", "line 2: expected"),

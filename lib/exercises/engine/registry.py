@@ -9,7 +9,7 @@ import lib.exercises
 from lib.exercises.engine.exercise import Exercise
 from lib.names import nearest
 
-RETIRED: tuple[str, ...] = ()
+RETIRED: tuple[str, ...] = ("softmax.argmax_onehot",)
 """Ids of exercises that the course once had. An id never changes and is never given again; CHANGELOG.md says when one
 goes, and why."""
 

@@ -1,4 +1,4 @@
-"""Exercises of notebook 01: attention; masks and receptive fields come from `attention_masks`."""
+"""Exercises of lecture 01: attention; masks and receptive fields, and several heads, come from modules of their own."""
 
 import math
 
@@ -7,6 +7,7 @@ import torch
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
+from lib.exercises.lecture01.attention_heads import MULTI_HEAD
 from lib.exercises.lecture01.attention_masks import CAUSAL_MASK, RECEPTIVE_FIELD
 from lib.kernels import attention_reference
 
@@ -132,13 +133,13 @@ ATTENTION = Exercise(
         Misconception(
             "not_scaled",
             lambda q, k, v, mask: _weights(q, k, mask, 1.0) @ v,
-            "The scores are not divided by √K. Their variance is then K, and the softmax of wide heads becomes "
-            "one-hot.",
+            "The scores are not divided by √d_k. Their variance is then d_k, and with many numbers per key the softmax puts "
+            "nearly all weight on one key.",
         ),
         Misconception(
             "divided_by_k",
             lambda q, k, v, mask: _weights(q, k, mask, 1 / q.shape[-1]) @ v,
-            "You divide by K, not by its square root. A dot product of K terms has variance K, standard deviation √K.",
+            "You divide by d_k, not by its square root. A dot product of d_k terms has variance d_k, standard deviation √d_k.",
         ),
         Misconception(
             "masked_after_softmax",
@@ -198,9 +199,9 @@ ATTENTION = Exercise(
         Misconception("detached", lambda q, k, v, mask: (_weights(q, k, mask) @ v).detach(), DETACHED),
     ),
     hints=(
-        "Three steps: scores q kᵀ/√K of shape (T, S); −∞ where mask is False; softmax over the keys, times v.",
+        "Three steps: scores q kᵀ/√d_k of shape (T, S); −∞ where mask is False; softmax over the keys, times v.",
         "scores.masked_fill(~mask, -math.inf) masks; torch.softmax(scores, dim=-1) @ v averages the values.",
     ),
 )
 
-EXERCISES = (ATTENTION, CAUSAL_MASK, RECEPTIVE_FIELD)
+EXERCISES = (CAUSAL_MASK, ATTENTION, MULTI_HEAD, RECEPTIVE_FIELD)

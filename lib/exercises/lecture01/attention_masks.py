@@ -15,7 +15,7 @@ def _mask_cases(generator):
     new, few, some = torch.randint(2, 100, (3,), generator=generator).tolist()
     long = int(torch.randint(100, 1000, (1,), generator=generator))
     return [
-        case("the six tokens of the slide", 6, 6),
+        case("six tokens and no past", 6, 6),
         case("two new tokens after three in the cache", 2, 5),
         case("one new token: generation", 1, 4),
         case("a single token", 1, 1),
@@ -41,8 +41,8 @@ CAUSAL_MASK = Exercise(
         Misconception(
             "not_itself",
             lambda T, S: torch.ones(T, S, dtype=torch.bool).tril(S - T - 1),
-            "The diagonal is hidden. Slide C20 says “left context”, but a token also sees itself (slide W22); without "
-            "that, the first one would see nothing.",
+            "The diagonal is hidden. A token sees what comes before it and itself; without that, the first one would see "
+            "nothing.",
         ),
         Misconception(
             "the_future",
@@ -52,9 +52,7 @@ CAUSAL_MASK = Exercise(
         Misconception(
             "past_forgotten",
             lambda T, S: torch.ones(T, S, dtype=torch.bool).tril(),
-            "With a cache the queries are the last T of S positions; you treat them as the first. Query 0 sees S − T + "
-            "1 "
-            "keys.",
+            "The queries are the last T of S positions; you treat them as the first. Query 0 sees S − T + 1 keys.",
         ),
         Misconception(
             "upside_down",
@@ -75,8 +73,7 @@ CAUSAL_MASK = Exercise(
             "numbers",
             lambda T, S: torch.ones(T, S).tril(S - T),
             "The pattern is right, but these are the numbers 0.0 and 1.0. Added to scores they would mask nothing. The "
-            "mask "
-            "must be boolean.",
+            "mask must be boolean.",
         ),
         Misconception(
             "additive",

@@ -1,4 +1,4 @@
-"""Exercises of notebook 01: softmax and the arg max that it approaches."""
+"""An exercise of lecture 01: softmax, for scores of any size."""
 
 import math
 
@@ -7,14 +7,13 @@ import torch
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
-from lib.kernels import argmax_onehot, softmax
+from lib.kernels import softmax
 
 
-# --- softmax.softmax ----------------------------------------------------------------------------------------
 def _softmax_cases(generator):
     rows = torch.randn(3, 4, generator=generator) * 3
     return [
-        case("the slide's example", torch.tensor([[1.0, 2.0, 8.0]])),
+        case("the example above", torch.tensor([[1.0, 2.0, 8.0]])),
         case("several rows", rows),
         case("as many rows as scores", torch.tensor([[1.0, 2.0, 3.0], [3.0, 3.0, -1.0], [0.0, -2.0, 2.0]])),
         case("scores around a thousand", torch.tensor([[1e3, 1e3 - 1.0, 0.0]])),
@@ -132,7 +131,7 @@ SOFTMAX = Exercise(
         Misconception(
             "log_softmax",
             lambda z: torch.log_softmax(z, dim=-1),
-            "These are log-probabilities (all ≤ 0). The slide asks for the probabilities.",
+            "These are logarithms of the weights (all ≤ 0). The exercise asks for the weights.",
         ),
         Misconception("detached", lambda z: torch.softmax(z, dim=-1).detach(), DETACHED),
     ),
@@ -142,101 +141,4 @@ SOFTMAX = Exercise(
     ),
 )
 
-
-# --- softmax.argmax_onehot ----------------------------------------------------------------------------------
-def _argmax_cases(generator):
-    low = 2**-10
-    high = torch.nextafter(torch.tensor(low), torch.tensor(1.0)).item()  # the next float32, 1e-10 above
-    return [
-        case("the slide's first example", torch.tensor([1.0, 2.0, 8.0])),
-        case("the slide's second example, a tie", torch.tensor([0.0, 3.0, 3.0])),
-        case("all equal", torch.tensor([2.0, 2.0, 2.0, 2.0])),
-        case("a tie of negative scores", torch.tensor([-2.0, -5.0, -2.0])),
-        case("a tie of zeros", torch.tensor([0.0, -1.0, 0.0, 0.0])),
-        case("a batch with a tie in one row", torch.tensor([[1.0, 5.0, 5.0], [7.0, 0.0, -1.0]])),
-        case("as many rows as scores", torch.tensor([[4.0, 4.0, 1.0], [9.0, 5.0, 2.0], [0.0, 8.0, 8.0]])),
-        case("nearly equal", torch.tensor([low, high])),
-        case("a batch with one row nearly equal", torch.tensor([[high, low, low], [1.0, 2.0, 2.0]])),
-        case("negative scores", -torch.randperm(5, generator=generator)[:4] - 1.0),
-    ]
-
-
-def _first_winner(z):
-    return torch.nn.functional.one_hot(z.argmax(dim=-1), z.shape[-1]).float()
-
-
-ARGMAX = Exercise(
-    id="softmax.argmax_onehot",
-    slides=("W13",),
-    points=2,
-    minutes=8,
-    title="The arg max that softmax approaches",
-    reference=lambda z: argmax_onehot(z),
-    cases=_argmax_cases,
-    accepts=(
-        lambda z: torch.softmax((z.double() - z.double().amax(-1, keepdim=True)) * 1e12, dim=-1),
-        lambda z: (z == z.amax(-1, keepdim=True)) / (z == z.amax(-1, keepdim=True)).sum(-1, keepdim=True),
-    ),
-    withheld=(
-        "lib.generation.warpers.keep_top_k",
-        "lib.generation.warpers.warp",
-        "lib.generation.warpers.keep_top_p",
-        "lib.generation.warpers.scale_temperature",
-    ),
-    misconceptions=(
-        Misconception(
-            "first_winner_takes_all",
-            _first_winner,
-            "In a tie you give everything to the first winner, as torch.argmax does. The slide shares: (0, 0.5, 0.5).",
-        ),
-        Misconception(
-            "winners_not_shared",
-            lambda z: (z == z.amax(dim=-1, keepdim=True)).float(),
-            "In a tie each winner gets 1, so the row sums to 2. The winners must share the 1.",
-        ),
-        Misconception(
-            "an_index",
-            lambda z: z.argmax(dim=-1),
-            "That is the index of the largest score. What softmax approaches is a vector with one entry per score.",
-        ),
-        Misconception(
-            "largest_of_the_batch",
-            lambda z: (z == z.max()).float() / (z == z.max()).sum(),
-            "You look for one maximum in the whole batch: every row has its own.",
-        ),
-        Misconception(
-            "a_row_without_a_winner",
-            lambda z: (z == z.max()).float() / (z == z.max()).sum(dim=-1, keepdim=True),
-            "z.max() is the largest score of the whole batch, and a row that does not have it becomes 0/0. Every row has "
-            "its own maximum.",
-        ),
-        Misconception(
-            "down_the_columns",
-            lambda z: (z == z.amax(dim=0)) / (z == z.amax(dim=0)).sum(dim=0),
-            "You look for the largest of each column. Each row is one vector: work along the last dimension.",
-        ),
-        Misconception(
-            "nearly_equal_shared",
-            lambda z: torch.softmax(z / 0.01, dim=-1),
-            "Scores that only nearly equal the largest one share with it: a cold softmax, or a comparison with a tolerance. "
-            "Only exactly equal scores share: compare with ==.",
-        ),
-        Misconception(
-            "plain_softmax",
-            lambda z: torch.softmax(z, dim=-1),
-            "This is softmax at temperature 1: smooth, with every entry above 0. The exercise asks for its limit for T "
-            "→ 0.",
-        ),
-        Misconception(
-            "values_instead_of_shares",
-            lambda z: torch.where(z == z.amax(dim=-1, keepdim=True), z, 0.0),
-            "You keep the largest score itself. The winner gets 1, whatever its score.",
-        ),
-    ),
-    hints=(
-        "Mark the winners first: z == z.amax(dim=-1, keepdim=True).",
-        "Then divide by the number of winners in each row.",
-    ),
-)
-
-EXERCISES = (SOFTMAX, ARGMAX)
+EXERCISES = (SOFTMAX,)
