@@ -40,7 +40,7 @@ def handed_in(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     folder = tmp_path / "handed in"
     submit(folder, "ada")
-    submit(folder, "bob", slide_count="wrong", doubling_time="time up")
+    submit(folder, "bob", token_count="wrong", loop="time up")
     submit(folder, "cem", default="not written")
     return folder
 
@@ -119,7 +119,7 @@ def test_the_release_says_what_is_graded_and_for_how_many_points(handed_in, rele
 def test_without_a_release_every_exercise_counts_with_its_usual_points(handed_in, here, tmp_path):
     assert graded(handed_in, tmp_path / "out") == 0
     assert [row[2:4] for row in rows(tmp_path / "out")[:4]] == [
-        [IDS[0], "1"], [IDS[1], "3"], [IDS[2], "2"], [IDS[3], "2"]
+        [IDS[0], "1"], [IDS[1], "3"], [IDS[2], "2"], [IDS[3], "4"]
     ]  # fmt: skip
 
 

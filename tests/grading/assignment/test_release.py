@@ -24,7 +24,7 @@ from lib.lectures.notebooks import all_notebooks, load, parameters, text_of
 from tests.lectures.test_student import run_all, solution_lines
 
 YEARS = NOTEBOOKS / "00_start_here.ipynb"
-IDS = ["start.slide_count", "start.classify_era", "growth.months_between", "growth.doubling_time"]
+IDS = ["start.token_count", "writing.probabilities", "writing.draw", "writing.loop"]
 
 
 def released(out, *options, notebooks=("00",)):
@@ -139,7 +139,7 @@ def test_a_release_runs_and_only_its_checks_fail(tmp_path):
     failing = set(run_all(edition, tmp_path / "a"))
     assert expected <= failing <= may_fail
     (last,) = edition.cells[-1].outputs
-    assert "✗ not written  0 of 3     start.classify_era" in last.text and "Not ready to hand in" in last.text
+    assert "✗ not written  0 of 3     writing.probabilities" in last.text and "Not ready to hand in" in last.text
 
 
 def test_same_bytes_twice_and_nothing_is_written_again(tmp_path, capsys):
@@ -229,7 +229,7 @@ def test_points_are_positive_numbers(pair):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (("--exercises", "growth.doubling_tim"), "did you mean growth.doubling_time"),
+        (("--exercises", "writing.loo"), "did you mean writing.loop"),
         (("--exercises", "mlm.loss"), "in none of the chosen notebooks"),
         (("--points", "mlm.loss=2"), "in none of the chosen notebooks"),
         (("--exercises", IDS[0], "--points", f"{IDS[1]}=2"), "not among the graded"),
@@ -330,10 +330,10 @@ def test_notebooks_at_fault(tmp_path):
         return path
 
     def ungraded(cells, notebook):
-        del cells["start-slide_count-check"].metadata["course"]
+        del cells["start-token_count-check"].metadata["course"]
 
     def twice(cells, notebook):
-        cells["start-classify_era-check"].metadata["course"]["exercise"] = IDS[0]
+        cells["writing-probabilities-check"].metadata["course"]["exercise"] = IDS[0]
 
     def without_parameters(cells, notebook):
         for cell in cells.values():
