@@ -62,7 +62,7 @@ def is_solution(cell):
 
 
 def scores(school, assignment):
-    """Each student's points and the most points, by the id of the graded cell."""
+    """Each student's points and the most points, by the id of the check; what a person grades has none yet."""
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{school / 'gradebook.db'}") as book:
@@ -71,6 +71,7 @@ def scores(school, assignment):
                 grade.name: (grade.auto_score, grade.max_score)
                 for notebook in submission.notebooks
                 for grade in notebook.grades
+                if grade.name.endswith("-check")
             }
             for submission in book.assignment_submissions(assignment)
         }

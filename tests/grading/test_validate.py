@@ -15,9 +15,9 @@ from lib.exercises.engine import registry
 from lib.grading import validate
 from lib.grading.assignment.graded import prepare
 from lib.grading.judging import grader as judging
-from lib.lectures.edition import student_edition
+from lib.lectures.edition import exercise_of, student_edition
 from lib.lectures.notebooks import load, parse, text_of
-from tests.grading.assignment.test_release import IDS, YEARS, with_written_answer
+from tests.grading.assignment.test_release import IDS, OPEN, YEARS, with_written_answer
 
 RIGHT = {"status": "right", "cell": 3, "reason": "", "hint": "", "failed": None}
 WRONG = RIGHT | {
@@ -48,8 +48,9 @@ class FakeGrader:
 
 
 def written(folder, points=None, name="my work.ipynb", change=None, source=YEARS):
-    """The student edition of notebook 00 as a file, with other points or a change of its JSON."""
+    """The student edition of notebook 00, without its open question, as a file, with other points or a change of its JSON."""
     notebook = load(source)
+    notebook.cells = [cell for cell in notebook.cells if exercise_of(cell) != OPEN]
     usual = dict(zip(IDS, (1, 3, 2, 4)))
     if points:
         text = prepare(notebook, source.name, usual | points).text(0)
@@ -146,7 +147,8 @@ def test_without_the_metadata_the_lecture_of_that_name_tells(asked, tmp_path):
 
     grader = FakeGrader()
     report = validate.examine(written(tmp_path, name="ada_00_start_here (1).ipynb", change=forget), grader)
-    assert grader.asked == IDS and report.ready
+    assert grader.asked == IDS
+    assert [asked.exercise for asked, entry in report.entries if entry["status"] == "missing"] == [OPEN]
     with pytest.raises(CourseError, match="no exercise of this course is in it"):
         validate.examine(written(tmp_path, change=forget), grader)
 

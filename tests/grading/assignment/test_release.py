@@ -25,6 +25,7 @@ from tests.lectures.test_student import run_all, solution_lines
 
 YEARS = NOTEBOOKS / "00_start_here.ipynb"
 IDS = ["start.token_count", "writing.probabilities", "writing.draw", "writing.loop"]
+OPEN = "start.machine_open"
 
 
 def released(out, *options, notebooks=("00",)):
@@ -72,9 +73,9 @@ def test_the_manifest_says_what_the_release_is(tmp_path):
     assert (manifest["format"], manifest["course"], manifest["seed"]) == (1, "0.1.0", 4)
     entry = manifest["notebooks"][YEARS.name]
     assert entry["sha256"] == hashlib.sha256((tmp_path / "a" / YEARS.name).read_bytes()).hexdigest()
-    assert [(e["id"], e["points"]) for e in entry["exercises"]] == [(id, int(id == IDS[0])) for id in IDS]
+    assert [(e["id"], e["points"]) for e in entry["exercises"]] == [(id, int(id == IDS[0])) for id in [*IDS, OPEN]]
     first = entry["exercises"][0]
-    assert first["title"] == "How many slides?" and first["slides"] == ["C01", "T01", "N01", "W01"]
+    assert first["title"] == "Count tokens" and first["slides"] == ["N38"]
     assert parameters(load(tmp_path / "a" / YEARS.name))[SEED_NAME] == 4
 
 
@@ -289,7 +290,7 @@ def test_the_readme_says_what_is_asked_for_how_many_points(tmp_path, monkeypatch
     assert released("~/a", *graded, "--points", f"{IDS[1]}=2.5", "--points", f"{IDS[0]}=1.5") == 0
     text = (tmp_path / "a" / "README.md").read_text()
     assert "4 points in all" in text
-    assert f"| `{YEARS.name}` | How many slides? (`{IDS[0]}`) | C01, T01, N01, W01 | 1.5 |" in text
+    assert f"| `{YEARS.name}` | Count tokens (`{IDS[0]}`) | N38 | 1.5 |" in text
     assert f"(`{IDS[2]}`)" in text and "| 0 |" in text and "course validate PATH" in text
 
 
