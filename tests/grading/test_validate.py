@@ -182,7 +182,7 @@ def test_points_that_are_none_are_a_finding(points, tmp_path):
     lines = str(report).splitlines()
     at = lines.index(f"  ✗ unknown      ? of ?     {IDS[1]}")
     assert lines[at + 1].startswith("      its points in this file are not a valid number") and not report.ready
-    assert lines[-2].startswith("  5 of 5 points.") and lines[-1].endswith("1 exercise is not yet right.")
+    assert lines[-2].startswith("  7 of 7 points.") and lines[-1].endswith("1 exercise is not yet right.")
     assert grader.asked == [IDS[0], *IDS[2:]]
 
 

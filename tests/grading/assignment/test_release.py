@@ -17,7 +17,7 @@ from lib.exercises.engine.compare import Tolerance
 from lib.grading.assignment import release
 from lib.grading.assignment.graded import SEED_NAME, definition_hash, read_points, with_points
 from lib.grading.assignment.roster import read_roster, student_seed
-from lib.lectures.edition import PROMPT
+from lib.lectures.edition import PROMPT, exercise_of
 from lib.lectures.lint import lint_file
 from lib.lectures.lint.exercises import nbgrader as nbgrader_findings
 from lib.lectures.notebooks import all_notebooks, load, parameters, text_of
@@ -149,7 +149,7 @@ def test_same_bytes_twice_and_nothing_is_written_again(tmp_path, capsys):
     assert released(tmp_path / "a", *options) == released(tmp_path / "b", *options) == 0
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert released(tmp_path / "a", *options) == 0
-    assert capsys.readouterr().out.splitlines()[-1].endswith("2 students, 8 points, 0 files written")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("2 students, 14 points, 0 files written")
     (tmp_path / "a" / "manifest.json").unlink()
     assert released(tmp_path / "a", *options) == 0, "as after an interruption"
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -395,8 +395,9 @@ SOLVED = ASKED.format(model=MODEL)
 
 
 def with_written_answer(tmp_path, source=SOLVED, **about):
-    """Notebook 00 with a question that a person grades, `report.why`, beside its own."""
+    """Notebook 00 with a question that a person grades, `report.why`, in the place of its own."""
     notebook = load(YEARS)
+    notebook.cells = [cell for cell in notebook.cells if exercise_of(cell) != OPEN]
     marks = {"grade": True, "solution": True, "locked": False, "task": False, "schema_version": 3}
     metadata = {
         "nbgrader": marks | {"grade_id": "report-why", "points": 6},
