@@ -38,6 +38,7 @@ def _cases(generator):
         _written("without an end token", [2, 1], None, 9, 50, lambda new: 0 in new and 4 in new),
         _written("no token may be written", [1, 3], 4, 0, 50, lambda new: True),
         _written("the end token also stands in the prompt", [1, 4, 2], 4, 40, 50, lambda new: 3 <= len(new) < 12),
+        _written("the prompt ends with the end token", [1, 2, 4], 4, 40, 50, lambda new: 3 <= len(new) < 12),
         _written("the end token is token 0", [1, 2], 0, 12, 50, lambda new: 3 <= len(new) < 12),
         _written("the end token is drawn at once", [3], 4, 7, 50, lambda new: new == [4]),
         _written("the end token is the last that fits", [3, 3], 4, 4, 50, lambda new: len(new) == 4 and new[-1] == 4),
@@ -143,9 +144,20 @@ def _zero_is_no_end(next_probabilities, draw, prompt, end_id, max_new_tokens, co
     return write(next_probabilities, draw, prompt, end_id or None, max_new_tokens, context)
 
 
-def _in_place(next_probabilities, draw, prompt, end_id, max_new_tokens, context):
-    prompt += write(next_probabilities, draw, prompt, end_id, max_new_tokens, context)[len(prompt) :]
-    return prompt
+def _looks_before_it_writes(next_probabilities, draw, prompt, end_id, max_new_tokens, context):
+    most = 0 if prompt[-1] == end_id else max_new_tokens
+    return write(next_probabilities, draw, prompt, end_id, most, context)
+
+
+def _negative_start(next_probabilities, draw, prompt, end_id, max_new_tokens, context):
+    def read(ids):
+        return next_probabilities(ids[len(ids) - context :])
+
+    return write(read, draw, prompt, end_id, max_new_tokens, 10**6)
+
+
+def _result_cut(next_probabilities, draw, prompt, end_id, max_new_tokens, context):
+    return write(next_probabilities, draw, prompt, end_id, max_new_tokens, context)[-context:]
 
 
 def _mistake(answer: Callable, hint: str) -> Misconception:
@@ -220,8 +232,18 @@ LOOP = Exercise(
             "With end_id 0 you do not stop: 0 counts as false in Python. Compare the token with end_id.",
         ),
         _mistake(
-            _in_place,
-            "Right, but the prompt that you were given has grown, too. Begin with a copy: list(prompt).",
+            _looks_before_it_writes,
+            "You look for the end token before you write, and find one at the end of the prompt. Ask about the token that was "
+            "drawn, after appending it.",
+        ),
+        _mistake(
+            _negative_start,
+            "As long as the text is shorter than the context, len(ids) - context is negative, and a negative start counts from "
+            "the end: tokens are lost. ids[-context:] is right for short texts, too.",
+        ),
+        _mistake(
+            _result_cut,
+            "The result has lost its beginning. `context` limits what the model reads; the result has all tokens.",
         ),
     ),
     hints=(
