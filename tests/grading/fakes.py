@@ -10,7 +10,7 @@ from pathlib import Path
 from lib.grading.judging.entry import FORMAT, entry
 
 NOTEBOOK = "00_start_here.ipynb"
-IDS = ["start.slide_count", "start.classify_era", "growth.months_between", "growth.doubling_time"]
+IDS = ["start.token_count", "writing.probabilities", "writing.draw", "writing.loop"]
 
 
 def submit(folder: Path, student: str, notebook: str = NOTEBOOK, /, default="right", **statuses) -> Path:

@@ -40,7 +40,7 @@ def handed_in(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     folder = tmp_path / "handed in"
     submit(folder, "ada")
-    submit(folder, "bob", slide_count="wrong", doubling_time="time up")
+    submit(folder, "bob", token_count="wrong", loop="time up")
     submit(folder, "cem", default="not written")
     return folder
 
@@ -119,7 +119,7 @@ def test_the_release_says_what_is_graded_and_for_how_many_points(handed_in, rele
 def test_without_a_release_every_exercise_counts_with_its_usual_points(handed_in, here, tmp_path):
     assert graded(handed_in, tmp_path / "out") == 0
     assert [row[2:4] for row in rows(tmp_path / "out")[:4]] == [
-        [IDS[0], "1"], [IDS[1], "3"], [IDS[2], "2"], [IDS[3], "2"]
+        [IDS[0], "1"], [IDS[1], "3"], [IDS[2], "2"], [IDS[3], "4"]
     ]  # fmt: skip
 
 
@@ -214,13 +214,13 @@ def test_a_folder_without_a_notebook_of_ours_replaces_no_result(handed_in, here,
     monkeypatch.setattr(notebooks, "all_notebooks", lambda *folder: [NOTEBOOKS / NOTEBOOK, NOTEBOOKS / OTHER])
     submit(handed_in, "cem", OTHER)
     graded(handed_in, tmp_path / "out")
-    before = [row for row in rows(tmp_path / "out") if row[0] == "ada"]
+    before = [row for row in rows(tmp_path / "out") if row[:2] == ["ada", NOTEBOOK]]
     submit(tmp_path / "again", "bob")
     (tmp_path / "again" / "ada").mkdir()
     for name in names:
         (tmp_path / "again" / "ada" / name).write_text("{}")
     graded(tmp_path / "again", tmp_path / "out")
-    assert [row for row in rows(tmp_path / "out") if row[:2] == ["ada", NOTEBOOK]] == before[:4]
+    assert [row for row in rows(tmp_path / "out") if row[:2] == ["ada", NOTEBOOK]] == before
     assert "ada" in capsys.readouterr().err
 
 

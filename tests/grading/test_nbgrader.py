@@ -62,7 +62,7 @@ def is_solution(cell):
 
 
 def scores(school, assignment):
-    """Each student's points and the most points, by the id of the graded cell."""
+    """Each student's points and the most points, by the id of the check; what a person grades has none yet."""
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{school / 'gradebook.db'}") as book:
@@ -71,6 +71,7 @@ def scores(school, assignment):
                 grade.name: (grade.auto_score, grade.max_score)
                 for notebook in submission.notebooks
                 for grade in notebook.grades
+                if grade.name.endswith("-check")
             }
             for submission in book.assignment_submissions(assignment)
         }
@@ -86,8 +87,8 @@ def test_the_notebooks_themselves_are_an_assignment(school):
     hand_in(school, "right", "a1", (START.name, filled_in(school / "release" / "a1" / START.name, START)))
     hand_in(school, "stub", "a1", (START.name, stubs))
     nbgrader(school, "autograde", "a1")
-    usual = {"start-slide_count-check": 1, "start-classify_era-check": 3}
-    usual |= {"growth-months_between-check": 2, "growth-doubling_time-check": 2}
+    usual = {"start-token_count-check": 1, "writing-probabilities-check": 3}
+    usual |= {"writing-draw-check": 2, "writing-loop-check": 4}
     assert scores(school, "a1") == {
         "right": {name: (points, points) for name, points in usual.items()},
         "stub": {name: (0, points) for name, points in usual.items()},
@@ -96,8 +97,8 @@ def test_the_notebooks_themselves_are_an_assignment(school):
 
 def test_a_release_is_an_assignment_with_its_own_points(school):
     out = school / "source" / "a2"
-    chosen = ["start.slide_count", "growth.doubling_time", "memory.training_bytes", "cache.kv_cache_bytes"]
-    changed = ["growth.doubling_time=0.5", "memory.training_bytes=7"]
+    chosen = ["start.token_count", "writing.loop", "memory.training_bytes", "cache.kv_cache_bytes"]
+    changed = ["writing.loop=0.5", "memory.training_bytes=7"]
     options = ["--exercises", *chosen, "--points", *changed]
     assert cli.main(["release", "00", "15", "--out", str(out), *options]) == 0
     (out / "README.md").rename(school / "README.md")
@@ -109,7 +110,7 @@ def test_a_release_is_an_assignment_with_its_own_points(school):
         school, "validate", f"submitted/right/a2/{START.name}"
     )
     nbgrader(school, "autograde", "a2")
-    first = {"start-slide_count-check": 1, "growth-doubling_time-check": 0.5}
+    first = {"start-token_count-check": 1, "writing-loop-check": 0.5}
     second = {"memory-training_bytes-check": 7, "cache-kv_cache_bytes-check": 4}
     found = scores(school, "a2")
     assert found["right"] == {name: (points, points) for name, points in (first | second).items()}
@@ -117,6 +118,6 @@ def test_a_release_is_an_assignment_with_its_own_points(school):
     assert not any(score for score, _ in found["stub"].values())
     graded = load(school / "autograded" / "right" / "a2" / START.name)
     said = {cell.id: "".join(o.get("text", "") for o in cell.get("outputs", [])) for cell in graded.cells}
-    assert said["growth-doubling_time-check"].endswith("0.5 points.\n")
-    assert said["start-classify_era-check"].endswith("for practice.\n")
+    assert said["writing-loop-check"].endswith("0.5 points.\n")
+    assert said["writing-probabilities-check"].endswith("for practice.\n")
     assert "nbgrader is grading" in said[graded.cells[-1].id]

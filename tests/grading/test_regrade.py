@@ -16,7 +16,7 @@ from lib.grading.reports import class_report
 from lib.grading.results.store import Planned, Record, Store
 
 NOTEBOOK = "00_start_here.ipynb"
-IDS = ["start.slide_count", "growth.doubling_time"]
+IDS = ["start.token_count", "writing.loop"]
 ESSAY = "report.q2"
 
 
@@ -149,8 +149,8 @@ def test_a_spreadsheet_may_save_it_in_its_own_way(out):
             "line 2: 'report.q3' is not a written answer here; did you",
         ),
         (
-            "student,exercise,points\nada,start.slide_count,1\n",
-            "'start.slide_count' is not a written answer here",
+            "student,exercise,points\nada,start.token_count,1\n",
+            "'start.token_count' is not a written answer here",
         ),
         (
             "student,exercise,points\nada,report.q2,1\nada,report.q2,2\n",
@@ -205,19 +205,19 @@ def test_a_release_can_change_the_points_but_not_what_is_graded(out, tmp_path, c
         ("cem", IDS[0]): "8",
         ("zoe", IDS[0]): "0",
     }
-    manifest["notebooks"][NOTEBOOK]["exercises"][0]["id"] = "start.classify_era"
+    manifest["notebooks"][NOTEBOOK]["exercises"][0]["id"] = "writing.probabilities"
     path.write_text(json.dumps(manifest))
     assert regrade(out, "--release", path) == 1
-    assert "contains ungraded exercises: start.classify_era; run `course grade` first" in capsys.readouterr().err
+    assert "contains ungraded exercises: writing.probabilities; run `course grade` first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "options, code, words",
     [
         (
-            ["--points", "start.slide_cuont=5"],
+            ["--points", "start.token_cuont=5"],
             2,
-            "start.slide_cuont, which is not graded here; did you mean start.s",
+            "start.token_cuont, which is not graded here; did you mean start.t",
         ),
         (["--points", f"{IDS[0]}=0"], 2, "must be a positive number"),
         (["--release", "nowhere.json"], 1, "nowhere.json cannot be read: No such file"),

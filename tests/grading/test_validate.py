@@ -15,9 +15,9 @@ from lib.exercises.engine import registry
 from lib.grading import validate
 from lib.grading.assignment.graded import prepare
 from lib.grading.judging import grader as judging
-from lib.lectures.edition import student_edition
+from lib.lectures.edition import exercise_of, student_edition
 from lib.lectures.notebooks import load, parse, text_of
-from tests.grading.assignment.test_release import IDS, YEARS, with_written_answer
+from tests.grading.assignment.test_release import IDS, OPEN, YEARS, with_written_answer
 
 RIGHT = {"status": "right", "cell": 3, "reason": "", "hint": "", "failed": None}
 WRONG = RIGHT | {
@@ -48,9 +48,10 @@ class FakeGrader:
 
 
 def written(folder, points=None, name="my work.ipynb", change=None, source=YEARS):
-    """The student edition of notebook 00 as a file, with other points or a change of its JSON."""
+    """The student edition of notebook 00, without its open question, as a file, with other points or a change of its JSON."""
     notebook = load(source)
-    usual = dict(zip(IDS, (1, 3, 2, 2)))
+    notebook.cells = [cell for cell in notebook.cells if exercise_of(cell) != OPEN]
+    usual = dict(zip(IDS, (1, 3, 2, 4)))
     if points:
         text = prepare(notebook, source.name, usual | points).text(0)
     else:
@@ -83,8 +84,8 @@ def test_all_right_is_ready(tmp_path):
     assert report.ready and grader.asked == IDS and grader.submission.sha256
     lines = str(report).splitlines()
     assert lines[0].startswith("my work.ipynb, as it was saved on 20")
-    assert lines[2] == "  ✓ right        1 of 1     start.slide_count (cell 3)"
-    assert lines[-2].startswith("  8 of 8 points.") and "other cases of the same kind" in lines[-2]
+    assert lines[2] == "  ✓ right        1 of 1     start.token_count (cell 3)"
+    assert lines[-2].startswith("  10 of 10 points.") and "other cases of the same kind" in lines[-2]
     assert lines[-1] == "  Ready to hand in: everything is written and right."
 
 
@@ -93,11 +94,11 @@ def test_what_is_wrong_comes_with_its_reason_and_hint(tmp_path):
     report = validate.examine(written(tmp_path), grader)
     assert not report.ready
     lines = str(report).splitlines()
-    at = lines.index("  ✗ wrong        0 of 3     start.classify_era (cell 3)")
+    at = lines.index("  ✗ wrong        0 of 3     writing.probabilities (cell 3)")
     assert lines[at + 1] == "      case 2, leap years: result: 3 instead of 4"
     assert lines[at + 2] == "      You forgot the last one."
     assert "  cell 7 was left out: SyntaxError" in lines
-    assert lines[-2].startswith("  5 of 8 points.") and lines[-1].endswith("1 exercise is not yet right.")
+    assert lines[-2].startswith("  7 of 10 points.") and lines[-1].endswith("1 exercise is not yet right.")
 
 
 def test_a_drawing_that_is_not_beside_the_notebook_is_named(tmp_path):
@@ -122,7 +123,7 @@ def test_every_status_has_its_words(tmp_path):
     rows = [line.split("  ")[1].removeprefix("✗ ") for line in lines if line.startswith("  ✗")]
     assert rows == ["not written", "not found", "time up", "crashed"]
     assert lines.count("      so it is") == 3, "the words 'not written' say enough"
-    assert lines[-2].startswith("  0 of 8 points.") and lines[-1].endswith("4 exercises are not yet right.")
+    assert lines[-2].startswith("  0 of 10 points.") and lines[-1].endswith("4 exercises are not yet right.")
 
 
 def test_a_value_is_wrong_without_a_case(tmp_path):
@@ -136,8 +137,8 @@ def test_the_points_are_those_of_the_release_and_practice_does_not_count(tmp_pat
     report = validate.examine(path, FakeGrader({IDS[1]: WRONG}))
     assert report.ready
     lines = str(report).splitlines()
-    assert "  – wrong        practice   start.classify_era (cell 3)" in lines
-    assert "  ✓ right        practice   growth.doubling_time (cell 3)" in lines
+    assert "  – wrong        practice   writing.probabilities (cell 3)" in lines
+    assert "  ✓ right        practice   writing.loop (cell 3)" in lines
     assert lines[-2].startswith("  5.5 of 5.5 points.")
 
 
@@ -160,7 +161,8 @@ def test_without_the_metadata_the_lecture_of_that_name_tells(asked, tmp_path):
 
     grader = FakeGrader()
     report = validate.examine(written(tmp_path, name="ada_00_start_here (1).ipynb", change=forget), grader)
-    assert grader.asked == IDS and report.ready
+    assert grader.asked == IDS
+    assert [asked.exercise for asked, entry in report.entries if entry["status"] == "missing"] == [OPEN]
     with pytest.raises(CourseError, match="no exercise of this course is in it"):
         validate.examine(written(tmp_path, change=forget), grader)
 
@@ -194,7 +196,7 @@ def test_points_that_are_none_are_a_finding(points, tmp_path):
     lines = str(report).splitlines()
     at = lines.index(f"  ✗ unknown      ? of ?     {IDS[1]}")
     assert lines[at + 1].startswith("      its points in this file are not a valid number") and not report.ready
-    assert lines[-2].startswith("  5 of 5 points.") and lines[-1].endswith("1 exercise is not yet right.")
+    assert lines[-2].startswith("  7 of 7 points.") and lines[-1].endswith("1 exercise is not yet right.")
     assert grader.asked == [IDS[0], *IDS[2:]]
 
 
@@ -226,7 +228,7 @@ def written_answer(tmp_path, source=None, marks=None):
         cell["source"] = cell["source"] if source is None else source
         cell["metadata"] = cell["metadata"] if marks is None else marks
 
-    usual = dict(zip(IDS, (1, 3, 2, 2))) | {"report.why": 6}
+    usual = dict(zip(IDS, (1, 3, 2, 4))) | {"report.why": 6}
     return written(tmp_path, points=usual, change=change, source=with_written_answer(tmp_path))
 
 
@@ -244,7 +246,7 @@ def test_a_written_answer_is_there_or_not(source, marks, row, tmp_path):
     report = validate.examine(written_answer(tmp_path, source, marks), grader)
     lines = str(report).splitlines()
     assert row in lines and report.ready == row.startswith("  ✓")
-    assert lines[-3].startswith("  8 of 8 points.") and lines[-2].startswith("  A person gives up to 6 more")
+    assert lines[-3].startswith("  10 of 10 points.") and lines[-2].startswith("  A person gives up to 6 more")
 
 
 def test_no_check_becomes_a_written_answer(tmp_path):
@@ -353,7 +355,7 @@ def test_the_real_grader_says_the_same(tmp_path, capsys):
     good = written(tmp_path / "my work", name=YEARS.name, change=lambda plain: solved(plain, answers))
 
     def spoil(plain):
-        wrong = {IDS[0]: "slide_count = 3", IDS[1]: "def my_classify_era(year):\n    return 'x'"}
+        wrong = {IDS[0]: "token_count = 3", IDS[1]: "def my_probabilities(logits, temperature):\n    return 'x'"}
         solved(plain, answers | wrong)
         plain["cells"] = [c for c in plain["cells"] if c["metadata"].get("course") != {"exercise": IDS[2]}]
         plain["cells"].insert(5, {"cell_type": "code", "source": "x = = 3", "id": "odd", "metadata": {}})
@@ -361,12 +363,12 @@ def test_the_real_grader_says_the_same(tmp_path, capsys):
     bad = written(tmp_path, change=spoil)
     assert cli.main(["validate", str(good), str(bad)]) == 1
     first, second = capsys.readouterr().out.split("\n\nmy work.ipynb,")
-    assert "8 of 8 points" in first and "Ready to hand in" in first
-    assert "✗ wrong        0 of 1     start.slide_count (cell " in second
-    assert "✗ wrong        0 of 3     start.classify_era (cell " in second and "case 1, " in second
-    assert "✗ not found    0 of 2     growth.months_between" in second
-    assert "nothing in the file defines my_months_between" in second
-    assert "✓ right        2 of 2     growth.doubling_time" in second
+    assert "10 of 10 points" in first and "Ready to hand in" in first
+    assert "✗ wrong        0 of 1     start.token_count (cell " in second
+    assert "✗ wrong        0 of 3     writing.probabilities (cell " in second and "case 1, " in second
+    assert "✗ not found    0 of 2     writing.draw" in second
+    assert "nothing in the file defines my_draw" in second
+    assert "✓ right        4 of 4     writing.loop" in second
     assert "cell 6" in second and "SyntaxError" in second
 
 

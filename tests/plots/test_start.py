@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from lib.plots.start import FAMILIES, model_growth
+from lib.plots.start import FAMILIES, at_temperatures, chance_of_end, model_growth
 from lib.slides import era_ranges
 
 GPT = pd.DataFrame({"model": ["GPT-1", "GPT-2"], "date": [2018.5, 2019.1], "params": ["117M", "1.5B"]})
@@ -11,6 +11,34 @@ OTHERS = pd.DataFrame({
     "model": ["T5", "DistilBERT", "GLM"], "date": [2019.5, 2019.9, 2021.5], "params": ["60M-11B", "66M", "110M-130B"],
     "arch": ["Encoder-Decoder", "Encoder-Only", "Decoder-Only"],
 })  # fmt: skip
+
+
+def test_every_temperature_has_its_panel_with_all_tokens():
+    fig = at_temperatures(["' Paris'", "' the'"], {0.5: [0.9, 0.1], 2: [0.6, 0.3]})
+    assert [ax.get_title() for ax in fig.axes] == ["T = 0.5", "T = 2"]
+    assert [[bar.get_width() for bar in ax.patches] for ax in fig.axes] == [[0.9, 0.1], [0.6, 0.3]]
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["' Paris'", "' the'"]
+    assert fig.axes[0].get_xlim() == fig.axes[1].get_xlim() and fig.axes[0].yaxis_inverted()
+
+
+def test_the_chance_of_the_end_is_named_where_it_is_largest():
+    (ax,) = chance_of_end(["The", " capital", "."], [0.0, 0.25, 0.85]).axes
+    assert [bar.get_height() for bar in ax.patches] == [0.0, 0.25, 0.85]
+    (value,) = ax.texts
+    assert value.get_text() == "0.85" and value.get_position()[0] == 2
+    assert len({bar.get_facecolor() for bar in ax.patches}) == 2
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["The", " capital", "."]
+
+
+def test_as_many_probabilities_as_tokens():
+    with pytest.raises(ValueError, match=r"shares\[2\] must have the length of tokens"):
+        at_temperatures(["a", "b"], {1: [0.5, 0.5], 2: [1.0]})
+    with pytest.raises(ValueError, match="chances must have the length of tokens"):
+        chance_of_end(["a"], [0.5, 0.5])
+    with pytest.raises(ValueError, match="empty"):
+        at_temperatures(["a"], {})
+    with pytest.raises(ValueError, match="empty"):
+        chance_of_end([], [])
 
 
 @pytest.fixture

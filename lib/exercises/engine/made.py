@@ -48,7 +48,7 @@ def reads_what_is_positive(pattern: list[list[float | int]]) -> Function:
     return lambda x: mix @ x.relu()
 
 
-# --- language models without a neural network (chain, sft) ---------------------------------------------------------
+# --- language models without a neural network (chain, sft, writing) ------------------------------------------------
 def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]]:
     """A model over V tokens whose next distribution depends on the whole prefix and its order.
 
@@ -78,6 +78,22 @@ def next_probs_of_steps(V: int) -> Callable[[list[int]], list[float]]:
         return [0.5 * (token in (prefix[-1], (prefix[-1] + 1) % V)) for token in range(V)]
 
     return next_probs
+
+
+def draws_in_turn(seed: int) -> Callable[[list[float]], int]:
+    """A function that draws a token by its probabilities, with the next of a fixed row of random numbers at each call.
+
+    >>> draws_in_turn(0)([0.0, 1.0, 0.0])
+    1
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(probabilities: list[float]) -> int:
+        weights = torch.tensor(probabilities, dtype=torch.float64)
+        u = torch.rand((), generator=generator, dtype=torch.float64) * weights.sum()
+        return int((weights.cumsum(0) <= u).sum())
+
+    return draw
 
 
 def log_prob_of_sequence(V: int, seed: int) -> Callable[[list[int]], float]:

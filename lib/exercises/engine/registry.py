@@ -9,7 +9,9 @@ import lib.exercises
 from lib.exercises.engine.exercise import Exercise
 from lib.names import nearest
 
-RETIRED: tuple[str, ...] = ("softmax.argmax_onehot",)
+RETIRED: tuple[str, ...] = (
+    "softmax.argmax_onehot", "start.slide_count", "start.classify_era", "growth.months_between", "growth.doubling_time",
+)  # fmt: skip
 """Ids of exercises that the course once had. An id never changes and is never given again; CHANGELOG.md says when one
 goes, and why."""
 

@@ -17,14 +17,15 @@ from lib.exercises.engine.compare import Tolerance
 from lib.grading.assignment import release
 from lib.grading.assignment.graded import SEED_NAME, definition_hash, read_points, with_points
 from lib.grading.assignment.roster import read_roster, student_seed
-from lib.lectures.edition import PROMPT
+from lib.lectures.edition import PROMPT, exercise_of
 from lib.lectures.lint import lint_file
 from lib.lectures.lint.exercises import nbgrader as nbgrader_findings
 from lib.lectures.notebooks import all_notebooks, load, parameters, text_of
 from tests.lectures.test_student import run_all, solution_lines
 
 YEARS = NOTEBOOKS / "00_start_here.ipynb"
-IDS = ["start.slide_count", "start.classify_era", "growth.months_between", "growth.doubling_time"]
+IDS = ["start.token_count", "writing.probabilities", "writing.draw", "writing.loop"]
+OPEN = "start.machine_open"
 
 
 def released(out, *options, notebooks=("00",)):
@@ -72,9 +73,9 @@ def test_the_manifest_says_what_the_release_is(tmp_path):
     assert (manifest["format"], manifest["course"], manifest["seed"]) == (1, "0.1.0", 4)
     entry = manifest["notebooks"][YEARS.name]
     assert entry["sha256"] == hashlib.sha256((tmp_path / "a" / YEARS.name).read_bytes()).hexdigest()
-    assert [(e["id"], e["points"]) for e in entry["exercises"]] == [(id, int(id == IDS[0])) for id in IDS]
+    assert [(e["id"], e["points"]) for e in entry["exercises"]] == [(id, int(id == IDS[0])) for id in [*IDS, OPEN]]
     first = entry["exercises"][0]
-    assert first["title"] == "How many slides?" and first["slides"] == ["C01", "T01", "N01", "W01"]
+    assert first["title"] == "Count tokens" and first["slides"] == ["N38"]
     assert parameters(load(tmp_path / "a" / YEARS.name))[SEED_NAME] == 4
 
 
@@ -139,7 +140,7 @@ def test_a_release_runs_and_only_its_checks_fail(tmp_path):
     failing = set(run_all(edition, tmp_path / "a"))
     assert expected <= failing <= may_fail
     (last,) = edition.cells[-1].outputs
-    assert "✗ not written  0 of 3     start.classify_era" in last.text and "Not ready to hand in" in last.text
+    assert "✗ not written  0 of 3     writing.probabilities" in last.text and "Not ready to hand in" in last.text
 
 
 def test_same_bytes_twice_and_nothing_is_written_again(tmp_path, capsys):
@@ -148,7 +149,7 @@ def test_same_bytes_twice_and_nothing_is_written_again(tmp_path, capsys):
     assert released(tmp_path / "a", *options) == released(tmp_path / "b", *options) == 0
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert released(tmp_path / "a", *options) == 0
-    assert capsys.readouterr().out.splitlines()[-1].endswith("2 students, 8 points, 0 files written")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("2 students, 14 points, 0 files written")
     (tmp_path / "a" / "manifest.json").unlink()
     assert released(tmp_path / "a", *options) == 0, "as after an interruption"
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -229,7 +230,7 @@ def test_points_are_positive_numbers(pair):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (("--exercises", "growth.doubling_tim"), "did you mean growth.doubling_time"),
+        (("--exercises", "writing.loo"), "did you mean writing.loop"),
         (("--exercises", "mlm.loss"), "in none of the chosen notebooks"),
         (("--points", "mlm.loss=2"), "in none of the chosen notebooks"),
         (("--exercises", IDS[0], "--points", f"{IDS[1]}=2"), "not among the graded"),
@@ -289,7 +290,7 @@ def test_the_readme_says_what_is_asked_for_how_many_points(tmp_path, monkeypatch
     assert released("~/a", *graded, "--points", f"{IDS[1]}=2.5", "--points", f"{IDS[0]}=1.5") == 0
     text = (tmp_path / "a" / "README.md").read_text()
     assert "4 points in all" in text
-    assert f"| `{YEARS.name}` | How many slides? (`{IDS[0]}`) | C01, T01, N01, W01 | 1.5 |" in text
+    assert f"| `{YEARS.name}` | Count tokens (`{IDS[0]}`) | N38 | 1.5 |" in text
     assert f"(`{IDS[2]}`)" in text and "| 0 |" in text and "course validate PATH" in text
 
 
@@ -330,10 +331,10 @@ def test_notebooks_at_fault(tmp_path):
         return path
 
     def ungraded(cells, notebook):
-        del cells["start-slide_count-check"].metadata["course"]
+        del cells["start-token_count-check"].metadata["course"]
 
     def twice(cells, notebook):
-        cells["start-classify_era-check"].metadata["course"]["exercise"] = IDS[0]
+        cells["writing-probabilities-check"].metadata["course"]["exercise"] = IDS[0]
 
     def without_parameters(cells, notebook):
         for cell in cells.values():
@@ -394,8 +395,9 @@ SOLVED = ASKED.format(model=MODEL)
 
 
 def with_written_answer(tmp_path, source=SOLVED, **about):
-    """Notebook 00 with a question that a person grades, `report.why`, beside its own."""
+    """Notebook 00 with a question that a person grades, `report.why`, in the place of its own."""
     notebook = load(YEARS)
+    notebook.cells = [cell for cell in notebook.cells if exercise_of(cell) != OPEN]
     marks = {"grade": True, "solution": True, "locked": False, "task": False, "schema_version": 3}
     metadata = {
         "nbgrader": marks | {"grade_id": "report-why", "points": 6},

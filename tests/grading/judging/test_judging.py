@@ -232,7 +232,7 @@ def test_cases_are_secret_and_depend_on_the_submission():
     )
 
 
-@pytest.mark.parametrize("id", [TERMS, PRODUCT, PERPLEXITY, "autoregressive.loss", "start.slide_count"])
+@pytest.mark.parametrize("id", [TERMS, PRODUCT, PERPLEXITY, "autoregressive.loss", "start.token_count"])
 def test_the_key_of_a_submission_says_what_keys_of_its_parts_say(id):
     exercise = get(id)
     key = CaseSource(exercise).key(5)

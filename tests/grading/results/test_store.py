@@ -130,7 +130,7 @@ def task(tmp_path, content=None, **changes):
     path = tmp_path / "ada.ipynb"
     path.write_bytes(content) if content is not None else fakes.write(path, "x = 1")
     found = Found("ada", "00_start_here.ipynb", path, file="ada.ipynb")
-    ids = ("start.slide_count", "report.q2")
+    ids = ("start.token_count", "report.q2")
     return Task(*read_bytes(found), **{"ids": ids, "manual": ("report.q2",), "key": b"k" * 32, "plan": "p"} | changes)
 
 
@@ -158,7 +158,7 @@ def test_the_work_is_the_same_after_a_journey(tmp_path, fake_grader):
     one = task(tmp_path)
     result = grade_file(pickle.loads(pickle.dumps(one)))
     assert [(each["id"], each["status"]) for each in result["exercises"]] == [
-        ("start.slide_count", "right"), ("report.q2", "missing")
+        ("start.token_count", "right"), ("report.q2", "missing")
     ]  # fmt: skip
     assert result == grade_file(one) and result["plan"] == "p" and "fault" not in result
     assert "kkkk" not in repr(one) and "x = 1" not in repr(one)
@@ -169,7 +169,7 @@ def test_a_written_answer_is_for_a_person_where_the_assignment_says_so(tmp_path,
 
     def with_written(found, content):
         cells = ({"number": 1, "source": "x = 1", "exercise": ""},)
-        written = {"report.q2": "words", "start.slide_count": "not a matter of words"}
+        written = {"report.q2": "words", "start.token_count": "not a matter of words"}
         return submission.Submission("ada", found.notebook, found.file, "", cells, written=written)
 
     monkeypatch.setattr(submission, "read_submission", with_written)
@@ -204,14 +204,14 @@ def test_links_pipes_and_what_is_gone_are_not_read(tmp_path):
 
 def test_one_submission_through_the_real_grader(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
-    release = ["release", "00", "--out", str(tmp_path / "a1"), "--exercises", "start.slide_count"]
+    release = ["release", "00", "--out", str(tmp_path / "a1"), "--exercises", "start.token_count"]
     assert cli.main(release) == 0
-    fakes.write(tmp_path / "in" / "ada" / "00_start_here.ipynb", "slide_count = 41")
+    fakes.write(tmp_path / "in" / "ada" / "00_start_here.ipynb", "token_count = 41")
     options = ["--out", str(tmp_path / "out"), "--release", str(tmp_path / "a1"), "--jobs", "1"]
     assert cli.main(["grade", str(tmp_path / "in"), *options]) == 0
     result = json.loads((tmp_path / "out" / "results" / "ada" / "00_start_here.json").read_text())
-    assert [(each["id"], each["status"]) for each in result["exercises"]] == [("start.slide_count", "wrong")]
-    assert (tmp_path / "out" / "grades.csv").read_text().endswith("ada,00_start_here.ipynb,start.slide_count,0,wrong\n")
+    assert [(each["id"], each["status"]) for each in result["exercises"]] == [("start.token_count", "wrong")]
+    assert (tmp_path / "out" / "grades.csv").read_text().endswith("ada,00_start_here.ipynb,start.token_count,0,wrong\n")
     assert f"wrong: {result['exercises'][0]['id']}" in capsys.readouterr().out
 
 
@@ -232,7 +232,7 @@ def test_what_no_worker_brings_back_is_tried_three_times_and_the_rest_once(tmp_p
 
 
 def test_a_part_of_an_assignment_is_whole():
-    items = (Item("00.ipynb", "start.slide_count", "", (), 1), Item("03.ipynb", "mlm.loss", "", (), 1))
-    part = Assignment(items, {"start.slide_count": "0", "mlm.loss": "1"}).only(["03.ipynb"])
+    items = (Item("00.ipynb", "start.token_count", "", (), 1), Item("03.ipynb", "mlm.loss", "", (), 1))
+    part = Assignment(items, {"start.token_count": "0", "mlm.loss": "1"}).only(["03.ipynb"])
     assert part.items == items[1:] and part.definitions == {"mlm.loss": "1"}
     assert part.notebooks == {"03.ipynb": ["mlm.loss"]}
