@@ -48,7 +48,7 @@ def by_depth(runs: Mapping[str, Tensor], depths: Sequence[int], *, ylabel: str, 
     ax.set_xticks(list(depths), [str(depth) for depth in depths])
     ax.set_yscale("log")
     ax.set(xlabel="number of blocks", ylabel=ylabel)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return fig
 
 
@@ -59,7 +59,7 @@ def stream_sizes(sizes: Mapping[str, Sequence[float]]) -> Figure:
         curve(ax, range(len(values)), list(values), number, name, marker=True)
     ax.set_yscale("log")
     ax.set(xlabel="after block (0: the embedding)", ylabel="root mean square of a vector")
-    ax.legend()
+    ax.legend(frameon=False)
     return fig
 
 
@@ -85,5 +85,5 @@ def parameter_shares(models: Mapping[str, Mapping[str, int]]) -> Figure:
     ax.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
-    fig.legend(loc="outside upper center", ncols=min(len(parts), 4))
+    fig.legend(loc="outside upper center", ncols=min(len(parts), 4), frameon=False)
     return fig

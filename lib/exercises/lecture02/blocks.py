@@ -25,7 +25,7 @@ def _norm(x, weight):
     return x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * weight
 
 
-def _attend(x, source, w, H, kind, hide, *, scale=None, split="heads_first", merge=True, project=True):
+def _attend(x, source, w, H, kind, hide, *, scale=None, split="heads_first", merge=True, project=True, axis=-1):
     """Queries of x, keys and values of `source`; `hide` keeps a query from keys behind its own position."""
     K = x.shape[-1] // H
     shape = (K, H) if split == "interleaved" else (H, K)
@@ -38,7 +38,7 @@ def _attend(x, source, w, H, kind, hide, *, scale=None, split="heads_first", mer
     scores = q @ k.mT * (K**-0.5 if scale is None else scale(K, x.shape[-1]))
     if hide:
         scores = scores.masked_fill(torch.ones(scores.shape[-2:]).triu(1).bool(), -math.inf)
-    mixed = scores.softmax(-1) @ v  # (B, H, T, K)
+    mixed = scores.softmax(axis) @ v  # (B, H, T, K)
     if split == "interleaved":
         mixed = mixed.permute(0, 2, 3, 1).flatten(2)
     else:
@@ -222,6 +222,11 @@ DECODER_BLOCK = Exercise(
             "not_scaled",
             "The scores are not divided by √(D/H).",
             scale=lambda K, D: 1.0,
+        ),
+        _mistake(
+            "softmax_over_queries",
+            "Your softmax runs over the queries. Each query spreads its attention over the keys: dim=-1.",
+            axis=-2,
         ),
         _mistake(
             "heads_interleaved",
