@@ -1,4 +1,4 @@
-"""Exercises of notebook 09: the parameters of a Llama, and epochs over each part of a training mixture."""
+"""Exercises: the parameters of a Llama (notebook 02), and epochs over each part of a training mixture (notebook 09)."""
 
 import math
 from collections.abc import Sequence
