@@ -285,3 +285,17 @@ def test_only_numbers_in_which_a_mistake_shows_tell():
 @pytest.mark.parametrize("mistaken, tells", [([1, 2, 2], False), ([1, 2, 3], True), ([1, 1, 1], False), ([], False)])
 def test_three_numbers_that_differ_tell(mistaken, tells):
     assert is_telling(mistaken, [0] * len(mistaken)) is (tells or mistaken == [])
+
+
+def test_the_same_complaint_in_one_case_alone_may_be_chance():
+    """Two results that are too large are not the same mistake, where another case is right; the same value would be."""
+
+    def decide(given, output, expected):
+        return None if abs(output - expected) < 1e-6 else "it is too large"
+
+    above = Misconception("above", lambda x, mask: weighted(x, mask) + 1.25, "One too much.")
+    two = replace(EXERCISE, misconceptions=(above,), cases=lambda g: cases(g)[:2])
+    judged = replace(two, decide=decide)
+    for more, exercise, found in ((3.5, judged, []), (1.25, judged, []), (1.25, two, ["above"])):
+        assert names(lambda x, mask, more=more: weighted(x, mask) + more * (mask.sum() == 2), exercise) == found
+    assert names(lambda x, mask: weighted(x, mask) + 3.5, judged) == ["above"]
