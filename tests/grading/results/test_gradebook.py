@@ -151,6 +151,15 @@ def test_a_remark_without_points_is_kept_and_a_semicolon_in_an_answer_parts_noth
     assert [(row["student"], row["points"], row["remark"]) for row in table] == [("ada", "", "see me"), ("bob", "", "")]
 
 
+def test_what_a_person_has_given_stays_in_the_table_though_the_answer_is_gone():
+    """A student may hand in again without the cell: the points that were given for it are not thrown away."""
+    book = book_of(result("ada", "11.ipynb", report__q2="missing"), result("bob", "11.ipynb", report__q2="missing"))
+    row = {"student": "ada", "exercise": "report.q2", "points": "3"}
+    filled = Filled({("ada", "report.q2"): 3}, {("ada", "report.q2"): row})
+    table = list(csv.DictReader(io.StringIO(manual_csv(book, filled))))
+    assert [(each["student"], each["points"]) for each in table] == [("ada", "3")]
+
+
 @pytest.mark.parametrize("length, shown", [(EXCERPT, "a" * EXCERPT), (EXCERPT + 1, "a" * (EXCERPT - 1) + "…")])
 def test_a_long_answer_is_shown_by_its_beginning(length, shown):
     graded = result("ada", "11.ipynb", report__q2="manual")
