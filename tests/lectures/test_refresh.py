@@ -8,10 +8,10 @@ import nbformat
 import pytest
 
 from lib.course.cli import main
-from lib.lectures import notebooks
+from lib.lectures import notebooks, stored_outputs
 from lib.lectures.execution import Execution
 from lib.lectures.lint import lint_file
-from lib.lectures.stored_outputs import joined_streams, report_changes, store, with_outputs
+from lib.lectures.stored_outputs import joined_streams
 from tests.lectures import sample
 from tests.lectures.sample import cell
 
@@ -171,8 +171,8 @@ def test_pictures_of_each_kind_may_change_and_what_stands_beside_them_may_not(ki
         only.outputs = [nbformat.v4.new_output("display_data", data={kind: data, "text/plain": text})]
         return made
 
-    assert report_changes("nb", with_picture("old"), with_picture("new"))
-    assert not report_changes("nb", with_picture("old"), with_picture("old", "another"))
+    assert stored_outputs.report_changes("nb", with_picture("old"), with_picture("new"))
+    assert not stored_outputs.report_changes("nb", with_picture("old"), with_picture("old", "another"))
     assert capsys.readouterr().out == "nb:cell-0: the stored output differs from the output of a new run\n"
 
 
@@ -183,15 +183,15 @@ def test_what_is_the_same_is_not_written_and_only_times_of_execution_go(tmp_path
     done = nbformat.from_dict(json.loads(json.dumps(made)))
     ran = next(each for each in done.cells if each.cell_type == "code")
     ran.execution_count, ran.source = 7, "changed while it ran"
-    fresh = with_outputs(made, done)
+    fresh = stored_outputs.with_outputs(made, done)
     after = next(each for each in fresh.cells if each.cell_type == "code")
     assert (after.source, after.execution_count, after.metadata) == ("print(1)", 7, {"tags": ["kept"]})
     assert "execution" in told.metadata, "what was given is not changed"
     path = tmp_path / "nb.ipynb"
     path.write_text(notebooks.text_of(fresh))
     os.utime(path, (1, 1))
-    store(path, fresh)
+    stored_outputs.store(path, fresh)
     assert path.stat().st_mtime == 1
     after.source = "2"
-    store(path, fresh)
+    stored_outputs.store(path, fresh)
     assert path.stat().st_mtime > 1 and "changed" not in path.read_text()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lib.errors import CourseError
 from lib.grading.assignment.roster import folder_name
-from lib.grading.intake import choosing, submission
+from lib.grading.intake import submission
 from lib.grading.intake.file_names import safe_students, student_of, which_notebook
 from lib.grading.intake.submission import Found, load_submission, read_folder, read_submission
 from lib.grading.worker import protocol
@@ -486,7 +486,7 @@ def test_the_note_says_why_the_other_file_is_graded(tmp_path):
 
 
 def test_of_very_many_files_the_first_by_name_are_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(choosing, "OPENED", 2)
+    monkeypatch.setattr("lib.grading.intake.choosing.OPENED", 2)
     for name, content in ((MASKING, untouched()), ("04_mlm_masking (1).ipynb", half()), ("zzz.ipynb", finished())):
         write(tmp_path / "ada" / name, content)
     (one,) = find_submissions(tmp_path, {MASKING: BOTH[MASKING]})
