@@ -14,26 +14,6 @@ def test_sigmoid_curves_draws_each_named_curve():
     assert lines[1].get_ydata().tolist() == [4, 1, 0, 1, 4]
 
 
-def test_layers_are_counted_from_one_and_several_panels_have_their_scores():
-    ax = plots.first_token_share([0.2, 0.6], 0.1).axes[0]
-    assert ax.lines[0].get_xdata().tolist() == [1, 2]
-    shares = torch.tensor([[[0.1, 0.9]], [[0.3, 0.7]]])
-    one, other = plots.softmax_temperatures([[0.0, 1.0], [2.0, 3.0]], [1.0], shares).axes
-    assert [round(bar.get_height(), 1) for bar in other.patches] == [0.3, 0.7]
-    assert [t.get_text() for t in other.get_xticklabels()] == ["2", "3"]
-    assert [bar.get_x() + bar.get_width() / 2 for bar in one.patches] == pytest.approx([0, 1])
-
-
-def test_grids_that_are_not_square_have_their_own_ticks():
-    grids = {"a": torch.ones(2, 3).bool(), "b": torch.zeros(2, 3).bool()}
-    fig = plots.boolean_grids(grids, yes="y", no="n")
-    first, second = fig.axes
-    assert [t.get_text() for t in first.get_xticklabels()] == ["1", "2", "3"] and second.get_title() == "b"
-    assert not second.images[0].get_array().any() and second.images[0].get_clim() == (0, 1)
-    named = plots.boolean_grids({"a": torch.ones(2, 2).bool()}, tokens=["x", "y"], yes="y", no="n").axes[0]
-    assert [t.get_text() for t in named.get_yticklabels()] == ["x", "y"]
-
-
 def test_softmax_temperatures_draws_every_share():
     shares = torch.tensor([[[0.1, 0.9], [0.5, 0.5]]])
     ax = plots.softmax_temperatures([[0.0, 1.0]], [0.5, 9.0], shares).axes[0]

@@ -3,8 +3,9 @@ import hashlib
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
 
-from lib.plots import curve, figure, heatmap, show
+from lib.plots import attention, curve, figure, heatmap, show
 
 
 @pytest.fixture
@@ -95,3 +96,13 @@ def test_a_heatmap_has_its_names_where_its_rows_and_columns_are():
     plain = figure()[1][0]
     heatmap(plain, [[0]], ["one"], ["long name"])
     assert not plain.texts and plain.get_xticklabels()[0].get_rotation() == 45
+
+
+def test_layers_of_attention_are_counted_from_one_and_panels_have_their_own_scores():
+    ax = attention.first_token_share([0.2, 0.6], 0.1).axes[0]
+    assert ax.lines[0].get_xdata().tolist() == [1, 2]
+    shares = torch.tensor([[[0.1, 0.9]], [[0.3, 0.7]]])
+    one, other = attention.softmax_temperatures([[0.0, 1.0], [2.0, 3.0]], [1.0], shares).axes
+    assert [round(bar.get_height(), 1) for bar in other.patches] == [0.3, 0.7]
+    assert [t.get_text() for t in other.get_xticklabels()] == ["2", "3"]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in one.patches] == pytest.approx([0, 1])

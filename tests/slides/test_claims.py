@@ -1,16 +1,13 @@
 """The registry: reading it, every claim recomputed, no verdict by hand that the computation contradicts."""
 
 import dataclasses
-from fractions import Fraction
 
 import pytest
 
 from lib.slides import audit, claim, claims
 from lib.slides import claimed as module
 from lib.slides.claimed import HEADER, as_text, read_claims
-from lib.slides.decks import check_slide
 from lib.slides.registry import Measured, recomputations, recompute
-from lib.slides.verdicts import VERDICTS
 
 GOOD = {"id": "A48", "slide": "N09", "printed": "100 %", "value": "100; 50", "unit": "%", "tolerance": "",
         "verdict": "exact", "note": ""}  # fmt: skip
@@ -171,38 +168,3 @@ def test_two_functions_for_one_claim_are_refused():
 ])  # fmt: skip
 def test_values_are_shown_for_people(value, text):
     assert as_text(value) == text
-
-
-@pytest.mark.parametrize(
-    "value, text",
-    [(True, "true"), (False, "false"), (1234567, "1,234,567"), (0.1234567, "0.123457"), (1234567.0, "1.23457e+06"),
-     ("MLM", "MLM"), (Fraction(1, 3), "0.333333"), ((1, (2.5, "a")), "1; 2.5; a"), (-1000, "-1,000")],
-)  # fmt: skip
-def test_values_are_shown_in_readable_form(value, text):
-    assert as_text(value) == text
-
-
-@pytest.mark.parametrize("deck, last", [("C", 52), ("T", 48), ("N", 47), ("W", 31)])
-def test_the_first_and_the_last_slide_of_a_deck_are_slides(deck, last):
-    assert check_slide(f"{deck}01") == f"{deck}01" and check_slide(f"{deck}{last}") == f"{deck}{last}"
-    for name in (f"{deck}00", f"{deck}{last + 1}", f"{deck}01\n", f" {deck}01", f"{deck}1", deck.lower() + "01"):
-        with pytest.raises(ValueError, match="slide must be one of C01-C52, T01-T48, N01-N47, W01-W31"):
-            check_slide(name)
-
-
-def test_both_choices_of_an_audit_hold_together():
-    """Slide W12 has claims of several verdicts, and other slides have claims of each."""
-    found = {verdict: [row.id for row in audit(slide="W12", verdict=verdict)] for verdict in VERDICTS}
-    for verdict, ids in found.items():
-        assert ids == [row.id for row in audit(slide="W12") if row.verdict == verdict]
-    assert sum(map(len, found.values())) == len(audit(slide="W12")) and sum(map(bool, found.values())) > 1
-
-
-def test_a_split_claim_of_two_slides_may_be_named_by_each(tmp_path):
-    rows = [{"id": "C19a", "slide": "N09 C19"}, {"id": "F01", "tolerance": "0.5"}, {"id": "N09b", "slide": "N09 C19"}]
-    found = read_claims(write(tmp_path / "claims.csv", *rows))
-    assert list(found) == ["C19a", "F01", "N09b"] and found["C19a"].slides == ("N09", "C19")
-    assert str(found["F01"].tolerance) == "0.5" and found["C19a"].tolerance is None
-    for id in ("A1", "A001", "G01", "C19A", "C19ab", "C20a", "a48", "A48aa"):
-        with pytest.raises(ValueError, match="line 2: id must be"):
-            read_claims(write(tmp_path / "claims.csv", {"id": id, "slide": "C19"}))
