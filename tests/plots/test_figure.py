@@ -3,9 +3,8 @@ import hashlib
 
 import matplotlib.pyplot as plt
 import pytest
-import torch
 
-from lib.plots import attention, curve, figure, heatmap, show
+from lib.plots import curve, figure, heatmap, show
 
 
 @pytest.fixture
@@ -45,24 +44,6 @@ def test_curves_differ_in_more_than_colour():
     plt.close(fig)
 
 
-def test_heatmap_writes_every_number_in_ink_that_can_be_read():
-    fig, (ax,) = figure()
-    heatmap(ax, [[0.0, 1.0]], ["row"], ["a", "b"], numbers=".1f")
-    assert [(t.get_text(), t.get_color()) for t in ax.texts] == [("0.0", "black"), ("1.0", "white")]
-    plt.close(fig)
-
-
-def test_bad_input(displayed):
-    fig, (ax,) = figure()
-    with pytest.raises(ValueError, match=r"values must have shape \(2, 1\), got \(1, 1\)"):
-        heatmap(ax, [[1.0]], ["a", "b"], ["c"])
-    with pytest.raises(ValueError, match="y must have the length of x, 3, got 2"):
-        curve(ax, [1, 2, 3], [1, 2], 0, "x")
-    with pytest.raises(ValueError, match="at least 20 characters"):
-        show(fig, alt="figure 1")
-    assert displayed == [] and plt.get_fignums() == []
-
-
 def test_a_look_belongs_to_its_number_and_may_be_overruled():
     fig, (ax,) = figure()
     for number in (1, 8):
@@ -98,11 +79,19 @@ def test_a_heatmap_has_its_names_where_its_rows_and_columns_are():
     assert not plain.texts and plain.get_xticklabels()[0].get_rotation() == 45
 
 
-def test_layers_of_attention_are_counted_from_one_and_panels_have_their_own_scores():
-    ax = attention.first_token_share([0.2, 0.6], 0.1).axes[0]
-    assert ax.lines[0].get_xdata().tolist() == [1, 2]
-    shares = torch.tensor([[[0.1, 0.9]], [[0.3, 0.7]]])
-    one, other = attention.softmax_temperatures([[0.0, 1.0], [2.0, 3.0]], [1.0], shares).axes
-    assert [round(bar.get_height(), 1) for bar in other.patches] == [0.3, 0.7]
-    assert [t.get_text() for t in other.get_xticklabels()] == ["2", "3"]
-    assert [bar.get_x() + bar.get_width() / 2 for bar in one.patches] == pytest.approx([0, 1])
+def test_heatmap_writes_every_number_in_ink_that_can_be_read():
+    fig, (ax,) = figure()
+    heatmap(ax, [[0.0, 1.0]], ["row"], ["a", "b"], numbers=".1f")
+    assert [(t.get_text(), t.get_color()) for t in ax.texts] == [("0.0", "black"), ("1.0", "white")]
+    plt.close(fig)
+
+
+def test_bad_input(displayed):
+    fig, (ax,) = figure()
+    with pytest.raises(ValueError, match=r"values must have shape \(2, 1\), got \(1, 1\)"):
+        heatmap(ax, [[1.0]], ["a", "b"], ["c"])
+    with pytest.raises(ValueError, match="y must have the length of x, 3, got 2"):
+        curve(ax, [1, 2, 3], [1, 2], 0, "x")
+    with pytest.raises(ValueError, match="at least 20 characters"):
+        show(fig, alt="figure 1")
+    assert displayed == [] and plt.get_fignums() == []
