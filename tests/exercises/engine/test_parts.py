@@ -303,6 +303,14 @@ def test_the_line_is_the_students_also_where_a_library_raises():
     assert "json.loads(text)" in outcome.line and "JSONDecodeError" in outcome.message
 
 
+def test_of_several_lines_of_the_student_the_last_is_named_with_its_number():
+    def helper(x):
+        return 1 / x
+
+    outcome = run_answer(lambda x: helper(x), case("zero", 0))
+    assert outcome.line == f"line {helper.__code__.co_firstlineno + 1}: return 1 / x"
+
+
 def test_no_outcomes_are_no_points(demos):
     assert conclude(AnswerKey(demos.MEAN), ()).points == 0
 

@@ -135,6 +135,8 @@ def test_what_is_no_plain_data_is_not_sent():
         encode("x" * 1001, 1000)
 
 
+RECIPE = {"made": ["judge_with_bias", {"tuple": [1, 1]}]}  # which only the grader sends
+
 HOSTILE = {
     "nothing": b"",
     "another magic": head(4, 0, b"abcd") + b"null",
@@ -145,7 +147,7 @@ HOSTILE = {
     "not UTF-8": message(b'"\xff"'),
     "two tags": message({"int": "1", "float": "nan"}),
     "an unknown tag": message({"pickle": "gASV"}),
-    "a recipe": message({"made": ["fair_judge", []]}),
+    "a recipe": message(RECIPE),
     "a tensor, which only the grader sends": message({"tensor": ["float32", "<f4", [0], 0, False]}),
     "a list for a tag": message({"int": [1]}),
     "an unhashable key": message({"dict": [[[1], 2]]}),
@@ -175,7 +177,7 @@ def test_the_messages_by_hand_are_those_of_this_version():
     got = decode(message([{"array": ["tensor", "float32", "<f4", [1], 0]}], struct.pack("<f", 0.5)))
     assert got[0].values.tolist() == [0.5]
     assert decode(message({"tensor": ["float32", "<f4", [0], 0, False]}), inputs=True).shape == (0,)
-    assert decode(message({"made": ["judge_with_bias", [1]]}), inputs=True).args == [1]
+    assert decode(message(RECIPE), inputs=True).args == (1, 1)
     assert decode(message({"int": "f" * 1100})) == int("f" * 1100, 16)
 
 
