@@ -132,9 +132,7 @@ def test_helpers_are_not_too_many_nor_too_long():
     long = "def h0(x):\n" + "    x = x + 1\n" * 3000 + "    return h1(x)"
     assert len(find(("a.b", "def f(x):\n    return h0(x)"), many).helpers) == 20
     at_once = " + ".join(f"h{i}(x)" for i in range(25))
-    assert [each["name"] for each in find(("a.b", f"def f(x):\n    return {at_once}"), many).helpers] == [
-        f"h{i}" for i in range(20)
-    ]
+    assert len(find(("a.b", f"def f(x):\n    return {at_once}"), many).helpers) == 20
     answer = find(("a.b", "def f(x):\n    return h0(x)"), many, long)
     assert sum(len(each["shape"]) for each in answer.helpers) <= 4000
     assert all(len(each["source"]) <= 5000 for each in answer.helpers)
