@@ -209,3 +209,18 @@ def test_two_calls_are_seeded_alike_and_what_the_second_prints_is_not_shown():
     factor = outcome.value.values / mean_square(x, y).item()
     np.testing.assert_allclose(outcome.gradient[0].values, factor * (2 * (x - y) / 3).detach().numpy(), rtol=1e-5)
     assert outcome.printed == "called\n"
+
+
+def test_an_input_given_by_its_name_has_its_gradient_too():
+    by_name = Exercise(**{**vars(MSE), "cases": lambda g: [case("by name", y=torch.zeros(2), x=torch.ones(2))]})
+    (built,) = by_name.build_cases()
+    assert built.kwargs["x"].requires_grad and not built.kwargs["y"].requires_grad
+    assert assess(by_name, lambda x, y: mean_square(x, y).detach()).verdicts[0].kind == "gradient"
+
+
+def test_inputs_that_require_grad_are_copies():
+    x = torch.ones(2)
+    made = require_grad(x)
+    with torch.no_grad():
+        made += 1
+    assert x.tolist() == [1, 1]

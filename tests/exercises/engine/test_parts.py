@@ -599,3 +599,23 @@ def test_what_runs_stops_at_the_first_case_without_an_end(demos):
     assert [each.status for each in run_all(demos.MEAN, lambda x: 1 / 0, cases)] == ["raised"] * 3
     key = AnswerKey(demos.MEAN)
     assert not conclude(key, key.expected[:2]).passed and conclude(key, key.expected).passed
+
+
+def test_what_is_made_of_plain_data_does_not_reach_it():
+    for plain in (to_plain(torch.zeros(2)), to_plain([np.zeros(2)])[0]):
+        from_plain(plain)[0] = 1
+        assert plain.values.tolist() == [0, 0]
+
+
+def test_a_judge_may_draw_and_change_what_it_is_given(demos):
+    def decide(given, output, expected):
+        torch.rand(3, generator=given.args[2])
+        output.zero_()
+        expected.zero_()
+        return None
+
+    key = AnswerKey(replace(demos.DRAW, decide=decide))
+    before = [each.args[2].get_state() for each in key.cases]
+    found = conclude(key, key.expected)
+    assert found.passed and all(torch.equal(c.args[2].get_state(), s) for c, s in zip(key.cases, before, strict=True))
+    assert found.outcomes[0].value.values.any(), "what was returned is shown as it was"
