@@ -612,7 +612,6 @@ def test_a_judge_may_draw_and_change_what_it_is_given(demos):
         torch.rand(3, generator=given.args[2])
         output.zero_()
         expected.zero_()
-        return None
 
     key = AnswerKey(replace(demos.DRAW, decide=decide))
     before = [each.args[2].get_state() for each in key.cases]
