@@ -150,6 +150,7 @@ def test_an_interval_is_what_mathematics_says(interval, value):
         (None, ("mean", "sum"), "how must be 'mean' or 'sum', got None"),
         (["mean"], ("mean",), "how must be 'mean', got ['mean']; did you mean mean?"),
         ("x7", {f"x{i}y": i for i in range(9)}, "how must be a known name, got 'x7'; did you mean x7y?"),
+        ("?", "abcdefgh", "how must be 'a', 'b', 'c', 'd', 'e', 'f', 'g' or 'h', got '?'"),
         ("?", "abcdefghi", "how must be a known name, got '?'; known are a, b, c, d, e, f, g, h, i"),
     ],
 )
@@ -176,6 +177,15 @@ def test_instances(kinds, message):
     refused(TypeError, message, checks.instance, "m", "a string", *kinds)
     layer = nn.Linear(1, 1)
     assert checks.instance("m", layer, int, nn.Module) is layer
+
+
+def test_of_many_options_three_at_most_are_suggested():
+    options = ["adam-fp32", "adam-fp16", "adam-bf16", "adam-fp8", *"uvwxyz"]
+    with pytest.raises(ValueError) as found:
+        checks.one_of("how", "adam-fp33", options)
+    said = str(found.value)
+    assert said.startswith("how must be a known name, got 'adam-fp33'; did you mean adam-fp32 or ")
+    assert said.count("adam-") == 4
 
 
 def test_strings():

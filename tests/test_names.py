@@ -1,6 +1,6 @@
 import pytest
 
-from lib.names import nearest
+from lib.names import closest, nearest
 
 PLANETS = ("mercury", "earth", "gas-giant", "Mars")
 
@@ -31,3 +31,10 @@ def test_several_where_several_are_near():
 
 def test_nothing_is_known_yet():
     assert nearest("a", []) == "known are none yet"
+
+
+def test_what_resembles_a_name_by_the_cutoff_is_near():
+    """By hand: of 4 + 4 letters 2 + 2 agree, a half."""
+    assert closest("abcd", ["abxy", "wxyz"]) == ["abxy"] and closest("abcd", ["abxy"], cutoff=0.51) == []
+    assert closest("abcd", ["abxy", "abcx", "abcd"], most=2) == ["abcd", "abcx"]
+    assert nearest("abcde", ["abxyz"]) == "known are abxyz"

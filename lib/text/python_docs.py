@@ -5,7 +5,7 @@ def python_topics() -> list[tuple[str, str]]:
     """The (title, text) of every topic that does not merely repeat a part of a longer one, sorted by title.
 
     Many topics are sections of another ("compound" contains all of "for"). With both, a test text could be part of
-    the training text too, so a topic is left out if more than half of its paragraphs are found in longer topics.
+    the training text too, so a topic is left out if half of its paragraphs, or more, are found in longer topics.
 
     Raises ModuleNotFoundError where Python was installed without its documentation.
     """
@@ -20,7 +20,7 @@ def python_topics() -> list[tuple[str, str]]:
 
 
 def without_repeats(topics: dict[str, str]) -> list[tuple[str, str]]:
-    """The topics of which at least half of the paragraphs are new, going from the longest to the shortest.
+    """The topics of which more than half of the paragraphs are new, going from the longest to the shortest.
 
     >>> without_repeats({"all": "To be\\n\\nor not to be,\\n\\nthat is", "part": "or not to be,"})
     [('all', 'To be\\n\\nor not to be,\\n\\nthat is')]

@@ -11,6 +11,7 @@ from lib.bench.alignment import check_same, log_prob_job, random_pairs
 from lib.bench.alignment_peers import their_ppo, their_preference_loss
 from lib.bench.suites import SUITES
 from lib.errors import CourseError
+from lib.generation import Rollout
 from lib.training.preferences import PreferencePairs
 
 
@@ -96,3 +97,30 @@ def test_numbers_that_differ_are_named():
     for other in (1.0002, float("nan")):
         with pytest.raises(CourseError, match="a step: the loss of ours is 1.0, of theirs"):
             check_same("a step", {"loss": 1.0}, {"loss": other})
+
+
+def test_every_number_is_compared_and_the_tolerance_itself_is_allowed(monkeypatch):
+    monkeypatch.setattr(bench_alignment, "TOLERANCE", 0.5)
+    check_same("a step", {"a": 1.0, "b": 2.0}, {"b": 2.5, "a": 0.5})
+    with pytest.raises(CourseError, match="a step: the b of ours is 2.0, of theirs 2.625, more than 0.5 apart"):
+        check_same("a step", {"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.625})
+
+
+def test_the_score_is_the_mean_id_of_the_answer_alone(tiny):
+    ids = torch.tensor([[50, 10, 20, 7], [50, 30, 40, 50]])
+    counts = torch.tensor([[False, True, True, False], [False, True, True, True]])
+    score = bench_alignment.mean_id(Rollout(ids, torch.ones_like(counts), counts))
+    torch.testing.assert_close(score, torch.tensor([15 / 60, 40 / 60]))
+
+
+def test_a_job_of_log_probabilities_is_log_softmax_at_the_next_token():
+    sizes = dict(B=2, T=4, V=6, D=3)
+    found = log_prob_job("plain forward", **sizes)()
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(6, (2, 4), generator=generator)
+    hidden, weight = torch.randn(2, 4, 3, generator=generator), torch.randn(6, 3, generator=generator) * 3**-0.5
+    for b in range(2):
+        assert found[b, 0] == 0
+        for t in range(1, 4):
+            by_hand = torch.log_softmax(weight @ hidden[b, t - 1], dim=0)[ids[b, t]]
+            torch.testing.assert_close(found[b, t], by_hand)

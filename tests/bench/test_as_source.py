@@ -109,3 +109,38 @@ def test_every_known_answer_can_be_written():
     for exercise in all_exercises().values():
         for answer in (exercise.reference, *exercise.accepts, *(m.answer for m in exercise.misconceptions)):
             written(answer)
+
+
+@pytest.mark.parametrize("value", [-math.inf, (), (1,), [], {}, {"a": (1,)}, frozenset({1}), b"x", None, ..., 10**30])
+def test_values_of_every_kind_come_back_as_they_were(value):
+    got = written(value)
+    assert got == value and type(got) is type(value)
+
+
+def test_nan_and_tensors_of_every_dtype_come_back():
+    assert math.isnan(written(math.nan))
+    for dtype in (torch.float16, torch.bfloat16, torch.int32, torch.bool):
+        tensor = torch.tensor([[0, 1]]).to(dtype)
+        got = written(tensor)
+        assert torch.equal(got, tensor) and got.dtype is dtype
+
+
+def test_a_helper_is_written_once_and_two_of_one_name_have_two():
+    def one(x):
+        return _plus(x) + _plus(x + 1)
+
+    writer = Writer()
+    writer.answer(one, "answer")
+    assert writer.preamble().count("def own_plus") == 1
+    second = writer.answer(lambda x: _plus(x) * 2, "other")
+    assert writer.preamble().count("def own_plus") == 1 and second.startswith("def other(x):")
+    assert Writer(prefix="mlm").answer(_scaled(2), "a") and Writer({"a": {"assigned"}})._free("a") == "a_2"
+
+
+def test_keyword_defaults_and_given_ones_of_partials_are_the_present_ones():
+    def answer(x, y=2, *, z=3):
+        return x, y, z
+
+    answer.__defaults__, answer.__kwdefaults__ = (20,), {"z": 30}
+    assert written(answer)(1) == (1, 20, 30) and written(answer)(1, 2, z=4) == (1, 2, 4)
+    assert written(functools.partial(_plus, by=9))(1) == 10

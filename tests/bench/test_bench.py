@@ -32,6 +32,28 @@ def test_prints_each_suite_with_each_number_of_threads(monkeypatch, capsys):
     assert "models step" in out and "1.50" in out and "≥ 1.2" in out and "met" in out
 
 
+def test_all_suites_with_one_and_two_threads_are_the_default(monkeypatch, capsys):
+    asked = []
+    slower = FASTER | {"higher_is_better": False, "ratio": 1.3}
+
+    def measured(suite, threads):
+        asked.append((suite, threads))
+        return [BenchRow(**slower)]
+
+    monkeypatch.setattr(bench, "measure", measured)
+    assert main(["bench"]) == 0, "a missed target is no failure"
+    assert asked == [(suite, threads) for threads in (1, 2) for suite in suites.SUITES]
+    assert len(suites.SUITES) == 7
+    out, err = capsys.readouterr()
+    assert out.count("≤ 1.2") == out.count("missed") == 14
+    assert "measuring text with 1 thread …" in err and "measuring text with 2 threads …" in err
+
+
+@pytest.mark.parametrize("ratio, higher, met", [(1.2, True, True), (1.1999, True, False), (1.2, False, True)])
+def test_a_target_that_is_reached_exactly_is_met(ratio, higher, met):
+    assert BenchRow(**FASTER | {"ratio": ratio, "higher_is_better": higher}).met is met
+
+
 def test_a_suite_runs_in_a_process_with_its_threads(monkeypatch):
     def run(command, env, **_):
         assert env["OMP_NUM_THREADS"] == "2" and command[-2:] == ["text", "2"]
@@ -50,7 +72,12 @@ def test_a_suite_that_fails_is_reported_with_its_words(monkeypatch):
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [(["bench", "txt"], "unknown suite 'txt'; did you mean text?"), (["bench", "--threads", "0"], "at least 1, got 0")],
+    [
+        (["bench", "txt"], "unknown suite 'txt'; did you mean text?"),
+        (["bench", "--threads", "0"], "at least 1, got 0"),
+        (["bench", "--threads", "2", "0"], "at least 1, got 0"),
+        (["bench", "text", "modles"], "did you mean models?"),
+    ],
 )
 def test_bad_input(arguments, message, capsys):
     assert main(arguments) == 2

@@ -67,3 +67,22 @@ def test_bad_input():
 def test_resident_memory_is_counted_as_the_kernel_counts_it_in_pages():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     assert resident("VmRSS") == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, rel=0.01)
+
+
+def test_what_is_left_of_a_process_is_its_last_line_and_its_threads_are_told(monkeypatch):
+    seen = {}
+
+    def run(command, env, **_):
+        seen.update(command=command, env=env)
+        return type("Run", (), {"returncode": 0, "stdout": "1\n[2]\n", "stderr": ""})
+
+    monkeypatch.setattr(bench_rows.subprocess, "run", run)
+    assert in_a_process("a.module", "ours", 3) == [2]
+    assert seen["command"][1:] == ["-m", "a.module", "ours", "3"] and seen["env"]["OMP_NUM_THREADS"] == "3"
+    assert set(os.environ) <= set(seen["env"])
+
+
+def test_a_peak_is_what_came_on_top_and_never_below_nothing(monkeypatch):
+    numbers = {"VmRSS": iter([100.0, 200.0]), "VmHWM": iter([130.0, 150.0])}
+    monkeypatch.setattr(bench_rows, "resident", lambda which: next(numbers[which]))
+    assert peak_of(lambda: None) == 30 and peak_of(lambda: None) == 0

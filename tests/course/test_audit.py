@@ -11,6 +11,7 @@ from lib import ROOT
 from lib.course import audit as command
 from lib.errors import CourseError
 from lib.slides.claimed import HEADER, read_claims
+from lib.slides.registry import Measured
 
 ONE_EXACT = "1 claim: 1 exact, 0 rounded, 0 other; by cause 0 errors, 0 slips, 0 imprecise, 0 conventions"
 
@@ -57,6 +58,24 @@ def test_the_real_claims_agree_and_are_counted(course):
     assert (code, err) == (0, "")
     claims, exact, rounded, other, *causes = map(int, re.findall(r"\d+", out.splitlines()[-1]))
     assert claims == exact + rounded + other and len(causes) == 4 and sum(causes) < other
+
+
+def test_the_remark_holds_what_was_measured_and_the_note_and_the_columns_are_named(course, rows):
+    measured = Measured(6, "of 9 tried")
+    rows(("A01", "6", "exact", lambda: measured), ("A02", "6", "rounded", lambda: measured))
+    code, out, err = course("--format", "csv")
+    one, other = csv.DictReader(io.StringIO(out))
+    cells = {"id": "A01", "slide": "C07", "value": "6", "recomputed": "6", "unit": "points", "verdict": "exact"}
+    assert {name: one[name] for name in cells} == cells and one["remark"] == "of 9 tried; a note"
+    assert other["remark"] == "expected rounded, computed exact. of 9 tried; a note"
+    assert code == 1 and err.splitlines()[0].startswith("2 claims: 2 exact, 0 rounded, 0 ")
+
+
+def test_a_failed_and_an_unexpected_claim_are_counted_apart(course, rows):
+    rows(("A01", "6", "exact", lambda: 1 / 0), ("A02", "6", "rounded", lambda: 6), ("A03", "6", "exact", lambda: 6))
+    out = course()[1]
+    assert " 2 exact, 0 rounded" in out and "1 failed" in out and out.splitlines()[-1].endswith("1 not as expected")
+    assert out.count(" points") == 2, "the unit goes with a number alone"
 
 
 def test_one_slide_in_small_letters(course):

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import os
 import shutil
 import signal
@@ -46,6 +47,26 @@ def test_every_command_has_help_and_a_function(name):
     assert parser.description and callable(parser.get_default("func"))
 
 
+def test_one_command_imports_no_other():
+    parser = cli.build_parser(only="walls")._subparsers._group_actions[0]
+    assert list(parser.choices) == ["walls"]
+    code = "import sys, lib.course.cli as cli; cli.build_parser('walls'); print('lib.course.run' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_defect(command, monkeypatch):
+    """`course lint | head`: exit code 1, and nothing more on stderr, not even of Python's own."""
+
+    def fail():
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    command(fail)
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    assert cli.main([]) == 1 and stderr.closed
+
+
 def test_help_shows_examples_and_imports_nothing_heavy():
     code = (
         "import sys, contextlib, lib.course.cli as cli\n"
@@ -84,6 +105,8 @@ def test_an_error_for_the_user_is_one_line(command, capsys, error, code):
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; free some space"),
         (OSError(errno.EROFS, "Read-only file system", "/a/b"), "/a/b: Read-only file system; --out writes elsewhere"),
         (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b: Permission denied; --out writes elsewhere"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/a/b"), "/a/b: Disk quota exceeded; free some space"),
+        (OSError(errno.EPERM, "Operation not permitted", "/a"), "/a: Operation not permitted; --out writes elsewhere"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a/b"), "/a/b: No such file or directory\n"),
         (OSError("cannot write into /a/b"), "cannot write into /a/b\n"),
     ],

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +53,28 @@ def test_what_goes_unnoticed_is_named(run, capsys):
     row = capsys.readouterr().out.splitlines()[2]
     assert "1/2" in row and "1/3" in row and "right answer 1 fails" in row
     assert "'square' passes" in row and "'one|1' is taken for 'half'" in row
+
+
+def test_a_mistake_that_nobody_knows_and_a_wrong_reference_are_named(run, monkeypatch, capsys):
+    odd = Exercise(
+        "c.odd", ("C01",), 1, 3, lambda x: 2 * x, lambda g: [case("two", 2)],
+        accepts=(lambda x: x + 2, lambda x: 1),
+        misconceptions=(Misconception("crash", lambda x: x.nothing, "?"),),
+    )  # fmt: skip
+    monkeypatch.setattr(lib.exercises, "all_exercises", lambda: {"c.odd": odd})
+    found = kill_assessed(odd)
+    monkeypatch.setattr(lib.exercises, "assess", lambda exercise, answer: found[answer])
+    assert run("--exercises", "c") == 1
+    row = capsys.readouterr().out.splitlines()[1]
+    assert "2/3" in row and "0/1" in row and "right answer 2 fails" in row
+    assert "'crash' is taken for 'nothing known'" in row
+
+
+def kill_assessed(exercise):
+    """What is found for each known answer: a mistake that is not recognised, a second variant that fails."""
+    right, wrong = (SimpleNamespace(passed=passed, misconception=None) for passed in (True, False))
+    one, other = exercise.accepts
+    return {exercise.reference: right, one: right, other: wrong, exercise.misconceptions[0].answer: wrong}
 
 
 def test_files(run, tmp_path, capsys):

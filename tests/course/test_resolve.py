@@ -47,6 +47,10 @@ def test_a_marker_is_read_for_the_other_machine(marker, taken):
         ("py3-none-any", (True, True, True)),
         ("cp312-cp312-manylinux_2_28_x86_64", (True, False, False)),
         ("cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64", (True, False, False)),
+        ("cp312-cp312-manylinux_2_5_x86_64", (True, False, False)),
+        ("cp312-cp312-manylinux2010_x86_64", (True, False, False)),
+        ("cp312-cp312-manylinux1_x86_64", (True, False, False)),
+        ("cp312-cp312-manylinux2010_aarch64", (False, False, False)),  # that standard is for Intel alone
         ("cp312-cp312-manylinux2014_aarch64", (False, True, False)),
         ("cp310-abi3-manylinux_2_17_aarch64", (False, True, False)),
         ("cp39-abi3-macosx_11_0_arm64", (False, False, True)),
@@ -170,6 +174,36 @@ UV_UNREACHABLE = """error: Request failed after 3 retries in 3.3s
   cause: Connection refused (os error 111)"""
 UV_NO_SOLUTION = """error: No solution found when resolving dependencies
   cause: Because torch==2.13.0 depends on triton==3.7.1 and triton==3.9.0"""
+
+
+@pytest.mark.parametrize("sign", ["Request failed", "Failed to fetch", "error sending request"])
+def test_each_sign_of_a_network_that_fails_is_enough(sign):
+    assert isinstance(resolve.refusal(f"error: {sign} here\n  cause: {sign}"), Unreachable)
+
+
+def test_a_refusal_of_uv_is_raised_and_it_is_asked_alone_in_the_course(course, monkeypatch):
+    def run(command, **options):
+        asked.append((command, options))
+        return subprocess.CompletedProcess(command, 1, "", UV_NO_SOLUTION)
+
+    asked = []
+    monkeypatch.setenv("UV_FIND_LINKS", "/w")
+    monkeypatch.setattr(resolve.subprocess, "run", run)
+    with pytest.raises(ValueError, match="No solution found"):
+        resolve.resolve(["packaged.txt"])
+    ((command, options),) = asked
+    assert options["cwd"] == course and "UV_FIND_LINKS" not in options["env"]
+    assert command[-1] == "packaged.txt" and command[command.index("--python-version") + 1] == "3.11.5"
+
+
+def test_the_project_is_resolved_with_its_test_bench_and_the_data_without_what_they_need(course, monkeypatch):
+    asked = []
+    monkeypatch.setattr(resolve, "resolve", lambda arguments: asked.append(arguments) or [])
+    resolve.main([])
+    assert asked == [
+        ["pyproject.toml", "--extra", "test", "--extra", "cluster", "-c", "constraints.txt"],
+        ["--no-deps", "packaged.txt"],
+    ]
 
 
 def test_uv_without_network_and_without_a_solution_are_told_apart():

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -185,6 +186,7 @@ def test_the_test_bench_comes_on_top_and_has_a_stamp_of_its_own(clone):
     clone()
     code, log = clone("--test")
     assert code == 0 and log == [f"{PIP} -e .[test,cluster] -c constraints.txt"]
+    assert clone.ready_test.read_text() == f"{THIS}\n"
     assert clone.ready.exists() and clone.ready_test.exists()
     assert clone()[0] == 0 and clone.ready.exists() and not clone.ready_test.exists()  # its base has changed
 
@@ -227,6 +229,29 @@ def test_another_python_begins_anew(clone, monkeypatch):
 def test_the_end_of_the_log_is_shown(clone, capsys):
     clone(fails_at="packaged.txt")
     assert "no such package" in capsys.readouterr().err
+
+
+def test_the_log_holds_every_step(clone):
+    clone(fails_at="packaged.txt")
+    before = (clone.venv / "setup.log").read_text()
+    assert before == "no such package\n"
+    clone(fails_at="packaged.txt")
+    assert (clone.venv / "setup.log").read_text() == 2 * before
+
+
+def test_what_is_shown_is_the_end(tmp_path, capsys):
+    program = "import sys; [print(i) for i in range(40)]; sys.stdout.buffer.write(b'\\xff'); sys.exit(2)"
+    with pytest.raises(setup.SetupFailed) as failed:
+        setup.run_step("trying", [sys.executable, "-c", program], tmp_path)
+    assert str(failed.value).splitlines()[1:] == [*map(str, range(26, 40)), "\ufffd"]
+    assert not (tmp_path / ".venv").exists() and capsys.readouterr().out.startswith("set-up: trying, ")
+
+
+@pytest.mark.parametrize("version", [(3, 11, 5), (3, 13, 99)])
+def test_the_first_and_the_last_python_of_ours_are_taken(clone, monkeypatch, version):
+    monkeypatch.setenv("FAKE_VERSION", "%d.%d" % version[:2])
+    monkeypatch.setattr(setup, "sys", SimpleNamespace(**vars(sys) | {"version_info": version}))
+    assert clone()[0] == 0 and clone.ready.read_text() == "%d.%d\n" % version[:2]
 
 
 def test_interrupted_it_leaves_no_stamp(clone, monkeypatch, capsys):

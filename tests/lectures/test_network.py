@@ -1,5 +1,6 @@
 """The network is blocked, by both mechanisms, and loopback is not."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -108,3 +109,35 @@ def test_an_unknown_mechanism_is_refused(monkeypatch):
     monkeypatch.setenv("COURSE_SANDBOX", "prayer")
     with pytest.raises(UsageError, match="COURSE_SANDBOX must be"):
         network.block_network()
+
+
+@pytest.fixture(scope="module")
+def guard():
+    """The module of the guard, not switched on."""
+    spec = importlib.util.spec_from_file_location("guard_to_look_at", network.GUARD / "sitecustomize.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "host, local",
+    [("127.0.0.1", True), ("127.9.8.7", True), ("::1", True), ("0.0.0.0", True), ("::", True), ("localhost", True),
+     (b"localhost", True), (b"127.0.0.1", True), (None, True), ("", True), ("192.0.2.1", False), ("10.0.0.1", False),
+     ("localhost.example", False), ("example.invalid", False), (b"example.invalid", False), ("128.0.0.1", False)],
+)  # fmt: skip
+def test_each_way_to_another_machine_is_refused_by_the_guard(guard, host, local):
+    events = [(name, (None, (host, 80))) for name in ("socket.connect", "socket.sendto", "socket.sendmsg")]
+    events += [(name, (host, 80)) for name in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")]
+    for event, arguments in events:
+        try:
+            guard._refuse_network(event, arguments)
+            assert local, event
+        except guard.NetworkBlocked as error:
+            assert not local and repr(host.decode() if isinstance(host, bytes) else host).strip("'") in str(error)
+
+
+def test_sockets_of_this_machine_and_other_events_are_none_of_the_guards_business(guard):
+    guard._refuse_network("socket.connect", (None, "/tmp/socket"))
+    guard._refuse_network("socket.bind", (None, ("192.0.2.1", 80)))
+    guard._refuse_network("open", ("192.0.2.1", "r", 0))

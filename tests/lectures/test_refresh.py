@@ -2,12 +2,13 @@
 
 import copy
 import json
+import os
 
 import nbformat
 import pytest
 
 from lib.course.cli import main
-from lib.lectures import notebooks
+from lib.lectures import notebooks, stored_outputs
 from lib.lectures.execution import Execution
 from lib.lectures.lint import lint_file
 from lib.lectures.stored_outputs import joined_streams, with_outputs
@@ -175,3 +176,38 @@ def test_a_corrupt_notebook_is_named(tmp_path, capsys):
 def test_text_is_what_jupyter_would_save(refreshed):
     text = refreshed[0].read_text()
     assert notebooks.text_of(notebooks.parse(text, "nb")) == text
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "image/svg+xml"])
+def test_pictures_of_each_kind_may_change_and_what_stands_beside_them_may_not(kind, capsys):
+    def with_picture(data, text="<figure>"):
+        made = sample.notebook("1")
+        only = next(each for each in made.cells if each.cell_type == "code")
+        only.execution_count = 1
+        only.outputs = [nbformat.v4.new_output("display_data", data={kind: data, "text/plain": text})]
+        return made
+
+    assert stored_outputs.report_changes("nb", with_picture("old"), with_picture("new"))
+    assert not stored_outputs.report_changes("nb", with_picture("old"), with_picture("old", "another"))
+    assert capsys.readouterr().out == "nb:cell-0: the stored output differs from the output of a new run\n"
+
+
+def test_what_is_the_same_is_not_written_and_only_times_of_execution_go(tmp_path):
+    made = sample.notebook("print(1)")
+    told = next(each for each in made.cells if each.cell_type == "code")
+    told.metadata = {"tags": ["kept"], "execution": {"iopub.status.busy": "2020"}}
+    done = nbformat.from_dict(json.loads(json.dumps(made)))
+    ran = next(each for each in done.cells if each.cell_type == "code")
+    ran.execution_count, ran.source = 7, "changed while it ran"
+    fresh = stored_outputs.with_outputs(made, done)
+    after = next(each for each in fresh.cells if each.cell_type == "code")
+    assert (after.source, after.execution_count, after.metadata) == ("print(1)", 7, {"tags": ["kept"]})
+    assert "execution" in told.metadata, "what was given is not changed"
+    path = tmp_path / "nb.ipynb"
+    path.write_text(notebooks.text_of(fresh))
+    os.utime(path, (1, 1))
+    stored_outputs.store(path, fresh)
+    assert path.stat().st_mtime == 1
+    after.source = "2"
+    stored_outputs.store(path, fresh)
+    assert path.stat().st_mtime > 1 and "changed" not in path.read_text()

@@ -19,6 +19,7 @@ from lib.course.cli import main
 from lib.errors import CourseError, UsageError
 from lib.lectures import execution
 from lib.lectures.execution import Execution, Job
+from lib.lectures.process import _first_error
 from tests.lectures import sample
 
 
@@ -249,3 +250,65 @@ def test_as_many_at_a_time_as_memory_allows(monkeypatch):
 def test_jobs_below_one_are_refused():
     with pytest.raises(UsageError, match="--jobs must be at least 1"), execution.open_executor(jobs=0):
         pass
+
+
+@pytest.mark.parametrize(
+    "seconds, peak, over", [(60.0, 2 * 10**9, False), (60.001, 0, True), (0.0, 2 * 10**9 + 1, True)]
+)
+def test_a_budget_that_is_just_met_is_kept(seconds, peak, over):
+    assert outcome(verdict="ok", cells=1, seconds=seconds, peak_bytes=peak).over_budget is over
+
+
+@pytest.mark.parametrize("cores, available, jobs", [(2, 100 * 10**9, 2), (8, 10**9, 1), (8, 2 * 10**9, 1), (8, 4 * 10**9, 2),
+                                                    (None, 10**11, 1)])  # fmt: skip
+def test_cores_and_memory_both_limit_the_jobs(monkeypatch, cores, available, jobs):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": available}))
+    assert execution.default_jobs() == jobs
+
+
+def error(name):
+    return nbformat.v4.new_output("error", ename=name, evalue="", traceback=["one", "two"])
+
+
+def test_the_first_error_that_is_not_deliberate_counts():
+    made = sample.notebook("a", ("b", "raises-exception"), "c", "d")
+    code = [cell for cell in made.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, 1):
+        cell.execution_count = number
+    assert _first_error(made) is None
+    code[1].outputs = [error("Wanted")]
+    assert _first_error(made) is None
+    code[2].outputs, code[3].outputs = [error("First")], [error("Second")]
+    assert _first_error(made) == {"kind": "First", "cell": "cell-2", "traceback": "one\ntwo"}
+
+
+def test_a_cell_that_was_never_reached_is_a_failure_unless_it_is_empty():
+    made = sample.notebook("a", " \n", "c")
+    code = [cell for cell in made.cells if cell.cell_type == "code"]
+    code[0].execution_count = 1
+    assert _first_error(made) == {"kind": "not executed", "cell": "cell-2", "traceback": ""}
+    code[2].execution_count = 2
+    assert _first_error(made) is None
+
+
+@pytest.mark.parametrize(
+    "change, rest",
+    [({}, "3     10.0   100 MB  ok"), ({"seconds": 61.04}, "61.0   100 MB  ok, over budget"),
+     ({"verdict": "NameError", "cell": "c-1", "seconds": 99.0}, "NameError in cell c-1"),
+     ({"seconds": None, "peak_bytes": None}, "3        –        –  ok")],
+)  # fmt: skip
+def test_the_row_of_a_notebook(capsys, change, rest):
+    from rich.console import Console
+
+    given = {"verdict": "ok", "cells": 3, "seconds": 10.0, "peak_bytes": 10**8} | change
+    run._print_execution(Console(highlight=False, soft_wrap=True), Execution("nb", **given), 8)
+    assert capsys.readouterr().out.rstrip("\n").endswith(rest)
+
+
+def test_a_failed_notebook_is_not_said_to_be_over_its_budget_but_counts_as_strict(tmp_path, capsys, monkeypatch):
+    paths = [sample.save(tmp_path / f"{name}.ipynb", sample.notebook("1")) for name in ("one", "two")]
+    results = {"one": Execution("one", "ok", 1, 5.0, 3 * 10**9), "two": Execution("two", "ok", 1, 5.0, 10**8)}
+    monkeypatch.setattr(run, "execute", lambda job: results[job.name])
+    assert main(["run", *map(str, paths), "--out", str(tmp_path / "out"), "--strict"]) == 1
+    assert "over the budget of 60 s and 2 GB: one\n" in capsys.readouterr().out

@@ -96,6 +96,41 @@ def test_curves_differ_in_more_than_colour():
     plt.close(fig)
 
 
+def test_a_look_belongs_to_its_number_and_may_be_overruled():
+    fig, (ax,) = figure()
+    for number in (1, 8):
+        curve(ax, [0], [0], number, str(number), marker=True)
+    curve(ax, [0], [0], 1, "plain")
+    curve(ax, [0], [0], 1, "own", marker=True, linestyle="none", color="red")
+    one, eight, plain, own = ax.lines
+    assert one.get_color() == eight.get_color() == "#E69F00" and one.get_marker() == eight.get_marker() == "s"
+    assert one.get_linestyle() == "--" and plain.get_marker() == "None"
+    assert (own.get_linestyle(), own.get_color(), own.get_marker()) == ("None", "red", "s")
+
+
+def test_a_figure_has_its_size_its_grid_and_changes_no_setting():
+    before = plt.rcParams["axes.spines.top"]
+    fig, axes = figure(6.0, 2.0, columns=2, rows=3, sharex=True)
+    assert fig.get_size_inches().tolist() == [6, 2] and axes.shape == (6,)
+    assert axes[0].get_subplotspec().get_geometry()[:2] == (3, 2) and not axes[0].spines["top"].get_visible()
+    assert plt.rcParams["axes.spines.top"] == before
+
+
+def test_a_heatmap_has_its_names_where_its_rows_and_columns_are():
+    fig, (ax,) = figure()
+    picture = heatmap(
+        ax, [[0, 1, 2], [3, 4, 4]], ["one", "two"], ["a", "b", "c"], title="t", numbers="g", vmin=0, vmax=4
+    )
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["one", "two"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c"] and ax.get_title() == "t"
+    assert {t.get_text(): (t.get_position(), t.get_color()) for t in ax.texts}["2"] == ((2, 0), "black")  # the middle
+    assert {t.get_text(): t.get_color() for t in ax.texts}["3"] == "white" and picture.get_clim() == (0, 4)
+    assert ax.get_xticklabels()[0].get_rotation() == 0
+    plain = figure()[1][0]
+    heatmap(plain, [[0]], ["one"], ["long name"])
+    assert not plain.texts and plain.get_xticklabels()[0].get_rotation() == 45
+
+
 def test_heatmap_writes_every_number_in_ink_that_can_be_read():
     fig, (ax,) = figure()
     heatmap(ax, [[0.0, 1.0]], ["row"], ["a", "b"], numbers=".1f")

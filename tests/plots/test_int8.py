@@ -27,3 +27,12 @@ def test_outliers_are_shares_in_per_cent_beside_the_largest():
 def test_memory_is_on_logarithmic_axes():
     ax = plots.memory_by_length([64, 128], {"reference": [1.0, 4.0]}).axes[0]
     assert ax.get_xscale() == ax.get_yscale() == "log" and ax.lines[0].get_ydata().tolist() == [1, 4]
+
+
+def test_errors_and_levels_of_every_scheme():
+    left, right = plots.rounding([1.0], [1.5], [-0.26, 0.24], step=0.5).axes
+    drawn = [bar.get_x() + bar.get_width() / 2 for bar in right.patches if bar.get_height()]
+    assert len(drawn) == 1 and abs(drawn[0] - 0.475) < 0.03, "what is more than half a step off is not drawn"
+    assert left.lines[1].get_ydata().tolist() == [1.0]
+    ax = plots.errors_by_outlier([1.0, 10.0], {"a": [0.01, 0.1], "b": [0.5, 0.25]}, 6.0).axes[0]
+    assert ax.lines[1].get_ydata().tolist() == [50, 25] and ax.lines[2].get_xdata() == [6, 6]

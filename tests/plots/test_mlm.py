@@ -37,3 +37,18 @@ def test_masking_rates_draws_every_run_and_the_mean():
     left, right = plots.masking_rates({"a": {0.15: [1.0, 2.0], 0.4: [3.0]}, "b": {0.15: [1.0]}}, "nats").axes
     assert left.lines[0].get_ydata().tolist() == [1, 2] and left.lines[1].get_ydata().tolist() == [3]
     assert [t.get_text() for t in left.get_xticklabels()] == ["15%", "40%"] and right.get_title() == "b"
+
+
+def test_bars_of_error_and_runs_of_each_rate_stand_where_they_belong():
+    ax = plots.shares_against_expected({"a": (0.24, 0.06)}, {"a": 0.12}).axes[0]
+    (segment,) = ax.containers[0].lines[2][0].get_segments()
+    assert segment[:, 0].tolist() == pytest.approx([1.5, 2.5])
+    left, _ = plots.masking_rates({"a": {0.15: [1.0, 2.0], 0.4: [3.0]}, "b": {0.15: [1.0]}}, "nats").axes
+    means = [collection.get_segments()[0] for collection in left.collections]
+    assert [mean[0][1] for mean in means] == [1.5, 3] and means[1][:, 0].tolist() == [0.75, 1.25]
+    assert left.lines[0].get_xdata().tolist() == pytest.approx([-0.1, 0.1]) and left.lines[1].get_xdata() == [1]
+    ax = plots.loss_curve([4.0, 2.0, 3.0, 1.0]).axes[0]
+    assert ax.lines[1].get_ydata() == pytest.approx([4, 3, 3, 2.5]) and ax.lines[0].get_xdata().tolist() == [1, 2, 3, 4]
+    middle = plots.joint_tables({"t": [[0.1, 0.2], [0.3, 0.4]]}, ["a", "b"], ["c", "d"]).axes[0]
+    assert [t.get_text() for t in middle.get_xticklabels()] == ["c", "d"]
+    assert {t.get_text(): t.get_position() for t in middle.texts}["0.200"] == (1, 0)

@@ -42,3 +42,11 @@ def test_credit_writes_the_numbers():
     ax = plots.credit(["not", "bad"], {"earned": [0.0, 1.0], "to go": [1.0, 1.0]}).axes[0]
     assert [text.get_text() for text in ax.texts] == ["0", "1", "1", "1"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1. not", "2. bad"]
+
+
+def test_a_mark_between_two_constants_lies_on_the_line_between_them():
+    ax = plots.variance_by_baseline([0.0, 2.0], [4.0, 1.0], {"half": 0.5}).axes[0]
+    assert (ax.lines[1].get_xdata()[0], ax.lines[1].get_ydata()[0]) == (0.5, 3.25)
+    left, _ = plots.many_runs({"a": [[1.0, 2.0]], "b": [[0.0, 1.0]]}, best=4.0).axes
+    assert list(left.lines[0].get_xdata()) == [1, 2] and left.lines[1].get_ydata() == [4, 4]
+    assert left.get_title() == "a"

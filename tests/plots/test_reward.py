@@ -47,3 +47,13 @@ def test_by_prompt_marks_each_mean():
 def test_learned_against_true_names_the_correlation():
     ax = plots.learned_against_true({"raw": (np.arange(3), np.arange(3) * 2, 0.987)}).axes[0]
     assert ax.get_title() == "raw: correlation 0.99"
+
+
+def test_intervals_may_be_lopsided_and_two_fits_stand_side_by_side():
+    fits = {"one": ([1.0], [[0.5, 3.0]]), "two": ([2.0], [[1.9, 2.2]])}
+    ax = plots.rewards_with_intervals(["a"], [1.0], fits).axes[0]
+    bars = [collection.get_segments()[0] for collection in ax.collections[1:]]
+    assert [[bar[0][1], bar[1][1]] for bar in bars] == [pytest.approx([0.5, 3.0]), pytest.approx([1.9, 2.2])]
+    assert [bar[0][0] for bar in bars] == pytest.approx([-0.125, 0.125])
+    axes = plots.learned_against_true({"raw": ([1.0, 2.0], [3.0, 5.0], 0.5)}).axes
+    assert axes[0].lines[0].get_xdata().tolist() == [1, 2] and axes[0].lines[0].get_ydata().tolist() == [3, 5]

@@ -32,3 +32,12 @@ def test_two_rewards_are_smoothed_over_eight_batches():
     shown = fig.axes[0].lines[0].get_ydata()
     assert shown[0] == 0 and shown[1] == 0.5 and shown[19] == sum(range(12, 20)) / 8
     assert list(fig.axes[1].lines[0].get_ydata()) == meant
+
+
+def test_the_first_eight_batches_are_all_of_the_first_mean_that_is_whole():
+    smooth = rlhf._smooth([8.0] + [0.0] * 8)
+    assert smooth == [8, 4, 8 / 3, 2, 8 / 5, 8 / 6, 8 / 7, 1, 0]
+    fig = rlhf.policies(["a"], {"one": [0.256], "two": [0.5]})
+    assert [text.get_text() for text in fig.axes[0].texts] == ["0.26", "0.50"]
+    left, right = fig.axes[0].patches
+    assert left.get_x() + left.get_width() / 2 == pytest.approx(-0.2) and right.get_x() > left.get_x()

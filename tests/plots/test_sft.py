@@ -43,3 +43,10 @@ def test_ratings_shows_mean_and_interval_on_the_scale():
     assert [text.get_text() for text in ax.texts] == ["4.00", "5.00"] and ax.yaxis_inverted()
     low, high = ax.get_xlim()
     assert low < 1 and high > 7
+
+
+def test_answers_follow_each_other_with_a_gap_and_words_stand_in_their_column():
+    fig = plots.token_weights({"mean": [[0.25] * 2, [0.5]]}, ["short", "long"])
+    assert [bar.get_x() + bar.get_width() / 2 for bar in fig.axes[0].patches] == [0, 1, 3]
+    ax = plots.wall({"one": [["Mud", "Elm"], ["Oak"]]}, {"trees": ["Elm", "Oak"]}).axes[0]
+    assert [text.get_position() for text in ax.texts] == [(0.5, 0.5), (1.5, 0.5), (0.5, 1.5)]

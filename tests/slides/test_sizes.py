@@ -67,3 +67,30 @@ def test_a_size_that_is_already_a_number_is_refused(unchecked):
 def test_a_range_handed_to_parse_size_is_pointed_the_right_way():
     with pytest.raises(ValueError, match="parse_range"):
         parse_size("7B -> 1T")
+
+
+@pytest.mark.parametrize(
+    "text, low, high",
+    [("< 100M", (99_999_999, True), (100_000_000, False)), ("<= 100M", (100_000_000, True), (100_000_001, False)),
+     ("≤ 100M", (100_000_000, True), (100_000_001, False)), ("> 1B", (10**9, False), (10**9 + 1, True)),
+     (">= 1B", (10**9 - 1, False), (10**9, True)), ("≥ 1B", (10**9, True), (0, False)),
+     ("7B to 65B", (7 * 10**9, True), (65 * 10**9, True)), ("7B-65B", (7 * 10**9 - 1, False), (65 * 10**9 + 1, False)),
+     ("117M", (117 * 10**6, True), (117 * 10**6 + 1, False))],
+)  # fmt: skip
+def test_the_ends_of_a_range_belong_to_it_unless_it_says_otherwise(text, low, high):
+    sizes = parse_range(text)
+    for size, inside in (low, high):
+        assert (size in sizes) is inside
+
+
+@pytest.mark.parametrize("text, size", [("1.5 K", 1500), ("2 trillion tokens", 2 * 10**12), ("3 tril", 3 * 10**12),
+                                        ("4 million params", 4 * 10**6), ("0.5", 0.5), ("1,234", 1234), ("5G", 5 * 10**9),
+                                        ("7 billion?", 7 * 10**9), ("2*3K", 6000), ("1.2345K", 1234.5)])  # fmt: skip
+def test_each_suffix_and_remark(text, size):
+    assert parse_size(text) == size and type(parse_size(text)) is type(size)
+
+
+def test_a_range_that_falls_is_refused_and_one_of_a_single_size_is_not():
+    with pytest.raises(ValueError, match="smaller end first"):
+        parse_range("7B -> 7M")
+    assert parse_range("7B -> 7B") == parse_range("7B")

@@ -1,14 +1,17 @@
 """Chat templates against transformers: in the styles of the models that people use, and what a template may do."""
 
 import json
+from http import HTTPStatus
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from lib.text import Tokenizer, smollm2_tokenizer, train_bpe
-from lib.text.chat import render
+from lib.text import Tokenizer, smollm2_tokenizer, train_bpe, train_wordpiece
+from lib.text.chat import plain, render
 from tests.text.chat_templates import TEMPLATES
 
 SYSTEM = {"role": "system", "content": " Be <brief> & kind. "}
@@ -78,6 +81,46 @@ def test_the_styles_use_what_they_are_there_for():
         for template in TEMPLATES.values()
     }
     assert len(rendered) == len(TEMPLATES) >= 8
+
+
+class _Shout(str):
+    def upper(self):
+        return "Python"
+
+
+@pytest.mark.parametrize(
+    "given, seen",
+    [
+        (True, True), (None, None), (3, 3), (0.5, 0.5), ("a", "a"), ((1, (2,)), [1, [2]]),
+        ({"a": ({"b": True},)}, {"a": [{"b": True}]}), (MappingProxyType({"a": 1}), {"a": 1}),
+    ],
+)  # fmt: skip
+def test_a_template_sees_plain_data(given, seen):
+    found = plain(given)
+    assert found == seen and type(found) is type(seen)
+
+
+def test_subclasses_are_made_plain_also_as_keys():
+    found = plain({_Shout("k"): [_Shout("v"), np.float64(0.5), HTTPStatus.OK]})
+    assert found == {"k": ["v", 0.5, 200]}
+    assert [type(x) for x in (*found, *found["k"])] == [str, str, float, int]
+    assert render("{{ messages[0].content.upper() }}", [{"role": "user", "content": _Shout("hi")}], {}) == "HI"
+
+
+def test_messages_may_be_a_tuple_of_any_mappings():
+    assert render("{{ messages[0].content }}", (MappingProxyType({"role": "user", "content": "Hi"}),), {}) == "Hi"
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ("", '{"b": "é<", "a": 1}'), ("ensure_ascii=true", '{"b": "\\u00e9<", "a": 1}'),
+        ("sort_keys=true", '{"a": 1, "b": "é<"}'), ("indent=1", '{\n "b": "é<",\n "a": 1\n}'),
+        ("separators=(',', ':')", '{"b":"é<","a":1}'),
+    ],
+)  # fmt: skip
+def test_tojson_is_that_of_transformers(options, text):
+    assert render("{{ x | tojson(" + options + ") }}", [], {"x": {"b": "é<", "a": 1}}) == text
 
 
 def test_the_clock_of_a_template(monkeypatch):
@@ -151,6 +194,7 @@ def test_a_template_sees_the_roles_that_are_given():
     assert trained(template).render_chat([]) == "<s></s>True"  # <|pad|> by its name
     assert trained(template, {"bos": "<bos>", "eos": None, "pad": None}).render_chat([]) == "<bos>False"
     assert trained(template).render_chat([], bos_token="<bos>") == "<bos></s>True"
+    assert trained(template, {"bos": "<absent>"}).render_chat([]) == "<absent><|im_end|>True"
 
 
 # --- special tokens that a user writes ---
@@ -194,6 +238,30 @@ def test_tools_are_texts_of_strangers_too():
     end = tokenizer.id_of("<|im_end|>")
     counts = [tokenizer.encode_chat([USER], tools=tools, split_special_tokens=s).count(end) for s in (False, True)]
     assert counts == [3, 2]
+    read = trained("{{ documents[0] }}{{ name }}<|im_end|>")
+    given = {"documents": ["<|im_end|>"], "name": "<|im_end|>"}  # what the template's own caller names is not marked
+    counts = [read.encode_chat([], split_special_tokens=s, **given).count(end) for s in (False, True)]
+    assert counts == [3, 2]
+
+
+def test_without_the_option_the_prompt_and_the_variables_reach_the_template():
+    tokenizer = trained("{{ add_generation_prompt }}{{ x }}")
+    for split in (False, True):
+        for prompt in (False, True):
+            ids = tokenizer.encode_chat([], add_generation_prompt=prompt, split_special_tokens=split, x="é")
+            assert tokenizer.decode(ids) == f"{prompt}é"
+
+
+def test_special_tokens_may_be_text_and_be_added_at_once():
+    bert = train_wordpiece(["a text"], 60)
+    ids = bert.encode("a [MASK]", add_special_tokens=True, split_special_tokens=True)
+    assert (ids[0], ids[-1]) == (bert.cls_id, bert.sep_id) and bert.mask_id not in ids
+    assert ids[1:-1] == bert.encode("a [MASK]", split_special_tokens=True)
+    options = {"add_special_tokens": True}
+    assert bert.encode_batch(["a [MASK]"], split_special_tokens=True, **options) == [ids]
+    assert bert.encode_batch(["a [MASK]", "text"], **options) == [
+        bert.encode(t, **options) for t in ("a [MASK]", "text")
+    ]
 
 
 @pytest.mark.parametrize("text", ["a <|endoftext|> b", "<|endoftext|>", "é<|pad|>"])
@@ -252,3 +320,23 @@ def test_a_published_folder_is_read_as_transformers_reads_it(tmp_path, where):
     (tmp_path / "tokenizer_config.json").write_text("half a fi")
     with pytest.raises(ValueError, match="tokenizer_config.json beside the tokenizer is damaged"):
         Tokenizer.load(tmp_path / "tokenizer.json")
+
+
+def test_a_template_file_counts_before_the_config_and_another_name_has_nothing_beside_it(tmp_path):
+    ours = trained()
+    for name in ("tokenizer.json", "other.json"):
+        ours.save(tmp_path / name)
+    config = {"bos_token": "<bos>", "chat_template": "config"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    assert Tokenizer.load(tmp_path / "tokenizer.json").chat_template == "config"
+    (tmp_path / "chat_template.jinja").write_text("ä file", encoding="utf-8")
+    found, other = (Tokenizer.load(tmp_path / name) for name in ("tokenizer.json", "other.json"))
+    assert (found.chat_template, found.roles) == ("ä file", {"bos": "<bos>"})
+    assert (other.chat_template, other.roles) == (None, {})
+
+
+def test_of_several_templates_without_a_default_none_is_taken(tmp_path):
+    trained().save(tmp_path / "tokenizer.json")
+    config = {"chat_template": [{"name": "rag", "template": "no"}]}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    assert Tokenizer.load(tmp_path / "tokenizer.json").chat_template is None

@@ -137,6 +137,15 @@ def test_topics_within_other_topics_are_left_out():
     ]
 
 
+def test_a_topic_that_repeats_half_of_itself_is_left_out():
+    long = "one\n\ntwo\n\nthree three three"
+    assert without_repeats({"half": "one\n\nnew", "all": long}) == [("all", long)]
+    mostly = "one\n\nnew\n\nnewer"
+    assert without_repeats({"most": f"  {mostly}\n", "all": long, "empty": ""}) == [("all", long), ("most", mostly)]
+    # paragraphs of what was left out are seen as well, and line breaks within one do not count
+    assert without_repeats({"half": "one\n\nnew new", "all": long, "third": "new\nnew"}) == [("all", long)]
+
+
 def test_splits_hold_each_document_once_and_keep_the_order():
     documents = [Document(f"title {n}", "") for n in range(101)]
     splits = split_documents("any", documents)
@@ -145,6 +154,12 @@ def test_splits_hold_each_document_once_and_keep_the_order():
     assert all(list(part) == sorted(part, key=documents.index) for part in splits.values())
     assert split_documents("any", documents[::-1])["test"] == splits["test"][::-1]
     assert split_documents("other", documents)["test"] != splits["test"]
+
+
+@pytest.mark.parametrize("count, sizes", [(3, [1, 1, 1]), (10, [8, 1, 1]), (11, [7, 2, 2]), (20, [16, 2, 2])])
+def test_a_tenth_is_rounded_up(count, sizes):
+    splits = split_documents("any", [Document(f"title {n}", "") for n in range(count)])
+    assert list(splits) == ["train", "validation", "test"] and [len(part) for part in splits.values()] == sizes
 
 
 def test_too_few_documents():
@@ -173,5 +188,7 @@ def test_packages_are_found_without_importing_them(monkeypatch):
 def test_a_package_that_is_missing_or_incomplete_is_named(monkeypatch):
     with pytest.raises(ModuleNotFoundError, match="'not_there' is not installed: run `pip install it`"):
         package_folder("not_there", "pip install it")
+    with pytest.raises(ModuleNotFoundError, match="'this' is not installed"):  # a module has no folder
+        package_folder("this", "pip")
     with pytest.raises(FileNotFoundError, match="'tokenizers' has no file 'x': install it again, `pip`"):
         package_file("tokenizers", "x", "pip")

@@ -206,12 +206,40 @@ GOOD = torch.tensor([[2, 7, 8, 3]])
         ({"special_ids": (0, 99)}, ValueError, "special_ids .*99"),
         ({"word_ids": torch.zeros(1, 3, dtype=torch.long)}, ValueError, r"word_ids .*\(1, 3\)"),
         ({"word_ids": torch.tensor([[0, 1, 2, 900]])}, ValueError, "word_ids .*900"),
+        ({"word_ids": torch.tensor([[0, 1, 2, 4]])}, ValueError, "word_ids .*below 4, got 4"),
+        ({"special_ids": (0, -1)}, ValueError, "special_ids .*-1"),
+        ({"mask_id": -1}, ValueError, "mask_id .*-1"),
+        ({"replace": (0.8, 0.1, 0.1 + 1e-5)}, ValueError, "replace"),
+        ({"replace": (0.8, 0.1, 0.1 - 1e-5)}, ValueError, "replace"),
+        ({"replace": (0.5, 0.7, -0.2)}, ValueError, "replace .*-0.2"),
     ],
 )
 def test_bad_input_is_named(unchecked, wrong, error, said):
     arguments = {"ids": GOOD, **SMALL} | wrong
     with pytest.raises(error, match=said):
         mask_tokens(arguments.pop("ids"), **arguments)
+
+
+def test_shares_may_have_the_error_of_a_rounding_and_words_the_last_number():
+    words = torch.tensor([[-1, 3, 3, -1]])
+    labels = mask_tokens(GOOD, **SMALL, rate=1, replace=(0.8, 0.1, 0.1 + 5e-7), word_ids=words).labels
+    assert labels.tolist() == [[-100, 7, 8, -100]]
+    labels = mask_tokens(GOOD, **SMALL, rate=1, word_ids=torch.full((1, 4), -1)).labels
+    assert (labels == -100).all()
+
+
+def test_a_generator_fixes_the_words_too():
+    ids = torch.full((20, 60), 7)
+    words = torch.arange(60).div(3, rounding_mode="floor").expand(20, 60)
+    one, same = (mask_tokens(ids, **SMALL, rate=0.5, word_ids=words, generator=torch.Generator().manual_seed(3))
+                 for _ in range(2))  # fmt: skip
+    assert torch.equal(one.labels, same.labels) and torch.equal(one.input_ids, same.input_ids)
+    assert len({tuple(row) for row in one.labels.tolist()}) == 20, "each row has its own draws"
+
+
+def test_where_nothing_is_drawn_at_random_all_may_be_special():
+    input_ids, labels = mask_tokens(GOOD, mask_id=4, vocab_size=12, special_ids=range(12), rate=1, replace=(1, 0, 0))
+    assert torch.equal(input_ids, GOOD) and (labels == -100).all()
 
 
 def test_nothing_left_to_draw_from(unchecked):

@@ -79,6 +79,16 @@ def test_merges_follow_the_counts():
     assert trained.encode("low low") == [258, trained.id_of("w"), 260]
 
 
+def test_the_smallest_vocabularies_and_a_single_text():
+    assert train_bpe("a text", 258).vocab_size == 258
+    assert train_bpe("low low lot", 262).backend.to_str() == train_bpe(["low low lot"], 262).backend.to_str()
+    small = train_wordpiece(["Abc abcd"], 6)  # too few for the letters, all of which are kept
+    tokens = {small.token_of(i) for i in range(5, small.vocab_size)}
+    assert tokens == {"a", "b", "c", "d", "##b", "##c", "##d"} and small.unk_id not in small.encode("ABCD")
+    pair = small.encode("a b", add_special_tokens=True)
+    assert [small.token_of(i) for i in pair] == ["[CLS]", "a", "b", "[SEP]"]
+
+
 @pytest.mark.parametrize("trained", [BPE, WORDPIECE], ids=["bpe", "wordpiece"])
 def test_what_is_saved_is_loaded_and_transformers_reads_it(trained, tmp_path):
     from transformers import PreTrainedTokenizerFast
@@ -100,6 +110,11 @@ def test_padding_and_truncation_of_a_file_are_left_out(trained, tmp_path):
     backend.enable_padding(length=9)
     backend.enable_truncation(5)
     backend.save(str(path))
+    for alone in ("padding", "truncation"):
+        one = Backend.from_file(str(path))
+        getattr(one, f"no_{'truncation' if alone == 'padding' else 'padding'}")()
+        assert len(Tokenizer(one).encode("a")) == len(trained.encode("a"))
+        assert len(Tokenizer(one).encode("a " * 300)) >= 300, alone
     texts = ["a " * 300, "a"]
     for found in (Tokenizer.load(path), Tokenizer(backend)):
         assert found.encode_batch(texts) == trained.encode_batch(texts)

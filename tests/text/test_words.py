@@ -88,6 +88,10 @@ def test_the_words_of_glove_are_those_of_the_package():
         (load_analogies, ": the family\nboy girl king queen\n", "line 1: expected"),
         (load_analogies, b"\xff\xfe", "damaged"),
         (load_analogies, "", "line 1: expected"),
+        (load_wordsim, "first,second,rating\nlove,sex,-0.5\n", "line 2: expected two words and a rating"),
+        (load_wordsim, "first,second,rating\n,sex,6.77\n", "line 2: expected two words and a rating"),
+        (load_analogies, ": family\nboy girl king queen prince\n", "line 2: expected"),
+        (load_glove_words, "\n".join(map(str, range(49_999))) + "\n\n", "damaged: expected 50,000 words"),
         (load_glove_words, "the\nof\n", "damaged: expected 50,000 words"),
         (load_glove_words, "the\n" * 50_000, "damaged: expected 50,000 words, none of them twice"),
         (load_wordsim, None, "missing; restore it from version control"),
@@ -101,6 +105,11 @@ def test_a_damaged_list_says_where(tmp_path, load, content, complaint):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=rf"list.*{complaint}"):
         load(path)
+
+
+def test_ratings_reach_from_0_to_10(tmp_path):
+    (tmp_path / "list").write_text("first,second,rating\na,b,0\na,c,10\n")
+    assert [pair.rating for pair in load_wordsim(tmp_path / "list")] == [0, 10]
 
 
 def _printed(name):

@@ -122,3 +122,38 @@ def test_bad_input_is_named(unchecked):
         train_bandit(MARKS, start=LOGITS[:2], **settings)
     with pytest.raises(ValueError, match=r"seeds must not be empty, got range\(0, 0\)"):
         learning_curves(MARKS, seeds=range(0))
+
+
+def test_one_step_is_the_estimate_of_its_own_draws_times_the_rate():
+    first, second = train_bandit(MARKS.float(), rloo, steps=2, samples=3, learning_rate=0.3, seed=4, start=LOGITS)
+    generator = torch.Generator().manual_seed(4)
+    z = LOGITS.clone()
+    for policy in (first, second):
+        answers = torch.multinomial(z.softmax(dim=0), 3, replacement=True, generator=generator)
+        z = z + 0.3 * estimate_gradients(z, answers[None], MARKS, rloo)[0]
+        torch.testing.assert_close(policy, z.softmax(dim=0))
+    assert first.dtype is torch.float64
+    undecided = train_bandit(MARKS, steps=1, samples=1, learning_rate=0.0)
+    assert undecided.tolist() == [[0.25] * 4] and LOGITS.tolist() == [-0.5, 0.2, 0.8, 0.5]
+
+
+def test_a_curve_is_what_each_policy_earns_by_the_true_rewards():
+    settings = {"steps": 4, "samples": 2, "learning_rate": 0.2, "start": LOGITS}
+    proxy = MARKS.flip(0)
+    curves = learning_curves(MARKS.float(), rloo, seeds=range(3, 5), proxy_rewards=proxy, **settings)
+    for row, seed in zip(curves, (3, 4), strict=True):
+        policies = train_bandit(proxy, rloo, seed=seed, **settings)
+        torch.testing.assert_close(row, torch.stack([(policy * MARKS).sum() for policy in policies]))
+
+
+def test_as_many_groups_as_allowed_are_counted(monkeypatch, unchecked):
+    monkeypatch.setattr("lib.worlds.bandit.MOST_GROUPS", 16)
+    assert estimator_moments(LOGITS, MARKS, samples=2).variance > 0
+    monkeypatch.setattr("lib.worlds.bandit.MOST_GROUPS", 15)
+    with pytest.raises(ValueError, match="within 15, got 2"):
+        estimator_moments(LOGITS, MARKS, samples=2)
+
+
+def test_a_z_score_by_hand():
+    """Estimates 1 and 3: mean 2, standard deviation √2, standard error 1."""
+    assert z_scores(torch.tensor([[1.0, 0.0], [3.0, 4.0]]), torch.tensor([1.0, 4.0])).tolist() == pytest.approx([1, -1])

@@ -115,3 +115,44 @@ def test_bad_input(unchecked):
         count_partitions(15, 4)
     with pytest.raises(ValueError, match="at least 1 group"):
         count_partitions(4, 0)
+
+
+@pytest.mark.parametrize(
+    "text, groups",
+    [
+        ("Mud, one two three", [["Mud", "one two three"]]),
+        ("Mud, one two three four", []),  # a sentence with a comma in it
+        ("Mud", []), ("Sliver, Gold", []), ("Gold, MUD", [["Gold", "MUD"]]),
+        ("Group a: Mud, Hunt Group D: Silver, Gold", [["Mud", "Hunt"], ["Silver", "Gold"]]),
+        ("Groups of Mud, Hunt", [["Groups of Mud", "Hunt"]]),
+        ("#### ANSWER #### Mud, Hunt", [["Mud", "Hunt"]]),
+        ("Mud (wet), Hunt – of foxes, mostly", [["Mud", "Hunt"]]),
+        ("Here: they are: Mud, Hunt", [["Mud", "Hunt"]]),
+        ("- Mud\n- Hunt\n\nSilver, Gold", [["Mud", "Hunt"], ["Silver", "Gold"]]),
+        ("- Mud\ntext\n- Hunt", []),  # bullets that do not follow each other
+    ],
+)  # fmt: skip
+def test_a_group_is_told_from_a_sentence(text, groups):
+    assert parse_groups(text, ["Mud", "Hunt", "Silver"]) == groups
+
+
+@pytest.mark.parametrize("bullet", ["-", "*", "•", "+", "1.", "2)", "(3)", "12."])
+def test_each_kind_of_bullet_is_one(bullet):
+    assert parse_groups(f"{bullet} Mud\n  {bullet} Hunt", ["Mud", "Hunt"]) == [["Mud", "Hunt"]]
+
+
+@pytest.mark.parametrize("words, groups", [(0, 1), (3, 4), (0, 0), (4, -1), (4, 3)])
+def test_what_cannot_be_parted_is_refused(words, groups, unchecked):
+    with pytest.raises(ValueError, match="must divide evenly"):
+        count_partitions(words, groups)
+    assert count_partitions(1, 1) == count_partitions(5, 5) == 1
+
+
+def test_words_are_listed_in_the_order_of_the_wall_and_items_in_that_of_the_answer():
+    score = score_wall([["x", "c", "b"], ["b", "y", "C"]], ["A", "B", "C", "D"], [["a", "b"], ["c", "d"]])
+    assert (score.invented, score.missing, score.repeated) == (("x", "y"), ("A", "D"), ("B", "C"))
+    assert (score.sizes, score.asked, score.correct) == ((3, 3), (2, 2), 0)
+    with pytest.raises(ValueError, match="different words"):
+        score_wall([], ["a", " "], [["a"]])
+    with pytest.raises(ValueError, match="solution must hold"):
+        score_wall([], ["a", "b"], [["a", "b"], ["b"]])

@@ -122,3 +122,30 @@ def test_training_repeats_and_needs_others_to_leave_one_out(unchecked):
         word_rewards(torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match="how must not leave one out"):
         gradient_table(small_policy(), Estimator(leave_one_out=True))
+
+
+def test_a_curve_ends_with_what_the_policy_earns_without_the_bonus(unchecked):
+    policy, other = small_policy(1), small_policy(1)
+    curve = train(policy, Estimator(bonus=5.0), steps=2, samples=4, show_progress=False)
+    assert len(curve) == 2 and curve[-1] == expected_earnings(policy).item() != curve[0]
+    train(other, Estimator(bonus=5.0), steps=2, samples=4, seed=1, show_progress=False)
+    still = small_policy(1)
+    train(still, Estimator(bonus=5.0), steps=2, samples=4, learning_rate=0.0, show_progress=False)
+    numbers = [torch.cat([p.flatten() for p in each.parameters()]) for each in (policy, other, still, small_policy(1))]
+    assert not torch.equal(numbers[0], numbers[1]) and torch.equal(numbers[2], numbers[3])
+    assert numbers[0].dtype is torch.float64 and not torch.equal(numbers[2], small_policy(2).tokens.weight.new_zeros(1))
+
+
+def test_both_runs_begin_with_the_same_policy_and_differ_by_the_baseline(unchecked):
+    curves = with_and_without_baseline(2, steps=1, samples=8, bonus=3.0, show_progress=False)
+    for name, how in (("no baseline", Estimator(bonus=3.0)), ("leave one out", Estimator(False, True, 3.0))):
+        assert curves[name] == train(small_policy(2), how, steps=1, samples=8, seed=2, show_progress=False)
+    assert list(curves) == ["no baseline", "leave one out"]
+
+
+def test_a_baseline_is_the_mean_of_the_other_two():
+    ids, mask = (torch.cat(parts) for parts in zip(answer(GOOD, BAD), answer(GOOD, GOOD), answer(VERY, BAD)))
+    batch = all_answers(small_policy())._replace(input_ids=ids, response_mask=mask)
+    assert weights_of(batch, Estimator(leave_one_out=True))[:, 1].tolist() == [0, 3, -3]  # earned: 0, 2, -2
+    to_go = weights_of(batch, Estimator(to_go=True, leave_one_out=True))
+    assert to_go[:, 2].tolist() == [-0.5 * (1 - 2) - 1, 1 + 1.5, -2 - 0.0]  # from the second word on: -1, 1, -2

@@ -111,3 +111,31 @@ def test_what_the_notebook_claims_of_fine_tuning(seed):
     assert losses[1] < losses[2] < losses[0]
     assert autoregressive_loss(logits[1], checked.input_ids, checked.attention_mask) > floor
     assert endless_run.loss[-1] < endless_run.loss[0]
+
+
+def test_the_base_stays_as_it_was_and_accuracy_is_measured_where_it_is_asked_for():
+    items = write_instructions(8, generator=torch.Generator().manual_seed(0))
+    base = base_model(items, steps=1, show_progress=False)
+    before = {name: value.clone() for name, value in base.state_dict().items()}
+    lessons = demonstrate(items)
+    counted = everything_but_the_first(lessons)
+    tuned, history = fine_tune(base, lessons, counted, held_out=items, steps=5, show_progress=False)
+    assert all(torch.equal(value, base.state_dict()[name]) for name, value in before.items())
+    assert any(not torch.equal(value, tuned.state_dict()[name]) for name, value in before.items())
+    assert not tuned.training and not base.training
+    assert [step for step, _ in history.evaluations] == [1, 2, 3, 4, 5]
+    assert history.evaluations[-1][1] == accuracy(tuned, items)
+    _, silent = fine_tune(base, lessons, counted, steps=1, show_progress=False)
+    assert silent.evaluations == []
+    other, _ = fine_tune(base, lessons, lessons.response_mask, steps=5, show_progress=False)
+    assert any(not torch.equal(value, tuned.state_dict()[name]) for name, value in other.state_dict().items())
+
+
+def test_continuations_are_in_the_order_of_the_questions_and_as_long_as_asked(monkeypatch, unchecked):
+    mixed = [ITEMS[1], ITEMS[0], Instruction("last", "abcd")]
+    knows = Knows({mixed[0].question: "e f", mixed[1].question: "b <end>", mixed[2].question: "d <end>"})
+    monkeypatch.setattr("lib.worlds.instruction_tuning.generate", knows.write)
+    written = continue_questions(None, mixed, 3)
+    assert [[WORDS[i] for i in row] for row in written.tolist()] == [
+        ["e", "f", "<pad>"], ["b", "<end>", "<pad>"], ["d", "<end>", "<pad>"]
+    ]  # fmt: skip

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from lib.evaluation import judge_probability, swap_test
+from lib.generation import Rollout
 from lib.models import ValueModel
 from lib.objectives import entropy, masked_reduce
 from lib.training import FitSettings, fit
 from lib.training.policy import PolicySettings, ppo, reinforce
-from lib.training.preferences import batches_of, pair_accuracy, preference_loss
-from lib.worlds.review_world import compare_answers, review_world, small_decoder, train_reward_model, train_sft
+from lib.training.preferences import PreferencePairs, batches_of, pair_accuracy, preference_loss, same_answers
+from lib.worlds.review_world import _joined, compare_answers, review_world, small_decoder, train_reward_model, train_sft
 from lib.worlds.reviews import is_review
 from lib.worlds.sentiment import opinion, sentiment
 from tests.nightly import by_day
@@ -129,3 +130,63 @@ def test_bad_comparisons(change, message):
     arguments = {"number": 2, "sharpness": 1.0} | change
     with pytest.raises(ValueError, match=message):
         compare_answers(world, small_decoder(world.tokenizer.vocab_size), opinion, **arguments)
+
+
+def rollout_of(rows, answer):
+    """Rows of ids, padded with 0, whose last `answer` tokens before the padding are the answer."""
+    width = max(map(len, rows))
+    ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows])
+    real = torch.tensor([[t < len(row) for t in range(width)] for row in rows])
+    return Rollout(ids, real, real & torch.tensor([[t >= len(row) - answer for t in range(width)] for row in rows]))
+
+
+def test_pairs_of_several_draws_are_padded_to_the_longest():
+    short = PreferencePairs(rollout_of([[5, 6]], 1), rollout_of([[5, 7, 8]], 2))
+    long = PreferencePairs(rollout_of([[5, 6, 7, 8]], 3), rollout_of([[5, 9]], 1))
+    joined = _joined([short, long], 3)
+    assert joined.chosen.input_ids.tolist() == [[5, 6, 3, 3], [5, 6, 7, 8]]
+    assert joined.chosen.attention_mask.int().tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+    assert joined.chosen.response_mask.int().tolist() == [[0, 1, 0, 0], [0, 1, 1, 1]]
+    assert joined.rejected.input_ids.tolist() == [[5, 7, 8], [5, 9, 3]]
+
+
+def test_a_taste_sees_the_prompt_and_a_text_may_be_without():
+    world = review_world(6, seed=1)
+    seen = []
+    world.score(lambda texts: seen.extend(texts) or torch.zeros(len(texts)))(world.demonstrations)
+    alone = world.texts(world.demonstrations)
+    assert all(text.startswith("about the ") for text in seen) and all(map(is_review, seen))
+    assert all(whole.endswith(text) and text.startswith("the ") for whole, text in zip(seen, alone, strict=True))
+    assert (
+        review_world(6, seed=1).texts(world.demonstrations)
+        == alone
+        != review_world(6).texts(review_world(6).demonstrations)
+    )
+
+
+def test_the_worse_answer_wins_as_often_as_bradley_and_terry_say(monkeypatch):
+    """A taste of two values, 0 and 1: of the pairs that differ in it, σ(0.5) = 62.2 % have the better one chosen."""
+    world = review_world(8)
+    policy = small_decoder(world.tokenizer.vocab_size)
+
+    def even(texts):
+        return torch.tensor([float(len(text) % 2) for text in texts])
+
+    draw = {"sharpness": 0.5, "generator": torch.Generator().manual_seed(1)}
+    pairs = compare_answers(world, policy, even, 600, **draw)
+    score = world.score(even)
+    better = (score(pairs.chosen) - score(pairs.rejected)).sign()
+    right, wrong = (better > 0).sum().item(), (better < 0).sum().item()
+    n = right + wrong
+    assert n > 200 and abs(right / n - 0.6225) < 4 * (0.6225 * 0.3775 / n) ** 0.5
+    assert not same_answers(pairs.chosen, pairs.rejected).any()
+    with pytest.raises(ValueError, match="number must be at least 1"):
+        compare_answers(world, policy, even, 0)
+
+
+def test_each_prompt_is_answered_as_often_as_asked(generator):
+    world = review_world(8)
+    drawn = world.answers(small_decoder(world.tokenizer.vocab_size), 3, samples=2, generator=generator)
+    prompts = drawn.input_ids[:, : world.prompts.shape[1]]
+    assert len(prompts) == 6 and torch.equal(prompts[::2], prompts[1::2])
+    assert drawn.response_mask.sum(dim=1).max() <= 16

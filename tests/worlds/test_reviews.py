@@ -44,3 +44,28 @@ def test_every_word_is_a_token():
 def test_bad_number():
     with pytest.raises(ValueError, match="number must be at least 1"):
         write_reviews(0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["about the film : the plot was dull .", "About  The Film:\nthe PLOT was  dull.", "about the film :the plot was dull.",
+     "about the walk : the view was very long and the path was rather old .",
+     "about the meal : the soup was quite good , the fish was bad.",
+     "about the meal : the soup was good, the fish was bad.", "about the book : the hero was new but the cover was old ."],
+)  # fmt: skip
+def test_what_is_a_review(text):
+    assert is_review(text) is ("about the film :the" not in text)
+
+
+@pytest.mark.parametrize("tail", ["", "!", " . .", " ..", "?"])
+def test_a_review_ends_with_one_full_stop(tail):
+    assert not is_review(f"about the film : the plot was dull{tail}")
+
+
+def test_both_sides_belong_to_the_topic_and_degrees_are_of_three_kinds(generator):
+    assert not is_review("about the film : the plot was dull and the soup was new .")
+    assert not is_review("about the film : the soup was dull and the plot was new .")
+    text = " ".join(review for _, review in write_reviews(600, generator=generator))
+    counts = [text.count(f"was {degree} ") for degree in ("very", "rather", "quite")]
+    assert sum(counts) / text.count("was") == pytest.approx(0.5, abs=0.08) and max(counts) - min(counts) < 60
+    assert all(joint in text for joint in (" and the ", " , the ", " but the "))

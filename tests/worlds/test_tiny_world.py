@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.generation import rollout
+from lib.generation import Rollout, rollout
 from lib.objectives import regularised_objective
 from lib.training import FitSettings, fit
 from lib.training.policy import PolicySettings, ppo, reinforce
@@ -85,3 +85,53 @@ def test_dpo_comes_nearer_with_more_pairs(unchecked, seed):
 def test_bad_number():
     with pytest.raises(ValueError, match="number must be at least 1"):
         tiny_world().pairs(0)
+
+
+def test_regret_is_beta_times_the_divergence_from_the_best():
+    world = tiny_world(seed=2)
+    for beta in (0.5, 2):
+        policy, best = world.policy(world.reference), world.optimum(beta=beta)
+        divergence = (policy * (policy / best).log()).sum().item()
+        assert world.regret(world.reference, beta=beta) == pytest.approx(beta * divergence, rel=1e-4)
+    torch.testing.assert_close(world.policy(world.reference), world.reference_policy)
+
+
+def test_a_pair_has_two_answers_chosen_by_their_rewards(generator):
+    """The pairs of the two likeliest answers: who wins by Bradley and Terry, whichever was drawn first."""
+    world = tiny_world(seed=1)
+    pairs = world.pairs(20_000, generator=generator)
+    won, lost = world.index_of(pairs.chosen), world.index_of(pairs.rejected)
+    assert not (won == lost).any() and len(won) == 20_000
+    a, b = world.reference_policy.topk(2).indices.tolist()
+    ahead, behind = ((won == a) & (lost == b)).sum().item(), ((won == b) & (lost == a)).sum().item()
+    p, n = torch.sigmoid(world.rewards[a] - world.rewards[b]).item(), ahead + behind
+    assert n > 100 and abs(ahead / n - p) < 4.5 * (p * (1 - p) / n) ** 0.5
+    pi = world.reference_policy.double()
+    drawn = sum((pi[x] * pi[y] / (1 - pi[x])).item() for x, y in ((a, b), (b, a)))  # the second without the first
+    assert abs(n / 20_000 - drawn) < 4.5 * (drawn * (1 - drawn) / 20_000) ** 0.5
+
+
+def test_what_is_trained_is_a_copy():
+    world = tiny_world()
+    policy, value = world.start(), world.value_model(seed=3)
+    with torch.no_grad():
+        for parameter in (*policy.parameters(), *value.parameters()):
+            parameter.add_(1)
+    assert torch.equal(world.reference.tokens.weight, tiny_world().reference.tokens.weight)
+    assert not torch.equal(world.rewards, tiny_world(seed=1).rewards)
+    assert not world.policy(policy).requires_grad and not torch.equal(world.policy(policy), world.reference_policy)
+    first, again, other = (world.value_model(seed=seed).output.weight for seed in (3, 3, 4))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_an_answer_is_known_whatever_it_is_padded_with():
+    world = tiny_world()
+    end = EOS_ID
+    wide = Rollout(
+        torch.tensor([[0, 1, end, end], [0, 2, 1, end]]), torch.ones(2, 4).bool(),
+        torch.tensor([[False, True, True, False], [False, True, True, True]]),
+    )  # fmt: skip
+    narrow = Rollout(wide.input_ids[:1, :3], wide.attention_mask[:1, :3], wide.response_mask[:1, :3])
+    assert world.index_of(narrow).tolist() == world.index_of(wide)[:1].tolist()
+    assert world.score(wide).tolist() == world.rewards[world.index_of(wide)].tolist()
+    assert world.index_of(wide)[0] != world.index_of(wide)[1]

@@ -174,12 +174,7 @@ def _signs(
         how = "" if their_verdict.right else _same(exercise, mine, verdict, theirs, their_verdict, right)
         explained |= {i} if how else set()
         exact |= {i} if how == "exact" else set()
-        if (
-            how
-            and theirs.status == "returned"
-            and (verdict.kind == "gradient" or is_telling(theirs.value, right.value))
-        ):
-            telling.add(i)
+        telling |= {i} if how and _tells(verdict, theirs, right) else set()
     return _Signs(known.misconception, *map(frozenset, (explained, exact, telling, spared)))
 
 

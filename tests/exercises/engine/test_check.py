@@ -497,3 +497,33 @@ def test_broken_reference_is_not_the_students_fault(demos):
         assess(broken, demos.mean)
     with pytest.raises(RuntimeError, match="it changed x"):
         assess(replace(demos.MEAN, reference=demos.in_place), demos.mean)
+
+
+def test_what_is_told_of_one_case_and_of_many_lines(demos, capsys, monkeypatch):
+    alone = replace(demos.MEAN, cases=lambda generator: demos.MEAN.cases(generator)[:1])
+    monkeypatch.setattr(registry, "exercises_of", lambda module: {each.id: each for each in (alone, demos.DRAW)})
+    check("demo.mean", demos.mean)
+    assert capsys.readouterr().out == "✓ demo.mean: right on 1 case, 3 points.\n"
+
+    def talks(x):
+        print("one")
+        print("two")
+        return x
+
+    message = wrong(talks)
+    assert "    printed   one ⏎ two" in message and "(hint('demo.mean') helps, one step at a time.)" in message
+    assert "helps" not in wrong(lambda x: x.sum(-1)), "the mistake has its own hint"
+    message = wrong(lambda p, n, g: torch.ones(n, dtype=torch.bool), "demo.draw")
+    assert "(for instance)" in message and "helps" not in message, "it has no hints"
+
+
+def test_a_right_value_is_said_to_be_right_without_cases(capsys):
+    check("demo.years", {"BERT": 2018, "GPT-3": 2020})
+    assert capsys.readouterr().out == "✓ demo.years: right, 1 point.\n"
+    assert "    got       {'BERT': 3}" in wrong({"BERT": 3}, "demo.years")
+
+
+@pytest.mark.parametrize("points", ["3", None.__class__, [1], -0.5, float("-inf")])
+def test_other_points_than_numbers_are_refused_before_anything_runs(points, demos, unchecked):
+    with pytest.raises(ValueError, match="points must be a number"):
+        check("demo.mean", lambda x: 1 / 0, points=points)

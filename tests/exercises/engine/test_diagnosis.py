@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.exercises import Exercise, Misconception, Tolerance, assess, case
+from lib.exercises.engine import diagnosis
 from lib.exercises.engine.alike import composed, in_form, is_alike, is_composed, is_telling
 from lib.exercises.engine.checking import explain
 from lib.exercises.engine.compare import difference
@@ -208,3 +209,93 @@ def test_the_form_may_differ(got, wanted):
 def test_what_has_other_numbers_stays_as_it_is(got, wanted):
     got, wanted = to_plain(got), to_plain(wanted)
     assert difference(in_form(got, wanted), wanted, Tolerance()) is not None
+
+
+# --- what is likely, decided by hand on sets of cases ---
+def signs(name, explained, telling=(), spared=(), exact=()):
+    return diagnosis._Signs(
+        Misconception(name, len, f"hint of {name}"), *map(frozenset, (explained, exact, telling, spared))
+    )
+
+
+@pytest.mark.parametrize(
+    "first, others, returned, likely",
+    [
+        (signs("a", {}), [], {0}, False),
+        (signs("a", {0}), [], {0}, True),  # all that went wrong, and it would be wrong nowhere else
+        (signs("a", {0}, spared={1}), [], {0}, False),  # by chance, perhaps
+        (signs("a", {0}, {0}, spared={1}), [], {0}, True),
+        (signs("a", {0}, {0}, spared={1, 2}), [], {0}, False),  # it would be wrong more often than the answer is
+        (signs("a", {0}), [], {0, 1}, False),
+        (signs("a", {0}, {0}), [], {0, 1}, True),  # as much as it leaves, and nobody else explains it
+        (signs("a", {0}, {0}), [signs("b", {0})], {0, 1}, False),
+        (signs("a", {0, 1}), [], {0, 1, 2}, True),  # more than it leaves, in two cases
+        (signs("a", {0, 1}), [], {0, 1, 2, 3}, False),
+        (signs("a", {0, 1}, {0, 1}), [], {0, 1, 2, 3}, True),
+        (signs("a", {0, 1}, {0}), [], {0, 1, 2, 3}, False),
+        (signs("a", {0, 1}, {0, 1}), [signs("b", {1})], {0, 1, 2, 3}, False),
+        (signs("a", {0, 1}, {0, 1}), [], {0, 1, 2, 3, 4}, False),
+        (signs("a", {5}, {5}), [], {0, 1}, False),  # that case did not return
+    ],
+)  # fmt: skip
+def test_likely_is_what_explains_more_than_it_leaves(first, others, returned, likely):
+    assert diagnosis._explains([first, *others], frozenset(returned)) is likely
+
+
+@pytest.mark.parametrize(
+    "one, other, returned, both",
+    [
+        (signs("a", {0, 1}), signs("b", {2, 3}), {0, 1, 2, 3}, True),
+        (signs("a", {0, 1}), signs("b", {2, 3}), {0, 1, 2, 3, 4}, False),  # one case is left
+        (signs("a", {0, 1}), signs("b", {2}), {0, 1, 2}, False),  # one case may be chance
+        (signs("a", {0, 1}), signs("b", {2}, {2}), {0, 1, 2}, True),
+        (signs("a", {0, 1, 2}), signs("b", {2}, {2}), {0, 1, 2}, False),  # it has none of its own
+        (signs("a", {0, 1}, spared={4, 5}), signs("b", {2, 3}), {0, 1, 2, 3}, True),
+        (signs("a", {0, 1}, spared={4, 5, 6}), signs("b", {2, 3}), {0, 1, 2, 3}, False),
+        (signs("a", {0, 1}), signs("b", {2, 3}, spared={4, 5, 6}), {0, 1, 2, 3}, False),
+        (signs("a", {0, 1}), signs("b", {2, 3}), set(), False),
+    ],
+)
+def test_two_are_told_where_each_has_cases_of_its_own(one, other, returned, both):
+    for ranked in ([one, other], [other, one]):
+        assert bool(diagnosis._pair(ranked, frozenset(returned))) is both
+
+
+def test_cases_are_listed_in_words():
+    assert diagnosis._listed([2]) == "case 2" and diagnosis._listed([1, 2, 5]) == "cases 1, 2 and 5"
+
+
+@pytest.mark.parametrize(
+    "got, alike",
+    [(1.09, True), (1.1, True), (1.11, False), (0.9, True), (0.89, False)],
+)
+def test_alike_is_ten_times_nearer(got, alike):
+    """The mistake is at 1, the right result at 2: the distance between them is 1, a tenth of it is allowed."""
+    assert is_alike(got, 1.0, 2.0, Tolerance(0.5, 0.0)) is alike or abs(got - 1) == pytest.approx(0.1)
+    assert not is_alike(1.3, 1.0, 2.0, Tolerance(0.2, 0.0)), "outside of the tolerance"
+
+
+def test_only_numbers_in_which_a_mistake_shows_tell():
+    """Differences of 100 and 0.09: the second is below a thousandth of the first, and 0.11 is not."""
+    wide = Tolerance(0.0, 0.2)
+    assert is_alike([100.0, 0.15], [100.0, 0.09], [0.0, 0.0], wide)
+    assert not is_alike([100.0, 0.15], [100.0, 0.11], [0.0, 0.0], wide)
+
+
+@pytest.mark.parametrize("mistaken, tells", [([1, 2, 2], False), ([1, 2, 3], True), ([1, 1, 1], False), ([], False)])
+def test_three_numbers_that_differ_tell(mistaken, tells):
+    assert is_telling(mistaken, [0] * len(mistaken)) is (tells or mistaken == [])
+
+
+def test_the_same_complaint_in_one_case_alone_may_be_chance():
+    """Two results that are too large are not the same mistake, where another case is right; the same value would be."""
+
+    def decide(given, output, expected):
+        return None if abs(output - expected) < 1e-6 else "it is too large"
+
+    above = Misconception("above", lambda x, mask: weighted(x, mask) + 1.25, "One too much.")
+    two = replace(EXERCISE, misconceptions=(above,), cases=lambda g: cases(g)[:2])
+    judged = replace(two, decide=decide)
+    for more, exercise, found in ((3.5, judged, []), (1.25, judged, []), (1.25, two, ["above"])):
+        assert names(lambda x, mask, more=more: weighted(x, mask) + more * (mask.sum() == 2), exercise) == found
+    assert names(lambda x, mask: weighted(x, mask) + 3.5, judged) == ["above"]

@@ -169,3 +169,58 @@ def test_it_holds_for_an_exercise_of_the_course():
     assert found.misconception.name == "detached" and not any(verdict.right for verdict in found.verdicts)
     with pytest.raises(checking.WrongAnswer, match="cut off from the inputs"):
         checking.check(loss.id, lambda *args: loss.reference(*args).item())
+
+
+@pytest.mark.parametrize(
+    "mine, right",
+    [([1.0005, 100.0], True), ([1.0015, 100.0], True), ([1.0025, 100.0], False), ([1.0, 100.09], True),
+     ([1.0, 100.11], False), ([1.0, float("nan")], False)],
+)  # fmt: skip
+def test_a_gradient_may_be_off_by_a_thousandth_and_a_little_of_the_largest(mine, right):
+    """By hand: of 1 allowed are 0.001 and 1e-5 of 100, which is 0.001 as well; of 100 it is 0.101."""
+    wanted = to_plain((torch.tensor([1.0, 100.0], dtype=torch.float64),))
+    found = gradient_difference(to_plain((torch.tensor(mine, dtype=torch.float64),)), wanted, ["x"])
+    assert (found is None) is right and (right or found.kind == "gradient")
+
+
+def test_the_second_input_counts_as_the_first():
+    ones, twos = (to_plain(torch.full((2,), value)) for value in (1.0, 2.0))
+    assert gradient_difference((ones, twos), (ones, twos), ["x", "y"]) is None
+    found = gradient_difference((ones, ones), (ones, twos), ["x", "y"])
+    assert found.where == "with respect to y"
+    assert gradient_difference((ones,), (ones, twos), ["x", "y"]).what == "there is not one for each input"
+
+
+def test_decimal_tensors_in_lists_require_grad_and_others_stay():
+    inputs = [torch.ones(1), (torch.arange(2), [torch.ones(1, dtype=torch.float64)]), 3, {"x": torch.ones(1)}]
+    made = require_grad(inputs)
+    assert made[0].requires_grad and made[1][1][0].requires_grad and type(made[1]) is tuple
+    assert not made[1][0].requires_grad and made[2] == 3 and not inputs[0].requires_grad
+    assert not made[3]["x"].requires_grad
+
+
+def test_two_calls_are_seeded_alike_and_what_the_second_prints_is_not_shown():
+    def draws(x, y):
+        print("called")
+        return mean_square(x, y) * (1 + torch.rand(()))
+
+    outcome = run_answer(draws, MSE.build_cases()[0])
+    x, y = MSE.build_cases()[0].args
+    factor = outcome.value.values / mean_square(x, y).item()
+    np.testing.assert_allclose(outcome.gradient[0].values, factor * (2 * (x - y) / 3).detach().numpy(), rtol=1e-5)
+    assert outcome.printed == "called\n"
+
+
+def test_an_input_given_by_its_name_has_its_gradient_too():
+    by_name = Exercise(**{**vars(MSE), "cases": lambda g: [case("by name", y=torch.zeros(2), x=torch.ones(2))]})
+    (built,) = by_name.build_cases()
+    assert built.kwargs["x"].requires_grad and not built.kwargs["y"].requires_grad
+    assert assess(by_name, lambda x, y: mean_square(x, y).detach()).verdicts[0].kind == "gradient"
+
+
+def test_inputs_that_require_grad_are_copies():
+    x = torch.ones(2)
+    made = require_grad(x)
+    with torch.no_grad():
+        made += 1
+    assert x.tolist() == [1, 1]

@@ -104,3 +104,25 @@ def test_a_recipe_is_told_to_the_student_by_its_name():
     exercise = EXERCISES["judge.debiased_preference"]
     lines = describe_inputs(exercise.reference, exercise.build_cases()[0])
     assert lines[0] == "judge = judge_with_bias(1, 1)"
+
+
+def test_what_is_read_faintly_or_in_the_second_output_alone():
+    slopes = torch.autograd.functional.jacobian(made.reads_faintly(), torch.ones(3, 2))
+    assert torch.allclose(slopes[2, :, 0], 1e-3 * torch.eye(2)) and torch.allclose(slopes[2, :, 2], torch.eye(2))
+    assert not slopes[1, :, 2].any() and torch.allclose(slopes[0, :, 0], 1.001 * torch.eye(2))
+    slopes = torch.autograd.functional.jacobian(made.reads_in_second_output(), torch.ones(3, 2))
+    assert not slopes[:, 0].any() and [int(slopes[t, 1].any(dim=1).nonzero()) for t in range(3)] == [2, 0, 1]
+
+
+def test_steps_go_up_by_one_and_begin_anywhere():
+    next_probs = made.next_probs_of_steps(4)
+    assert next_probs([]) == [0.25] * 4 and next_probs([1, 3]) == [0.5, 0, 0, 0.5]
+
+
+def test_an_answer_is_likely_by_its_own_features():
+    theta = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    log_probs = made.token_policy(2, 3, seed=1)(theta)
+    features = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    by_hand = [[-(1 + (-(f * theta).sum()).exp()).log().item() for f in row] for row in features]
+    assert log_probs.tolist() == [pytest.approx(row) for row in by_hand]
+    assert made.value_head(2, seed=1)(2 * theta).tolist() == pytest.approx((2 * made.value_head(2, 1)(theta)).tolist())

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.exercises import Exercise, Made, Misconception, Tolerance, case
-from lib.exercises.engine import limits, registry
+from lib.exercises.engine import limits, registry, values
 from lib.exercises.engine.checking import AnswerKey, conclude, run_all
 from lib.exercises.engine.compare import EXACT, difference
 from lib.exercises.engine.limits import TimeUp, call_limited
@@ -303,6 +303,14 @@ def test_the_line_is_the_students_also_where_a_library_raises():
     assert "json.loads(text)" in outcome.line and "JSONDecodeError" in outcome.message
 
 
+def test_of_several_lines_of_the_student_the_last_is_named_with_its_number():
+    def helper(x):
+        return 1 / x
+
+    outcome = run_answer(lambda x: helper(x), case("zero", 0))
+    assert outcome.line == f"line {helper.__code__.co_firstlineno + 1}: return 1 / x"
+
+
 def test_no_outcomes_are_no_points(demos):
     assert conclude(AnswerKey(demos.MEAN), ()).points == 0
 
@@ -444,3 +452,169 @@ def test_an_answer_that_closes_its_streams_is_judged_like_any_other():
 
     outcome = run_answer(closes, case("none"))
     assert (outcome.status, outcome.value) == ("returned", 1)
+
+
+# --- edges: the value itself that a limit names ---
+@pytest.mark.parametrize(
+    "got, expected, tolerance, agrees",
+    [
+        (1.5, 1.0, Tolerance(0, 0.5), True), (1.5000001, 1.0, Tolerance(0, 0.5), False),
+        (3.0, 2.0, Tolerance(0.5, 0), True), (3.5, 2.0, Tolerance(0.5, 0), False),  # of what is expected
+        (4.0, 2.0, Tolerance(0.5, 1), True), (4.5, 2.0, Tolerance(0.5, 1), False),  # both are added
+        (0.0, -0.5, Tolerance(0, 0.5), True), (-3.0, -2.0, Tolerance(0.5, 0), True), (-3.5, -2.0, Tolerance(0.5, 0), False),
+    ],
+)  # fmt: skip
+def test_a_tolerance_holds_for_numbers_and_arrays_alike(got, expected, tolerance, agrees):
+    for form in (float, lambda x: T([7.0, x]), lambda x: np.array([[x]]), lambda x: T(x), lambda x: T([complex(x)])):
+        found = difference(to_plain(form(got)), to_plain(form(expected)), tolerance)
+        assert (found is None) is agrees
+
+
+def test_whole_numbers_have_no_tolerance():
+    wide = Tolerance(0.9, 100.0)
+    for got, expected in ((3, 4), (T([3]), T([4])), (T([True]), T([False])), ({"a": 3}, {"a": 4})):
+        assert difference(to_plain(got), to_plain(expected), wide).kind == "value"
+    assert difference(3, 4.0, wide) is None
+    assert Tolerance(0, 0) == EXACT and Tolerance(0.999, 1e300).atol == 1e300
+
+
+def test_the_order_of_keys_does_not_count_and_missing_and_further_ones_are_named():
+    assert difference({"b": 1, "a": 2}, {"a": 2, "b": 1}, EXACT) is None
+    found = difference({"a": 1, "c": 1}, {"a": 1, "b": 1}, EXACT)
+    assert (found.what, found.detail) == ("1 keys are missing and 1 are too many", "missing ['b'], too many ['c']")
+    assert "3 entries, expected 2" in str(difference([1, 2, 3], [1, 2], EXACT))
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else 0
+
+
+def test_what_is_read_up_to_its_limit(monkeypatch):
+    assert to_plain(nested(values.MAX_DEPTH)) == nested(values.MAX_DEPTH)
+    assert to_plain(2**4096 - 1) == 2**4096 - 1 and len(to_plain("x" * values.MAX_TEXT)) == values.MAX_TEXT
+    monkeypatch.setattr(values, "MAX_VALUES", 4)
+    monkeypatch.setattr(values, "MAX_ITEMS", 5)
+    assert to_plain(torch.zeros(4)).values.size == to_plain(np.zeros(4)).values.size == 4
+    assert to_plain([[0, 0], {1: 1}]) == [[0, 0], {1: 1}]  # 2 + 2 + 1 entries
+    too_much = (nested(values.MAX_DEPTH + 1), 2**4096, -(2**4096), "x" * (values.MAX_TEXT + 1), torch.zeros(5),
+                np.zeros(5), [[0, 0], {1: 1, 2: 2}], torch.zeros(1).expand(5))  # fmt: skip
+    for value in too_much:
+        with pytest.raises(NotPlain):
+            to_plain(value)
+
+
+def test_what_is_shown_up_to_its_limit():
+    assert describe(list(range(8))) == "[0, 1, 2, 3, 4, 5, 6, 7]"
+    assert describe(tuple(range(10))).endswith("7, … 2 more)")
+    assert describe({n: n for n in range(9)}).endswith("7: 7, … 1 more}") and "more" not in describe({1: 1})
+    assert values.shorten("abcdefghij", 10) == "abcdefghij" and values.shorten("abcdefghijk", 10) == "abcdef…ijk"
+    assert values.steady("0x12345 0x123456") == "0x12345 0x…"
+
+
+def test_views_of_tensors_are_read_as_what_they_show():
+    z = torch.tensor([1 + 2j])
+    assert to_plain(z.conj()).values.tolist() == [1 - 2j] and to_plain(z.conj().imag).values.tolist() == [-2.0]
+    assert to_plain(torch.arange(6).view(2, 3).T[::2]).values.tolist() == [[0, 3], [2, 5]]
+    array = np.zeros(2)
+    plain = to_plain(array)
+    array += 1
+    back = from_plain(plain)
+    back += 1
+    assert plain.values.tolist() == [0, 0], "nor does what is made of it reach it"
+
+
+@pytest.mark.parametrize(
+    "inputs, dtype",
+    [
+        ((torch.ones(1, dtype=torch.float64), torch.ones(1)), torch.float32),
+        ((torch.ones(1, dtype=torch.float64), torch.arange(1)), torch.float64),
+        (([torch.ones(1, dtype=torch.float64)],), torch.float64),
+        ((torch.arange(1),), torch.float32), ((), torch.float32), ((torch.ones(1).half(),), torch.float32),
+    ],
+)  # fmt: skip
+def test_new_tensors_are_float64_where_all_decimal_inputs_are(inputs, dtype):
+    assert run_answer(lambda *given: str(torch.zeros(1).dtype), case("a", *inputs)).value == str(dtype)
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_a_copy_draws_for_itself_and_has_its_own_containers():
+    generator = torch.Generator().manual_seed(3)
+    before = generator.get_state()
+    inputs = {"g": generator, "rows": [{"x": T([1.0], requires_grad=True)}]}
+    twin, plain = copy_inputs(inputs), copy_inputs(inputs, grad=False)
+    torch.rand(3, generator=twin["g"])
+    assert torch.equal(generator.get_state(), before)
+    assert twin["rows"][0]["x"].requires_grad and not plain["rows"][0]["x"].requires_grad
+    twin["rows"].append(1)
+    plain["rows"][0]["x"] += 1
+    assert inputs["rows"][0]["x"].item() == 1 and len(inputs["rows"]) == 1
+
+
+def test_what_was_printed_before_the_time_was_up_is_kept():
+    def loops():
+        print("so far")
+        threading.Event().wait(20)
+
+    outcome = run_answer(loops, case("none"), seconds=0.05)
+    assert (outcome.status, outcome.printed) == ("time up", "so far\n")
+
+
+def test_keyword_arguments_that_change_are_named_and_a_builtin_has_no_line():
+    assert run_answer(lambda a, *, b: b.append(a), case("kw", 1, b=[])).mutated == ("b",)
+    outcome = run_answer(len, case("a number", 3))
+    assert outcome.status == "raised" and outcome.line == ""
+
+
+@pytest.mark.parametrize("id", ["a.b\n", "a.b.c", "a.", ".b", "1a.b", "a.1b", "a b.c", "_a.b"])
+def test_an_id_is_two_names(id):
+    with pytest.raises(ValueError, match="id must look like"):
+        Exercise(**{**GOOD, "id": id})
+
+
+def test_a_number_above_nothing_will_do_and_a_value_has_one_case(demos):
+    assert Exercise(**{**GOOD, "points": 1, "minutes": 1, "seconds": 1e-9}).seconds == 1e-9
+    (only,) = demos.YEARS.build_cases()
+    assert (only.what, only.args, only.kwargs) == ("your answer", (), {})
+    assert demos.YEARS.as_function(3)() == 3 and demos.MEAN.as_function(len) is len
+
+
+def test_modules_of_one_name_are_refused_and_all_are_in_order(monkeypatch):
+    assert list(registry.modules()) == sorted(registry.modules())
+    real = registry.pkgutil.iter_modules
+    monkeypatch.setattr(
+        registry.pkgutil, "iter_modules",
+        lambda path, prefix="": real(path, prefix) if prefix else [SimpleNamespace(name="same")],
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="same: lib.exercises.lecture.*has this name already"):
+        registry.modules.__wrapped__()
+
+
+def test_what_runs_stops_at_the_first_case_without_an_end(demos):
+    def stub(x):
+        raise NotImplementedError("write your answer here")
+
+    cases = demos.MEAN.build_cases()
+    assert [each.status for each in run_all(demos.MEAN, stub, cases)] == ["not written"]
+    assert [each.status for each in run_all(demos.MEAN, ..., cases)] == ["not written"]
+    assert [each.status for each in run_all(demos.MEAN, lambda x: 1 / 0, cases)] == ["raised"] * 3
+    key = AnswerKey(demos.MEAN)
+    assert not conclude(key, key.expected[:2]).passed and conclude(key, key.expected).passed
+
+
+def test_what_is_made_of_plain_data_does_not_reach_it():
+    for plain in (to_plain(torch.zeros(2)), to_plain([np.zeros(2)])[0]):
+        from_plain(plain)[0] = 1
+        assert plain.values.tolist() == [0, 0]
+
+
+def test_a_judge_may_draw_and_change_what_it_is_given(demos):
+    def decide(given, output, expected):
+        torch.rand(3, generator=given.args[2])
+        output.zero_()
+        expected.zero_()
+
+    key = AnswerKey(replace(demos.DRAW, decide=decide))
+    before = [each.args[2].get_state() for each in key.cases]
+    found = conclude(key, key.expected)
+    assert found.passed and all(torch.equal(c.args[2].get_state(), s) for c, s in zip(key.cases, before, strict=True))
+    assert found.outcomes[0].value.values.any(), "what was returned is shown as it was"

@@ -217,6 +217,8 @@ def test_a_roster_from_a_spreadsheet_is_read(tmp_path):
     assert read_roster(path) == ["ada", "bob@x.org"]
     with pytest.raises(CourseError, match="cannot be read"):
         read_roster(tmp_path / "none.csv")
+    names = ["x" * 200, "ü" * 100, "a-", "_a", "+a", "@a", "1", "a.b c", "manifest.json.x", "李"]
+    assert read_roster(roster(tmp_path, *names)) == names
 
 
 @pytest.mark.parametrize(
@@ -225,6 +227,15 @@ def test_a_roster_from_a_spreadsheet_is_read(tmp_path):
 def test_points_are_positive_numbers(pair):
     with pytest.raises(UsageError):
         read_points([pair])
+
+
+def test_points_of_up_to_six_digits_on_either_side():
+    given = {"a.b": ("999999.999999", 999999.999999), "a.c": ("5.0", 5), "a.d": ("0.000001", 1e-6)}
+    found = read_points([f"{id}={text}" for id, (text, _) in given.items()])
+    assert found == {id: number for id, (_, number) in given.items()} and type(found["a.c"]) is int
+    for text in ("1000000", "1.0000001", "1.", ".5", "1_0", " 1"):
+        with pytest.raises(UsageError, match="positive number"):
+            read_points([f"a.b={text}"])
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,43 @@ def test_bombs_cost_neither_memory_nor_time(tmp_path):
     assert {got[name] for name in ("bob", "cem", "dan", "eve")} == {"there is no notebook (.ipynb) in this folder"}
 
 
+def test_what_meets_a_limit_exactly_is_read(tmp_path, monkeypatch):
+    path = zipped(
+        tmp_path / "x.zip", {MASKING: NOTEBOOK, "b.IPYNB": NOTEBOOK, "c.txt": b"x" * 5000}, zipfile.ZIP_STORED
+    )
+    directory = sum(46 + len(name) for name in (MASKING, "b.IPYNB", "c.txt"))
+    exact = {"MEMBER_LIMIT": 3, "TOTAL_LIMIT": 2 * len(NOTEBOOK), "ARCHIVE_LIMIT": path.stat().st_size,
+             "DIRECTORY_LIMIT": directory}  # fmt: skip
+    for name, limit in exact.items():
+        monkeypatch.setattr(archives, name, limit)
+    assert [each.problem for each in members(path)] == ["", "", ""]
+    for name, limit in exact.items():
+        with monkeypatch.context() as patch, pytest.raises(Unreadable):
+            patch.setattr(archives, name, limit - 1)
+            members(path)
+
+
+@pytest.mark.parametrize(
+    "size, packed, problem", [(1000, 1, ""), (1001, 10, ""), (2000, 10, ""), (2001, 10, "unfolds")]
+)
+def test_a_ratio_counts_from_a_size_on(monkeypatch, size, packed, problem):
+    monkeypatch.setattr(archives, "SMALL", 1000)
+    info = zipfile.ZipInfo(MASKING)
+    info.file_size, info.compress_size = size, packed
+    assert problem in archives._problem(info) and bool(archives._problem(info)) == bool(problem)
+
+
+@pytest.mark.parametrize(
+    "name, leads",
+    [("a/..b/x.ipynb", False), ("a..b.ipynb", False), ("..", True), ("a/..", True), ("a\\..\\x", True),
+     ("\\x", True), ("C:x", True), ("ab:x", False), ("x", False)],
+)  # fmt: skip
+def test_names_that_lead_out(name, leads):
+    info = zipfile.ZipInfo("x")
+    info.filename = name  # as an archive made elsewhere may have it
+    assert bool(archives._problem(info)) is leads
+
+
 def test_a_member_that_lies_about_its_size_gives_no_more_than_it_said(tmp_path):
     path = zipped(tmp_path / "x.zip", {MASKING: bytes(10**6)})
     content = path.read_bytes()

@@ -228,6 +228,32 @@ def test_code_of_too_many_bytes_is_refused_and_what_is_not_refused_fits_into_a_r
     assert protocol.decode(protocol.encode(request, protocol.MAX_REQUEST), inputs=True) == request
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_limits_of_characters_belong_to_what_is_allowed(more):
+    one = read(made(code("x" * (10**6 + more))))
+    assert (len(one.cells), bool(one.notes)) == (1 - more, bool(more))
+    one = read(made(code("é" * (750_000 + more))))  # two bytes each
+    assert bool(one.problem) == bool(more)
+    one = read(made(code("x" * (100_000 + more), "report.why", MANUAL, cell_type="markdown")))
+    assert len(one.written["report.why"]) == 100_000 and bool(one.notes) == bool(more)
+    one = read(made(*[None] * (submission.NOTES_LIMIT + more)))
+    assert len(one.notes) == submission.NOTES_LIMIT + more and ("more notes" in one.notes[-1]) == bool(more)
+    one = read(b" " * (submission.FILE_LIMIT + more))
+    assert one.problem.startswith("the file is larger" if more else "the file is empty")
+    one = read(made(code()), size=submission.FILE_LIMIT + more)
+    assert bool(one.problem) == bool(more)
+
+
+@pytest.mark.parametrize(
+    "text, looks",
+    [("async def f(x):", True), ("def f(x): # why", True), ("def f(x) -> int:\t", True), ("def f(x): return x", False),
+     ("  def f(x):", False), ("def f:", False), ("~~~\ndef f(x):\n~~~", False), ("~~~\n~~~\ndef f(x):", True),
+     ("```\ndef f(x):\n~~~\n```", False)],
+)  # fmt: skip
+def test_what_looks_like_code(text, looks):
+    assert bool(read(made(code(text, cell_type="markdown"))).notes) is looks
+
+
 def test_half_characters_are_replaced():
     one = read(b'{"cells": [{"cell_type": "code", "source": ["a\\ud800", "\\udc00b"]}]}')
     assert json.dumps(one.cells, ensure_ascii=False).encode()
@@ -478,6 +504,21 @@ def test_the_note_says_why_the_other_file_is_graded(tmp_path):
     reasons = [reason for _, _, reason in left_of(tmp_path)]
     assert reasons[0] == "ada/04_mlm_masking (1).ipynb is graded, which has more answers (2, not 0)"
     assert reasons[1] == "bob/x 04_mlm_masking.ipynb is graded, for this one cannot be read"
+
+
+def test_of_very_many_files_the_first_by_name_are_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.grading.intake.choosing.OPENED", 2)
+    for name, content in ((MASKING, untouched()), ("04_mlm_masking (1).ipynb", half()), ("zzz.ipynb", finished())):
+        write(tmp_path / "ada" / name, content)
+    (one,) = find_submissions(tmp_path, {MASKING: BOTH[MASKING]})
+    assert one.file == "ada/04_mlm_masking (1).ipynb"
+
+
+def test_a_file_with_a_problem_is_neither_opened_nor_chosen(tmp_path):
+    write(tmp_path / "ada" / "04_mlm_masking.py", finished())
+    write(tmp_path / "ada" / "zzz.ipynb", untouched())
+    (one,) = find_submissions(tmp_path, {MASKING: BOTH[MASKING]})
+    assert one.file == "ada/zzz.ipynb" and "a Python script" in one.notes[0]
 
 
 def test_a_newer_edition_beside_ones_own_names_the_same_student_and_lecture(tmp_path):

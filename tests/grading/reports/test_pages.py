@@ -182,6 +182,22 @@ def test_control_characters_and_halves_of_characters_are_made_visible():
     assert page.encode().decode() == page
 
 
+@pytest.mark.parametrize("code", [0x61C, 0x200E, 0x200F, 0x202A, 0x202E, 0x2066, 0x2069, 0xD800, 0xDFFF, 0xFDD0,
+                                  0xFDEF, 0xFFFE, 0xFFFF, 0x80, 0x9F])  # fmt: skip
+def test_nothing_turns_a_line_round_or_hides(code):
+    assert cut(f"a{chr(code)}b") == "a\ufffdb"
+
+
+def test_what_is_to_be_seen_stays():
+    text = "\tä\n\u200d\u2060 \ufdcf\ufdf0\U0001f600"
+    assert cut(text) == text and cut("\r") == "␍" and cut("\x08\x0b\x1f") == "␈␋␟"
+
+
+def test_notes_of_just_the_limit_are_all_there():
+    words = words_of(page_of(WRONG, notes=[f"note {i}." for i in range(MAX_NOTES)]))
+    assert f"note {MAX_NOTES - 1}." in words and "more" not in words.partition("note 0.")[2].partition("note 19.")[2]
+
+
 def test_a_text_of_a_megabyte_is_cut():
     page = hostile_page("<&" * 500_000)
     assert len(page) < 400_000 and "left out" in page

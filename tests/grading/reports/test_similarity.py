@@ -11,7 +11,10 @@ from lib.grading.reports import own_source
 from lib.grading.reports.own_source import copied_from, known_shapes
 from lib.grading.reports.similarity import (
     FEW,
+    LEAST_RARE,
+    LONGEST,
     NEAR,
+    RUN,
     _near_pairs,
     _without_common,
     groups,
@@ -110,6 +113,56 @@ def test_pairs_are_those_of_the_definition():
             value = len(rare[a] & rare[b]) / len(rare[a] | rare[b])
             assert a == b or near.get(frozenset((a, b)), 0) == (value if value >= NEAR else 0)
     assert 0 < len(near) < 10
+
+
+def tokens(count, mark, changed=0):
+    """A shape of `count` runs, all of them rare: tokens that nobody else has, the last `changed` others still."""
+    own = [f"{mark}{i}" for i in range(count + RUN - 1 - changed)]
+    return own + [f"{mark}-changed{i}" for i in range(changed)]
+
+
+def alike(*shapes, size=0):
+    """The groups of these shapes, in a class with `size` others."""
+    others = {f"other{i}": [[]] for i in range(size)}
+    return groups({f"s{i}": [shape] for i, shape in enumerate(shapes)} | others)
+
+
+def test_forty_rare_runs_are_enough_and_39_are_not():
+    (group,) = alike(tokens(LEAST_RARE, "a"), tokens(LEAST_RARE, "a"))
+    assert (group.similarity, group.rare) == (1, 40) and alike(*[tokens(LEAST_RARE - 1, "a")] * 2) == []
+
+
+def test_a_similarity_of_just_seven_tenths_is_near():
+    """By hand: of 170 runs each, 140 common: 140 / (170 + 170 − 140) = 0.7."""
+    one, other = tokens(170, "a"), tokens(170, "a", changed=30)
+    assert len(runs_of(one) & runs_of(other)) == 140
+    (group,) = alike(one, other)
+    assert group.similarity == NEAR and alike(one, tokens(170, "a", changed=31)) == []
+
+
+@pytest.mark.parametrize("writers, size, rare", [(3, 10, True), (4, 80, True), (4, 79, False), (6, 120, True)])
+def test_a_run_of_a_twentieth_of_the_class_is_rare(writers, size, rare):
+    assert bool(alike(*[tokens(60, "a")] * writers, size=size - writers)) is rare
+
+
+def test_a_group_says_its_worst_pair_and_its_shortest_piece_and_the_most_similar_comes_first():
+    a, b, c = tokens(100, "a"), tokens(100, "a", changed=5), tokens(90, "a")
+    first, second, third = alike(a, b, c, tokens(50, "z"), tokens(50, "z"), tokens(60, "y"), tokens(60, "y"))
+    assert (first.students, second.students) == (("s5", "s6"), ("s3", "s4")) and first.rare == 60
+    assert third.students == ("s0", "s1", "s2") and third.rare == 90
+    assert third.similarity == min(similarity(*map(runs_of, pair)) for pair in ((a, b), (a, c), (b, c)))
+
+
+def test_what_is_common_is_left_out_before_answers_are_compared():
+    known = tokens(100, "k")
+    shapes = {"ada": [known + tokens(50, "a")], "bob": [known + tokens(50, "b")]}
+    assert groups(shapes, [known]) == []
+    (group,) = groups({name: [known + tokens(50, "a")] for name in shapes}, [known])
+    assert group.rare == 50 + 2 * (RUN - 1) - (RUN - 1)
+
+
+def test_tokens_beyond_the_longest_do_not_count():
+    assert runs_of(["a", *tokens(LONGEST, "x")]) == runs_of(["a", *tokens(LONGEST, "x")][:LONGEST])
 
 
 def test_short_answers_say_nothing():

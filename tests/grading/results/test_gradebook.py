@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from lib.errors import CourseError
 from lib.grading.results.gradebook import (
     Gradebook,
     Item,
@@ -14,6 +15,7 @@ from lib.grading.results.gradebook import (
     grades_json,
     page_name,
 )
+from lib.grading.results.manual import EXCERPT, Filled, manual_csv, read_manual
 
 LOSS = Item("03.ipynb", "mlm.loss", "The loss", ("C22",), 3)
 MASK = Item("03.ipynb", "mlm.mask_tokens", "Masking", ("C21",), 2.5)
@@ -84,7 +86,7 @@ def test_the_csv_has_a_row_for_each_student_and_exercise():
     ]
 
 
-@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", " =1", "＝1"])
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", " =1", *"＝＋－＠"])
 def test_a_name_that_looks_like_a_formula_is_defused(name):
     assert defused(name) == "'" + name
     assert rows(book_of(result(name, mlm__loss="right")))[1][0] == "'" + name
@@ -93,6 +95,7 @@ def test_a_name_that_looks_like_a_formula_is_defused(name):
 def test_commas_quotes_and_line_ends_in_a_name_stay_in_its_cell():
     assert {row[0] for row in rows(book_of(students=['a,"b"\nc\r=1']))[1:]} == {'a,"b" c =1'}
     assert defused("\t=1\0") == "' =1 "
+    assert defused("a\x7fb\x9fc\u2028d\u2029e") == "a b c d e" and defused("a=1") == "a=1"
 
 
 def test_the_json_has_every_detail_and_the_points():
@@ -109,6 +112,64 @@ def test_the_json_has_every_detail_and_the_points():
     assert ada["submissions"] == [
         {"notebook": "03.ipynb", "file": "ada/03.ipynb", "sha256": "0", "problem": "", "notes": ["cell 7 was left out"]}
     ]
+
+
+def test_who_has_no_written_answer_awaits_nothing():
+    """Of a file that cannot be read, or has no cell for it, nothing is to be graded by hand."""
+    book = book_of(result("ada", "11.ipynb", report__q2="missing"), result("bob", "11.ipynb", problem="x"))
+    assert [book.awaits(student, ESSAY) for student in book.students] == [False, False]
+    assert [row[3] for row in rows(book) if row[2] == "report.q2"] == ["0", "0"]
+    given = book_of(result("ada", "11.ipynb", report__q2="missing"), manual={("ada", "report.q2"): 0})
+    assert not given.awaits("ada", ESSAY) and given.points("ada", ESSAY) == 0
+    zero = book_of(result("ada", "11.ipynb", report__q2="manual"), manual={("ada", "report.q2"): 0})
+    assert not zero.awaits("ada", ESSAY), "nothing is a number of points too"
+
+
+@pytest.mark.parametrize("points, own", [("0", 0), ("4", 4), ("4,0", 4), (" 2.5 ", 2.5), ("0.000001", 1e-6)])
+def test_points_from_nothing_to_the_maximum_are_read(tmp_path, points, own):
+    path = tmp_path / "manual.csv"
+    path.write_text(f'student,exercise,points\nada,report.q2,"{points}"\n')
+    filled = read_manual(path, [LOSS, ESSAY], ["ada"])
+    assert filled.points == {("ada", "report.q2"): own} and type(filled.points["ada", "report.q2"]) is type(own)
+
+
+@pytest.mark.parametrize("points", ["4.000001", "٣", "1_0", "+1", "0.0000001", "1000000", ".5", "1."])
+def test_other_points_are_none(tmp_path, points):
+    path = tmp_path / "manual.csv"
+    path.write_text(f"student,exercise,points\nada,report.q2,{points}\n")
+    with pytest.raises(CourseError, match="line 2: points must be a number from 0 to 4"):
+        read_manual(path, [ESSAY], ["ada"])
+
+
+def test_a_remark_without_points_is_kept_and_a_semicolon_in_an_answer_parts_nothing(tmp_path):
+    path = tmp_path / "manual.csv"
+    path.write_text("student,exercise,points,answer,remark\nada,report.q2,,a; b; c,see me\nbob,report.q2,,x,\n")
+    filled = read_manual(path, [ESSAY], ["ada", "bob"])
+    assert filled.points == {} and list(filled.rows) == [("ada", "report.q2")]
+    book = book_of(*(result(s, "11.ipynb", report__q2="manual") for s in ("ada", "bob")))
+    table = list(csv.DictReader(io.StringIO(manual_csv(book, filled))))
+    assert [(row["student"], row["points"], row["remark"]) for row in table] == [("ada", "", "see me"), ("bob", "", "")]
+
+
+def test_what_a_person_has_given_stays_in_the_table_though_the_answer_is_gone():
+    """A student may hand in again without the cell: the points that were given for it are not thrown away."""
+    book = book_of(result("ada", "11.ipynb", report__q2="missing"), result("bob", "11.ipynb", report__q2="missing"))
+    row = {"student": "ada", "exercise": "report.q2", "points": "3"}
+    filled = Filled({("ada", "report.q2"): 3}, {("ada", "report.q2"): row})
+    table = list(csv.DictReader(io.StringIO(manual_csv(book, filled))))
+    assert [(each["student"], each["points"]) for each in table] == [("ada", "3")]
+
+
+@pytest.mark.parametrize("length, shown", [(EXCERPT, "a" * EXCERPT), (EXCERPT + 1, "a" * (EXCERPT - 1) + "…")])
+def test_a_long_answer_is_shown_by_its_beginning(length, shown):
+    graded = result("ada", "11.ipynb", report__q2="manual")
+    graded["exercises"][0]["answer"] = "a" * length
+    (row,) = csv.DictReader(io.StringIO(manual_csv(book_of(graded), Filled())))
+    assert row["answer"] == shown
+
+
+def test_no_written_answer_needs_no_table():
+    assert manual_csv(book_of(result("ada", mlm__loss="right")), Filled()) == ""
 
 
 def test_a_page_is_called_like_its_student_or_like_nobody_else():

@@ -20,11 +20,13 @@ from lib.grading.assignment.asked import Assignment, grading_hash
 from lib.grading.assignment.item import Item
 from lib.grading.batch import run_batch
 from lib.grading.intake.folder import Found
+from lib.grading.intake.found import NotTaken
 from lib.grading.intake.submission import read_bytes
 from lib.grading.judging import grader as judging
 from lib.grading.judging.entry import FORMAT, entry
 from lib.grading.judging.key import default_path, fingerprint, load_key
-from lib.grading.results.store import Planned, Store, plan_of, write_text
+from lib.grading.results import store as store_module
+from lib.grading.results.store import Planned, Record, Store, plan_of, write_text
 from lib.grading.work import Task, grade_file
 from tests.grading import fakes
 from tests.grading.fakes import IDS
@@ -46,6 +48,44 @@ def test_a_result_counts_for_its_plan_alone(tmp_path):
         Planned("ada", "03.ipynb", "q"),
     ):
         assert store.read_result(other) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": FORMAT + 1}, {"exercises": [{"id": "mlm.loss"}]}, {"exercises": [{"status": "right"}]},
+     *({name: ...} for name in ("file", "sha256", "problem", "notes", "exercises", "plan"))],
+    ids=str,
+)  # fmt: skip
+def test_a_result_that_is_not_whole_does_not_count(tmp_path, change):
+    store = Store(tmp_path)
+    store.write_result({name: value for name, value in (RESULT | change).items() if value is not ...})
+    assert store.read_result(PLANNED) is None
+    store.path("ada", "03.ipynb").write_text("[]")
+    assert store.read_result(PLANNED) is None
+
+
+def test_a_record_comes_back_and_one_of_a_former_version_too(tmp_path):
+    left = (NotTaken("ada", "ada/x.pdf", "it is a PDF document"),)
+    items = (Item("03.ipynb", "mlm.loss", "Loss", ("C22",), 2.5), Item("03.ipynb", "report.q", "", (), 4, manual=True))
+    asked = Assignment(items, {"mlm.loss": "5e"}, "ab", ("ada", "bob"), {"report.q": 4})
+    record = Record(asked, (PLANNED,), {"files": "Landlock"}, left)
+    store = Store(tmp_path)
+    store.write_record(record)
+    assert store.read_record() == record
+    plain = json.loads((tmp_path / "assignment.json").read_text())
+    del plain["not_taken"]
+    (tmp_path / "assignment.json").write_text(json.dumps(plain))
+    assert store.read_record() == replace(record, not_taken=())
+
+
+def test_the_version_of_the_grader_is_part_of_a_plan(monkeypatch):
+    given = ("a", ["b"], ["c"], "d", "e")
+    plans = {plan_of(*given)}
+    for name, value in (("FORMAT", FORMAT + 1), ("__version__", "9.9")):
+        with monkeypatch.context() as patch:
+            patch.setattr(store_module, name, value)
+            plans.add(plan_of(*given))
+    assert len(plans) == 3 and plan_of("a", ["b", "c"], [], "d", "e") not in plans
 
 
 def test_half_characters_are_written_and_read_back(tmp_path):
@@ -80,6 +120,8 @@ def test_every_part_of_a_plan_changes_it():
         dict(misconceptions=(Misconception("zero", lambda *given: 0, "Not zero."),)),
         dict(tolerance=Tolerance(rtol=0.5)),
         dict(seconds=99),
+        dict(title="Another"),
+        dict(hints=("Another.",)),
     ],
 )
 @pytest.mark.parametrize("id", ["mlm.slot_probabilities", "ppo.gae"])  # of modules that others import
@@ -89,6 +131,16 @@ def test_whatever_judges_an_exercise_is_part_of_the_plan(id, other, monkeypatch)
     changed = replace(get(id), gradient=(), **other)
     monkeypatch.setattr(assignment, "_exercise", {id: changed, IDS[0]: get(IDS[0])}.__getitem__)
     assert grading_hash([id, IDS[0]]) != before
+
+
+@pytest.mark.parametrize("change", [{"name": "another"}, {"hint": "Another."}])
+def test_the_words_of_a_misconception_are_part_of_the_plan(change, monkeypatch):
+    exercise = get("mlm.slot_probabilities")
+    first, *others = exercise.misconceptions
+    before = grading_hash([exercise.id])
+    changed = replace(exercise, misconceptions=(replace(first, **change), *others))
+    monkeypatch.setattr(assignment, "_exercise", lambda id: changed)
+    assert grading_hash([exercise.id]) != before
 
 
 def test_an_assignment_that_no_grading_wrote_is_an_error(tmp_path):
@@ -104,6 +156,7 @@ def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path, monkeypatch):
     assert path == tmp_path / "settings" / "llm-course" / "grading.key"
     key = load_key(path)
     assert len(key) == 32 and load_key(path) == key != load_key(tmp_path / "other.key")
+    assert path.parent.stat().st_mode & 0o777 == 0o700, "of the settings' folder, where it was made"
     assert path.stat().st_mode & 0o777 == 0o600 and [p.name for p in path.parent.iterdir()] == ["grading.key"]
     assert fingerprint(key) not in key.hex() and len(fingerprint(key)) == 16
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
@@ -113,11 +166,17 @@ def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path, monkeypatch):
 def test_a_key_that_others_read_or_that_is_none_is_refused_and_not_shown(tmp_path):
     path = tmp_path / "key"
     load_key(path)
-    path.chmod(0o640)
-    with pytest.raises(CourseError, match="chmod 600"):
-        load_key(path)
+    for mode in (0o640, 0o620, 0o610, 0o604, 0o602, 0o601):
+        path.chmod(mode)
+        with pytest.raises(CourseError, match="chmod 600"):
+            load_key(path)
     path.chmod(0o600)
-    for content in (b"sesame", b"", b"\xff" * 64):
+    path.write_text(f"  {'0a' * 32}\n\n")
+    assert load_key(path) == b"\n" * 32
+    path.chmod(0o400)
+    assert load_key(path) == b"\n" * 32
+    path.chmod(0o600)
+    for content in (b"sesame", b"", b"\xff" * 64, b"0" * 63, b"0" * 65, b"A" * 64, b"g" + b"0" * 63):
         path.write_bytes(content)
         with pytest.raises(CourseError, match="it contains something else") as error:
             load_key(path)
@@ -229,6 +288,55 @@ def test_what_no_worker_brings_back_is_tried_three_times_and_the_rest_once(tmp_p
     assert tried == [("a", 0), ("lost", 0), ("lost", 1), ("lost", 2), ("b", 0), ("c", 0)]
     assert [result["plan"] for result in results] == ["a", "lost", "b", "c"]
     assert results[1]["fault"] == "no worker finished it in 3 attempts: MemoryError: no room"
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_no_more_tasks_than_the_window_are_under_way(tmp_path, window):
+    asked = iter([task(tmp_path, plan=str(n)) for n in range(7)])
+    taken = []
+
+    def tasks():
+        for one in asked:
+            taken.append(one.plan)
+            yield one
+
+    results = run_batch(tasks(), lambda one: {"plan": one.plan}, lambda: ThreadPoolExecutor(1), window)
+    next(results)
+    assert len(taken) <= window + 1, "tasks hold whole files: they are made when there is room"
+    assert sorted(result["plan"] for result in results) == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_a_pool_that_breaks_between_two_tasks_loses_none(tmp_path):
+    class Breaking(ThreadPoolExecutor):
+        def submit(self, work, one):
+            if one.plan == "b" and not one.attempt:
+                raise RuntimeError("broken")
+            return super().submit(work, one)
+
+    tasks = [task(tmp_path, plan=plan) for plan in "abcd"]
+    results = list(run_batch(tasks, lambda one: {"plan": one.plan, "attempt": one.attempt}, lambda: Breaking(1), 3))
+    assert {(result["plan"], result["attempt"]) for result in results} == {("a", 0), ("b", 1), ("c", 0), ("d", 0)}
+
+
+def test_what_a_file_that_cannot_be_read_lacks_is_unreadable_with_the_reason(tmp_path, fake_grader, monkeypatch):
+    broken = RESULT | {"problem": "not JSON", "exercises": []}
+    monkeypatch.setattr(FakeGrader, "grade", lambda self, submission, ids: broken)
+    found = grade_file(task(tmp_path))["exercises"]
+    assert [(each["id"], each["status"], each["reason"]) for each in found] == [
+        ("start.slide_count", "unreadable", "not JSON"), ("report.q2", "unreadable", "not JSON")
+    ]  # fmt: skip
+
+
+def test_a_class_is_everybody_who_submitted_and_the_roster():
+    asked = Assignment((), {}, roster=("zoe", "ada"))
+    assert asked.students(["bob", "ada"]) == ("ada", "bob", "zoe") and Assignment((), {}).students([]) == ()
+
+
+def test_points_change_one_after_the_other():
+    items = (Item("00.ipynb", "a.b", "", (), 1), Item("00.ipynb", "a.c", "", (), 2))
+    changed = Assignment(items, {}).with_points({"a.b": 5}).with_points({"a.c": 3}).with_points({"a.b": 4})
+    assert [item.points for item in changed.items] == [4, 3] and changed.changed_points == {"a.b": 4, "a.c": 3}
+    assert [item.points for item in items] == [1, 2]
 
 
 def test_a_part_of_an_assignment_is_whole():

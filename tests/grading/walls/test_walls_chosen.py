@@ -148,6 +148,111 @@ def test_the_description_says_what_is_missing(monkeypatch):
     assert "audit" not in "".join(rich.values())
 
 
+@pytest.mark.parametrize("version, scoped", [(5, False), (6, True)])
+def test_landlock_keeps_signals_in_from_its_sixth_version_on(monkeypatch, version, scoped):
+    monkeypatch.setattr(walls, "probe", lambda: walls.Kernel(version, True, False))
+    monkeypatch.setenv("COURSE_WALLED", "plain")
+    told = walls.describe()
+    assert ("Landlock" in told["signals"]) is scoped and told["files"] == "Landlock"
+    assert told["network"] == told["processes"] == "seccomp"
+    monkeypatch.setattr(walls, "probe", lambda: walls.Kernel(version, False, True))
+    told = walls.describe()
+    assert "RLIMIT_NPROC" in told["processes"] and "an empty network namespace" in told["network"]
+    assert told["disk"] == "a file system of its own"
+
+
+@pytest.mark.parametrize("setting", ["", "bubblewrap"])
+def test_bubblewrap_is_wanted_unless_it_is_switched_off(monkeypatch, tmp_path, setting):
+    monkeypatch.setattr(bubblewrap, "works", lambda: True)
+    monkeypatch.setenv("COURSE_WALLS", setting)
+    line = walls.command(["python", "-V"], tmp_path, [])
+    assert line[-2:] == ["python", "-V"] and len(line) > 2
+    assert line[line.index("COURSE_WALLED") + 1] == "bubblewrap"
+    monkeypatch.delenv("COURSE_WALLED", raising=False)
+    assert walls.describe()["files"].startswith("bubblewrap + ")
+
+
+def test_the_smallest_limits_are_limits():
+    one = dict.fromkeys(
+        ("cpu_seconds", "elapsed_seconds", "memory_bytes", "open_files", "file_bytes", "output_bytes"), 1
+    )
+    assert walls.Limits(**one, processes=0).file_bytes == 1
+    for name in one:
+        with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+            walls.Limits(**one | {name: 0})
+
+
+@pytest.mark.parametrize("hard, limits", [(10, (9, 10)), (9, (9, 9)), (5, (5, 5)), (11, (9, 10))])
+def test_computing_time_has_one_more_second_where_there_is_one(monkeypatch, hard, limits):
+    lowered = []
+    monkeypatch.setattr(rlimits.resource, "getrlimit", lambda which: (hard, hard))
+    monkeypatch.setattr(rlimits.resource, "setrlimit", lambda which, pair: lowered.append(pair))
+    rlimits._lower(0, 9, beyond=1)
+    assert lowered == [limits]
+
+
+@pytest.fixture
+def hook(tmp_path):
+    for name in ("mine", "data", "other"):
+        (tmp_path / name).mkdir()
+    return audit_hook._hook(tmp_path / "mine", [tmp_path / "data"]), tmp_path
+
+
+def refused(hook, event, *arguments):
+    try:
+        hook(event, arguments)
+    except audit_hook.AccessRefused:
+        return True
+    return False
+
+
+WRITES = (os.O_WRONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC, os.O_APPEND)
+
+
+@pytest.mark.parametrize("flags, writes", [(os.O_RDONLY, False), *((flag, True) for flag in WRITES), (None, False)])
+def test_each_way_to_write_is_a_way_to_write(hook, flags, writes):
+    hook, folder = hook
+    answers = [refused(hook, "open", str(folder / name / "x"), "", flags) for name in ("mine", "data", "other")]
+    assert answers == [False, writes, True]
+    assert not refused(hook, "open", "/dev/null", "", flags)
+    assert refused(hook, "open", "/dev/urandom", "", flags) is writes
+    assert not refused(hook, "open", 3, "", flags), "a file that is open already"
+    assert refused(hook, "open", os.fsencode(folder / "other"), "", flags)
+
+
+@pytest.mark.parametrize("event", audit_hook._READING)
+def test_reading_is_for_what_is_readable(hook, event):
+    hook, folder = hook
+    assert [refused(hook, event, folder / name) for name in ("mine", "data", "other")] == [False, False, True]
+    assert not refused(hook, event, None), "the current folder"
+
+
+@pytest.mark.parametrize(
+    "event, places",
+    [(name, (0,)) for name in ("os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.chown", "os.utime",
+                               "os.chflags", "os.setxattr", "os.removexattr", "sqlite3.connect")]
+    + [("os.rename", (0, 1)), ("os.link", (0, 1)), ("os.symlink", (1,))],
+)  # fmt: skip
+def test_changing_is_for_ones_own_folder_alone(hook, event, places):
+    hook, folder = hook
+    for place in (0, 1):
+        for name in ("mine", "data", "other"):
+            paths = [str(folder / "mine" / "a"), str(folder / "mine" / "b")]
+            paths[place] = str(folder / name / "c")
+            assert refused(hook, event, *paths) == (place in places and name != "mine"), (place, name)
+
+
+@pytest.mark.parametrize("event", [name + "x" if name.endswith(".") else name for name in audit_hook._REFUSED])
+def test_what_is_no_file_is_refused(hook, event):
+    assert refused(hook[0], event)
+
+
+def test_an_answer_may_signal_itself_and_import(hook):
+    hook, _ = hook
+    assert not refused(hook, "os.kill", os.getpid(), 9) and refused(hook, "os.kill", os.getppid(), 9)
+    assert not refused(hook, "import", "math") and not refused(hook, "exec", None)
+
+
 def test_a_refused_namespace_is_noticed_in_a_child(monkeypatch):
     def refuse(folder, size):
         raise PermissionError("no")

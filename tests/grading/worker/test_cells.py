@@ -131,6 +131,8 @@ def test_helpers_are_not_too_many_nor_too_long():
     many = "\n".join(f"def h{i}(x):\n    return h{i + 1}(x)" for i in range(100))
     long = "def h0(x):\n" + "    x = x + 1\n" * 3000 + "    return h1(x)"
     assert len(find(("a.b", "def f(x):\n    return h0(x)"), many).helpers) == 20
+    at_once = " + ".join(f"h{i}(x)" for i in range(25))
+    assert len(find(("a.b", f"def f(x):\n    return {at_once}"), many).helpers) == 20
     answer = find(("a.b", "def f(x):\n    return h0(x)"), many, long)
     assert sum(len(each["shape"]) for each in answer.helpers) <= 4000
     assert all(len(each["source"]) <= 5000 for each in answer.helpers)

@@ -33,7 +33,12 @@ plain = st.recursive(
 
 def message(tree, raw=b""):
     text = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
-    return struct.pack(">4sQQ", b"crs\x01", len(text), len(raw)) + text + raw
+    return head(len(text), len(raw)) + text + raw
+
+
+def head(tree, raw, magic=b"crs\x02"):
+    """The first bytes of a message, written by hand: magic and version, whether it asks, two lengths."""
+    return struct.pack(">4s?QQ", magic, False, tree, raw)
 
 
 @given(plain)
@@ -72,6 +77,56 @@ def test_inputs_keep_gradients_and_random_states():
     assert torch.rand(3, generator=args[1]).equal(torch.rand(3, generator=copy_inputs(generator)))
 
 
+@pytest.mark.parametrize("asking", [True, False])
+def test_who_asks_for_a_case_is_seen_in_the_first_bytes(asking):
+    sent = encode([1], LIMIT, asks=asking)
+    assert protocol.asks(sent) is asking and protocol.asks(memoryview(sent)) is asking and decode(sent) == [1]
+
+
+def test_the_limits_themselves_are_allowed(monkeypatch):
+    array = to_plain(torch.zeros(25))
+    size = len(encode(array, LIMIT)) - protocol._HEAD.size
+    assert encode(array, size) and decode(encode(array, size)).values.shape == (25,)
+    with pytest.raises(BadMessage, match=f"a message of {size} bytes, more than the {size - 1} allowed"):
+        encode(array, size - 1)
+    deep = json.loads("[" * protocol.MAX_DEPTH + "]" * protocol.MAX_DEPTH)
+    assert decode(message(deep)) == deep
+    with pytest.raises(BadMessage, match="too large or nested too deeply"):
+        decode(message([deep]))
+    monkeypatch.setattr(protocol, "MAX_KEYS", 3)
+    many = {"dict": [[k, 0] for k in range(3)]}
+    assert len(decode(message(many))) == 3
+    for more in ({"dict": [[k, 0] for k in range(4)]}, [many, {"dict": [[9, 0]]}]):
+        with pytest.raises(BadMessage, match="too many keys"):
+            decode(message(more))
+        assert decode(message(more), inputs=True), "the grader's own messages may have more"
+    monkeypatch.setattr(protocol, "MAX_TREE_ITEMS", 5)
+    assert decode(message([0] * 5)) == [0] * 5
+    with pytest.raises(BadMessage, match="too large"):
+        decode(message([[0] * 3, [0] * 2]))
+    assert decode(message([0] * 6), inputs=True) == [0] * 6
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**4096 - 1])
+def test_whole_numbers_of_any_size_come_back(number):
+    assert decode(encode(number, LIMIT)) == number
+
+
+def test_a_message_of_just_the_limit_is_received():
+    whole = encode("x" * 50, LIMIT)
+    size = len(whole) - protocol._HEAD.size
+    for limit, fits in ((size, True), (size - 1, False)):
+        source, sink = os.pipe()
+        os.write(sink, whole)
+        os.close(sink)
+        if fits:
+            assert protocol.receive(source, limit) == whole
+        else:
+            with pytest.raises(BadMessage, match="more than the"):
+                protocol.receive(source, limit)
+        os.close(source)
+
+
 def test_what_is_no_plain_data_is_not_sent():
     for value in (object(), {1, 2}, lambda: 0, Made(os.getcwd), torch.nn.Linear(1, 1)):
         with pytest.raises(BadMessage, match="cannot be sent"):
@@ -80,17 +135,19 @@ def test_what_is_no_plain_data_is_not_sent():
         encode("x" * 1001, 1000)
 
 
+RECIPE = {"made": ["judge_with_bias", {"tuple": [1, 1]}]}  # which only the grader sends
+
 HOSTILE = {
     "nothing": b"",
-    "another magic": struct.pack(">4sQQ", b"abcd", 0, 0),
-    "another version": struct.pack(">4sQQ", b"crs\x02", 2, 0) + b"{}",
+    "another magic": head(4, 0, b"abcd") + b"null",
+    "another version": head(4, 0, b"crs\x01") + b"null",
     "lengths that do not add up": message([1])[:-1],
-    "a promise of 10 GB of JSON": struct.pack(">4sQQ", b"crs\x01", 10**10, 0),
+    "a promise of 10 GB of JSON": head(10**10, 0),
     "no JSON": message(b"{"),
     "not UTF-8": message(b'"\xff"'),
     "two tags": message({"int": "1", "float": "nan"}),
     "an unknown tag": message({"pickle": "gASV"}),
-    "a recipe": message({"made": ["fair_judge", []]}),
+    "a recipe": message(RECIPE),
     "a tensor, which only the grader sends": message({"tensor": ["float32", "<f4", [0], 0, False]}),
     "a list for a tag": message({"int": [1]}),
     "an unhashable key": message({"dict": [[[1], 2]]}),
@@ -112,6 +169,16 @@ HOSTILE = {
     "nested without end": message(b"[" * 100_000 + b"]" * 100_000),
     "nested too deeply": message(json.loads("[" * 80 + "]" * 80)),
 }
+
+
+def test_the_messages_by_hand_are_those_of_this_version():
+    """Else all that is hostile below would be refused for its first bytes alone."""
+    assert decode(message([1, {"tuple": ["a"]}])) == [1, ("a",)]
+    got = decode(message([{"array": ["tensor", "float32", "<f4", [1], 0]}], struct.pack("<f", 0.5)))
+    assert got[0].values.tolist() == [0.5]
+    assert decode(message({"tensor": ["float32", "<f4", [0], 0, False]}), inputs=True).shape == (0,)
+    assert decode(message(RECIPE), inputs=True).args == (1, 1)
+    assert decode(message({"int": "f" * 1100})) == int("f" * 1100, 16)
 
 
 @pytest.mark.parametrize("what", HOSTILE)
