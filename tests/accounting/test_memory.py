@@ -108,6 +108,7 @@ def test_grouped_heads_and_windows_make_it_smaller():
 def test_shared_storage_counts_once():
     weight = torch.zeros(10, 10)
     assert tensor_bytes([weight, weight.T, weight[:5]]) == 400
+    assert tensor_bytes([weight[:5], weight[5:]]) == 400  # two views that begin at different places
     tied = nn.Linear(4, 4, bias=False)
     both = nn.Sequential(tied, nn.Linear(4, 4, bias=False))
     both[1].weight = tied.weight

@@ -295,6 +295,10 @@ def test_bad_products(unchecked):
     for other in (q.values[:, :2], q.values[0]):
         with pytest.raises(ValueError, match=r"weight must have shape \(M, 3\)"):
             integer_matmul(q.values, other)
+    square = quantize_absmax(torch.eye(3), axis=1)  # as many scales as rows, but one for each column
+    for pair in ((square, quantize_absmax(torch.eye(3))), (quantize_absmax(torch.eye(3)), square)):
+        with pytest.raises(ValueError, match="must have one scale or one per row"):
+            int8_matmul(*pair)
     with pytest.raises(TypeError, match="w_q must be a Quantized, got ZeroPointQuantized"):
         int8_matmul(q, quantize_zero_point(torch.ones(2, 3)))
     with pytest.raises(ValueError, match="w_q must have one scale or one per row"):

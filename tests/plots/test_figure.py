@@ -146,6 +146,8 @@ def test_bad_input(displayed, unchecked):
         curve(ax, [1, 2, 3], [1, 2], 0, "x")
     with pytest.raises(ValueError, match="at least 20 characters"):
         show(fig, alt="figure 1")
+    with pytest.raises(ValueError, match="at least 20 characters"):
+        show(figure()[0], alt=" " * 20 + "figure 1")
     fig, _ = figure()
     with pytest.raises(TypeError, match="alt must be a str, got NoneType"):
         show(fig, alt=None)

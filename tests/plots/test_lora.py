@@ -19,3 +19,5 @@ def test_five_metrics_has_a_panel_a_metric():
     assert [[bar.get_width() for bar in ax.patches] for ax in fig.axes] == [[2, 1], [0, 0]]
     with pytest.raises(ValueError, match="overhead must have the methods full, LoRA, got LoRA"):
         plots.five_metrics({"time": {"full": 2.0, "LoRA": 1.0}, "overhead": {"LoRA": 0.0}})
+    with pytest.raises(ValueError, match="overhead must have the methods full, LoRA, got LoRA, full"):
+        plots.five_metrics({"time": {"full": 2.0, "LoRA": 1.0}, "overhead": {"LoRA": 0.0, "full": 0.0}})
