@@ -33,4 +33,4 @@ def test_every_command_and_option_that_it_names_there_is(name, text):
 
 
 def test_it_is_one_page():
-    assert len(dict(PAGES)["CONTRIBUTING.md"].splitlines()) <= 130
+    assert len(dict(PAGES)["CONTRIBUTING.md"].splitlines()) <= 140

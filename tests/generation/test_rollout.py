@@ -71,6 +71,15 @@ def test_left_padded_prompts_get_the_answers_of_bare_ones():
     assert not padded.response_mask[:, :3].any() and padded.response_mask[:, 3:].all()
 
 
+def test_several_answers_to_a_padded_prompt_are_written_under_its_own_mask():
+    model, real = decoder(), torch.tensor([[0, 0, 1], [1, 1, 1]])
+    prompts = torch.tensor([[EOS, EOS, 1], [1, 0, 1]])
+    bare = [rollout(model, prompt[mask.bool()][None], 6, temperature=0.0) for prompt, mask in zip(prompts, real)]
+    answers = rollout(model, prompts, 6, attention_mask=real, samples=3, temperature=0.0)
+    assert torch.equal(answers.input_ids[:3, 2:], bare[0].input_ids.expand(3, -1))
+    assert torch.equal(answers.input_ids[3:], bare[1].input_ids.expand(3, -1))
+
+
 @pytest.mark.parametrize("eos_id", [None, EOS])
 def test_enumeration_is_complete_and_exact(eos_id):
     model, prompt = decoder().double(), torch.tensor([1, 0])

@@ -166,6 +166,12 @@ BREAKS = {
             outputs=[output("stream", name="stdout", text="<object at 0x7f12a3b4c5d0>")]
         ),
     ),
+    "path in a stored error": (
+        "machine-text",
+        lambda made: cell(made, "cell-6").update(
+            outputs=[output("error", ename="E", evalue="x", traceback=["File /home/x/y.py, line 1", "E: x"])]
+        ),
+    ),
     "path in an output": (
         "machine-text",
         lambda made: cell(made, "cell-6").update(outputs=stored({"text/plain": "PosixPath('/home/x')"})),
