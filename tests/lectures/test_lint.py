@@ -169,7 +169,8 @@ BREAKS = {
     "path in a stored error": (
         "machine-text",
         lambda made: cell(made, "cell-6").update(
-            outputs=[output("error", ename="E", evalue="x", traceback=["File /home/x/y.py, line 1", "E: x"])]
+            metadata={"tags": ["raises-exception"]},
+            outputs=[output("error", ename="E", evalue="x", traceback=["File /home/x/y.py, line 1", "E: x"])],
         ),
     ),
     "path in an output": (
