@@ -183,6 +183,14 @@ def test_a_gradient_may_be_off_by_a_thousandth_and_a_little_of_the_largest(mine,
     assert (found is None) is right and (right or found.kind == "gradient")
 
 
+def test_small_gradients_are_held_against_themselves():
+    """What is allowed shrinks with the expected gradient: 0 is not near to one of a few millionths."""
+    wanted = to_plain((torch.tensor([5e-6, -2e-6], dtype=torch.float64),))
+    near, none = (to_plain((torch.tensor(v, dtype=torch.float64),)) for v in ([5.001e-6, -2e-6], [0.0, 0.0]))
+    assert gradient_difference(near, wanted, ["x"]) is None
+    assert gradient_difference(none, wanted, ["x"]).kind == "gradient"
+
+
 def test_the_second_input_counts_as_the_first():
     ones, twos = (to_plain(torch.full((2,), value)) for value in (1.0, 2.0))
     assert gradient_difference((ones, twos), (ones, twos), ["x", "y"]) is None
