@@ -4,19 +4,23 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 
 from lib import NOTEBOOKS
 from lib.accounting.activations import activation_bytes
+from lib.accounting.allocation import compute_optimal, isoflop_fit
 from lib.accounting.cache import kv_cache_bytes
 from lib.accounting.memory import training_memory
 from lib.accounting.parameters import parameter_breakdown
+from lib.accounting.scaling import BESIROGLU
 from lib.accounting.units import gpus_needed
 from lib.accounting.zero import zero_memory
 from lib.exercises.lecture04.masking import expected_counts
 from lib.generation.warpers import warp
 from lib.models import preset
+from lib.objectives import optimal_policy, regularised_objective
 from lib.plots.explorables import FOLDER, PAGES, data_of, page
 from lib.plots.explorables.pages import MODELS, RECIPES
 from lib.text import bert_tokenizer, mask_tokens
@@ -268,3 +272,57 @@ def means_of_lib(tokens, rate, *, throws):
     chosen, masked, same = batch.labels != -100, batch.input_ids == bert.mask_id, batch.input_ids == ids
     fates = [chosen & masked, chosen & ~masked & ~same, chosen & same, ~chosen]
     return [fate[:, 1:-1].sum().item() / throws for fate in fates]
+
+
+@needs_browser
+def test_budget_finds_the_bottoms_that_lib_finds(tmp_path):
+    cases = [(21, [9, 9.5, 10]), (24, [9.5, 10.25, 11, 12]), (18.5, [7, 8, 8.5, 9])]  # log10 of C and of the sizes
+    told = driven(tmp_path, "budget", f"""
+      const train = size => {{ set("size", size); at("train").click(); }};
+      const cells = () => all("#rows td").map(full);
+      const seen = {json.dumps(cases)}.map(([C, sizes]) => {{ set("budget", C); sizes.forEach(train); return cells(); }});
+      set("budget", 21);
+      const before = at("told").textContent;
+      [7, 7.5, 8].forEach(train);
+      tell({{seen, before, words: at("told").textContent, rows: all("#rows tr").length}});
+    """)  # fmt: skip
+    rows = []
+    for C, sizes in cases:
+        N = 10.0 ** np.array(sizes)
+        rows += [(10.0**C, n, BESIROGLU(n, 10**C / 6 / n)) for n in N]
+    fit = isoflop_fit(*map(np.array, zip(*rows)))
+    order = sorted(range(3), key=lambda i: cases[i][0])  # lib sorts the budgets
+    for i, (C, sizes) in enumerate(cases):
+        C, N = 10.0**C, 10.0 ** sizes[-1]
+        at, (best, tokens) = order.index(i), compute_optimal(BESIROGLU, C)
+        found = fit.parameters[at]
+        expected = [N, C / 6 / N, C / 6 / N**2, BESIROGLU(N, C / 6 / N)]
+        expected += [found, C / 6 / found, C / 6 / found**2, fit.loss[at]]
+        expected += [best, tokens, tokens / best, BESIROGLU(best, tokens)]
+        assert near(told["seen"][i], [float(value) for value in expected])
+    assert told["before"].startswith("Train at 3 sizes") and "no bottom" in told["words"] and told["rows"] == 2
+    with pytest.raises(ValueError, match="no bottom|both sides"):
+        N = 10.0 ** np.array([7, 7.5, 8])
+        isoflop_fit([1e21] * 3 + [1e24] * 3, [*N, *N], [*BESIROGLU(N, 1e21 / 6 / N), *BESIROGLU(N, 1e24 / 6 / N)])
+
+
+@needs_browser
+def test_reward_and_kl_shows_the_optimal_policy(tmp_path):
+    steps = [-1, -0.5, 0, 0.26, 0.5, 1.2]
+    told = driven(tmp_path, "reward_and_kl", f"""
+      tell({json.dumps(steps)}.map(step => {{
+        set("beta", step);
+        return [all("#bars td[data-value]").map(full), ...["proxy", "gold", "kl", "objective"].map(id => full(at(id)))];
+      }}));
+    """)  # fmt: skip
+    data = data_of(text_of("reward_and_kl"))
+    reference, proxy, gold = (torch.tensor(data[key], dtype=torch.float64) for key in ("reference", "proxy", "gold"))
+    human = []
+    for step, (policy, *shown) in zip(steps, told):
+        expected = optimal_policy(reference, proxy, beta=10**-step)
+        objective = regularised_objective(expected, reference, proxy, beta=10**-step).item()
+        reward = (expected * proxy).sum().item()
+        human.append((expected * gold).sum().item())
+        assert near(policy, expected.tolist())
+        assert near(shown, [reward, human[-1], (reward - objective) * 10**step, objective])
+    assert max(human) > human[0] + 0.5 and human[-1] < human[0] - 0.5, "the human's opinion rises, then falls"

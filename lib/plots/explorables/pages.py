@@ -45,12 +45,12 @@ NOT_SHOWN = ("breasts", "cocaine")  # among the random tokens, as a class would 
 REPLACE = (0.8, 0.1, 0.1)  # BERT's shares: [MASK], random, kept
 
 ANSWERS = (  # answer, probability by the reference, proxy reward, human's reward: invented
-    ("It was fine.", 0.40, 0.5, 0.5),
-    ("I did not like it much.", 0.188, -1.0, 0.3),
-    ("A good film, if a bit long.", 0.25, 1.0, 1.2),
-    ("A great film: the ending moved me.", 0.12, 2.0, 2.0),
-    ("Great! Wonderful! Great!", 0.04, 3.2, 0.4),
-    ("great great great great great", 0.002, 4.5, -1.5),
+    ("It was fine.", 0.45, 0.5, 0.5),
+    ("I did not like it much.", 0.2, -1.0, 0.3),
+    ("A good film, if a bit long.", 0.219, 1.0, 1.2),
+    ("A great film: the ending moved me.", 0.12, 2.5, 2.4),
+    ("Great! Wonderful! Great!", 0.01, 3.2, 0.4),
+    ("great great great great great", 0.001, 4.0, -1.5),
 )
 
 
