@@ -1,5 +1,6 @@
 """The explorables: one file each, for every reader, and each number is the library's for the same input."""
 
+import html
 import json
 import math
 import re
@@ -119,13 +120,26 @@ def test_axe_finds_nothing_and_every_control_has_its_name(tmp_path, name, scheme
     told = driven(tmp_path, name, axe + """
       for (const button of all("button")) button.click();
       const unnamed = all("input, select").filter(x => !x.labels.length).map(x => x.id);
-      const wide = document.documentElement.scrollWidth > window.innerWidth;
+      const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
       const focusable = all("button, input, select").filter(x => x.tabIndex < 0 && !x.closest("#words")).length;
       axe.run().then(found => tell({unnamed, wide, focusable, passes: found.passes.map(p => p.id),
         violations: found.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 120)).slice(0, 3)])}));
     """, scheme)  # fmt: skip
     assert told["violations"] == [] and told["unnamed"] == [] and not told["wide"] and told["focusable"] == 0
     assert RULES - {"label", "button-name"} <= set(told["passes"])
+
+
+@needs_browser
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_on_400_pixels(tmp_path, name):
+    script = """
+      for (const button of all("button")) button.click();
+      const {scrollWidth, clientWidth} = document.documentElement;
+      tell({width: window.innerWidth, beyond: scrollWidth - clientWidth});
+    """
+    page = text_of(name).replace("</body>", f"<script>{TOLD}{SET}{script}</script></body>")
+    frame = f'<iframe width="400" height="800" style="border:0" srcdoc="{html.escape(page)}"></iframe>'
+    assert told_by(opened(tmp_path, f"<!doctype html><body>{frame}</body>")[0]) == {"width": 400, "beyond": 0}
 
 
 def random_numbers(seed):
