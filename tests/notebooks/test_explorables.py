@@ -26,6 +26,7 @@ from lib.plots.explorables import FOLDER, PAGES, data_of, page
 from lib.plots.explorables.pages import MODELS, RECIPES
 from lib.text import bert_tokenizer, mask_tokens
 from tests.browser import AXE, TOLD, needs_browser, opened, told_by
+from tests.nightly import by_day
 
 LARGEST = 100_000  # bytes
 RULES = {"color-contrast", "label", "button-name", "heading-order", "document-title", "html-has-lang"}
@@ -113,8 +114,9 @@ def test_page_refuses_what_it_cannot_show():
 
 
 @needs_browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name, scheme", by_day(2, zip([*PAGES, *PAGES], ["light", "dark"] * 3 + ["dark", "light"] * 3))
+)
 def test_axe_finds_nothing_and_every_control_has_its_name(tmp_path, name, scheme):
     axe = f"</script><script>{AXE.read_text(encoding='utf-8')}</script><script>"
     told = driven(tmp_path, name, axe + """
@@ -130,7 +132,7 @@ def test_axe_finds_nothing_and_every_control_has_its_name(tmp_path, name, scheme
 
 
 @needs_browser
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", by_day(1, PAGES))
 def test_a_page_fits_on_400_pixels(tmp_path, name):
     script = """
       for (const button of all("button")) button.click();
@@ -159,12 +161,12 @@ def random_numbers(seed):
 def test_next_token_warps_as_lib_does_and_draws_from_that(tmp_path):
     kept = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 50, 100, 200]
     cases = [
-        (0, 1, 15, 1),
-        (0, 0.2, 15, 1),
-        (1, 2, 2, 1),
-        (1, 1, 15, 0.9),
+        (0, 1.0, 15, 1.0),
+        (0, 0.2, 15, 1.0),
+        (1, 2.0, 2, 1.0),
+        (1, 1.0, 15, 0.9),
         (2, 0.7, 12, 0.8),
-        (2, 0, 15, 0.5),
+        (2, 0.0, 15, 0.5),
         (0, 1.5, 0, 0.01),
     ]
     told = driven(tmp_path, "next_token", f"""
