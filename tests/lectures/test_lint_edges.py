@@ -221,3 +221,45 @@ def test_files_that_are_linked(tmp_path):
     messages = [message for _, message in teaching.linked_file(made, tmp_path)]
     assert messages[:2] == ["there is no file figures/no.svg", "there is no file figures/folder.svg"]
     assert len(messages) == 3 and messages[2].startswith("/figures/a%20b.svg: figures and explorables are named from")
+
+
+@pytest.mark.parametrize(
+    "module", ["requests", "httpx", "aiohttp", "socket", "ftplib", "urllib.request", "http.client", "wget"]
+)
+def test_every_module_of_the_network(module):
+    assert found(code.network, of(f"import {module}", f"from {module} import x")) == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["load_dataset", "hf_hub_download", "snapshot_download", "urlopen", "urlretrieve"])
+def test_every_call_and_command_of_the_network(name):
+    assert found(code.network, of(f"{name}(x)", f"a.b.{name}()", f"{name} = 3")) == [0, 1]
+    for command in ("pip", "conda", "curl", "wget", "git", "apt", "apt-get", "mamba", "uv"):
+        assert found(code.network, of(f"!{command} x", f"%{command} x", f"!my{command} y")) == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif"])
+def test_pictures_of_points_are_no_text(kind):
+    data = {f"image/{kind}": "/tmp/x", "text/html": f'<img src="data:image/{kind};base64,/tmp/x">'}
+    assert bool(found(outputs.machine_text, of(printed(shown(data))))) is (kind == "gif")
+
+
+def test_a_month_before_a_year_is_no_work():
+    for month in [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ]:
+        made = of(text(f"## Further reading\n[A](https://a.org), new in {month} 2020"), **SECOND)
+        assert found(teaching.further_reading, made) == []
+    for work in ("Hu 2021", "Hu et al. (2021)", "Li & Liang, 1999", "Li and Liang 2021"):
+        made = of(text(f"## Further reading\n[A](https://a.org), {work}"), **SECOND)
+        assert [message for _, message in teaching.further_reading(made)] == [f"no link: {work.removesuffix(')')!r}"]
