@@ -123,6 +123,8 @@ def test_ties_and_tolerances_at_their_edge():
     assert (
         compare(read_printed("0.3"), 0.3 + 1e-9) == "rounded" and compare(read_printed("0.3"), 0.3 + 1e-11) == "exact"
     )
+    billion = read_printed("1,000,000,000")  # 1e-12 of it is a thousandth
+    assert compare(billion, 1e9 + 5e-4) == "exact" and compare(billion, 1e9 + 2e-3) == "rounded"
     with pytest.raises(ValueError, match="text must be a number"):
         read_printed('""')
     assert read_printed('1;"b"') == (read_number("1"), "b")
