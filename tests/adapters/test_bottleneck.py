@@ -169,3 +169,25 @@ def test_a_bottleneck_by_its_formula(activation, formula, generator):
     inner = formula(y @ layer.down.weight.T + layer.down.bias)
     torch.testing.assert_close(layer(y), y + inner @ layer.up.weight.T + layer.up.bias, rtol=1e-4, atol=1e-5)
     assert layer(y.bfloat16()).dtype == torch.bfloat16
+
+
+def test_activation_and_generator_reach_every_bottleneck_of_a_block():
+    block = adapted.decoder().stack.blocks[0].train()  # the patterns fit whole names too
+    names = inject_bottleneck(block, 2, activation="silu", generator=torch.Generator().manual_seed(3))
+    assert names == ["attention.output", "feed_forward.down"]
+    drawn = torch.Generator().manual_seed(3)
+    for module in bottlenecks(block):
+        assert torch.equal(module.down.weight, Bottleneck(16, 2, generator=drawn).down.weight)
+        assert module.training and module.activation is Bottleneck(1, 1, activation="silu").activation
+
+
+def test_hooks_of_others_stay():
+    model = adapted.decoder()
+    calls = []
+    handle = model.stack.blocks[0].feed_forward.down.register_forward_hook(lambda *_: calls.append(1))
+    inject_bottleneck(model, 2)
+    remove_bottleneck(model)
+    model(IDS)
+    assert calls == [1]
+    handle.remove()
+    assert not any(module._forward_hooks for module in model.modules())

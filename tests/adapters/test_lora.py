@@ -505,3 +505,82 @@ def test_names_that_no_adapter_has(name, unchecked):
     with pytest.raises(ValueError, match="name must be letters, digits, _ and -, and no method of a module"):
         inject_lora(model, LoraSettings(rank=1), name=name)
     assert not adapter_names(model) and all(p.requires_grad for p in model.parameters())
+
+
+def two_places():
+    """ "first" on q and v, "second", which is active, on the last matrix of each feed-forward layer."""
+    return adapted.adapted(adapted.adapted(adapted.llama(), "first"), "second", seed=1, targets=("down",))
+
+
+def test_the_active_adapter_is_merged_wherever_it_stands():
+    model = two_places()
+    second = model(IDS)
+    merge(model)
+    torch.testing.assert_close(model(IDS), second, rtol=1e-4, atol=1e-5)
+    assert [layer.merged for layer in model.modules() if hasattr(layer, "merged")] == [None, "second"] * 2
+
+
+def test_the_merged_adapter_alone_is_active_and_so_it_is_afterwards():
+    model = two_places()
+    with use_adapter(model, "first"):
+        first = model(IDS)
+    merge(model, "first")
+    torch.testing.assert_close(model(IDS), first, rtol=1e-4, atol=1e-5)
+    assert adapted.same(base_state_dict(model), adapted.state(adapted.llama()))
+    unmerge(model)
+    assert torch.equal(model(IDS), first)
+
+
+def test_an_idle_adapter_goes_and_the_active_one_goes_on():
+    model = two_places()
+    out = model(IDS)
+    merge(model)
+    with pytest.raises(ValueError, match="no adapter 'poems'"):
+        remove_lora(model, "poems")
+    assert any(getattr(layer, "merged", None) for layer in model.modules())  # nothing was changed
+    remove_lora(model, "first")
+    assert torch.equal(model(IDS), out) and adapter_names(model) == ["second"]
+    assert type(model.stack.blocks[0].attention.qkv).__name__ == "Linear"
+    adapted.adapted(model, "third", seed=2)
+    remove_lora(model)
+    assert adapter_names(model) == [] and adapted.same(model.state_dict(), adapted.state(adapted.llama()))
+
+
+def test_unmerging_in_another_dtype_gives_the_base_that_was_trained_or_not():
+    model = nn.Sequential(nn.Linear(4, 3))
+    base = model[0].weight.detach().double()
+    adapted.adapted(model, targets=("0",))
+    model[0].weight.requires_grad_(True)
+    change = weight_changes(model)["0"]
+    merge(model)
+    assert not model[0].weight.requires_grad
+    model.double()
+    unmerge(model)
+    assert torch.equal(model[0].weight, base) and model[0].weight.requires_grad and model[0].weight.is_leaf
+    x = torch.randn(2, 4, dtype=torch.float64)
+    torch.testing.assert_close(model(x), F.linear(x, base + change.double(), model[0].bias), rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match="nothing to unmerge"):
+        unmerge(model)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("grad", [False, True])
+def test_dropout_has_its_part_without_gradients_and_in_lower_precision(autocast, grad):
+    model = adapted.adapted(nn.Sequential(nn.Linear(50, 8)), targets=("0",), dropout=0.5).train()
+    a, b = lora_parameters(model).values()
+    x = torch.randn(3, 50)
+    torch.manual_seed(3)
+    with torch.set_grad_enabled(grad), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        out = model(x)
+    torch.manual_seed(3)
+    expected = model[0].bias + x @ model[0].weight.t() + 1.5 * F.dropout(x, 0.5) @ a.t() @ b.t()
+    loose = 0.1 if autocast else 1e-5
+    torch.testing.assert_close(out.float(), expected, rtol=loose, atol=loose)
+
+
+def test_only_an_adapters_own_names_are_left_out_of_the_base():
+    model = nn.ModuleDict({"adapters": nn.Linear(3, 3), "1": nn.Linear(3, 3), "11": nn.Linear(3, 3)})
+    names = list(model.state_dict())
+    assert list(base_state_dict(model)) == names
+    inject_lora(model, LoraSettings(rank=1, targets=("1",)))
+    assert list(base_state_dict(model)) == names

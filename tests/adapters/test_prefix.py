@@ -194,3 +194,56 @@ def test_caches_that_cannot_be(unchecked):
         own(IDS, cache=KVCache())
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         own.cache(0)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_the_context_may_be_filled_to_its_last_token(kind):
+    own = tuned(kind, length=4)
+    assert own(IDS).shape == (2, 8, 40)  # 4 + 8 = 12
+    assert tuned(kind, length=11)(IDS[:, :1]).shape == (2, 1, 40)
+
+
+def test_with_a_cache_what_it_holds_counts_too(unchecked):
+    own = tuned(PrefixTuning, length=4)
+    cache = own.cache(2)
+    with torch.no_grad():
+        own(IDS[:, :6], cache=cache)
+        with pytest.raises(ValueError, match="input_ids has 3 tokens, more than the 2 that the 10 before them leave"):
+            own(IDS[:, :3], cache=cache)
+        own(IDS[:, :2], cache=cache)
+    assert cache.length == 12
+
+
+def test_a_cache_holds_the_prefix_as_it_was_and_without_its_gradient(unchecked):
+    own = tuned(PrefixTuning, length=3)
+    cache, expected = own.cache(2), own(IDS)
+    with torch.no_grad():
+        own.prefix.zero_()
+        torch.testing.assert_close(own(IDS, cache=cache), expected, rtol=1e-4, atol=1e-5)
+    assert not any(t.requires_grad for t in (*cache._keys, *cache._values)) and own.cache().batch_size == 1
+    with pytest.raises(ValueError, match="the cache holds 2 tokens, not the 3 of the prefix"):
+        own(IDS, cache=tuned(PrefixTuning, length=2).cache(2))
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_embedding_is_free_again_where_the_model_stops_half_way(error):
+    own = tuned(PromptTuning)
+    before = own.model(IDS)
+
+    def stop(*_):
+        raise error
+
+    handle = own.model.stack.register_forward_pre_hook(stop)
+    with pytest.raises(error):
+        own(IDS)
+    handle.remove()
+    assert not own.model.tokens._forward_hooks and torch.equal(own.model(IDS), before)
+
+
+def test_more_ids_than_places_and_the_embedding_is_a_copy():
+    model = adapted.llama()
+    own = PromptTuning(model, 2, init_ids=torch.tensor([7, 9, 11]))
+    assert torch.equal(own.prompt, model.tokens.weight[[7, 9]])
+    with torch.no_grad():
+        own.prompt.zero_()
+    assert model.tokens.weight[[7, 9]].any() and own.prompt.requires_grad and own.config is model.config

@@ -64,6 +64,11 @@ def test_memory_counts_the_children():
     assert 150 < held < 250
 
 
+def test_memory_is_read_in_kib_and_given_in_mb(monkeypatch):
+    monkeypatch.setattr(bench_grading, "_shared_out", lambda process: 1_000_000)
+    assert bench_grading.memory_of_tree(2**22 + 1) == pytest.approx(1024)  # no such process: no children
+
+
 def test_the_memory_of_what_has_ended_is_nothing():
     with subprocess.Popen([sys.executable, "-c", ""]) as run:
         run.wait()

@@ -158,3 +158,26 @@ def test_one_answer_at_temperature_one_unless_told_otherwise():
     hot = rollout(model, prompts, 4, temperature=3.0, generator=seeds())
     assert not torch.equal(hot.input_ids, usual.input_ids) and usual.response_mask[:, 2:].all()
     assert usual.attention_mask.all() and usual.attention_mask.dtype == usual.response_mask.dtype == torch.bool
+
+
+@pytest.mark.parametrize("as_type", [torch.long, torch.bool])
+def test_every_sample_is_drawn_under_the_mask_of_its_own_prompt(as_type):
+    """The padding is the end-of-sequence token: it neither ends an answer nor is it read."""
+    model = decoder(vocab_size=7)
+    prompts, real = torch.tensor([[EOS, EOS, 4], [5, EOS, 6]]), torch.tensor([[0, 0, 1], [1, 1, 1]]).to(as_type)
+    answers = rollout(model, prompts, 6, attention_mask=real, samples=2, temperature=0.0)
+    ended = rollout(model, prompts, 6, attention_mask=real, samples=2, temperature=0.0, eos_id=EOS)
+    for row, bare in enumerate(([4], [4], [5, EOS, 6], [5, EOS, 6])):
+        alone = rollout(model, torch.tensor([bare]), 6, temperature=0.0).input_ids[0, len(bare) :]
+        assert torch.equal(answers.input_ids[row, 3:], alone)
+        assert ended.response_mask[row, 3] and ended.attention_mask[row, :3].tolist() == [False] * (3 - len(bare)) + [
+            True
+        ] * len(bare)
+    assert not torch.equal(answers.input_ids[0, 3:], rollout(model, prompts, 6, temperature=0.0).input_ids[0, 3:])
+
+
+def test_a_prompt_may_hold_the_end_of_a_sequence():
+    world = enumerate_responses(decoder().double(), torch.tensor([EOS, 0]), 2, eos_id=EOS)
+    assert world.attention_mask[:, :2].all() and not world.response_mask[:, :2].any()
+    assert world.response_mask[:, 2:].sum(1).tolist() == [2, 2, 2, 2, 2, 2, 1]
+    assert world.input_ids[-1].tolist() == [EOS, 0, EOS, EOS] and world.log_probs.exp().sum().item() == pytest.approx(1)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from lib.kernels import attention_fused, attention_reference, attention_tiled, attention_weights, causal_mask
+from lib.kernels.tiled import _Tiles
 
 WAYS = [attention_reference, attention_fused, attention_tiled]
 SMALL_TILES = lambda *qkv, **options: attention_tiled(*qkv, block_size=2, **options)  # noqa: E731
@@ -241,3 +242,26 @@ def test_tiles_of_half_precision_are_summed_in_float32(dtype, generator):
     found = attention_tiled(q, k, steady, block_size=1).double()
     exact = attention_reference(q.double(), k.double(), steady.double())
     torch.testing.assert_close(found, exact, rtol=2 * torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("causal, expected", [
+    (True, [[(0, 4)], [(0, 4), (4, 6)], [(0, 4), (4, 7)]]),
+    (False, [[(0, 4), (4, 7)]] * 3),
+])  # fmt: skip
+def test_tiles_wholly_in_the_future_are_skipped(causal, expected):
+    """5 queries after 2 keys of a cache, in tiles of 2 by 4."""
+    q, k = torch.zeros(1, 1, 5, 3), torch.zeros(1, 1, 7, 3)
+    tiles = _Tiles(q, k, k, None, causal, 1.0, 2)
+    rows = list(tiles.rows())
+    assert [(row.start, row.stop) for row in rows] == [(0, 2), (2, 4), (4, 5)]
+    assert [[(each.start, each.stop) for each in tiles.columns(row)] for row in rows] == expected
+
+
+def test_gradients_of_tiles_of_half_precision_are_summed_in_float32(generator):
+    """As above: the values' gradients are sums over many blocks of queries, and 256 + 1 is 256 there."""
+    dtype = torch.bfloat16
+    q, k, v = (x.detach().to(dtype).requires_grad_() for x in draw(generator, 1, 1, 1, 400, 1, 4, 4))
+    found = torch.autograd.grad(attention_tiled(q, k, v, block_size=1).sum(), (q, k, v))
+    exact = [x.detach().double().requires_grad_() for x in (q, k, v)]
+    wanted = torch.autograd.grad(attention_reference(*exact).sum(), exact)
+    torch.testing.assert_close(found[2].double(), wanted[2], rtol=2 * torch.finfo(dtype).eps, atol=0)

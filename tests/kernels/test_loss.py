@@ -172,3 +172,39 @@ def test_chosen_log_probabilities_by_loops(generator):
             expected = row[ids[b, t]] - math.log(sum(math.exp(z) for z in row))
             assert found[b, t].item() == pytest.approx(expected, rel=1e-12)
     assert torch.autograd.gradcheck(lambda z: selective_log_softmax(z, ids), logits)
+
+
+def test_gradients_are_made_where_they_are_wanted_and_in_the_type_of_each(generator):
+    hidden, weight, bias, targets = (x.detach() for x in draw(generator))
+    low = [x.bfloat16().requires_grad_() for x in (hidden, weight, bias)]
+    exact = [x.double().detach().requires_grad_() for x in low]
+    want = torch.autograd.grad(cross_entropy(exact[0] @ exact[1].T + exact[2], targets), exact)
+    loss = lambda chosen: chunked_cross_entropy(*chosen[:2], targets, bias=chosen[2], chunk_size=4)  # noqa: E731
+    assert loss(low).item() == pytest.approx(
+        cross_entropy(exact[0] @ exact[1].T + exact[2], targets).item(), rel=1e-5
+    )  # products of bfloat16 numbers, summed in float32
+    for number in range(3):
+        chosen = [x if n == number else x.detach() for n, x in enumerate(low)]
+        (found,) = torch.autograd.grad(loss(chosen), chosen[number])
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.double(), want[number], rtol=0.01, atol=1e-3)
+
+
+def test_a_place_that_is_ignored_may_hold_anything(generator):
+    logits = torch.randn(3, 4, generator=generator, requires_grad=True)
+    targets = torch.tensor([1, -100, 2])
+    with torch.no_grad():
+        logits[1, 2] = -math.inf
+    loss = cross_entropy(logits, targets, reduction="none")
+    (grad,) = torch.autograd.grad(loss.sum(), logits)
+    assert loss[1] == 0 and grad[1].tolist() == [0] * 4 and grad.isfinite().all()
+
+
+def test_scalars_and_flat_logits(unchecked):
+    with pytest.raises(ValueError, match=r"logits must have the vocabulary as their last dimension, got shape \(\)"):
+        cross_entropy(torch.tensor(1.0), torch.tensor(0))
+    assert cross_entropy(torch.zeros(4), torch.tensor(3)).item() == pytest.approx(math.log(4))
+    with pytest.raises(ValueError, match=r"ids must have shape \(2,\)"):
+        selective_log_softmax(torch.zeros(2, 4), torch.tensor([[0], [3]]))
+    with pytest.raises(ValueError, match=r"got -100 at \(1, 0\)"):
+        cross_entropy(torch.zeros(2, 1, 4), torch.tensor([[0], [-100]]), ignore_index=0, reduction="sum")

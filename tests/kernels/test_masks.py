@@ -46,3 +46,23 @@ def test_bad_input(unchecked):
     ]:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_masks_of_no_tokens_holes_and_the_whole_length(unchecked):
+    assert padding_mask(torch.tensor([[0, 1, 0, 1, 0]]))[0, 0, 0].tolist() == [False, True, False, True, False]
+    assert padding_mask(torch.zeros(2, 0, dtype=torch.long)).shape == (2, 1, 1, 0)
+    assert causal_mask(0).shape == (0, 0) and causal_mask(0, 2).shape == (0, 2) and prefix_mask(0, 0).shape == (0, 0)
+    assert torch.equal(prefix_mask(4, 4), torch.ones(4, 4, dtype=torch.bool))
+    assert torch.equal(prefix_mask(1, 4), causal_mask(4)) and torch.equal(prefix_mask(0, 4), causal_mask(4))
+    assert torch.equal(sliding_window_mask(4, 4), causal_mask(4)) and torch.equal(
+        sliding_window_mask(4, 1), torch.eye(4).bool()
+    )
+    meta = torch.device("meta")
+    assert all(mask.device == meta for mask in (
+        causal_mask(2, 3, device=meta), prefix_mask(1, 2, device=meta), sliding_window_mask(2, 1, device=meta)
+    ))  # fmt: skip
+    for bad in (-1, 2):
+        with pytest.raises(ValueError, match="attention_mask must hold only 1"):
+            padding_mask(torch.tensor([[1, 0, bad]]))
+    with pytest.raises(ValueError, match="S must be at least 3, got 0"):
+        causal_mask(3, 0)

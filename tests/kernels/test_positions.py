@@ -141,3 +141,35 @@ def test_tables_of_one_width_and_half_precision(generator, unchecked):
     own = rotary_angles(torch.tensor([[0, 1, 2, 3], [5, 6, 7, 8]]), 6)  # each row by its own positions
     torch.testing.assert_close(apply_rotary(x, *own)[0], apply_rotary(x, *angles)[0])
     torch.testing.assert_close(apply_rotary(x, *own)[1], apply_rotary(x, *rotary_angles(torch.arange(5, 9), 6))[1])
+
+
+def test_positions_are_exact_far_out_and_heads_turn_alike(generator):
+    cos, sin = rotary_angles(torch.tensor([[1000], [3]]), 4, theta=100.0)
+    assert cos.shape == (2, 1, 2)
+    for row, position in enumerate((1000, 3)):
+        for pair in range(2):
+            angle = position * 100.0 ** (-2 * pair / 4)
+            assert cos[row, 0, pair].item() == pytest.approx(math.cos(angle), abs=2e-4)
+            assert sin[row, 0, pair].item() == pytest.approx(math.sin(angle), abs=2e-4)
+    x = torch.randn(2, 3, 1, 4, generator=generator)
+    turned = apply_rotary(x, cos, sin)
+    for b in range(2):
+        for h in range(3):
+            for i in range(2):
+                first, second = x[b, h, 0, i], x[b, h, 0, i + 2]
+                torch.testing.assert_close(turned[b, h, 0, i], first * cos[b, 0, i] - second * sin[b, 0, i])
+                torch.testing.assert_close(turned[b, h, 0, i + 2], second * cos[b, 0, i] + first * sin[b, 0, i])
+
+
+def test_which_angles_turn_which_queries(unchecked):
+    x = torch.zeros(2, 3, 4, 6)
+    for batch in ((), (1,), (2,)):
+        angles = torch.zeros(*batch, 4, 3)
+        assert apply_rotary(x, angles, angles).shape == x.shape
+    for shape in ((3, 4, 3), (4, 6), (4, 2), (1, 3), (2, 3, 4, 3)):
+        with pytest.raises(ValueError, match="cos and sin must have shape"):
+            apply_rotary(x, torch.zeros(shape), torch.zeros(shape))
+    with pytest.raises(ValueError, match="K, the width of x, must be even .*, got 5"):
+        apply_rotary(x[..., :5], torch.zeros(4, 3), torch.zeros(4, 3))
+    with pytest.raises(ValueError, match="K must be at least 1, got 0"):
+        rotary_angles(torch.arange(3), 0)

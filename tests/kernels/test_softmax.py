@@ -100,3 +100,25 @@ def test_half_precision_is_summed_in_float32(dtype, V, generator):
         found = ours(z, -1)
         assert found.dtype == dtype and found.isfinite().all()
         torch.testing.assert_close(found, theirs(z.float(), -1).to(dtype))
+
+
+def test_slices_of_nothing_and_ties_at_the_top():
+    nothing = torch.full((2, 3), -math.inf)
+    assert softmax(nothing).isnan().all() and logsumexp(nothing).tolist() == [-math.inf] * 2
+    mixed = torch.tensor([[-math.inf, 2.0, -math.inf]])
+    assert log_softmax(mixed).tolist() == [[-math.inf, 0, -math.inf]] and logsumexp(mixed).item() == 2
+    assert logsumexp(torch.zeros(2, 3), 0, keepdim=True).shape == (1, 3) and logsumexp(torch.zeros(2, 3), 0).shape == (
+        3,
+    )
+    assert logsumexp(torch.tensor([math.inf, 0.0])).item() == math.inf
+    assert argmax_onehot(torch.tensor([[-2.0, -1.0], [-math.inf, 0.0]], dtype=torch.float64)).tolist() == [[0, 1]] * 2
+
+
+def test_derivatives_at_zero_and_far_out():
+    x = torch.tensor([0.0, -200.0, 200.0], requires_grad=True)
+    y = sigmoid(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert slope.tolist() == [0.25, 0, 0] and y[0].item() == 0.5
+    z = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64, requires_grad=True)  # two are the largest
+    assert torch.autograd.gradcheck(logsumexp, z) and torch.autograd.gradcheck(log_softmax, z)
+    assert torch.autograd.gradgradcheck(softmax, z) and torch.autograd.gradgradcheck(log_softmax, z)

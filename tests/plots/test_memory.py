@@ -12,6 +12,12 @@ def test_stacked_bars_begin_where_the_part_before_ends():
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["weights", "moments"]
     assert [text.get_text() for text in ax.texts] == ["12", "1", "a GPU"]
     assert ax.lines[0].get_xdata()[0] == 10
+    assert ax.get_xlim() == pytest.approx((0, 1.12 * 12))
+    far = plots.stacked_bars(bars, xlabel="GB", limits={"a GPU": 80.0, "half": 40}, digits=1).axes[0]
+    assert far.get_xlim() == pytest.approx((0, 1.12 * 80)) and [text.get_text() for text in far.texts][:2] == [
+        "12.0",
+        "1.0",
+    ]
 
 
 def test_a_part_keeps_its_colour_whatever_else_there_is():

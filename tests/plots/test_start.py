@@ -19,6 +19,7 @@ def test_every_temperature_has_its_panel_with_all_tokens():
     assert [[bar.get_width() for bar in ax.patches] for ax in fig.axes] == [[0.9, 0.1], [0.6, 0.3]]
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["' Paris'", "' the'"]
     assert fig.axes[0].get_xlim() == fig.axes[1].get_xlim() and fig.axes[0].yaxis_inverted()
+    assert fig.axes[0].get_xlim() == pytest.approx((0, 1.22 * 0.9))  # room for the longest bar of all and its number
 
 
 def test_the_chance_of_the_end_is_named_where_it_is_largest():

@@ -101,3 +101,30 @@ def test_a_value_that_cannot_be_read_is_refused(text):
 def test_a_computation_of_another_kind_is_an_error_not_a_difference(printed, recomputed, error, complaint):
     with pytest.raises(error, match=complaint):
         compare(read_printed(printed), recomputed)
+
+
+@pytest.mark.parametrize("text, value, last_place", [
+    ("1000M", 1e9, 1e8), ("-110M", -110e6, 10e6), ("10", 10, 1), ("1,000", 1000, 1), ("0.50", 0.5, 0.01), ("250K", 250e3, 10e3),
+])  # fmt: skip
+def test_last_places_at_the_edge(text, value, last_place):
+    number = read_number(text)
+    assert (float(number.value), float(number.last_place)) == (pytest.approx(value), pytest.approx(last_place))
+
+
+def test_ties_and_tolerances_at_their_edge():
+    assert compare(read_printed("6"), 7, tolerance=Decimal(1)) == "rounded"
+    assert compare(read_printed("6; 6"), (6, 7), tolerance=Decimal(1)) == "rounded"
+    assert compare(read_printed("6; 6"), (6, 7)) == "differs"
+    for tie in (Fraction(1, 2), Fraction(3, 2), 0.5, 1.5, Decimal("1.5")):
+        assert compare(read_printed("1"), tie) == "rounded"
+    assert compare(read_printed("1"), Fraction(3, 2) + Fraction(1, 10**12)) == "differs"
+    assert compare(read_printed("1"), 1.5 + 1e-12) == "rounded"  # a float's noise
+    assert compare(read_printed("1"), Fraction(1) + Fraction(1, 10**15)) == "rounded"  # a fraction has none
+    assert (
+        compare(read_printed("0.3"), 0.3 + 1e-9) == "rounded" and compare(read_printed("0.3"), 0.3 + 1e-11) == "exact"
+    )
+    billion = read_printed("1,000,000,000")  # 1e-12 of it is a thousandth
+    assert compare(billion, 1e9 + 5e-4) == "exact" and compare(billion, 1e9 + 2e-3) == "rounded"
+    with pytest.raises(ValueError, match="text must be a number"):
+        read_printed('""')
+    assert read_printed('1;"b"') == (read_number("1"), "b")

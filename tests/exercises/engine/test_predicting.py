@@ -208,3 +208,62 @@ def test_nothing_is_written_to_a_file(tmp_path, monkeypatch):
     predict(ID, 0.9)
     compare(ID, 1.0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("guess, it, words", [
+    (999, 1000, "That is right."), (998, 1000, "That is right to within 1 %."), (99, 100, "That is right to within 1 %."),
+    (98, 100, "Close: 2 too low."), (90, 100, "Close: 10 too low."), (89, 100, "That is 11 too low."), (100, 90,
+    "Close: 10 too high."),
+    (1.98, 1, "That is 0.98 too high."), (2, 1, "That is too high by a factor of 2. What did you overlook?"),
+    (1, 2, "That is too low by a factor of 2. What did you overlook?"), (-1, -3,
+    "That is too high by a factor of 3. What did you overlook?"),
+    (-3, -1, "That is too low by a factor of 3. What did you overlook?"), (0, 3,
+    "One of the two is 0: 3 too low. What did you overlook?"),
+    (1, 100, 'Close, if one of the two is in percent: "87 %" is the same as 0.87.'),
+    (50, 0.5, 'Close, if one of the two is in percent: "87 %" is the same as 0.87.'),
+    (1.5, 150, "That is too low by a factor of 100. What did you overlook?"),
+    (-50, -0.5, "That is too low by a factor of 100. What did you overlook?"), ("100 %", 1, "That is right."), (1,
+    "100 %", "That is right."),
+    ("150 %", 1.5, "That is too high by a factor of 100. What did you overlook?"), ("-50 %", -0.5, "That is right."),
+    (-1, "-100 %", "That is right."), (1.5, "2 %", "That is 0.5 percentage points too low."), (float("inf"),
+    float("inf"), "That is right."),
+    (float("-inf"), float("inf"), "Only one of the two is finite. What did you overlook?"), ("no", False, "That is right."),
+    ("No!", True, "What did you overlook?"), ("it's sharp", "its", "What did you overlook?"), ("a sharper b",
+    "Sharper.", "Is that what you meant?"),
+    ("sharp", "sharper", "What did you overlook?"), ("sharper", "it is sharper", "What did you overlook?"), (False,
+    True, "What did you overlook?"),
+])  # fmt: skip
+def test_how_near_at_every_edge(capsys, guess, it, words):
+    predict(ID, guess)
+    capsys.readouterr()
+    assert said(capsys, compare, ID, it).endswith(f" {words}")
+
+
+@pytest.mark.parametrize("answer, noted", [
+    (10**15 - 1, "999,999,999,999,999"), (10**15, "1e+15"), (-(10**15), "-1e+15"), ("+3", "3"), ("3.", "3"), ("1e999", "inf"),
+    ("1e1000", "'1e1000'"), ("3 %%", "'3 %%'"), ("FALSE", "False"), (1234567.0, "1.23457e+06"), ("0.50", "0.5"),
+    ("-2.5 %", "-2.5 %"),
+])  # fmt: skip
+def test_what_is_noted_at_every_edge(capsys, answer, noted):
+    assert said(capsys, predict, ID, answer).startswith(f"Noted: you predict {noted}. ")
+
+
+@pytest.mark.parametrize("x, shown", [
+    (999.4, "999"), (999.6, "1,000"), (1e-4, "0.000100"), (9.99e-5, "9.99e-05"), (0.0, "0"), (-0.5, "-0.500"),
+    (9_994_000.0, "9,990,000"),
+    (1e7, "1e+07"), (9_999_999.0, "1e+07"), (100.0, "100"), (-1500.0, "-1,500"), (float("inf"), "inf"),
+])  # fmt: skip
+def test_three_digits_of_a_result(x, shown):
+    assert predicting._three_digits(x) == shown
+
+
+def test_a_change_of_unit_is_a_change_and_what_is_open_is_forgotten(capsys):
+    predict(ID, 87)
+    capsys.readouterr()
+    assert "you predict 87 %, no longer 87." in said(capsys, predict, ID, "87 %")
+    assert "this is 2 values (" in said(capsys, predict, ID, ..., 1)
+    assert "no longer" not in said(capsys, predict, ID, 5)
+    assert said(capsys, compare, ID, ...).endswith("this is nothing but .... You said 5.")
+    assert said(capsys, compare, ID, 1, 2, 3).endswith(
+        "this is 3 values (a number has a decimal point and no comma, like 0.9 or 1000). You said 5."
+    )  # noqa: E501

@@ -257,3 +257,38 @@ def test_half_a_function_of_the_library_is_not_ours():
     half = [*tokens[: 2 * len(tokens) // 3], *shape_of(OTHER)]
     assert 0.3 < similarity(runs_of(half), ours.runs) < own_source.LIKE_OURS
     assert copied_from(half, source) is None
+
+
+@pytest.mark.parametrize("tokens_of_ours, lines, same, copied", [
+    (100, 10, 0, True), (99, 10, 8, True), (99, 10, 7, False), (99, 1, 1, False), (99, 3, 3, True), (40, 2, 2,
+    False), (99, 20, 16, True),
+])  # fmt: skip
+def test_a_short_function_of_the_library_needs_its_lines(monkeypatch, tokens_of_ours, lines, same, copied):
+    """2 lines are fewer than 8 tenths of the 3 that are asked at least."""
+    shape_ = tokens(60, "a")
+    ours = own_source.LibraryFunction(
+        "lib/a.py: f", runs_of(shape_), tokens_of_ours, tuple(f"line {i}" for i in range(lines))
+    )
+    index = {run: [0] for run in ours.runs}
+    monkeypatch.setattr(own_source, "_library", lambda: ([ours], index))
+    source = "def f(x):\n" + "\n".join(f"    line {i}  " for i in range(same)) + "\n    line 0" * 3
+    found = copied_from(shape_, source)
+    assert (found is not None) is copied
+    assert found is None or (found.same_lines, found.lines, found.similarity) == (max(same, 1), lines, 1)
+
+
+def test_of_several_functions_the_one_with_the_most_lines(monkeypatch):
+    shape_ = tokens(60, "a")
+    one, other, far = (
+        own_source.LibraryFunction(f"lib/{name}.py: f", runs_of(shape), 200, lines)
+        for name, shape, lines in (
+            ("a", shape_, ("x", "y")),
+            ("b", shape_, ("x", "z")),
+            ("c", tokens(60, "c"), ("x", "y")),
+        )
+    )
+    index = {run: [0, 1] for run in one.runs} | {run: [2] for run in far.runs}
+    monkeypatch.setattr(own_source, "_library", lambda: ([one, other, far], index))
+    assert copied_from(shape_, "  x\ny").name == "lib/a.py: f" and copied_from(shape_, "z\nx").name == "lib/b.py: f"
+    assert copied_from(shape_, "").name == "lib/b.py: f"  # the last by name, so that it is always the same one
+    assert copied_from(tokens(60, "c"), "").name == "lib/c.py: f"
