@@ -65,6 +65,23 @@ def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]
     return next_probs
 
 
+def next_probs_of_calls(V: int, seed: int) -> Callable[[list[int]], list[float]]:
+    """As `next_probs_of_prefix`, but each call counts, too: whoever asks twice for one token gets another row.
+
+    >>> model = next_probs_of_calls(3, seed=0)
+    >>> model([2, 1]) == model([2, 1])
+    False
+    """
+    calls = 0
+
+    def next_probs(prefix: list[int]) -> list[float]:
+        nonlocal calls
+        calls += 1
+        return next_probs_of_prefix(V, seed + calls)(prefix)
+
+    return next_probs
+
+
 def next_probs_of_steps(V: int) -> Callable[[list[int]], list[float]]:
     """A model that begins with any of V tokens and then stays or goes one up: all other tokens have the probability 0.
 

@@ -79,6 +79,26 @@ def _last_of_ties(logits, temperature):
     return (logits / temperature).softmax(dim=-1)
 
 
+def _winners_not_divided(logits, temperature):
+    winners = (logits == logits.max()).to(logits.dtype)
+    return winners if temperature == 0 else (logits / temperature).softmax(dim=-1)
+
+
+def _one_hot_of_integers(logits, temperature):
+    if temperature == 0:
+        return torch.nn.functional.one_hot(logits.argmax(), len(logits))
+    return (logits / temperature).softmax(dim=-1)
+
+
+def _powers(logits, temperature):
+    return logits.softmax(dim=-1) ** (1 / temperature)
+
+
+def _powers_divided(logits, temperature):
+    powers = _powers(logits, temperature)
+    return powers / powers.sum()
+
+
 def _smoothed(logits, temperature):
     return (logits / (temperature + 0.01)).softmax(dim=-1)
 
@@ -153,6 +173,36 @@ PROBABILITIES = Exercise(
             "At temperature 0 you share the probability between equal scores. The exercise gives it to the first of them.",
         ),
         Misconception(
+            "winners_not_divided",
+            _winners_not_divided,
+            "At temperature 0 you give 1 to every score that equals the largest. With two of them the sum is 2: give it to the "
+            "first alone.",
+        ),
+        Misconception(
+            "one_hot_of_integers",
+            _one_hot_of_integers,
+            "At temperature 0 your zeros and the one are integers (one_hot makes them). Probabilities have the dtype of the "
+            "scores.",
+        ),
+        Misconception(
+            "powers_not_divided",
+            _unless_zero(_powers),
+            "To raise probabilities to the power 1/T is a right idea, but afterwards they no longer sum to 1. Divide the scores "
+            "instead, before the softmax.",
+        ),
+        Misconception(
+            "powers_vanish",
+            _unless_zero(_powers_divided),
+            "Probabilities to the power 1/T, divided by their sum: right on paper. At a temperature of 0.001 the powers are all "
+            "rounded to 0, and 0/0 is NaN. Divide the scores, before the softmax.",
+        ),
+        Misconception(
+            "by_hand_and_no_zero",
+            _no_shift,
+            "Two things: temperature 0 needs a branch of its own, and exp of a large score is infinite. `torch.softmax` copes "
+            "with large scores.",
+        ),
+        Misconception(
             "last_of_ties",
             _last_of_ties,
             "At temperature 0, of several largest scores, you take the last. The exercise asks for the first.",
@@ -177,8 +227,8 @@ PROBABILITIES = Exercise(
     ),
     hints=(
         "Two branches: one for a temperature of 0, one for all others.",
-        "For the others: torch.softmax(logits / temperature, dim=-1). It copes with large scores.",
-        "For 0: begin with torch.zeros_like(logits) and set one entry to 1. logits.argmax() says which.",
+        "For the others: the formula above, with a softmax that copes with large scores; PyTorch has one.",
+        "For 0: begin with a tensor of zeros like logits and set one entry to 1. Which one does argmax give, if two are equal?",
     ),
 )
 

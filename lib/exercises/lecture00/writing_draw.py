@@ -134,8 +134,8 @@ DRAW = Exercise(
         Misconception(
             "beyond_is_no_token",
             lambda probabilities, u: _above(probabilities, u, len),
-            "Where rounding leaves the sum just below u, you return a number that no token has: you counted all pieces as "
-            "being before u. The statement says which token it is then.",
+            "Where rounding leaves the sum just below u, you return a number that no token has: no piece ends beyond u, and a "
+            "search or a count then gives the number of all pieces. The statement says which token it is then.",
         ),
         Misconception(
             "one_too_far",
@@ -161,6 +161,7 @@ DRAW = Exercise(
     hints=(
         "Walk along the line: keep the sum of the probabilities so far, and stop when it is larger than u.",
         "A token with probability 0 must not be returned: skip it. Remember the last one that you did not skip.",
-        "for token, probability in enumerate(probabilities.tolist()): … return the token as soon as u < the sum.",
+        "enumerate(probabilities.tolist()) gives each token with its probability. The first token whose end is beyond u is the "
+        "result; if the line is at its end before that, it is the one that you remembered.",
     ),
 )

@@ -6,7 +6,7 @@ from itertools import count
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
-from lib.exercises.engine.made import draws_in_turn, next_probs_of_prefix
+from lib.exercises.engine.made import draws_in_turn, next_probs_of_calls, next_probs_of_prefix
 
 Model = Callable[[list[int]], list[float]]
 Draw = Callable[[list[float]], int]
@@ -46,16 +46,17 @@ def _cases(generator):
         _written("the context is full after two tokens", [1, 3, 2], 4, 20, 5, lambda new: 6 <= len(new) < 20),
         _written("a context of one token", [1, 2], 4, 8, 1, lambda new: 4 not in new),
         _written("a random prompt", prompt, 4, 15, 4, lambda new: len(new) > 5, first),
+        _written("a model whose calls count", [1, 2], 4, 12, 50, lambda new: len(new) > 5, model=next_probs_of_calls),
     ]  # fmt: skip
 
 
-def _written(what, prompt, end_id, most, context, wanted, first=0):
+def _written(what, prompt, end_id, most, context, wanted, first=0, model=next_probs_of_prefix):
     """A case with the first model and draws, from the number `first` on, with which the written tokens are as `wanted`."""
     for seed in count(first):
-        model, drawn = Made(next_probs_of_prefix, (V, seed)), Made(draws_in_turn, (seed,))
-        ids = write(model.make(*model.args), drawn.make(*drawn.args), prompt, end_id, most, context)
+        made, drawn = Made(model, (V, seed)), Made(draws_in_turn, (seed,))
+        ids = write(made.make(*made.args), drawn.make(*drawn.args), prompt, end_id, most, context)
         if wanted(ids[len(prompt) :]):
-            return case(what, model, drawn, prompt, end_id, most, context)
+            return case(what, made, drawn, prompt, end_id, most, context)
     raise AssertionError
 
 
@@ -138,6 +139,14 @@ def _drawn_twice(next_probabilities, draw, prompt, end_id, max_new_tokens, conte
         return min(draw(p), draw(p), key=lambda token: token != end_id)
 
     return write(next_probabilities, first_of_two, prompt, end_id, max_new_tokens, context)
+
+
+def _asked_twice(next_probabilities, draw, prompt, end_id, max_new_tokens, context):
+    def ask_again(ids):
+        next_probabilities(ids)
+        return next_probabilities(ids)
+
+    return write(ask_again, draw, prompt, end_id, max_new_tokens, context)
 
 
 def _zero_is_no_end(next_probabilities, draw, prompt, end_id, max_new_tokens, context):
@@ -228,6 +237,11 @@ LOOP = Exercise(
             "You call `draw` twice for one token. The second call draws another one: draw once and keep the result.",
         ),
         _mistake(
+            _asked_twice,
+            "You call `next_probabilities` more than once for one token. With a real model each call is most of the work: "
+            "call it once and keep the result.",
+        ),
+        _mistake(
             _zero_is_no_end,
             "With end_id 0 you do not stop: 0 counts as false in Python. Compare the token with end_id.",
         ),
@@ -248,7 +262,8 @@ LOOP = Exercise(
     ),
     hints=(
         "Begin with ids = list(prompt), a copy. Then a loop of max_new_tokens steps.",
-        "In each step: probabilities of ids[-context:], one draw, append. Then ask whether that token was end_id.",
-        "for _ in range(max_new_tokens): token = draw(next_probabilities(ids[-context:])) …",
+        "In each step stations 3 to 6, in this order: read, draw, append. Then ask whether that token was end_id.",
+        "What the model reads is a slice from the end, of at most `context` tokens; a negative start does it. What you append "
+        "to, and return, is the whole list.",
     ),
 )

@@ -114,6 +114,13 @@ def test_what_is_read_faintly_or_in_the_second_output_alone():
     assert not slopes[:, 0].any() and [int(slopes[t, 1].any(dim=1).nonzero()) for t in range(3)] == [2, 0, 1]
 
 
+def test_a_model_that_counts_its_calls_begins_anew_when_it_is_made():
+    rows = [made.next_probs_of_prefix(4, seed)([1, 3]) for seed in (6, 7)]
+    for _ in range(2):
+        next_probs = made.next_probs_of_calls(4, 5)
+        assert [next_probs([1, 3]) for _ in range(2)] == rows
+
+
 def test_steps_go_up_by_one_and_begin_anywhere():
     next_probs = made.next_probs_of_steps(4)
     assert next_probs([]) == [0.25] * 4 and next_probs([1, 3]) == [0.5, 0, 0, 0.5]
