@@ -79,12 +79,16 @@ def training_curves(losses: Mapping[str, Sequence[float]], floor: float, floor_n
 
 
 def attention_heads(
-    maps: Mapping[str, Tensor], tokens: Sequence[str], *, framed: Sequence[tuple[str, str] | None] = ()
+    maps: Mapping[str, Tensor],
+    tokens: Sequence[str],
+    *,
+    framed: Sequence[tuple[str, str] | None] = (),
+    label: str = "attention weight",
 ) -> Figure:
     """Attention weights of chosen heads over the tokens of one sentence, two in a row; one colour scale for all.
 
     `framed` has for each map, in their order, a pair of tokens (row, column) that is framed; None, or a token that the
-    sentence does not have, frames nothing.
+    sentence does not have, frames nothing. `label` names what the colours mean.
     """
     rows, columns = -(-len(maps) // 2), min(2, len(maps))
     fig, axes = figure(3.9 * columns + 0.6, 3.7 * rows, columns=columns, rows=rows)
@@ -98,22 +102,27 @@ def attention_heads(
             ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLOURS[3], linewidth=2))
     for ax in axes[::columns]:
         ax.set_ylabel("word that looks")
-    fig.colorbar(picture, ax=list(axes), label="attention weight", shrink=0.6)
+    fig.colorbar(picture, ax=list(axes), label=label, shrink=0.6)
     return fig
 
 
-def paired_shares(names: Sequence[str], shares: Mapping[str, Sequence[float]]) -> Figure:
-    """Shares from 0 to 1 as horizontal bars, a group for each of `names`, a colour for each entry of `shares`."""
+def paired_shares(names: Sequence[str], shares: Mapping[str, Sequence[float | None]], *, of: int) -> Figure:
+    """Shares of `of` sentences as horizontal bars, a group for each of `names`, a colour for each entry of `shares`.
+
+    A share that is None has no bar.
+    """
     fig, (ax,) = figure(6.8, 0.42 * len(names) * len(shares) + 0.8)
     height = 0.8 / len(shares)
     for number, (label, values) in enumerate(shares.items()):
-        y = np.arange(len(names)) + (number - (len(shares) - 1) / 2) * height
+        drawn = [place for place, share in enumerate(values) if share is not None]
+        y = np.array(drawn) + (number - (len(shares) - 1) / 2) * height
         look = {"color": COLOURS[number], "hatch": ("", "//", "xx")[number % 3], "edgecolor": "white"}
-        bars = ax.barh(y, list(values), height, label=label, **look)
-        ax.bar_label(bars, fmt=lambda share: f"{share:.0%}", padding=3)
+        bars = ax.barh(y, [values[place] for place in drawn], height, label=label, **look)
+        ax.bar_label(bars, fmt=lambda share: f"{share * of:.0f} of {of}", padding=3)
+    ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-    ax.set(xlabel="share of words whose partner was found", xlim=(0, 1.08))
+    ax.set(xlabel="share of words whose partner was found", xlim=(0, 1.2))
     ax.grid(axis="y", visible=False)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig

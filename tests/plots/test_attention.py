@@ -39,8 +39,9 @@ def test_training_curves_draws_the_runs_and_the_floor():
 
 def test_attention_heads_puts_all_heads_on_one_scale():
     fig = plots.attention_heads(
-        {"a": torch.eye(2), "b": torch.full((2, 2), 0.5)}, ["x", "y"], framed=[("y", "x"), ("y", "z")]
+        {"a": torch.eye(2), "b": torch.full((2, 2), 0.5)}, ["x", "y"], framed=[("y", "x"), ("y", "z")], label="shares"
     )
+    assert fig.axes[-1].get_ylabel() == "shares", "the colour bar says what the colours are"
     pictures = [ax.images[0] for ax in fig.axes if ax.images]
     assert [p.get_clim() for p in pictures] == [(0, 1), (0, 1)]
     assert [[patch.get_xy() for patch in ax.patches] for ax in fig.axes[:2]] == [[(-0.5, 0.5)], []], "column 0, row 1"
@@ -54,7 +55,7 @@ def test_first_token_share_draws_the_even_share_too():
 
 
 def test_paired_shares_draws_a_group_of_bars_for_each_name():
-    ax = plots.paired_shares(["x", "y"], {"head": [0.9, 0.5], "distance": [0.3, 0.25]}).axes[0]
-    assert [bar.get_width() for bar in ax.patches] == [0.9, 0.5, 0.3, 0.25]
-    assert len({round(bar.get_y(), 3) for bar in ax.patches}) == 4, "no bar hides another"
-    assert [text.get_text() for text in ax.texts] == ["90%", "50%", "30%", "25%"]
+    ax = plots.paired_shares(["x", "y"], {"head": [0.9, 0.5], "distance": [0.3, None]}, of=10).axes[0]
+    assert [bar.get_width() for bar in ax.patches] == [0.9, 0.5, 0.3]
+    assert len({round(bar.get_y(), 3) for bar in ax.patches}) == 3, "no bar hides another"
+    assert [text.get_text() for text in ax.texts] == ["9 of 10", "5 of 10", "3 of 10"]

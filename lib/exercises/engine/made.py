@@ -33,6 +33,15 @@ def reads_in_second_output() -> Function:
     return lambda x: torch.stack([torch.zeros_like(x[:, 0]), x.roll(1, dims=0)[:, 0]], dim=1)
 
 
+def reads_one_number(output: int, given: int) -> Function:
+    """A function of x (T, D): number `output` of each position is number `given` of the previous one; the rest is 0.
+
+    >>> reads_one_number(0, 1)(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[4.0, 0.0], [2.0, 0.0]]
+    """
+    return lambda x: torch.eye(x.shape[1])[output] * x.roll(1, dims=0)[:, given, None]
+
+
 def reads_faintly() -> Function:
     """A function of x (T, D): every position also reads the first one, with a weight of 0.001."""
     return lambda x: x + 1e-3 * x[:1]

@@ -27,7 +27,7 @@ def _attention_cases(generator):
         case("no position hidden", draw(3, 4), draw(3, 4), draw(3, 4), everything),
         case("causal", draw(4, 8), draw(4, 8), draw(4, 8), torch.ones(4, 4).tril().bool()),
         case("more keys than queries", draw(2, 4), draw(5, 4), draw(5, 3), some),
-        case("each query sees one key", draw(3, 2), draw(3, 2), draw(3, 2), one_each),
+        case("each query sees one key", draw(3, 2), draw(3, 2), draw(3, 2), one_each).without_gradient(),  # of q, k: 0
         *(case(*large).without_gradient() for large in (far, *_large_scores(generator))),  # it is 0, or rounding
     ]
 
@@ -79,9 +79,37 @@ def _filled(q, k, v, mask):
     return torch.softmax(scores, dim=-1) @ v
 
 
+def _hidden_far_below(q, k, v, mask):
+    return torch.softmax((q @ k.T / q.shape[-1] ** 0.5).masked_fill(~mask, -1e9), dim=-1) @ v
+
+
 def _added(q, k, v, mask):
     scores = q @ k.T / q.shape[-1] ** 0.5 + (~mask) * -1e4
     return torch.softmax(scores, dim=-1) @ v
+
+
+def _mask_added(q, k, v, mask):
+    return torch.softmax(q @ k.T / q.shape[-1] ** 0.5 + mask, dim=-1) @ v
+
+
+def _negative_mask_times_infinity(q, k, v, mask):
+    return torch.softmax(q @ k.T / q.shape[-1] ** 0.5 + ~mask * -math.inf, dim=-1) @ v
+
+
+def _renormalised(q, k, v, mask):
+    w = torch.softmax(q @ k.T / q.shape[-1] ** 0.5, dim=-1) * mask
+    return w / (w.sum(dim=-1, keepdim=True) + 1e-9) @ v
+
+
+def _one_maximum(q, k, v, mask):
+    scores = (q @ k.T / q.shape[-1] ** 0.5).masked_fill(~mask, -math.inf)
+    e = (scores - scores.max()).exp()
+    return e / e.sum(dim=-1, keepdim=True) @ v
+
+
+def _clamped(q, k, v, mask):
+    scores = (q @ k.T / q.shape[-1] ** 0.5).clamp(-50, 50)
+    return torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1) @ v
 
 
 def _largest_of_all(q, k, v, mask):
@@ -111,6 +139,7 @@ ATTENTION = Exercise(
     tolerance=Tolerance(rtol=1e-3),  # exp(scores − logsumexp) is right too: 1e-3 is the rounding of scores of 15,000
     accepts=(
         lambda q, k, v, mask: _weights(q, k, mask) @ v,
+        _hidden_far_below,  # below every score that the statement allows
         lambda q, k, v, mask: torch.nn.functional.scaled_dot_product_attention(
             q[None, None], k[None, None], v[None, None], attn_mask=mask
         )[0, 0],
@@ -142,10 +171,57 @@ ATTENTION = Exercise(
             "You divide by d_k, not by its square root. A dot product of d_k terms has variance d_k, standard deviation √d_k.",
         ),
         Misconception(
+            "divided_by_root_of_d_v",
+            lambda q, k, v, mask: _weights(q, k, mask, v.shape[-1] ** -0.5) @ v,
+            "You divide by √d_v, the width of the values. The score is a dot product of a query and a key, of d_k terms.",
+        ),
+        Misconception(
+            "divided_by_root_of_keys",
+            lambda q, k, v, mask: _weights(q, k, mask, len(k) ** -0.5) @ v,
+            "You divide by √S, the number of keys. What makes scores large is the length d_k of each key.",
+        ),
+        Misconception(
+            "mask_forgotten",
+            lambda q, k, v, mask: _weights(q, k, torch.ones_like(mask)) @ v,
+            "Your queries look at hidden keys too: the mask is not used.",
+        ),
+        Misconception(
+            "mask_added",
+            _mask_added,
+            "You add True and False to the scores, which is 1 and 0. A hidden key loses 1 point by that; it must lose all.",
+        ),
+        Misconception(
+            "zero_times_infinity",
+            _negative_mask_times_infinity,
+            "You multiply the mask by −∞. Where nothing is hidden that is 0 · ∞, NaN: use masked_fill or torch.where.",
+        ),
+        Misconception(
+            "one_maximum_for_all",
+            _one_maximum,
+            "You subtract one maximum from all rows. A row that lies far below it underflows to 0/0: each query needs the "
+            "maximum of its own visible scores.",
+        ),
+        Misconception(
+            "clamped",
+            _clamped,
+            "You cut large scores off, so that all beyond the limit become equal. torch.softmax needs no such help.",
+        ),
+        Misconception(
+            "weights_detached",
+            lambda q, k, v, mask: _weights(q, k, mask).detach() @ v,
+            "The values get their gradient, but the weights are cut off from q and k: nothing would learn where to look.",
+        ),
+        Misconception(
             "masked_after_softmax",
             _mask_after,
             "You mask after the softmax, so the remaining weights no longer sum to 1. Mask the scores, before the "
             "softmax.",
+        ),
+        Misconception(
+            "renormalised",
+            _renormalised,
+            "You mask after the softmax and divide again. Where a hidden score is far above the visible ones, these have "
+            "become 0 by then, and nothing is left to divide. Mask the scores, before the softmax.",
         ),
         Misconception(
             "masked_with_zero",
@@ -171,7 +247,7 @@ ATTENTION = Exercise(
             "hidden_scores_not_low_enough",
             _filled,
             "A hidden score gets a large negative number here, but a visible score may lie below it, and then the hidden key "
-            "wins. Only −∞ is below all of them.",
+            "wins. −∞ lies below every score.",
         ),
         Misconception(
             "a_number_added_to_hidden_scores",
@@ -182,8 +258,8 @@ ATTENTION = Exercise(
         Misconception(
             "largest_of_hidden_too",
             _largest_of_all,
-            "You subtract the largest of all scores, hidden ones included. Where a hidden one is far above, all visible "
-            "exponentials underflow to 0, and 0/0 is NaN: hide first, then take the maximum.",
+            "Hidden scores take part in your softmax and are taken out afterwards. Where a hidden one is far above, all "
+            "visible exponentials underflow to 0, and 0/0 is NaN: hide the scores first.",
         ),
         Misconception(
             "overflow",
@@ -200,7 +276,9 @@ ATTENTION = Exercise(
     ),
     hints=(
         "Three steps: scores q kᵀ/√d_k of shape (T, S); −∞ where mask is False; softmax over the keys, times v.",
-        "scores.masked_fill(~mask, -math.inf) masks; torch.softmax(scores, dim=-1) @ v averages the values.",
+        "Which method of a tensor writes a number where a boolean tensor is True? Mind that `mask` is True where the query "
+        "MAY look.",
+        "Check on paper with two keys, one of them hidden: its weight must be 0 and the other's 1, whatever the scores.",
     ),
 )
 

@@ -6,7 +6,13 @@ import torch
 
 from lib.evaluation import receptive_field
 from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
-from lib.exercises.engine.made import reads_by_pattern, reads_faintly, reads_in_second_output, reads_what_is_positive
+from lib.exercises.engine.made import (
+    reads_by_pattern,
+    reads_faintly,
+    reads_in_second_output,
+    reads_one_number,
+    reads_what_is_positive,
+)
 from lib.kernels import causal_mask
 
 
@@ -43,6 +49,18 @@ CAUSAL_MASK = Exercise(
             lambda T, S: torch.ones(T, S, dtype=torch.bool).tril(S - T - 1),
             "The diagonal is hidden. A token sees what comes before it and itself; without that, the first one would see "
             "nothing.",
+        ),
+        Misconception(
+            "one_too_far_right",
+            lambda T, S: torch.ones(T, S, dtype=torch.bool).tril(S - T + 1),
+            "Your diagonal is one place too far to the right: each token sees the token after it. That is the mask with "
+            "which a model learns to copy the answer.",
+        ),
+        Misconception(
+            "past_hidden",
+            lambda T, S: causal_mask(T, S) & (torch.arange(S) >= S - T),
+            "Among the new tokens your mask is right, but it hides the past: the S − T positions before them may be looked "
+            "at by all.",
         ),
         Misconception(
             "the_future",
@@ -94,7 +112,8 @@ CAUSAL_MASK = Exercise(
     ),
     hints=(
         "Query i of the new tokens is position i + S − T of the whole sequence; it may see keys j ≤ that.",
-        "torch.ones(T, S, dtype=torch.bool).tril(d) keeps diagonal d and everything below it. Which d?",
+        "Write the table for T = 2 and S = 5 (it is in the task). How many True has row i? Then compare the numbers of all "
+        "positions with the number of the one that asks.",
     ),
 )
 
@@ -118,6 +137,14 @@ def _field_cases(generator):
         ),
         case("weak dependence", Made(reads_faintly), x),
         case("derivatives of 1e-12", Made(reads_by_pattern, (tiny,)), x),
+        case("derivatives of 1e-37", Made(reads_by_pattern, ([[1, 1e-37, 0], [0, 1, 0], [-1e-37, 0, 1]],)), x),
+        *(
+            case(
+                f"output number {e + 1} reads input number {d + 1} and nothing else", Made(reads_one_number, (e, d)), x
+            )
+            for e in (0, 1)
+            for d in (0, 1)
+        ),
         case("derivatives of 1e-12 that cancel in a sum", Made(reads_by_pattern, (tiny, True)), x),
         case(
             "one position has no influence at this x",
@@ -189,9 +216,31 @@ RECEPTIVE_FIELD = Exercise(
             "not.",
         ),
         Misconception(
+            "first_input_only",
+            lambda f, x: (_jacobian(f, x)[..., 0] != 0).any(dim=1),
+            "You look only at the first coordinate of each input. Another coordinate may be the one that is read.",
+        ),
+        Misconception(
+            "all_outputs",
+            lambda f, x: (_jacobian(f, x) != 0).any(dim=3).all(dim=1),
+            "You ask that every coordinate of the output reads the input. One is enough: any() instead of all().",
+        ),
+        Misconception(
+            "same_coordinate_only",
+            lambda f, x: (_jacobian(f, x).diagonal(dim1=1, dim2=3) != 0).any(dim=-1),
+            "You compare coordinate 1 with coordinate 1, 2 with 2. An output's first number may read an input's second.",
+        ),
+        Misconception(
+            "squared",
+            lambda f, x: _jacobian(f, x).square().sum(dim=(1, 3)) > 0,
+            "You add up squares, as a norm does too. The square of 1e-30 is 0 in float32: compare the derivatives "
+            "themselves with 0.",
+        ),
+        Misconception(
             "thresholded",
             lambda f, x: _jacobian(f, x).abs().amax(dim=(1, 3)) > 0.01,
-            "A derivative of 0.001 is small, not zero: the position is seen. Compare with exactly 0.",
+            "You compare with a threshold. However small a derivative is, if it is not 0 the position is seen: compare "
+            "with exactly 0.",
         ),
         Misconception(
             "assumed_causal",
@@ -207,6 +256,7 @@ RECEPTIVE_FIELD = Exercise(
     hints=(
         "torch.autograd.functional.jacobian(f, x) is (T, E, T, D): position and coordinate of the output, then of the "
         "input.",
-        "Position i sees j if any entry of the block [i, :, j, :] differs from 0.",
+        "Position i sees j if at least one of the E·D derivatives of output i with respect to input j differs from 0. Which "
+        "two of the four dimensions go, and does `any` or `all` take them away?",
     ),
 )

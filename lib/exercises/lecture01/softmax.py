@@ -23,6 +23,7 @@ def _softmax_cases(generator):
         case("a masked score (minus infinity)", torch.tensor([[0.0, -math.inf, 1.0]])),
         case("a masked score among large ones", torch.tensor([[-math.inf, 3e3, 3e3 - 2.0]])),
         case("one score", torch.tensor([[5.0]])),
+        case("a masked score, and the others far below 0", torch.tensor([[-math.inf, -4e3, -4e3 - 1.0]])),
     ]
 
 
@@ -55,6 +56,20 @@ def _clamped(z):
 
 def _unnormalised(z):
     return (z - z.amax(dim=-1, keepdim=True)).exp()
+
+
+def _infinity_replaced(z):
+    return torch.softmax(z.masked_fill(z == -math.inf, -1e3), dim=-1)
+
+
+def _sum_detached(z):
+    e = (z - z.amax(dim=-1, keepdim=True)).exp()
+    return e / e.sum(dim=-1, keepdim=True).detach()
+
+
+def _divided_by_mean(z):
+    e = (z - z.amax(dim=-1, keepdim=True)).exp()
+    return e / e.mean(dim=-1, keepdim=True)
 
 
 def _without_exp(z):
@@ -109,8 +124,8 @@ SOFTMAX = Exercise(
         Misconception(
             "shift_by_the_mean",
             _mean_shift,
-            "You subtract the mean. The largest score may be hundreds above it, where exp overflows, and −∞ makes the mean "
-            "infinite: subtract the row's maximum.",
+            "What you subtract (the mean, or the smallest score?) may lie hundreds below the largest score, where exp "
+            "overflows, and −∞ makes it infinite. Only one score of the row is safe: the largest.",
         ),
         Misconception(
             "clamped",
@@ -122,6 +137,23 @@ SOFTMAX = Exercise(
             "not_normalised",
             _unnormalised,
             "The largest entry of every row is 1 and the rows do not sum to 1: the division by the sum is missing.",
+        ),
+        Misconception(
+            "infinity_replaced",
+            _infinity_replaced,
+            "You put an ordinary number in the place of −∞, and in a row whose other scores lie below it that score wins. −∞ "
+            "needs no care: exp(−∞) is 0.",
+        ),
+        Misconception(
+            "sum_detached",
+            _sum_detached,
+            "The weights are right, but you cut the sum off from the scores. A larger score also makes the sum larger, and "
+            "the gradient has to know.",
+        ),
+        Misconception(
+            "divided_by_the_mean",
+            _divided_by_mean,
+            "Each row sums to the number of its scores: you divide by the mean of the exponentials instead of their sum.",
         ),
         Misconception(
             "no_exponential",
@@ -137,7 +169,8 @@ SOFTMAX = Exercise(
     ),
     hints=(
         "softmax(z) = softmax(z − c) for any number c. Which c keeps every exponential at or below 1?",
-        "Subtract z.amax(dim=-1, keepdim=True), take exp, divide by the sum over dim=-1 (keepdim=True).",
+        "The largest score of its own row. Find it for all rows at once; what does keepdim=True change about its shape?",
+        "Then no exponential is above 1, the largest is exactly 1, and their sum is never 0. Divide each row by its own sum.",
     ),
 )
 

@@ -112,6 +112,8 @@ def test_what_is_read_faintly_or_in_the_second_output_alone():
     assert not slopes[1, :, 2].any() and torch.allclose(slopes[0, :, 0], 1.001 * torch.eye(2))
     slopes = torch.autograd.functional.jacobian(made.reads_in_second_output(), torch.ones(3, 2))
     assert not slopes[:, 0].any() and [int(slopes[t, 1].any(dim=1).nonzero()) for t in range(3)] == [2, 0, 1]
+    slopes = torch.autograd.functional.jacobian(made.reads_one_number(1, 0), torch.ones(3, 2))
+    assert slopes.nonzero().tolist() == [[0, 1, 2, 0], [1, 1, 0, 0], [2, 1, 1, 0]]
 
 
 def test_a_model_that_counts_its_calls_begins_anew_when_it_is_made():
