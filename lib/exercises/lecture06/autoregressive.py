@@ -190,7 +190,7 @@ LOSS = Exercise(
         Misconception(
             "sign",
             lambda logits, input_ids, attention_mask: -_by_hand(logits, input_ids, attention_mask),
-            "The slide maximises log P; a loss is minimised. The minus sign is missing.",
+            "Training makes log P larger; a loss is made smaller. The minus sign is missing.",
         ),
         Misconception(
             "bits",
