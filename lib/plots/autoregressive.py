@@ -44,6 +44,7 @@ def held_out_curves(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     for (name, level), line in zip(levels.items(), ("--", "-.", ":"), strict=False):
         ax.axhline(level, color="0.35", linestyle=line, label=f"{name}: {level:.2f}")
     ax.set_xscale("log")
+    ax.set_xticks([30, 100, 300, 1000, 3000], ["30", "100", "300", "1,000", "3,000"])
     ax.set(xlabel="thousands of tokens read in training", ylabel="held-out loss (nats per token)")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
