@@ -36,7 +36,7 @@ def training_curve(losses: Sequence[float], levels: Mapping[str, float]) -> Figu
     return fig
 
 
-def held_out_curves(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]], levels: Mapping[str, float]) -> Figure:
+def held_out_curves(runs: Mapping[str, tuple[Sequence[int], Sequence[float]]], levels: Mapping[str, float]) -> Figure:
     """The held-out loss of each run against the tokens it has read (thousands, logarithmic), with reference levels."""
     fig, (ax,) = figure(7.4, 3.6)
     for number, (name, (tokens, losses)) in enumerate(runs.items()):

@@ -21,7 +21,7 @@ def bits_per_byte_in_windows(
     """Bits per byte of ids[1:], read in windows that begin `stride` apart; a token counts where it is first predicted.
 
     >>> uniform = lambda ids: torch.full((len(ids), 4), 0.25).log()
-    >>> bits_per_byte_in_windows(uniform, torch.tensor([0, 1, 2, 3, 1]), num_bytes=2, window=3, stride=1)
+    >>> round(bits_per_byte_in_windows(uniform, torch.tensor([0, 1, 2, 3, 1]), num_bytes=2, window=3, stride=1), 5)
     4.0
     """
     return _in_windows(log_probs, ids, num_bytes, window, stride)
