@@ -1,27 +1,25 @@
-"""Figures of notebook 06: probabilities that sum to 1, training curves, surprisal per token."""
+"""Figures of notebook 06: texts that sum to 1, training curves, bits per byte, surprisal per token."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from lib import checks
 from lib.plots.figure import COLOURS, curve, figure
 
 
-def sequence_probabilities(names: Sequence[str], probabilities: Sequence[float]) -> Figure:
-    """Every sequence of a tiny vocabulary with its probability, likeliest first, and the cumulative sum up to 1."""
-    order = np.argsort(probabilities)[::-1]
-    values = np.asarray(probabilities)[order]
-    fig, (left, right) = figure(7.4, 3.0, columns=2)
-    left.bar(range(len(values)), values, color=COLOURS[0])
-    step = max(1, len(names) // 9)
-    left.set_xticks(range(0, len(names), step), [names[order[i]] for i in range(0, len(names), step)], rotation=60)
-    left.set(ylabel="P(sequence)", title="likeliest first")
-    left.grid(axis="x", visible=False)
-    curve(right, list(range(1, len(values) + 1)), np.cumsum(values).tolist(), 0, "running sum")
-    right.axhline(1, color="black", linestyle=":")
-    right.set(xlabel="sequences counted", ylabel="sum of P", ylim=(0, 1.05), title="together they are certain")
+def finished_and_open(finished: Sequence[float], unfinished: Sequence[float]) -> Figure:
+    """The probability of all texts that have ended after 0, 1, 2 … words, stacked with that of all that have not."""
+    checks.same_length(finished=finished, unfinished=unfinished)
+    fig, (ax,) = figure(7.0, 3.0)
+    places = range(len(finished))
+    ax.bar(places, finished, color=COLOURS[2], label="ended")
+    ax.bar(places, unfinished, bottom=finished, color="0.85", hatch="///", edgecolor="0.6", label="not ended yet")
+    ax.axhline(1, color="black", linestyle=":")
+    ax.set_xticks(list(places))
+    ax.set(xlabel="words, at most", ylabel="sum of P over these texts", ylim=(0, 1.05))
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 
@@ -34,6 +32,32 @@ def training_curve(losses: Sequence[float], levels: Mapping[str, float]) -> Figu
             level, color=COLOURS[number], linestyle=("--", "-.", ":")[(number - 1) % 3], label=f"{name}: {level:.2f}"
         )
     ax.set(xlabel="step", ylabel="loss (nats per token)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def held_out_curves(runs: Mapping[str, tuple[Sequence[int], Sequence[float]]], levels: Mapping[str, float]) -> Figure:
+    """The held-out loss of each run against the tokens it has read (thousands, logarithmic), with reference levels."""
+    fig, (ax,) = figure(7.4, 3.6)
+    for number, (name, (tokens, losses)) in enumerate(runs.items()):
+        curve(ax, [count / 1000 for count in tokens], list(losses), number, name, marker=True)
+    for (name, level), line in zip(levels.items(), ("--", "-.", ":"), strict=False):
+        ax.axhline(level, color="0.35", linestyle=line, label=f"{name}: {level:.2f}")
+    ax.set_xscale("log")
+    ax.set_xticks([30, 100, 300, 1000, 3000], ["30", "100", "300", "1,000", "3,000"])
+    ax.set(xlabel="thousands of tokens read in training", ylabel="held-out loss (nats per token)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def bits_by_context(words: Sequence[int], bits: Mapping[str, Sequence[float]]) -> Figure:
+    """Bits per byte of one text against the words of context before it, a curve for each model (NaN: not measured)."""
+    fig, (ax,) = figure(7.0, 3.2)
+    for number, (name, values) in enumerate(bits.items()):
+        checks.same_length(**{"words": words, name: values})
+        curve(ax, list(range(len(words))), list(values), number, name, marker=True)
+    ax.set_xticks(range(len(words)), [str(count) for count in words])
+    ax.set(xlabel="words of context before the text", ylabel="bits per byte", ylim=(0, None))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 

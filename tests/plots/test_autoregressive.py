@@ -3,11 +3,26 @@ import pytest
 from lib.plots import autoregressive as plots
 
 
-def test_sequence_probabilities_sorts_and_sums():
-    bars, total = plots.sequence_probabilities(["a", "b", "c"], [0.2, 0.5, 0.3]).axes
-    assert [round(bar.get_height(), 1) for bar in bars.patches] == [0.5, 0.3, 0.2]
-    assert [t.get_text() for t in bars.get_xticklabels()] == ["b", "c", "a"]
-    assert total.lines[0].get_ydata() == pytest.approx([0.5, 0.8, 1.0])
+def test_finished_and_open_stacks_to_one():
+    ax = plots.finished_and_open([0.25, 0.5], [0.75, 0.5]).axes[0]
+    assert [bar.get_height() for bar in ax.patches] == [0.25, 0.5, 0.75, 0.5]
+    assert [bar.get_y() for bar in ax.patches[2:]] == [0.25, 0.5]
+    with pytest.raises(ValueError, match="unfinished must have the length of finished, 2, got 1"):
+        plots.finished_and_open([0.25, 0.5], [0.75])
+
+
+def test_held_out_curves_counts_in_thousands_and_names_the_levels():
+    ax = plots.held_out_curves({"here": ([500, 2000], [7.0, 6.0])}, {"uniform": 8.0, "unigram model": 6.917}).axes[0]
+    assert ax.lines[0].get_xdata().tolist() == [0.5, 2] and ax.get_xscale() == "log"
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["here", "uniform: 8.00", "unigram model: 6.92"]
+
+
+def test_bits_by_context_begins_at_zero_and_names_the_contexts():
+    ax = plots.bits_by_context([0, 160], {"small": [2.0, float("nan")], "large": [1.5, 1.0]}).axes[0]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "160"] and ax.get_ylim()[0] == 0
+    assert ax.lines[1].get_ydata().tolist() == [1.5, 1.0]
+    with pytest.raises(ValueError, match="large must have the length of words, 2, got 1"):
+        plots.bits_by_context([0, 160], {"large": [1.5]})
 
 
 def test_training_curve_draws_the_levels_with_their_numbers():

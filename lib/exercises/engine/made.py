@@ -57,7 +57,7 @@ def reads_what_is_positive(pattern: list[list[float | int]]) -> Function:
     return lambda x: mix @ x.relu()
 
 
-# --- language models without a neural network (chain, sft, writing) ------------------------------------------------
+# --- language models without a neural network (chain, sft, writing, windows) ------------------------------------------------
 def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]]:
     """A model over V tokens whose next distribution depends on the whole prefix and its order.
 
@@ -120,6 +120,26 @@ def draws_in_turn(seed: int) -> Callable[[list[float]], int]:
         return int((weights.cumsum(0) <= u).sum())
 
     return draw
+
+
+def log_probs_in_window(V: int, window: int, seed: int) -> Callable[[Tensor], Tensor]:
+    """A model that reads at most `window` of V ids: ids (T,) → log-probabilities (T, V) of what follows each of them.
+
+    Each row depends on all ids up to its own, in their order. ValueError for no ids, or for more than `window`.
+
+    >>> log_probs_in_window(3, window=4, seed=0)(torch.tensor([2, 1])).exp().sum(-1).tolist()
+    [1.0, 1.0]
+    """
+    next_probs = next_probs_of_prefix(V, seed)
+
+    def log_probs(ids: Tensor) -> Tensor:
+        prefix = [int(i) for i in ids]
+        if not 1 <= len(prefix) <= window:
+            raise ValueError(f"this model reads 1 to {window} ids at a time, got {len(prefix)}")
+        rows = [next_probs(prefix[: t + 1]) for t in range(len(prefix))]
+        return torch.tensor(rows, dtype=torch.float64).log()
+
+    return log_probs
 
 
 def log_prob_of_sequence(V: int, seed: int) -> Callable[[list[int]], float]:

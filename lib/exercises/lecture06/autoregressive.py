@@ -1,4 +1,4 @@
-"""Exercises of notebook 06: the loss; last-token pooling and perplexity come from `autoregressive_reading`."""
+"""Exercises of notebook 06: the loss; the others come from `autoregressive_reading` and `autoregressive_windows`."""
 
 import math
 
@@ -7,6 +7,7 @@ import torch
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
 from lib.exercises.lecture06.autoregressive_reading import LAST_TOKEN, PERPLEXITY
+from lib.exercises.lecture06.autoregressive_windows import BITS_PER_BYTE
 from lib.objectives import autoregressive_loss
 
 
@@ -189,7 +190,7 @@ LOSS = Exercise(
         Misconception(
             "sign",
             lambda logits, input_ids, attention_mask: -_by_hand(logits, input_ids, attention_mask),
-            "The slide maximises log P; a loss is minimised. The minus sign is missing.",
+            "Training makes log P larger; a loss is made smaller. The minus sign is missing.",
         ),
         Misconception(
             "bits",
@@ -208,4 +209,4 @@ LOSS = Exercise(
     ),
 )
 
-EXERCISES = (LOSS, LAST_TOKEN, PERPLEXITY)
+EXERCISES = (LOSS, LAST_TOKEN, PERPLEXITY, BITS_PER_BYTE)

@@ -91,9 +91,8 @@ LAST_TOKEN = Exercise(
         Misconception(
             "mean",
             _masked_mean,
-            "You average all tokens. That is a sensible pooling, but slide C22 uses the last hidden vector, which has "
-            "seen "
-            "all the others.",
+            "You average all tokens. That is a sensible pooling, but asked for is the last real token's vector, which has "
+            "read all the others.",
         ),
         Misconception(
             "one_before",

@@ -110,9 +110,7 @@ TERMS = Exercise(
         Misconception(
             "empty_first_context",
             _no_start,
-            "Your first word has an empty context, as slide N37 prints it for i = 0. A network needs something to "
-            "read: "
-            "slide C19 starts every context with [BOS].",
+            "Your first word has an empty context. A network needs something to read: every context begins with [BOS].",
         ),
         Misconception(
             "sees_itself",
@@ -164,7 +162,7 @@ TERMS = Exercise(
         Misconception(
             "right_to_left",
             _from_the_right,
-            "Your contexts are the words after each word. The slide factorises from left to right: use the words "
+            "Your contexts are the words after each word. The chain rule goes from left to right here: use the words "
             "before it.",
         ),
         Misconception(
@@ -234,9 +232,8 @@ SEQUENCE = Exercise(
         Misconception(
             "last_factor_only",
             lambda next_probs, ids: next_probs(list(ids[:-1]))[ids[-1]] if ids else 1.0,
-            "That is the probability of the last token given the others, one factor of many. The product on slide C24 "
-            "also "
-            "gives this, if its contexts are taken literally.",
+            "That is the probability of the last token given the others, one factor of many. Multiply the factors of all "
+            "tokens.",
         ),
         Misconception(
             "prefix_of_one",
