@@ -71,7 +71,9 @@ def _show_table(file: Path, cells: seeded.SeededCells) -> int:
 
 def _show(file: Path, rows: list[dict[str, str]]) -> None:
     seconds = sum(float(row["seconds"]) for row in rows)
-    print(f"{file.name}: {len(rows)} seeds, from {rows[0]['seed']} to {rows[-1]['seed']}; {seconds / 60:.1f} minutes")
+    print(
+        f"{file.name}: {len(rows)} seeds, from {rows[0]['seed']} to {rows[-1]['seed']}; {seconds / 60:.1f} minutes of CPU"
+    )
     print(*(f"  {line}" for line in seeded.summary(rows)), sep="\n")
     if seconds > seeded.BUDGET_SECONDS:
         print(f"a lecture's seeds may take {seeded.BUDGET_SECONDS / 60:.0f} minutes in all")

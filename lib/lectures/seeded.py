@@ -5,7 +5,7 @@ name expressions, which are evaluated once it has run, unseen by readers:
 
     "course": {"measured": {"leak.causal": "loss_of(honest, tokens, right)"}}
 
-A table has a row for each seed: `seed`, `cells` (a hash of what was run), what was measured, `seconds`.
+A table has a row for each seed: `seed`, `cells` (a hash of what was run), what was measured, `seconds` (of CPU).
 """
 
 import ast
@@ -13,6 +13,7 @@ import copy
 import hashlib
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 TAG = "seeds"
 KEY = ("seed", "cells")
 BUDGET_SECONDS = 600.0
-"""What the seeds of a lecture may take, one after the other."""
+"""What the seeds of a lecture may take of CPU, all together."""
 
 _MEASURED = "application/vnd.course.measured+json"
 
@@ -75,11 +76,11 @@ class SeededCells:
         execution = execute(Job(self.name, recording, self.folder, {"seed": seed}, timeout))
         if not execution.ok:
             raise CourseError(f"seed {seed}: cell {execution.cell or '?'}: {_last_line(execution)}")
-        assert execution.notebook is not None and execution.seconds is not None, "it is complete"
+        assert execution.notebook is not None, "it is complete"
         found: dict[str, str] = {}
         for output in (output for cell in execution.notebook["cells"] for output in cell.get("outputs", ())):
             found |= output.get("data", {}).get(_MEASURED, {})
-        return found | {"seconds": f"{execution.seconds:.1f}"}
+        return {name: found[name] for name in (*self.names, "seconds")}
 
 
 def _recorder(expressions: Mapping[str, str]) -> str:
@@ -91,13 +92,14 @@ def _recorder(expressions: Mapping[str, str]) -> str:
 
 
 def record(values: Mapping[str, Any]) -> None:
-    """Called in the kernel: leave the values in the outputs of the cell.
+    """Called in the kernel: leave the values, and the seconds of CPU so far, in the outputs of the cell.
 
     Raises TypeError for a value that is neither True, False nor one number.
     """
     from IPython.display import display
 
-    display({_MEASURED: {name: as_text(name, value) for name, value in values.items()}}, raw=True)
+    found = {name: as_text(name, value) for name, value in values.items()}
+    display({_MEASURED: found | {"seconds": f"{time.process_time():.1f}"}}, raw=True)
 
 
 def as_text(name: str, value: Any) -> str:
