@@ -139,6 +139,7 @@ ELSEWHERE = {  # where it is held
     "graded.Graded.text": "writes the seed into a text: tests/grading/assignment",
     "release.files": "as Graded.text",
     "release.write_release": "as Graded.text",
+    "seeded.SeededCells.run": "hands it to a lecture: tests/course/test_seeds.py",
 }
 FOUND = found("seed")
 
