@@ -211,9 +211,17 @@ def table(file: Path) -> list[dict[str, str]]:
     from lib.training.sweeps import read_rows
 
     try:
-        return sorted(read_rows(file, KEY), key=lambda row: int(row["seed"]))
+        rows = read_rows(file, KEY)
     except ValueError as error:
         raise CourseError(str(error)) from None
+    for row in rows:
+        values = [value for name, value in row.items() if name not in KEY and value not in ("True", "False")]
+        try:
+            _ = int(row["seed"]), row["seconds"], [float(value) for value in values]
+        except (ValueError, KeyError):
+            what = f"{file.name}: the row of seed {row['seed']!r} has no seconds, or something that is no number"
+            raise CourseError(f"{what}; remove it, and the seed is run again") from None
+    return sorted(rows, key=lambda row: int(row["seed"]))
 
 
 def other_cells(rows: Sequence[Mapping[str, str]], cells: SeededCells) -> str:

@@ -129,9 +129,16 @@ def test_a_lecture_that_is_unknown_or_has_no_such_cells(tmp_path, capsys):
 def test_there_may_be_no_table_or_a_damaged_one(half, tmp_path, capsys, nothing_runs):
     assert main(["seeds", half[0], "--table", "--out", str(tmp_path / "no.csv")]) == 1
     assert "there is no table no.csv yet: `course seeds 00` makes it" in capsys.readouterr().err
-    for content in ("seed,loss\n1,2\n", "seed,cells,draw.x\n1,abc\n", "seed,cells\none,abc\n"):
+    damaged = {
+        "seed,loss\n1,2\n": "bad.csv is not a table of this sweep: it lacks one of the columns seed, cells",
+        "seed,cells,draw.x\n1,abc\n": "line 2 of bad.csv is incomplete",
+        "seed,cells,seconds\none,abc,1\n": "bad.csv: the row of seed 'one' has no seconds, or something",
+        "seed,cells,draw.x\n1,abc,2\n": "bad.csv: the row of seed '1' has no seconds, or something",
+        "seed,cells,draw.x,seconds\n1,abc,much,3\n": "bad.csv: the row of seed '1' has no seconds, or something",
+    }
+    for content, message in damaged.items():
         (tmp_path / "bad.csv").write_text(content)
         for more in ([], ["--table"]):
             assert main(["seeds", half[0], *more, "--out", str(tmp_path / "bad.csv")]) == 1
-            assert "bad.csv" in capsys.readouterr().err
+            assert message in capsys.readouterr().err
         assert (tmp_path / "bad.csv").read_text() == content
