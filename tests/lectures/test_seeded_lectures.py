@@ -89,5 +89,5 @@ def test_a_row_is_what_its_seed_gives_today(cells):
 @pytest.mark.nightly
 @pytest.mark.parametrize("path", SECOND, ids=lambda path: path.stem)
 def test_a_lecture_runs_with_another_seed(path):
-    execution = execute(job_for(path, LOADED[path], 600, {"seed": OTHERS[0]}))
+    execution = execute(job_for(path, LOADED[path], 600.0, {"seed": OTHERS[0]}))
     assert execution.ok, f"seed {OTHERS[0]}, cell {execution.cell}: {execution.traceback or execution.verdict}"
