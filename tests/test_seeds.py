@@ -110,6 +110,7 @@ CALLS = {  # "module.function" -> its result for a seed
     "five_words.with_and_without_baseline": lambda f, s: f(s, steps=1, samples=4, **QUIET),
     "instruction_tuning.base_model": lambda f, s: f(ASKED, steps=1, seed=s, **QUIET),
     "instruction_tuning.fine_tune": fine_tuned,
+    "made.draws_in_turn": lambda f, s: list(map(f(s), [[0.2, 0.3, 0.5]] * 20)),
     "made.log_prob_of_sequence": lambda f, s: f(4, s)([1, 2]),
     "made.next_probs_of_prefix": lambda f, s: f(4, s)([1, 2]),
     "made.token_policy": lambda f, s: f(2, 3, s)(torch.ones(3, dtype=torch.float64)),
@@ -139,6 +140,7 @@ ELSEWHERE = {  # where it is held
     "graded.Graded.text": "writes the seed into a text: tests/grading/assignment",
     "release.files": "as Graded.text",
     "release.write_release": "as Graded.text",
+    "seeded.SeededCells.run": "hands it to a lecture: tests/course/test_seeds.py",
 }
 FOUND = found("seed")
 

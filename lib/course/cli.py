@@ -28,6 +28,7 @@ COMMANDS = {
     "bench": "bench",
     "train": "train",
     "sweep": "sweep",
+    "seeds": "seeds",
     "audit": "audit",
     "slides": "slides",
     "report": "report",
@@ -58,6 +59,7 @@ EXAMPLES = """examples:
   course new exercise words.count --lecture 03   begin an exercise, with all that a linter wants
   course lint                             check the notebooks against the rules of the course
   course refresh 04                       execute again and store the outputs
+  course seeds 01                         run what the seed decides in a lecture with 30 seeds
   course audit                            recompute the numbers on the slides
   course slides --slide C08               which section of which lecture tells a slide
 
