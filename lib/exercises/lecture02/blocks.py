@@ -244,11 +244,7 @@ DECODER_BLOCK = Exercise(
             "You divide the scores by √D. A head is D/H wide, and the length of its vectors is what counts: √(D/H).",
             scale=lambda K, D: D**-0.5,
         ),
-        _mistake(
-            "not_scaled",
-            "The scores are not divided by √(D/H).",
-            scale=lambda K, D: 1.0,
-        ),
+        _mistake("not_scaled", "The scores are not divided by √(D/H).", scale=lambda K, D: 1.0),
         _mistake(
             "softmax_over_queries",
             "Your softmax runs over the queries. Each query spreads its attention over the keys: dim=-1.",
@@ -297,7 +293,7 @@ DECODER_BLOCK = Exercise(
         Misconception("detached", lambda x, memory, w, H: _block(x, memory, w, H).detach(), DETACHED),
     ),
     hints=(
-        "Write one function for both attentions: it gets the states that make the queries, those that make keys and values, "
+        "Write one function for both attentions: its arguments are the states of the queries, those of keys and values, "
         "the name of its weights, and whether to hide what comes later.",
         "Three lines of the form x = x + f(norm(x)). In the first, keys and values come from the same norm(x) as the queries; "
         "in the second from memory.",
