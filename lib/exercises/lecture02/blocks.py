@@ -287,8 +287,7 @@ DECODER_BLOCK = Exercise(
         Misconception(
             "memory_detached",
             lambda x, memory, w, H: _block(x, memory.detach(), w, H),
-            "`memory` is cut off: no gradient comes back to it, so the encoder would learn nothing. Read it as it came, without "
-            "`.detach()`.",
+            "No gradient comes back to `memory`, so the encoder would learn nothing. Read it without `.detach()`.",
         ),
         Misconception("detached", lambda x, memory, w, H: _block(x, memory, w, H).detach(), DETACHED),
     ),
