@@ -199,9 +199,7 @@ DECODER_BLOCK = Exercise(
             join="normed_stream",
         ),
         _mistake(
-            "no_norm",
-            "Your sublayers read the stream as it is. Each reads norm(x), with its own weight.",
-            join="no_norm",
+            "no_norm", "Your sublayers read the bare stream. Each reads norm(x), with its own weight.", join="no_norm"
         ),
         _mistake(
             "parallel",
