@@ -275,9 +275,7 @@ DECODER_BLOCK = Exercise(
             activation=torch.nn.functional.silu,
         ),
         _mistake(
-            "activation_forgotten",
-            "Between `up` and `down` there is a ReLU. Without it the two matrices are one.",
-            activation=lambda x: x,
+            "activation_forgotten", "Between `up` and `down` there is a ReLU. It is missing.", activation=lambda x: x
         ),
         Misconception(
             "one_head", lambda x, memory, w, H: _block(x, memory, w, 1), "You have one head of width D. There are H."
