@@ -16,7 +16,7 @@ def position_scores(panels: Mapping[str, Tensor]) -> Figure:
     Each panel has a scale of its own, symmetric about 0, with a colour bar. Raises ValueError unless every matrix is
     square.
     """
-    fig, axes = figure(2.9 * len(panels), 3.6, columns=len(panels), sharey=True)
+    fig, axes = figure(2.9 * len(panels), 4.2, columns=len(panels), sharey=True)
     for ax, (name, scores) in zip(axes, panels.items()):
         checks.shape(name, scores, len(scores), len(scores))
         largest = float(scores.abs().max())
