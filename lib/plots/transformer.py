@@ -13,13 +13,15 @@ from lib.plots.figure import COLOURS, MARKERS, curve, figure
 def position_scores(panels: Mapping[str, Tensor]) -> Figure:
     """Scores (T, T) of queries (rows) with keys (columns), a panel for each kind of positions; blue below 0, red above.
 
-    Each panel has a scale of its own, symmetric about 0. Raises ValueError unless every matrix is square.
+    Each panel has a scale of its own, symmetric about 0, with a colour bar. Raises ValueError unless every matrix is
+    square.
     """
-    fig, axes = figure(2.9 * len(panels), 3.0, columns=len(panels), sharey=True)
+    fig, axes = figure(2.9 * len(panels), 4.2, columns=len(panels), sharey=True)
     for ax, (name, scores) in zip(axes, panels.items()):
         checks.shape(name, scores, len(scores), len(scores))
         largest = float(scores.abs().max())
-        ax.imshow(scores.numpy(), cmap="RdBu_r", vmin=-largest, vmax=largest)
+        picture = ax.imshow(scores.numpy(), cmap="RdBu_r", vmin=-largest, vmax=largest)
+        fig.colorbar(picture, ax=ax, location="bottom", shrink=0.8, aspect=25)
         ax.set(title=name, xlabel="position of the key")
         ax.grid(False)
     axes[0].set_ylabel("position of the query")

@@ -8,9 +8,10 @@ from lib.plots import transformer as plots
 
 def test_position_scores_gives_each_panel_a_symmetric_scale_of_its_own():
     fig = plots.position_scores({"rotary": torch.tensor([[1.0, -2.0], [0.5, 1.0]]), "learned": 5 * torch.eye(2)})
-    pictures = [ax.images[0] for ax in fig.axes]
+    pictures = [ax.images[0] for ax in fig.axes[:2]]
     assert [picture.get_clim() for picture in pictures] == [(-2, 2), (-5, 5)]
     assert pictures[0].get_array().tolist() == [[1, -2], [0.5, 1]] and fig.axes[1].get_title() == "learned"
+    assert [bar.get_xlim() for bar in fig.axes[2:]] == [(-2, 2), (-5, 5)], "a colour bar for each"
     with pytest.raises(ValueError, match="rotary must have shape"):
         plots.position_scores({"rotary": torch.zeros(2, 3)})
 

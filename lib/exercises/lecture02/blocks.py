@@ -52,20 +52,21 @@ def _feed(x, w, activation=torch.relu):
 
 def _block(
     x, memory, w, H, *, order=("self", "cross", "feed"), causal=True, cross_causal=False, blind=False, memory_norm=False,
-    join="pre", activation=torch.relu, **heads,
+    join="pre", no_sum=(), old_query=False, raw_source=False, activation=torch.relu, **heads,
 ):  # fmt: skip
     """The block, with a switch for each mistake. `join`: how a sublayer's result comes back into the stream."""
     begin = x
     for kind in order:
         y = x if join in ("post", "no_norm") else _norm(begin if join == "parallel" else x, w[f"{kind}_norm"])
         if kind == "self":
-            change = _attend(y, y, w, H, kind, causal, **heads)
+            change = _attend(y, x if raw_source else y, w, H, kind, causal, **heads)
         elif kind == "cross":
             source = _norm(memory, w["cross_norm"]) if memory_norm else memory
-            change = _attend(y, y if blind else source, w, H, kind, cross_causal, **heads)
+            query = _norm(begin, w["self_norm"]) if old_query else y
+            change = _attend(query, y if blind else source, w, H, kind, cross_causal, **heads)
         else:
             change = _feed(y, w, activation)
-        x = _joined(x, y, change, w[f"{kind}_norm"], join)
+        x = _joined(x, y, change, w[f"{kind}_norm"], "none" if kind in no_sum else join)
     return x
 
 
@@ -162,6 +163,31 @@ DECODER_BLOCK = Exercise(
             "What a sublayer computes replaces the stream. It should be added to it: x = x + ….",
             join="none",
         ),
+        *(
+            _mistake(
+                f"{kind}_residual_forgotten",
+                f"The result of {layer} replaces the stream. It should be added to it, as those of the other two are: "
+                "x = x + ….",
+                no_sum=(kind,),
+            )
+            for kind, layer in (
+                ("self", "self-attention"),
+                ("cross", "cross-attention"),
+                ("feed", "the feed-forward layer"),
+            )
+        ),
+        _mistake(
+            "queries_of_the_first_norm",
+            "Your cross-attention makes its queries of what self-attention has read. Normalise the stream again, after "
+            "self-attention was added, with `cross_norm`.",
+            old_query=True,
+        ),
+        _mistake(
+            "keys_of_the_bare_stream",
+            "In self-attention your keys and values come from the stream as it is, and only the queries from norm(x). All "
+            "three come from norm(x).",
+            raw_source=True,
+        ),
         _mistake(
             "post_norm",
             "You normalise after the sum, as BERT does. Here the norm comes before the sublayer: x + f(norm(x)).",
@@ -173,9 +199,7 @@ DECODER_BLOCK = Exercise(
             join="normed_stream",
         ),
         _mistake(
-            "no_norm",
-            "Your sublayers read the stream as it is. Each reads norm(x), with its own weight.",
-            join="no_norm",
+            "no_norm", "Your sublayers read the bare stream. Each reads norm(x), with its own weight.", join="no_norm"
         ),
         _mistake(
             "parallel",
@@ -218,11 +242,7 @@ DECODER_BLOCK = Exercise(
             "You divide the scores by √D. A head is D/H wide, and the length of its vectors is what counts: √(D/H).",
             scale=lambda K, D: D**-0.5,
         ),
-        _mistake(
-            "not_scaled",
-            "The scores are not divided by √(D/H).",
-            scale=lambda K, D: 1.0,
-        ),
+        _mistake("not_scaled", "The scores are not divided by √(D/H).", scale=lambda K, D: 1.0),
         _mistake(
             "softmax_over_queries",
             "Your softmax runs over the queries. Each query spreads its attention over the keys: dim=-1.",
@@ -246,21 +266,29 @@ DECODER_BLOCK = Exercise(
         ),
         _mistake(
             "gelu",
-            "Your feed-forward layer uses another activation. This one has ReLU, max(0, ·).",
+            "Your feed-forward layer uses GELU, as a GPT's. This one has ReLU, max(0, ·).",
             activation=torch.nn.functional.gelu,
         ),
         _mistake(
-            "activation_forgotten",
-            "Between `up` and `down` there is a ReLU. Without it the two matrices are one.",
-            activation=lambda x: x,
+            "silu",
+            "Your feed-forward layer uses SiLU, as a Llama's gate. This one has ReLU, max(0, ·), and no gate.",
+            activation=torch.nn.functional.silu,
+        ),
+        _mistake(
+            "activation_forgotten", "Between `up` and `down` there is a ReLU. It is missing.", activation=lambda x: x
         ),
         Misconception(
             "one_head", lambda x, memory, w, H: _block(x, memory, w, 1), "You have one head of width D. There are H."
         ),
+        Misconception(
+            "memory_detached",
+            lambda x, memory, w, H: _block(x, memory.detach(), w, H),
+            "No gradient comes back to `memory`, so the encoder would learn nothing. Read it without `.detach()`.",
+        ),
         Misconception("detached", lambda x, memory, w, H: _block(x, memory, w, H).detach(), DETACHED),
     ),
     hints=(
-        "Write one function for both attentions: it gets the states that make the queries, those that make keys and values, "
+        "Write one function for both attentions: its arguments are the states of the queries, those of keys and values, "
         "the name of its weights, and whether to hide what comes later.",
         "Three lines of the form x = x + f(norm(x)). In the first, keys and values come from the same norm(x) as the queries; "
         "in the second from memory.",

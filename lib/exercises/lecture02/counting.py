@@ -82,6 +82,11 @@ LLAMA = Exercise(
             "are G heads of width D/H: their matrices are D × GD/H.",
         ),
         Misconception(
+            "float",
+            lambda V, D, L, H, G, F: float(_llama(V, D, L, H, G, F)),
+            "The count is right, but it is a decimal number. Return an int: D / H is a float, D // H an int.",
+        ),
+        Misconception(
             "two_matrices",
             partial(_llama, matrices=2),
             "Your feed-forward layer has two matrices, as a GPT's. SwiGLU has three: gate and up (D × F "

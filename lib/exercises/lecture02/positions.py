@@ -78,7 +78,7 @@ SHIFT = Exercise(
     reference=shift_matrix,
     cases=_shifts,
     accepts=(_by_blocks, _with_indices),
-    tolerance=Tolerance(atol=2e-5),  # angles of 50 radians in float32
+    tolerance=Tolerance(atol=1e-4),  # angles of 50 radians in float32, and M found by least squares
     misconceptions=(
         Misconception(
             "backwards",
@@ -117,6 +117,16 @@ SHIFT = Exercise(
             "degrees",
             lambda k, D: _shift(k, D, unit=math.pi / 180),
             "You took the angles for degrees. They are radians, which is what sin and cos expect.",
+        ),
+        Misconception(
+            "absolute_shift",
+            lambda k, D: _shift(abs(k), D),
+            "A negative k goes back, so its angles are negative. You used the size of k without its sign.",
+        ),
+        Misconception(
+            "rotary_base",
+            lambda k, D: _shift(k, D, speed=lambda i, D: 100_000 ** (-2 * i / D)),
+            "You took SmolLM2's base, 100,000. The sinusoidal table has 10,000.",
         ),
         Misconception(
             "always_one",
@@ -209,6 +219,11 @@ HALVES = Exercise(
             "columns",
             lambda weight, heads: torch.cat((weight[:, 0::2], weight[:, 1::2]), dim=1),
             "You moved columns. A row of the matrix makes one number of a head; the rows have to move.",
+        ),
+        Misconception(
+            "columns_mixed",
+            lambda weight, heads: weight.unflatten(0, (heads, 2, -1)).transpose(2, 3).reshape(weight.shape),
+            "Numbers of different columns end up in one row. Only whole rows move: the axis of the columns stays the last.",
         ),
         Misconception(
             "reshaped_only",
