@@ -112,6 +112,8 @@ CALLS = {  # "module.function" -> its result for a seed
     "instruction_tuning.fine_tune": fine_tuned,
     "made.draws_in_turn": lambda f, s: list(map(f(s), [[0.2, 0.3, 0.5]] * 20)),
     "made.log_prob_of_sequence": lambda f, s: f(4, s)([1, 2]),
+    "made.log_probs_in_window": lambda f, s: f(4, 3, s)(torch.tensor([1, 2])),
+    "made.next_probs_of_calls": lambda f, s: f(4, s)([1, 2]),
     "made.next_probs_of_prefix": lambda f, s: f(4, s)([1, 2]),
     "made.token_policy": lambda f, s: f(2, 3, s)(torch.ones(3, dtype=torch.float64)),
     "made.value_head": lambda f, s: f(2, s)(torch.ones(3, dtype=torch.float64)),

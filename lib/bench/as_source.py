@@ -189,6 +189,7 @@ class Writer:
         kinds = {p.kind for p in left} - {
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
             inspect.Parameter.KEYWORD_ONLY,
+            inspect.Parameter.VAR_KEYWORD,  # what is given to it has its name
         }
         if kinds or value.args:
             raise NotSource(f"a partial of {value.func!r} with positional arguments")

@@ -107,4 +107,5 @@ def test_solutions_have_all_points_and_stubs_none(release, tmp_path):
     points = {id: float(exercise.points) for id, exercise in all_exercises().items()}
     for student, right in (("ada", True), ("bob", False)):
         mine = {row["exercise"]: float(row["points"]) for row in rows if row["student"] == student}
+        mine = {id: worth for id, worth in mine.items() if id in points}  # what a person grades waits for one
         assert mine == (points if right else dict.fromkeys(points, 0.0))

@@ -31,7 +31,8 @@ def test_work_under_former_names_is_left_alone_and_that_is_said(tmp_path, capsys
         (tmp_path / name).write_text(f"mine: {name}")
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert main(["student", "04", "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.endswith((".svg", ".html"))] == [  # what the lecture shows
         f"created   {tmp_path / '04_mlm_masking.ipynb'}",
         "03_mlm_masking.ipynb: now 04_mlm_masking; yours is left as it is",
         "15_int8_and_kernels.ipynb: now 16_int8; yours is left as it is",

@@ -323,7 +323,7 @@ def test_what_a_file_that_cannot_be_read_lacks_is_unreadable_with_the_reason(tmp
     monkeypatch.setattr(FakeGrader, "grade", lambda self, submission, ids: broken)
     found = grade_file(task(tmp_path))["exercises"]
     assert [(each["id"], each["status"], each["reason"]) for each in found] == [
-        ("start.slide_count", "unreadable", "not JSON"), ("report.q2", "unreadable", "not JSON")
+        ("start.token_count", "unreadable", "not JSON"), ("report.q2", "unreadable", "not JSON")
     ]  # fmt: skip
 
 

@@ -389,6 +389,6 @@ def test_what_passes_as_an_answer_is_withheld(tmp_path, monkeypatch):
         return {key.exercise.id: sorted(passing(parts, key)) for key in keys}
 
     found = forked(work)
-    assert sum(map(len, found.values())) > 15, "the search itself is broken"
+    assert sum(map(len, found.values())) > 10, "the search itself is broken"
     forgotten = {id: set(names) - set(withheld_names(EXERCISES[id])) for id, names in found.items()}
     assert not {id: names for id, names in forgotten.items() if names}
