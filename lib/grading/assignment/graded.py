@@ -127,8 +127,8 @@ def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float],
     """The student edition of `notebook`, where exercises with points are graded and the rest is practice; what it shows
     lies in `folder`.
 
-    A check that is not graded remains a locked cell without points. Raises CourseError for a faulty notebook, or one
-    without a cell of parameters, which must contain the seed.
+    A check that is not graded remains a locked cell without points, a written answer ordinary text. Raises CourseError
+    for a faulty notebook, or one without a cell of parameters, which must contain the seed.
     """
     edition = student_edition(notebook, name)
     cells = graded_cells(edition, name)
@@ -138,6 +138,9 @@ def prepare(notebook: "NotebookNode", name: str, points: dict[str, int | float],
     described = {id: _describe(cell, where[id]) for id, cell in written.items()}
     name_exercises(edition, name, mine, written)
     for id, cell in cells.items():
+        if id in written and not mine[id] > 0:
+            del cell.metadata["nbgrader"]  # nbgrader refuses Markdown that is an answer and not graded
+            continue
         marks = cell.metadata["nbgrader"]
         if id not in written:
             if mine[id] != marks.get("points", 0):
