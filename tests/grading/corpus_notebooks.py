@@ -240,7 +240,7 @@ def files() -> list[Entry]:
         "no_bytes": b"",
         "corrupt": good.replace(b'"cells"', b'"cells', 1),
         "truncated": good[: len(good) // 2],
-        "not_utf8": good.replace(b"The chain rule", "Die Ketten\u00fcbung".encode("latin-1")),
+        "not_utf8": good.replace(b"# ", "# \u00dcber ".encode("latin-1"), 1),
         "utf16": good.decode().encode("utf-16"),
         "a_picture": b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40,
         "a_list": b"[1, 2, 3]",
