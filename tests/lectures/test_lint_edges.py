@@ -43,7 +43,7 @@ def found(rule, notebook):
     (code.code_length, ["\n".join(["x"] * 40), "\n".join(["x"] * 41), text("\n".join(["x"] * 99)), "x\n" * 40], [1]),
     (code.absolute_path, [f"'/{top}/x'" for top in ("home", "root", "tmp", "Users", "usr", "var", "opt", "mnt")], [*range(8)]),
     (code.absolute_path, [f"'/{top}/x'" for top in ("srv", "etc", "work", "media")], [*range(4)]),
-    (code.absolute_path, ["a/home/b", "x.com/home/b", "'/home'", "'/homes/x'", "~/tmp/x", "D:\\x", text("in /tmp/x")], [5, 6]),
+    (code.absolute_path, ["a/home/b", "x.com/home/b", "'/home'", "'/homes/x'", "~/opt/x", "D:\\x", text("in /opt/x")], [5, 6]),
     (code.network, ["import torch, requests", "from http import client", "from requests import get", "import urllib.parse"],
      [0, 1, 2]),
     (code.network, ["import socket as s, wget", "from urllib.request import urlopen\nurlopen(x)", "import http"], [0, 0, 1, 1]),
@@ -69,11 +69,11 @@ def found(rule, notebook):
         printed(shown({"text/html": "<p>no picture</p>"})),
     ], [0, 1, 3, 4]),
     (outputs.machine_text, [
-        printed(stdout("at 0x1234567")), printed(stdout("at 0x12345678")), printed(stdout("fine"), stdout("/tmp/x")),
+        printed(stdout("at 0x1234567")), printed(stdout("at 0x12345678")), printed(stdout("fine"), stdout("/opt/x")),
         printed(new_output("error", ename="E", evalue="", traceback=["a", "File /usr/lib/x"])),
-        printed(shown({"image/png": "/tmp/x", "text/html": '<img src="data:image/png;base64,/tmp/x">'})),
+        printed(shown({"image/png": "/opt/x", "text/html": '<img src="data:image/png;base64,/opt/x">'})),
         printed(shown({"image/svg+xml": "<a>/home/x</a>"})), printed(shown({"application/json": {"a": ["/opt/x"]}})),
-        printed(stdout("/tmp/x 0x123456789")), text("/tmp/x"),
+        printed(stdout("/opt/x 0x123456789")), text("/opt/x"),
     ], [1, 2, 3, 5, 6, 7, 7]),
     (outputs.widget, [printed(stdout("a"), shown({"application/vnd.jupyter.widget-view+json": {}})), printed(shown({}))], [0]),
     (structure.title, [text("# A"), text("# B"), text("# C\n# D")], [1, 2, 2]),
@@ -239,7 +239,7 @@ def test_every_call_and_command_of_the_network(name):
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif"])
 def test_pictures_of_points_are_no_text(kind):
-    data = {f"image/{kind}": "/tmp/x", "text/html": f'<img src="data:image/{kind};base64,/tmp/x">'}
+    data = {f"image/{kind}": "/opt/x", "text/html": f'<img src="data:image/{kind};base64,/opt/x">'}
     assert bool(found(outputs.machine_text, of(printed(shown(data))))) is (kind == "gif")
 
 

@@ -138,6 +138,6 @@ def test_each_way_to_another_machine_is_refused_by_the_guard(guard, host, local)
 
 
 def test_sockets_of_this_machine_and_other_events_are_none_of_the_guards_business(guard):
-    guard._refuse_network("socket.connect", (None, "/tmp/socket"))
+    guard._refuse_network("socket.connect", (None, "/run/socket"))
     guard._refuse_network("socket.bind", (None, ("192.0.2.1", 80)))
     guard._refuse_network("open", ("192.0.2.1", "r", 0))
