@@ -140,6 +140,8 @@ def test_decimal_and_binary_units_differ():
     assert format_bytes(112_000_000_000, "GiB") == "104.31 GiB" and format_bytes(1536, "KiB", 1) == "1.5 KiB"
     assert gb(2**30) == 1.073741824 and gib(2**30) == 1.0
     assert format_bytes(0) == "0.00 GB"
+    each = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+    assert [format_bytes(int(3 * size), unit) for unit, size in each.items()] == [f"3.00 {unit}" for unit in each]
 
 
 @pytest.mark.parametrize("total, gpus", [(80e9, 1), (80e9 + 1, 2), (1, 1), (0, 0), (1120e9, 14)])

@@ -217,6 +217,8 @@ def test_uv_without_network_and_without_a_solution_are_told_apart():
 def test_the_index_is_asked_alone():
     environ = {"UV_FIND_LINKS": "/w", "UV_EXTRA_INDEX_URL": "u", "UV_CACHE_DIR": "/c", "HOME": "/h"}
     assert resolve.index_alone(environ) == {"UV_CACHE_DIR": "/c", "HOME": "/h"}
+    of_the_network = {"UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1", "UV_HTTP_TIMEOUT": "90", "SSL_CERT_FILE": "/c"}
+    assert resolve.index_alone(of_the_network) == of_the_network
 
 
 def test_uv_is_asked_for_wheels_for_every_machine_from_our_oldest_python_on(course, monkeypatch):

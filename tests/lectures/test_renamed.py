@@ -22,6 +22,15 @@ def test_names_in_both_directions(old, new):
     assert all_names(old) == all_names(new) == (new, old)
 
 
+def test_each_name_that_was_once_in_use():
+    assert {name[:2]: present_name(name)[:2] for name in (
+        "01_attention_and_masks", "03_mlm_masking", "05_autoregressive_objective", "08_scaling_laws", "09_alignment_and_sft",
+        "10_bradley_terry_reward", "11_reinforce", "12_rlhf_ppo_dpo", "13_lora_and_peft", "14_memory_footprint",
+        "15_int8_and_kernels",
+    )} == {"01": "01", "03": "04", "05": "06", "08": "09", "09": "10", "10": "11", "11": "12", "12": "13", "13": "14",
+           "14": "15", "15": "16"}  # fmt: skip
+
+
 def test_a_lecture_that_never_moved_has_one_name():
     assert all_names("00_start_here") == ("00_start_here",)
 

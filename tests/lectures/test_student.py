@@ -140,6 +140,16 @@ def test_a_statement_without_a_name_may_fail_itself():
     assert edition.cells[4].source == STUB and edition.cells[4].metadata.tags == ["raises-exception"]
 
 
+def test_tags_of_a_cell_stay_and_its_numbers_go():
+    notebook = example()
+    for cell in notebook.cells[2:5]:
+        cell.metadata["tags"], cell.execution_count = ["raises-exception", "hide-input", "seeds"], 7
+    double, check_cell, year = student_edition(notebook, "example").cells[2:5]
+    assert check_cell.metadata.tags == ["hide-input", "seeds", "raises-exception"]
+    assert double.metadata.tags == year.metadata.tags == ["raises-exception", "hide-input", "seeds"]
+    assert [cell.execution_count for cell in (double, check_cell, year)] == [None] * 3
+
+
 def test_two_blocks_in_one_cell():
     two = DOUBLE + "\n\n" + DOUBLE.replace("double", "twice")
     stub = f'def double(x):\n    """Twice x."""\n    {STUB}'
@@ -607,3 +617,44 @@ def test_command(source, tmp_path, capsys):
     assert arguments.func(arguments) == 0
     assert capsys.readouterr().out == f"created   {tmp_path / 'work' / source.name}\n"
     assert parser.parse_args(["student"]).out == ROOT / "work"
+
+
+@pytest.mark.parametrize("place", ["the lectures", "the sources", "a link to the sources", "the sources, by a detour"])
+def test_the_folder_of_the_solutions_is_never_written(source, tmp_path, place):
+    (tmp_path / "link").symlink_to(source.parent)
+    out = {"the lectures": NOTEBOOKS, "the sources": source.parent, "a link to the sources": tmp_path / "link",
+           "the sources, by a detour": source.parent / ".." / source.parent.name}[place]  # fmt: skip
+    before = sorted(out.iterdir()), source.read_bytes()
+    with pytest.raises(UsageError, match="contains the notebooks with solutions; choose another folder with --out"):
+        write_editions([source], out)
+    assert (sorted(out.iterdir()), source.read_bytes()) == before
+
+
+def test_what_can_be_withheld_is_found_and_what_cannot_is_named(monkeypatch):
+    from lib.lectures.allowed import find
+
+    assert find("lib.objectives.masked.mlm_loss").__name__ == "mlm_loss"
+    assert find("lib.models.attention.SelfAttention.forward").__qualname__ == "SelfAttention.forward"
+    for name in (
+        "lib.objectives.masked.none",
+        "lib.no_room.function",
+        "lib.models.attention.SelfAttention.none",
+        "nothing",
+    ):
+        with pytest.raises(LookupError, match=f"lib has no '{name}' to withhold"):
+            find(name)
+
+
+def test_a_module_that_is_there_and_lacks_a_package_is_not_called_missing(monkeypatch):
+    import importlib
+
+    from lib.lectures import allowed
+
+    def lacking(name):
+        if name == "lib.objectives.masked":
+            raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
+        return importlib.import_module(name)
+
+    monkeypatch.setattr(allowed, "importlib", type("", (), {"import_module": staticmethod(lacking)}))
+    with pytest.raises(ModuleNotFoundError, match="scipy"):
+        allowed.find("lib.objectives.masked.mlm_loss")

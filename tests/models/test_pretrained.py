@@ -8,7 +8,9 @@ import torch
 import transformers
 
 from lib.models import KVCache, count_parameters
+from lib.models.layers import ACTIVATIONS
 from lib.models.pretrained import config_from_transformers, load_transformers
+from lib.models.pretrained_state import is_constant
 from tests.models import small
 from tests.models.theirs import (
     DECODERS,
@@ -250,6 +252,29 @@ def test_constants_of_older_checkpoints_are_no_surprise():
         "transformer.h.1.attn.masked_bias": torch.tensor(-1e4),
     }
     load_transformers({**theirs.state_dict(), **old}, theirs.config)
+
+
+@pytest.mark.parametrize("name, constant", [
+    ("embeddings.position_ids", True), ("h.11.attn.bias", True), ("h.0.attn.masked_bias", True),
+    ("layers.3.self_attn.rotary_emb.inv_freq", True), ("rotary_emb.inv_freq", True), ("pooler.dense.weight", True),
+    ("pooler.dense.bias", True),
+    ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight", True),
+    ("decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", False), ("h.0.attn.c_attn.bias", False),
+    ("embeddings.position_embeddings.weight", False), ("classifier.dense.weight", False), ("h.0.mlp.bias", False),
+])  # fmt: skip
+def test_which_names_hold_no_trained_number(name, constant):
+    assert is_constant(name) is constant
+
+
+@pytest.mark.parametrize("theirs, ours", [
+    ("gelu", "gelu"), ("gelu_new", "gelu_tanh"), ("gelu_pytorch_tanh", "gelu_tanh"), ("gelu_fast", "gelu_tanh"),
+    ("relu", "relu"), ("silu", "silu"), ("swish", "silu"),
+])  # fmt: skip
+def test_activations_are_the_same_function(theirs, ours):
+    config = transformers.GPT2Config(activation_function=theirs)
+    assert config_from_transformers(config).activation == ours
+    x = torch.linspace(-4, 4, 101)
+    torch.testing.assert_close(ACTIVATIONS[ours](x), transformers.activations.ACT2FN[theirs](x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from lib.models import (
     count_parameters,
     load_transformers,
 )
+from lib.models.pretrained_heads import as_found
 from tests.models import small, theirs
 from tests.models.theirs import SIZES, made
 
@@ -127,3 +128,20 @@ def test_other_heads_are_named():
     state = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith("score")}
     with pytest.raises(ValueError, match="configuration: missing lm_head.weight$"):
         load_transformers(state, model.config)
+
+
+@pytest.mark.parametrize("changes", [dict(hidden_act="relu"), dict(hidden_act="gelu_new")])
+def test_a_roberta_head_with_another_activation_is_refused(changes):
+    model = made(hf.RobertaForMaskedLM, hf.RobertaConfig(**SIZES | dict(max_position_embeddings=14) | changes))
+    with pytest.raises(ValueError, match="a RoBERTa head with the activation .* is not supported: only gelu"):
+        load_transformers(model)
+
+
+def test_what_stands_on_top_is_told_from_the_keys_alone():
+    config = load_transformers(theirs.bert_mlm()).encoder.config
+    for family, keys, pooled in (
+        ("bert", ["pooler.dense.weight"], True), ("roberta", ["classifier.dense.weight"], True),
+        ("bert", ["classifier.weight"], False), ("roberta", ["lm_head.dense.weight"], False),
+    ):  # fmt: skip
+        found = as_found(config, family, {key: torch.zeros(1) for key in keys})
+        assert found.pooler is pooled, (family, keys)

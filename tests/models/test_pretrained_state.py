@@ -153,3 +153,18 @@ def test_what_is_no_state_dict(unchecked):
         load_transformers("model.safetensors", model.config)
     with pytest.raises(ValueError, match="hf_config must be given"):
         load_transformers(hf.GPT2LMHeadModel(model.config).state_dict())
+
+
+@pytest.mark.parametrize("key, family, name", [
+    ("module.module.bert.pooler.dense.bias", "bert", "pooler.dense.bias"),
+    ("module._orig_mod.transformer.wte.weight", "gpt2", "wte.weight"),
+    ("_orig_mod.model.layers.0.self_attn.q_proj.weight", "llama", "layers.0.self_attn.q_proj.weight"),
+    ("model.layers.0._fsdp_wrapped_module.mlp.up_proj.weight", "qwen2", "layers.0.mlp.up_proj.weight"),
+    ("model.layers.0._checkpoint_wrapped_module.mlp.up_proj.weight", "mistral", "layers.0.mlp.up_proj.weight"),
+    ("model.shared.weight", "bart", "shared.weight"), ("shared.weight", "t5", "shared.weight"),
+    ("roberta.embeddings.LayerNorm.gamma", "roberta", "embeddings.LayerNorm.weight"),
+    ("roberta.embeddings.LayerNorm.beta", "roberta", "embeddings.LayerNorm.bias"),
+    ("h.0.module.weight", "gpt2", "h.0.module.weight"),
+])  # fmt: skip
+def test_what_a_key_is_called_without_wrappers(key, family, name):
+    assert plain_name(key, family) == name

@@ -94,3 +94,15 @@ def test_a_range_that_falls_is_refused_and_one_of_a_single_size_is_not():
     with pytest.raises(ValueError, match="smaller end first"):
         parse_range("7B -> 7M")
     assert parse_range("7B -> 7B") == parse_range("7B")
+
+
+@pytest.mark.parametrize("suffix, power", [("", 0), ("K", 3), ("M", 6), ("G", 9), ("B", 9), ("T", 12), (" million", 6),
+                                           (" billion", 9), (" trillion", 12), (" tril", 12)])  # fmt: skip
+@pytest.mark.parametrize("change", [str, str.upper, str.lower])
+def test_every_suffix_in_large_and_small(suffix, power, change):
+    assert parse_size(f"3{change(suffix)}") == 3 * 10**power
+
+
+@pytest.mark.parametrize("word", ["parameters", "params", "tokens", "words", "bytes", "(guessed)", "?"])
+def test_every_remark_is_left_out(word):
+    assert parse_size(f"3M {word}") == 3_000_000

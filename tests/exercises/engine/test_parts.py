@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections import Counter, namedtuple
+from collections import Counter, OrderedDict, defaultdict, namedtuple
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -618,3 +618,39 @@ def test_a_judge_may_draw_and_change_what_it_is_given(demos):
     found = conclude(key, key.expected)
     assert found.passed and all(torch.equal(c.args[2].get_state(), s) for c, s in zip(key.cases, before, strict=True))
     assert found.outcomes[0].value.values.any(), "what was returned is shown as it was"
+
+
+@pytest.mark.parametrize("value, name", [
+    ((x for x in [1]), "generator"), (map(abs, [1]), "map"), (filter(None, [1]), "filter"), (zip([1]), "zip"),
+    (range(3), "range"), ({1}, "set"), ({1: 2}.values(), "dict_values"), ({1: 2}.keys(), "dict_keys"),
+    ({1: 2}.items(), "dict_items"),
+])  # fmt: skip
+def test_what_is_not_unrolled_yet_is_told_how(value, name):
+    with pytest.raises(NotPlain, match=rf"^a {name}: wrap it in list\(…\)$"):
+        to_plain(value)
+
+
+@pytest.mark.parametrize("value", [Counter("aab"), OrderedDict(a=2, b=1), defaultdict(int, a=2, b=1), {"a": 2, "b": 1}])
+def test_every_kind_of_dict_is_a_dict(value):
+    assert to_plain(value) == {"a": 2, "b": 1} and type(to_plain(value)) is dict
+
+
+@pytest.mark.parametrize(
+    "value, name", [(abs, "function"), ("".join, "function"), (lambda: 1, "function"), ([].append, "fun")]
+)
+def test_a_function_for_a_value_is_called_a_function(value, name):
+    with pytest.raises(NotPlain, match=f"^a {name}"):
+        to_plain(value)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_numbers_that_numpy_lacks_keep_their_dtype(dtype):
+    plain = to_plain(torch.tensor([0.5, -2.0]).to(dtype))
+    assert plain.dtype == str(dtype).removeprefix("torch.") and plain.values.tolist() == [0.5, -2.0]
+
+
+@pytest.mark.parametrize("id", [
+    "softmax.argmax_onehot", "start.slide_count", "start.classify_era", "growth.months_between", "growth.doubling_time",
+])  # fmt: skip
+def test_an_id_that_went_is_remembered(id):
+    assert id in registry.RETIRED and id not in registry.all_exercises()

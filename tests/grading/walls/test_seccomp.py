@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import re
 import struct
 
 import pytest
@@ -138,6 +139,36 @@ def test_no_command_is_carried_out_but_those_of_the_list(machine, name, listed):
         arguments = [3, 3, 3]
         arguments[at] = command
         assert verdict(machine, number, *arguments) == (ALLOWED if command in listed else REFUSED), command
+
+
+NEEDED = (
+    "read write readv pread64 lseek openat close fstat stat lstat newfstatat getdents64 access readlink getcwd chdir mkdir "
+    "rename unlink unlinkat rmdir ftruncate fcntl ioctl mmap munmap mprotect mremap madvise brk clone futex set_robust_list "
+    "rseq gettid exit exit_group sched_yield sched_getaffinity rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack "
+    "restart_syscall kill tgkill setitimer clock_gettime clock_nanosleep nanosleep getrandom getpid getppid prctl prlimit64 "
+    "sysinfo uname socketpair getsockname sendto recvfrom epoll_create1 epoll_ctl epoll_wait"
+)
+
+
+def test_what_python_torch_and_asyncio_need_is_carried_out():
+    """Without one of these some answer on some machine would be refused what every program does."""
+    assert set(seccomp.ALLOWED) == set(NEEDED.split())
+    assert (set(seccomp.FCNTL), set(seccomp.PRCTL)) == ({1, 2, 3, 1030}, {2, 15, 16, 39})
+    assert set(seccomp.IOCTL) == {0x5401, 0x802C542A, 0x5413, 0x5421, 0x5451}
+    assert set(seccomp.MADVISE) == {0, 1, 2, 3, 4, 8, 14, 15, 16}
+
+
+@pytest.mark.parametrize("header, column", [
+    ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", 0), ("/usr/include/asm-generic/unistd.h", 1),
+])  # fmt: skip
+def test_numbers_are_the_kernels(header, column):
+    if not os.path.exists(header):
+        pytest.skip(f"{header} is not installed")
+    with open(header) as file:
+        theirs = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", file.read()))
+    for name, row in seccomp.ALLOWED.items():
+        if row[column] is not None and name in theirs:
+            assert int(theirs[name]) == row[column], name
 
 
 def test_the_lists_are_short_and_each_entry_has_its_reason():

@@ -119,3 +119,89 @@ def test_what_a_call_of_a_definition_may_change(text, effects):
 ])  # fmt: skip
 def test_the_statements_that_others_need(text, roots, expected):
     assert needed([Statement(each, {}) for each in ast.parse(text).body], roots) == expected
+
+
+HARMLESS_BUILTINS = (
+    "abs all any bin bool bytes bytearray callable chr complex dict display divmod enumerate filter float format frozenset "
+    "hash hex id int isinstance issubclass len list map max min object oct ord pow print property range repr reversed round "
+    "set slice sorted str sum super tuple type zip"
+)
+
+
+@pytest.mark.parametrize("name", HARMLESS_BUILTINS.split())
+def test_builtins_that_change_nothing(name):
+    assert is_harmless(expression(name), {})
+
+
+HARMLESS_METHODS = (
+    "capitalize casefold center count decode encode endswith expandtabs find format format_map index isalpha isdigit "
+    "islower isupper join ljust lower lstrip maketrans partition removeprefix removesuffix replace rfind rjust rsplit rstrip "
+    "split splitlines startswith strip swapcase title translate upper zfill copy difference fromkeys get intersection "
+    "issubset issuperset items keys most_common union values bool double float int long half item numpy reshape tolist to "
+    "unsqueeze view as_integer_ratio bit_length hex is_integer"
+)
+
+
+@pytest.mark.parametrize("name", HARMLESS_METHODS.split())
+def test_methods_that_change_nothing(name):
+    assert is_harmless(expression(f"x.{name}"), {})
+
+
+CHANGING_METHODS = (
+    "append extend insert pop remove clear sort reverse update setdefault popitem add discard difference_update send throw "
+    "backward step zero_grad zero_ fill_ copy_ requires_grad_ load_state_dict train eval register_buffer apply put resize "
+    "fill setflags write seek read"
+)
+
+
+@pytest.mark.parametrize("name", CHANGING_METHODS.split())
+def test_methods_that_change_something(name):
+    assert not is_harmless(expression(f"x.{name}"), {})
+
+
+HARMLESS_MODULES = (
+    "math cmath itertools fractions decimal re string collections dataclasses functools pathlib typing types enum numpy torch "
+    "matplotlib pandas lib.plots lib.exercises"
+)
+
+
+@pytest.mark.parametrize("module", HARMLESS_MODULES.split())
+def test_modules_whose_functions_change_nothing(module):
+    assert is_harmless(expression("m.some"), {"m": module}) and is_harmless(
+        expression("some"), {"some": f"{module}.some"}
+    )
+    assert not is_harmless(expression("m.some"), {"m": f"my{module}"}), "another module that ends so"
+
+
+@pytest.mark.parametrize("text", [
+    "[f := 1 for _ in a]", "{f := 1 for _ in a}", "{1: (f := 1) for _ in a}", "list((f := 1) for _ in a)",
+    "lambda: (f := 1)", "def g():\n    f = 1", "async def g():\n    f = 1", "class g:\n    f = 1",
+])  # fmt: skip
+def test_a_scope_of_its_own_binds_nothing_here(text):
+    assert bindings(ast.parse(text).body[0], "f") == []
+
+
+def test_an_async_function_is_a_definition():
+    node = ast.parse("async def f(x=a):\n    import b\n    return c").body[0]
+    assert bindings(node, "f") == [node] and import_names(ast.parse(ast.unparse(node))) == {}
+    assert Statement(node, {}).stored == {"f"} and names_read(node) == set()
+
+
+@pytest.mark.parametrize("call", ["exec('x = 1')", "globals()['x'] = 1", "locals()['x'] = 1", "globals().update(x=1)"])
+def test_what_may_change_any_name(call):
+    assert UNKNOWN in statement(call).changed | statement(call).stored
+
+
+@pytest.mark.parametrize("function", ["map", "filter", "sorted", "min", "max"])
+def test_what_calls_a_function_of_the_notebook_may_change_what_it_changes(function):
+    assert "fill()" in statement(f"y = {function}(fill, names)", functions=("fill",)).changed
+    assert "names" in statement(f"y = {function}(fill, names)", functions=("fill",)).changed
+
+
+@pytest.mark.parametrize("text", [
+    "y = a", "def f(): return a", "def f():\n    global a\n    return a", "class A:\n    b = a",
+    "class A:\n    def f(self): return a", "lambda: a", "[a for _ in range(3)]", "def f():\n    def g(): return a\n    return g",
+    "def f(x=a): pass", "async def f(): return a", "class A(a): pass", "@a\ndef f(): pass", "f'{a}'", "a.b[0](1)",
+])  # fmt: skip
+def test_a_global_name_is_read_wherever_it_stands(text):
+    assert "a" in statement(text).reads
