@@ -214,3 +214,21 @@ def mixture_epochs(
     if normalise:
         shares = shares / shares.sum()
     return shares * checks.positive("total", total) / sizes
+
+
+def effective_tokens(unique: Numbers, read: Numbers, decay: checks.Number = 15.4) -> Values:
+    """How many new tokens `read` tokens are worth of which only `unique` are different: U + U R* (1 − e^(−R/R*)).
+
+    R = read/unique − 1 are the repetitions, and `decay` is R*, 15.4 as fitted by Muennighoff et al. (2023): at R = R* a token
+    that is read once more is worth 1/e of a new one. No number of repetitions is worth more than U (1 + R*).
+
+    Raises ValueError for numbers that are not positive, or fewer tokens read than are unique.
+
+    >>> effective_tokens(100, [100, 200, 400, 4000]).round()
+    array([ 100.,  197.,  373., 1518.])
+    """
+    unique, read = positives("unique", unique), positives("read", read)
+    if (read < unique).any():
+        raise ValueError(f"read must be at least unique, got {read} of {unique}")
+    decay = checks.positive("decay", decay)
+    return unique * (1 - decay * np.expm1(-(read / unique - 1) / decay))

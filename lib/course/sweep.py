@@ -15,8 +15,9 @@ EXAMPLES = """examples:
   course sweep scaling --out elsewhere.csv    all of it again, into another file
   course sweep scaling --jobs 2 --first 10    the ten longest runs, two at a time
   course sweep scaling --profile gpu          the larger grid, where there is a GPU
-  course sweep scaling --scheduler tcp://host:8786   on a Dask cluster (the workers need this repository)"""
-SWEEPS = ("scaling",)
+  course sweep scaling --scheduler tcp://host:8786   on a Dask cluster (the workers need this repository)
+  course sweep scaling_choices                what is missing in data/sweeps/scaling_choices.csv"""
+SWEEPS = ("scaling", "scaling_choices")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -30,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", help=", ".join(SWEEPS))
-    parser.add_argument("--profile", choices=("cpu", "gpu"), default="cpu", help="which grid (cpu)")
+    parser.add_argument("--profile", choices=("cpu", "gpu"), default="cpu", help="which grid of scaling (cpu)")
     parser.add_argument("--first", type=int, metavar="N", help="only the first N runs of the grid, the longest")
     parser.add_argument("--last", type=int, metavar="N", help="only the last N runs of the grid, the shortest")
     parser.add_argument("--out", type=Path, help="the table (data/sweeps/NAME.csv)")
@@ -42,6 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run what is missing; return 0 if every run of the grid is in the table."""
     from lib.training.scaling import scaling_grid, train_point
+    from lib.training.scaling_choices import choices_grid, train_choice
     from lib.training.sweeps import SweepError, sweep
 
     if args.name not in SWEEPS:
@@ -49,12 +51,17 @@ def main(args: argparse.Namespace) -> int:
     for name in ("first", "last", "jobs"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UsageError(f"--{name} must be at least 1, got {getattr(args, name)}")
-    points = scaling_grid(args.profile)[: args.first][-args.last if args.last else None :]
+    if args.name != "scaling" and args.profile != "cpu":
+        raise UsageError(f"--profile {args.profile} is for the sweep scaling; {args.name} has one grid")
+    points, run = (
+        (scaling_grid(args.profile), train_point) if args.name == "scaling" else (choices_grid(), train_choice)
+    )
+    points = points[: args.first][-args.last if args.last else None :]
     file = args.out or DATA / "sweeps" / f"{args.name}.csv"
     jobs = args.jobs or (os.cpu_count() or 1 if args.profile == "cpu" else 1)
     try:
         with processes(jobs) if args.scheduler is None else open_executor(scheduler=args.scheduler) as executor:
-            rows = sweep(points, train_point, file, executor, description=f"sweep {args.name}")
+            rows = sweep(points, run, file, executor, description=f"sweep {args.name}")
     except (SweepError, ValueError) as error:
         raise CourseError(str(error)) from None
     print(f"{file.name}: {len(rows)} runs, {sum(float(row['seconds']) for row in rows) / 60:.0f} minutes of training")

@@ -1,58 +1,20 @@
-"""Figures of notebook 09: growth of models, scaling laws, our own runs, how to spend a budget."""
+"""Figures of notebook 09: scaling laws, our own runs, how to spend a budget."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import CenteredNorm
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from lib.accounting.arrays import Numbers
-from lib.plots.figure import COLOURS, curve, figure, heatmap
+from lib.plots.figure import COLOURS, curve, figure
 
 Number = float | int
 Points = Sequence[tuple[str, Number, Number]]  # label, x, y
 Series = Mapping[str, tuple[Numbers, Numbers]]  # name: x, y
 
 LOG_TICKS = {"xscale": "log", "yscale": "log"}
-
-
-def model_growth(families: Mapping[str, Points], *, misprints: Points = (), left: Sequence[str] = ()) -> Figure:
-    """Parameters against the year, one marker per family; labels named in `left` are drawn left of their point.
-
-    `misprints` are hollow markers: wrong sizes that a slide prints.
-    """
-    fig, (ax,) = figure(7.6, 4.4)
-    for number, (family, models) in enumerate(families.items()):
-        _, years, sizes = zip(*models)
-        curve(ax, years, sizes, number, family, marker=True, linestyle="none")
-    if misprints:
-        _, years, sizes = zip(*misprints)
-        hollow = {"marker": "o", "linestyle": "none", "markersize": 8}
-        ax.plot(years, sizes, markerfacecolor="none", color=COLOURS[3], label="misprint", **hollow)
-    for label, year, size in [*(model for models in families.values() for model in models), *misprints]:
-        side, ha = (-7, "right") if label in left else (7, "left")
-        place = {"xytext": (side, 0), "textcoords": "offset points", "ha": ha, "va": "center"}
-        ax.annotate(label, (year, size), fontsize=8, **place)
-    ax.set(yscale="log", ylabel="parameters", xlabel="year")
-    ax.margins(x=0.16)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(loc="upper left")
-    return fig
-
-
-def emergence(sizes: Numbers, p: Numbers, length: int, marks: Mapping[str, Number]) -> Figure:
-    """The probability of one right token and of `length` right tokens in a row, by model size; models marked."""
-    fig, (ax,) = figure(7.0, 3.2)
-    curve(ax, sizes, p, 0, "p: one token right")
-    curve(ax, sizes, np.asarray(p) ** length, 3, f"p to the {length}: all {length} right")
-    for name, size in marks.items():
-        ax.axvline(size, color="0.6", linewidth=0.8)
-        ax.text(size, 1.02, name, ha="center", va="bottom", fontsize=9)
-    ax.set(xscale="log", xlabel="parameters", ylabel="probability", ylim=(0, 1))
-    ax.legend(loc="upper left")
-    return fig
 
 
 def three_laws(laws: Mapping[str, tuple[Callable, Number, Number]]) -> Figure:
@@ -64,23 +26,6 @@ def three_laws(laws: Mapping[str, tuple[Callable, Number, Number]]) -> Figure:
         ax.set(xlabel=name, **LOG_TICKS)
     _plain_losses(axes[0], (2, 3, 4, 5, 6))
     axes[0].set_ylabel("test loss (nats per token)")
-    return fig
-
-
-def penalty(D: Numbers, curves: Mapping[str, Numbers], points: Points) -> Figure:
-    """L(N, D)/L(N, ∞) against D, one curve per size, with arrows from each named point to the next."""
-    fig, (ax,) = figure(7.0, 3.3)
-    for number, (name, values) in enumerate(curves.items()):
-        curve(ax, D, values, number, name)
-    for (_, x0, y0), (_, x1, y1) in pairwise(points):
-        ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "0.3"})
-    for number, (label, x, y) in enumerate(points):
-        ax.plot(x, y, "o", color="black", markersize=5)
-        # An arrow to the upper right begins at the first point.
-        place = {"xytext": (6, 6)} if number else {"xytext": (-6, -12), "ha": "right"}
-        ax.annotate(label, (x, y), textcoords="offset points", fontsize=9, **place)
-    ax.set(xscale="log", xlabel="tokens D", ylabel="loss over loss with endless data")
-    ax.legend()
     return fig
 
 
@@ -99,66 +44,88 @@ def runs(by_data: Series, by_size: Series, levels: Mapping[str, Number]) -> Figu
             ax.text(0.99, level, name, transform=where, ha="right", va="bottom", fontsize=8)
         ax.set(**LOG_TICKS)
         ax.legend(title=title, fontsize=8, loc="lower left")
-    axes[0].set(xlabel="parameters N, without embeddings", ylabel="held-out loss (nats per token)")
+    axes[0].set(xlabel="parameters N", ylabel="held-out loss (nats per token)")
     axes[1].set_xlabel("tokens D")
     _plain_losses(axes[0], (3, 3.5, 4, 4.5, 5, 5.5))
     return fig
 
 
-def residuals(maps: Mapping[str, Numbers], rows: list[str], columns: list[str]) -> Figure:
-    """Measured against predicted loss, in percent, for each size (rows) and amount of text (columns), per law."""
-    fig, axes = figure(8.4, 3.8, columns=len(maps), sharey=True)
-    most = max(np.abs(values).max() for values in maps.values())
-    for ax, (name, values) in zip(axes, maps.items()):
-        image = heatmap(ax, values, rows, columns, title=name, numbers="+.1f", norm=CenteredNorm(0, most))
-        image.set_cmap("RdBu_r")
-        for text in ax.texts:
-            text.set_color("black" if abs(float(text.get_text())) < 0.65 * most else "white")
-        ax.set_xlabel("tokens D")
-    axes[0].set_ylabel("parameters N")
-    return fig
+def isoflops(
+    runs: Series, parabolas: Series, bottoms: tuple[Numbers, Numbers, Numbers], line: tuple[Numbers, Numbers]
+) -> Figure:
+    """Left: loss against N with a parabola for each budget, its lowest point marked; right: N_opt against C, and a power law.
 
-
-def allocation_plane(
-    loss: Callable, N: Numbers, D: Numbers, measured: Sequence[tuple[Number, Number]],
-    path: tuple[Numbers, Numbers], budgets: Sequence[Number],
-) -> Figure:  # fmt: skip
-    """Contours of loss(N, D), lines of equal 6ND, the best (N, D) along `path`, and measured runs."""
-    fig, (ax,) = figure(6.8, 4.2)
-    heights = loss(np.array(N)[None], np.array(D)[:, None])
-    contours = ax.contour(N, D, heights, levels=10, colors="0.55", linewidths=1)
-    ax.clabel(contours, fontsize=8, fmt="%.1f")
-    for budget in budgets:
-        line = budget / 6 / np.asarray(N, dtype=float)
-        ax.plot(N, line, color=COLOURS[4], linestyle=":", linewidth=1.2)
-        inside = np.flatnonzero((line < D[-1]) & (line > D[0]))
-        name = f" $10^{{{np.log10(budget):.3g}}}$"
-        ax.text(N[inside[0]], line[inside[0]], name, color=COLOURS[0], va="top")
-    ax.plot(*zip(*measured), "s", color=COLOURS[1], markersize=4, label="our runs")
-    ax.plot(*path, color=COLOURS[3], linewidth=2, label="best for each budget")
-    ax.plot([], [], color=COLOURS[4], linestyle=":", label="equal FLOPs, 6ND")
-    ax.set(xlabel="parameters N", ylabel="tokens D", xlim=(N[0], N[-1]), ylim=(D[0], D[-1]), **LOG_TICKS)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return fig
-
-
-def efficiency_and_transfer(needed: Series, transfer: Series, *, home: str, elsewhere: str) -> Figure:
-    """Slide T10: tokens needed to reach given losses, by size; loss on another kind of text against that on our own.
-
-    A curve of `needed` is named by its loss, a cloud of `transfer` by the training tokens of its runs.
+    `runs` and `parabolas` have the budgets as names; `bottoms` are C, N_opt and the loss there; `line` is C and N of the law.
     """
     fig, (left, right) = figure(8.4, 3.8, columns=2)
-    for number, (name, (x, y)) in enumerate(needed.items()):
-        curve(left, x, y, number, name, marker=True)
-    left.set(xlabel="parameters N", ylabel="tokens needed", title="to reach a training loss", **LOG_TICKS)
-    ticks = (100_000, 200_000, 500_000, 1_000_000)
-    left.set_yticks(ticks, [f"{tick // 1000:,}k" for tick in ticks])
-    left.set_yticks([], minor=True)
-    left.legend(title="loss", fontsize=8, loc="upper right")
-    for number, (name, (x, y)) in enumerate(transfer.items()):
-        curve(right, x, y, number, name, marker=True, linestyle="none", markersize=4)
-    right.set(xlabel=home, ylabel=elsewhere, title="loss here and elsewhere")
-    right.legend(title="tokens", fontsize=8, loc="upper left")
+    C, best, lowest = (np.asarray(column) for column in bottoms)
+    for number, (name, (N, loss)) in enumerate(runs.items()):
+        curve(left, N, loss, number, f"C = {name}", marker=True, linestyle="none")
+        left.plot(*parabolas[name], color=COLOURS[number], linewidth=1.2)
+    left.plot(best, lowest, "*", color="black", markersize=11, label="lowest point")
+    left.set(xscale="log", xlabel="parameters N", ylabel="held-out loss (nats per token)")
+    _few_sizes(left.xaxis, np.concatenate([np.asarray(N) for N, _ in runs.values()]))
+    left.legend(fontsize=8)
+    right.plot(C, best, "*", color="black", markersize=11, label="lowest points")
+    curve(right, *line, 0, "power law")
+    right.set(xlabel="budget C (FLOPs)", ylabel="best size N", **LOG_TICKS)
+    _few_sizes(right.yaxis, best)
+    right.legend(fontsize=8, loc="upper left")
+    return fig
+
+
+def moved_optima(recipes: Mapping[str, tuple[Series, Numbers, Numbers]], budgets: Sequence[str]) -> Figure:
+    """Left: loss against N at the middle budget, one curve per recipe; right: N_opt against C for each.
+
+    A recipe has its runs by budget (N, loss), the budgets C and the best sizes.
+    """
+    fig, (left, right) = figure(8.4, 3.8, columns=2)
+    middle = budgets[len(budgets) // 2]
+    for number, (name, (by_budget, C, best)) in enumerate(recipes.items()):
+        curve(left, *by_budget[middle], number, name, marker=True)
+        curve(right, C, best, number, name, marker=True)
+    left.set(xscale="log", xlabel="parameters N", ylabel="held-out loss (nats per token)", title=f"C = {middle}")
+    right.set(xlabel="budget C (FLOPs)", ylabel="best size N", title="where each curve is lowest", **LOG_TICKS)
+    every_C = np.unique(np.concatenate([np.asarray(budgets_of) for _, budgets_of, _ in recipes.values()])).tolist()
+    right.set_xticks(every_C, [f"{C:.1e}" for C in every_C])
+    right.set_xticks([], minor=True)
+    _few_sizes(right.yaxis, np.concatenate([np.asarray(best) for _, _, best in recipes.values()]))
+    _few_sizes(left.xaxis, np.concatenate([np.asarray(by_budget[middle][0]) for by_budget, _, _ in recipes.values()]))
+    left.legend(fontsize=8)
+    return fig
+
+
+def tokens_per_parameter(C: Numbers, laws: Mapping[str, Numbers], models: Points, right: Sequence[str] = ()) -> Figure:
+    """D/N of the best allocation against the budget for several fits, and of models that were trained (label, C, D/N).
+
+    Labels stand left of their point, those named in `right` to the right of it and above.
+    """
+    fig, (ax,) = figure(7.6, 4.0)
+    for number, (name, ratio) in enumerate(laws.items()):
+        curve(ax, C, ratio, number, name)
+    for label, x, y in models:
+        ax.plot(x, y, "o", color="black", markersize=5)
+        (side, up), ha = ((7, 7), "left") if label in right else ((-7, 0), "right")
+        ax.annotate(label, (x, y), xytext=(side, up), textcoords="offset points", fontsize=9, ha=ha, va="center")
+    ax.axhline(20, color="0.6", linewidth=1, linestyle=":", label="20 tokens per parameter")
+    ax.set(xlabel="budget C (FLOPs)", ylabel="tokens per parameter D/N", **LOG_TICKS)
+    ax.set_yticks((1, 10, 20, 100, 1000), ["1", "10", "20", "100", "1,000"])
+    ax.legend(fontsize=8, loc="upper left")
+    return fig
+
+
+def forecasts(said: Mapping[str, tuple[Number, Number, Number]], measured: Numbers) -> Figure:
+    """What each method forecast, (low, estimate, high), and the losses that were then measured, as vertical lines."""
+    fig, (ax,) = figure(7.4, 0.8 + 0.45 * len(said))
+    for place, (low, estimate, high) in enumerate(said.values()):
+        ax.plot([low, high], [place, place], color=COLOURS[0], linewidth=3, alpha=0.5)
+        ax.plot(estimate, place, "o", color=COLOURS[0], markersize=7)
+    for number, loss in enumerate(np.atleast_1d(measured)):
+        ax.axvline(loss, color=COLOURS[3], linewidth=1.2, label=None if number else "measured, one line per run")
+    ax.set_yticks(range(len(said)), list(said))
+    ax.invert_yaxis()
+    ax.set_xlabel("held-out loss of the largest model (nats per token)")
+    ax.legend(fontsize=8, loc="upper right")
     return fig
 
 
@@ -173,8 +140,20 @@ def extrapolation(
     ax.plot(*seen, "o", color="black", markersize=5, label="fitted to these")
     ax.plot(*unseen, "o", markerfacecolor="white", color="black", markersize=5, label="kept back")
     ax.set(xlabel=xlabel, ylabel="held-out loss (nats per token)", **LOG_TICKS)
-    _plain_losses(ax, (2.5, 3, 3.5, 4, 4.5))
+    _plain_losses(ax, (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5))
     ax.legend(loc="lower left")
+    return fig
+
+
+def envelope(curves: Series, edge: tuple[Numbers, Numbers]) -> Figure:
+    """Loss against compute, one thin curve for each size that is trained further and further, and their lower edge."""
+    fig, (ax,) = figure(7.4, 3.6)
+    for number, (name, (C, loss)) in enumerate(curves.items()):
+        curve(ax, C, loss, number, name)
+    ax.plot(*edge, color="black", linewidth=4, alpha=0.35, label="lower edge", zorder=1)
+    ax.set(xlabel="compute C so far (FLOPs)", ylabel="loss (nats per token)", **LOG_TICKS)
+    _plain_losses(ax, (2, 2.5, 3, 4, 5, 6))
+    ax.legend(title="parameters", fontsize=8, loc="upper right")
     return fig
 
 
@@ -182,3 +161,11 @@ def _plain_losses(ax: Axes, ticks: Sequence[Number]) -> None:
     """Write losses as decimals on a logarithmic axis, instead of 3 × 10⁰."""
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_yticks([], minor=True)
+
+
+def _few_sizes(axis: Axis, sizes: Numbers) -> None:
+    """Sizes as plain numbers on a logarithmic axis that spans a few powers of ten at most."""
+    low, high = np.nanmin(sizes), np.nanmax(sizes)
+    ticks = [size for size in (5e3, 1e4, 2e4, 4e4, 8e4, 1.6e5) if low / 2 < size < 2 * high]
+    axis.set_ticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axis.set_ticks([], minor=True)

@@ -90,7 +90,7 @@ def scaling_grid(profile: str = "cpu") -> tuple[ScalingPoint, ...]:
 
 
 def train_point(point: ScalingPoint, *, show_progress: bool = False) -> dict[str, float | int | str]:
-    """Train one decoder and return what the sweep keeps of it.
+    """Train one decoder on text that is all new, and return what the sweep keeps of it.
 
     `parameters`: N without the embedding (Kaplan et al. count so); `all_parameters`: with it; `loss`: nats per token on
     held-out Wikipedia text; `loss_elsewhere`: on the documentation of Python, which is another kind of text; `curve`:
@@ -103,32 +103,51 @@ def train_point(point: ScalingPoint, *, show_progress: bool = False) -> dict[str
     """
     if point.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device {point.device!r} is not available; the profile for this machine is 'cpu'")
-    train, held_out, elsewhere = (part.to(point.device) for part in scaling_data())
+    train, _, elsewhere = (part.to(point.device) for part in scaling_data())
     if point.tokens > train.numel():
         raise ValueError(f"tokens must be at most {train.numel():,}, what the text has; got {point.tokens:,}")
-    start = torch.Generator().manual_seed(point.seed)
-    model, settings = Decoder(point.config(), generator=start).to(point.device), point.settings()
-    started = time.monotonic()
-    history = fit(
-        model, next_token_loss, one_pass(train, BATCH), settings,
-        evaluate=fixed_loss(next_token_loss, held_out.split(64)), show_progress=show_progress,
-        description=f"{point.num_layers} layers of {point.d_model}, {point.tokens:,} tokens",
-    )  # fmt: skip
-    seconds = time.monotonic() - started
+    settings = point.settings()
+    model, history, row = train_decoder(point, settings, one_pass(train, BATCH), show_progress)
     with torch.no_grad():
         other = fixed_loss(next_token_loss, elsewhere.split(64))(model.eval())
-    total = count_parameters(model)
     return {
-        "parameters": total - VOCAB_SIZE * point.d_model,
-        "all_parameters": total,
-        "loss": round(history.evaluations[-1][1], 4),
+        **{name: row[name] for name in ("parameters", "all_parameters", "loss")},
         "loss_elsewhere": round(other, 4),
         "learning_rate": round(settings.learning_rate, 6),
         "steps": settings.steps,
         "curve": _curve(history),
-        "seconds": round(seconds, 1),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__.split('+')[0]}",
+        **{name: row[name] for name in ("seconds", "machine")},
     }
+
+
+def train_decoder(
+    point: ScalingPoint,
+    settings: FitSettings,
+    sample: Callable[[torch.Generator], Int[Tensor, "B T"]],
+    show_progress: bool,
+) -> tuple[Decoder, History, dict[str, float | int | str]]:
+    """One run on batches from `sample`: the model, its history, and the columns that every table of runs has."""
+    held_out = scaling_data()[1].to(point.device)
+    start = torch.Generator().manual_seed(point.seed)
+    model = Decoder(point.config(), generator=start).to(point.device)
+    started = time.monotonic()
+    history = fit(
+        model, next_token_loss, sample, settings,
+        evaluate=fixed_loss(next_token_loss, held_out.split(64)), show_progress=show_progress,
+        description=f"{point.num_layers} layers of {point.d_model}, {point.tokens:,} tokens",
+    )  # fmt: skip
+    total = count_parameters(model)
+    return (
+        model,
+        history,
+        {
+            "parameters": total - VOCAB_SIZE * point.d_model,
+            "all_parameters": total,
+            "loss": round(history.evaluations[-1][1], 4),
+            "seconds": round(time.monotonic() - started, 1),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__.split('+')[0]}",
+        },
+    )
 
 
 def one_pass(windows: Int[Tensor, "N T"], batch_size: int) -> Callable[[torch.Generator], Int[Tensor, "B T"]]:

@@ -18,6 +18,7 @@ from lib.accounting import (
     PowerLaw,
     chinchilla_loss,
     data_multiplier,
+    effective_tokens,
     kaplan_loss,
     kaplan_loss_c,
     kaplan_loss_d,
@@ -96,6 +97,29 @@ def test_data_that_grow_by_the_multiplier_keep_both_terms_in_proportion(law, N, 
 def test_the_penalty_of_slide_t09():
     penalty = kaplan_loss([1e8, 8e8, 8e8, 8e8], [1e10, 1e10, 5e10, 4.66e10]) / kaplan_loss([1e8, 8e8, 8e8, 8e8], np.inf)
     assert penalty == pytest.approx([1.0093, 1.0378, 1.0086, 1.0092], abs=5e-5)
+
+
+def test_repeated_text_is_worth_less_each_time():
+    assert effective_tokens(100, 100) == 100 and effective_tokens(100, 1e9) == pytest.approx(100 * 16.4)
+    worth = effective_tokens(100, [100, 200, 300, 400], 15.4)
+    gains = np.diff(worth) / 100
+    assert (np.diff(gains) < 0).all() and gains[0] == pytest.approx(15.4 * (1 - np.exp(-1 / 15.4)))
+    slope = (effective_tokens(1.0, 1 + 5 + 1e-6, 5) - effective_tokens(1.0, 1 + 5, 5)) / 1e-6
+    assert slope == pytest.approx(np.exp(-1), rel=1e-5), "after R* repetitions one more token counts 1/e"
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        ((100, 50), "read must be at least unique"),
+        ((0, 50), "unique"),
+        ((10, 50, -1), "decay"),
+        ((10, float("nan")), "read"),
+    ],
+)
+def test_effective_tokens_refuses_what_is_no_repetition(args, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        effective_tokens(*args)
 
 
 def test_gpt3s_mixture():

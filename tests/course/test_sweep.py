@@ -38,6 +38,7 @@ def test_killed_and_resumed_no_row_is_lost_or_doubled(tmp_path, whole):
     assert sorted(map(str, rows(file))) == sorted(map(str, whole))
 
 
+@pytest.mark.nightly
 def test_on_a_cluster_the_same_rows(tmp_path, capsys, whole):
     from distributed import LocalCluster
 

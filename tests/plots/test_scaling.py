@@ -1,34 +1,11 @@
-import numpy as np
 import pytest
 
-from lib.accounting import KAPLAN, KAPLAN_D, KAPLAN_N
+from lib.accounting import KAPLAN_D, KAPLAN_N
 from lib.plots import scaling as plots
 
 
 def texts(ax):
     return [text.get_text() for text in ax.texts]
-
-
-def test_model_growth_has_a_marker_a_family_and_a_label_a_model():
-    families = {"one": [("small", 2018.5, 1e8), ("large", 2020, 1e11)], "other": [("third", 2019, 1e9)]}
-    ax = plots.model_growth(families, misprints=[("wrong", 2020, 1e10)], left=["third", "wrong"]).axes[0]
-    assert ax.get_yscale() == "log" and [len(line.get_xdata()) for line in ax.lines] == [2, 1, 1]
-    assert ax.lines[0].get_marker() != ax.lines[1].get_marker()
-    assert ax.lines[2].get_markerfacecolor() == "none", "a misprint is hollow"
-    assert {t.get_text(): t.get_ha() for t in ax.texts} == {
-        "small": "left", "large": "left", "third": "right", "wrong": "right",
-    }  # fmt: skip
-
-
-def test_model_growth_without_misprints_has_none_in_its_legend():
-    ax = plots.model_growth({"one": [("small", 2018, 1e8)]}).axes[0]
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["one"]
-
-
-def test_emergence_raises_p_to_the_length():
-    ax = plots.emergence([1e8, 1e9], [0.5, 0.9], 3, {"GPT": 5e8}).axes[0]
-    assert ax.lines[1].get_ydata() == pytest.approx([0.125, 0.729])
-    assert texts(ax) == ["GPT"] and ax.lines[2].get_xdata() == [5e8, 5e8]
 
 
 def test_three_laws_draws_each_between_its_ends():
@@ -39,14 +16,6 @@ def test_three_laws_draws_each_between_its_ends():
     assert [ax.get_xlabel() for ax in fig.axes] == ["N", "D"] and fig.axes[0].get_yscale() == "log"
 
 
-def test_penalty_has_an_arrow_from_each_point_to_the_next():
-    points = [("a", 1e9, 1.1), ("b", 1e10, 1.05), ("c", 1e11, 1.01)]
-    ax = plots.penalty([1e9, 1e11], {"N": [1.1, 1.01]}, points).axes[0]
-    arrows = [t for t in ax.texts if t.arrow_patch is not None]
-    assert [(t.xyann, t.xy) for t in arrows] == [((1e9, 1.1), (1e10, 1.05)), ((1e10, 1.05), (1e11, 1.01))]
-    assert [name for name in texts(ax) if name] == ["a", "b", "c"]
-
-
 def test_runs_draws_the_levels_in_both_panels():
     fig = plots.runs({"100": ([1, 2], [5, 4])}, {"1": ([10, 20], [5, 3])}, {"counting": 4.5})
     for ax, y in zip(fig.axes, ([5, 4], [5, 3])):
@@ -55,36 +24,38 @@ def test_runs_draws_the_levels_in_both_panels():
     assert [ax.get_legend().get_title().get_text() for ax in fig.axes] == ["tokens", "parameters"]
 
 
-def test_residuals_share_one_scale_around_zero():
-    fig = plots.residuals({"a": [[1.0, -2.0]], "b": [[0.5, 8.0]]}, ["3"], ["x", "y"])
-    assert [ax.get_title() for ax in fig.axes] == ["a", "b"]
-    assert [ax.images[0].norm.vmin for ax in fig.axes] == [-8, -8]
-    assert texts(fig.axes[1]) == ["+0.5", "+8.0"]
-    assert [t.get_color() for t in fig.axes[1].texts] == ["black", "white"]
-
-
-def test_residuals_refuse_names_that_do_not_fit():
-    with pytest.raises(ValueError, match="values must have shape"):
-        plots.residuals({"a": [[1.0, -2.0]]}, ["3"], ["x"])
-
-
-def test_allocation_plane_draws_lines_of_equal_compute():
-    N, D = np.geomspace(1e3, 1e6, 8), np.geomspace(1e4, 1e7, 8)
-    ax = plots.allocation_plane(KAPLAN, N, D, [(1e4, 1e5)], (N, D), [6e10]).axes[0]
-    line = ax.lines[0]
-    assert line.get_xdata() * line.get_ydata() * 6 == pytest.approx([6e10] * 8)
-    assert "10^{10.8}" in " ".join(texts(ax)) and ax.get_xlim() == pytest.approx((1e3, 1e6))
-    assert [line.get_label() for line in ax.lines[1:3]] == ["our runs", "best for each budget"]
-
-
-def test_efficiency_and_transfer_fill_a_panel_each():
-    fig = plots.efficiency_and_transfer(
-        {"4.5": ([1e4, 1e5], [2e5, 1e5])}, {"100": ([4, 3], [5, 4])}, home="here", elsewhere="there"
+def test_isoflops_has_a_parabola_a_budget_and_a_law_through_the_lowest_points():
+    runs = {"small": ([1e4, 2e4], [4, 3.9]), "large": ([2e4, 4e4], [3.5, 3.4])}
+    parabolas = {"small": ([1e4, 2e4], [4, 3.8]), "large": ([2e4, 4e4], [3.5, 3.3])}
+    left, right = plots.isoflops(
+        runs, parabolas, ([1e9, 1e10], [1.5e4, 3e4], [3.8, 3.3]), ([1e9, 1e10], [1e4, 4e4])
+    ).axes
+    assert [len(line.get_xdata()) for line in left.lines] == [2, 2, 2, 2, 2]
+    assert left.lines[0].get_linestyle() == "None" and left.lines[0].get_color() == left.lines[1].get_color()
+    assert left.lines[4].get_ydata() == pytest.approx([3.8, 3.3]) and right.lines[0].get_ydata() == pytest.approx(
+        [1.5e4, 3e4]
     )
-    left, right = fig.axes
-    assert left.lines[0].get_ydata() == pytest.approx([2e5, 1e5]) and left.get_yscale() == "log"
-    assert right.lines[0].get_linestyle() == "None"
-    assert (right.get_xlabel(), right.get_ylabel()) == ("here", "there")
+    assert right.lines[1].get_ydata() == pytest.approx([1e4, 4e4]) and right.get_yscale() == "log"
+
+
+def test_moved_optima_shows_the_middle_budget():
+    recipe = {"1": ([1, 2], [5, 4]), "2": ([1, 2], [3, 2]), "3": ([1, 2], [2, 1])}, [1e9, 2e9, 4e9], [1e4, 2e4, 4e4]
+    left, right = plots.moved_optima({"a": recipe, "b": recipe}, ["1", "2", "3"]).axes
+    assert left.lines[0].get_ydata() == pytest.approx([3, 2]) and left.get_title() == "C = 2"
+    assert len(right.lines) == 2 and right.lines[1].get_ydata() == pytest.approx([1e4, 2e4, 4e4])
+
+
+def test_tokens_per_parameter_marks_models_and_twenty():
+    ax = plots.tokens_per_parameter([1e18, 1e24], {"law": [25, 18]}, [("GPT-3", 3e23, 1.7)]).axes[0]
+    assert ax.lines[0].get_ydata() == pytest.approx([25, 18]) and ax.lines[1].get_ydata() == pytest.approx([1.7])
+    assert set(ax.lines[2].get_ydata()) == {20} and "GPT-3" in texts(ax)
+
+
+def test_forecasts_draws_intervals_and_what_was_measured():
+    ax = plots.forecasts({"line": (2.5, 2.6, 2.7), "surface": (3.1, 3.2, 3.3)}, [3.23, 3.25]).axes[0]
+    assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([2.5, 2.6, 3.1, 3.2, 3.23, 3.25])
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["line", "surface"] and ax.yaxis_inverted()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["measured, one line per run"]
 
 
 def test_extrapolation_tells_fitted_runs_from_those_kept_back():
@@ -92,3 +63,11 @@ def test_extrapolation_tells_fitted_runs_from_those_kept_back():
     names = [t.get_text() for t in ax.get_legend().get_texts()]
     assert names == ["line", "fitted to these", "kept back"]
     assert ax.lines[2].get_markerfacecolor() == "white" and ax.lines[2].get_xdata() == [10]
+
+
+def test_envelope_draws_each_size_and_the_lower_edge():
+    curves = {"1e8": ([1e18, 1e20], [4, 3]), "1e9": ([1e19, 1e21], [5, 2.5])}
+    ax = plots.envelope(curves, ([1e18, 1e21], [4, 2.5])).axes[0]
+    assert [line.get_ydata()[-1] for line in ax.lines] == pytest.approx([3, 2.5, 2.5])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["1e8", "1e9", "lower edge"]
+    assert ax.get_xscale() == ax.get_yscale() == "log"

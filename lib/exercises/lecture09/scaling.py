@@ -1,4 +1,4 @@
-"""Exercises of notebook 09: fit an exponent, scale data with the model."""
+"""Exercises of notebook 09: fit an exponent, spend a budget."""
 
 import math
 
@@ -120,92 +120,11 @@ EXPONENT = Exercise(
     ),
     hints=(
         "ln y = ln c − α ln x is a straight line in ln x.",
-        "np.polyfit(np.log(x), np.log(y), 1)[0] is its slope; watch the sign, and return a float.",
+        "The slope of the line that least squares gives is Σ(u − ū)(v − v̄) / Σ(u − ū)² with u = ln x and v = ln y; NumPy's "
+        "`polyfit` finds it, too.",
+        "Which sign has the slope of a falling line, and which sign is asked for? Try it on exact powers.",
     ),
 )
 
 
-# --- scaling.data_multiplier --------------------------------------------------------------------------------
-def data_multiplier(times: Number, alpha_N: Number, alpha_D: Number) -> float:
-    """By what factor the data must grow with `times` as many parameters (slide T09): times^(α_N/α_D).
-
-    >>> round(data_multiplier(8, 0.076, 0.103), 2)
-    4.64
-    """
-    return float(times) ** (alpha_N / alpha_D)
-
-
-def _multiples(generator):
-    times, alpha_N, alpha_D = (uniform(generator, 1, *ends)[0] for ends in ((2, 50), (0.1, 0.2), (0.3, 0.5)))
-    return [
-        case("slide T09's 8, Kaplan's joint fit", 8.0, 0.076, 0.103),
-        case("slide T09's 8, Kaplan's separate fits", 8.0, 0.076, 0.095),
-        case("the same model", 1.0, 0.076, 0.103),
-        case("a model of half the size", 0.5, 0.076, 0.103),
-        case("a hundred times, Chinchilla's exponents", 100.0, 0.34, 0.28),
-        case("random numbers", times, alpha_N, alpha_D),
-    ]
-
-
-MULTIPLIER = Exercise(
-    id="scaling.data_multiplier",
-    slides=("T09",),
-    points=2,
-    minutes=8,
-    title="Eight times the model, five times the data",
-    reference=data_multiplier,
-    cases=_multiples,
-    accepts=(lambda times, alpha_N, alpha_D: math.exp(alpha_N * math.log(times) / alpha_D),),
-    withheld=("lib.accounting.scaling.data_multiplier",),
-    misconceptions=(
-        Misconception(
-            "ratio_upside_down",
-            lambda times, alpha_N, alpha_D: times ** (alpha_D / alpha_N),
-            "Your exponent is inverted. Compare (N_c/N)^(α_N/α_D) with D_c/D: if N grows 8-fold, the first falls by "
-            "8^(α_N/α_D), and the second must fall as much.",
-        ),
-        Misconception(
-            "in_proportion",
-            lambda times, alpha_N, alpha_D: float(times),
-            "Your data grow as fast as the model. That is nearly Chinchilla's advice, but with these two exponents the "
-            "factor is smaller (or larger).",
-        ),
-        Misconception(
-            "rule_of_three",
-            lambda times, alpha_N, alpha_D: times * alpha_N / alpha_D,
-            "You multiplied by the ratio. In a power law the ratio is the exponent: times ** ratio.",
-        ),
-        Misconception(
-            "kaplan_by_heart",
-            lambda times, alpha_N, alpha_D: times**0.74,
-            "0.74 is 0.076/0.103, rounded: right for one pair of exponents only. Compute it from the arguments.",
-        ),
-        Misconception(
-            "difference_of_exponents",
-            lambda times, alpha_N, alpha_D: times ** abs(alpha_N - alpha_D),
-            "You subtracted the exponents. Setting powers of N and D equal divides one exponent by the other.",
-        ),
-        Misconception(
-            "rounded",
-            lambda times, alpha_N, alpha_D: float(round(data_multiplier(times, alpha_N, alpha_D))),
-            "You rounded to a whole number, as the slide does. Return the factor itself.",
-        ),
-        Misconception(
-            "negative_exponent",
-            lambda times, alpha_N, alpha_D: times ** -(alpha_N / alpha_D),
-            "Your factor falls as the model grows. A larger model needs more data: the exponent is positive.",
-        ),
-        Misconception(
-            "loss_ratio",
-            lambda times, alpha_N, alpha_D: times**alpha_N,
-            "The loss falls by this factor. How much more data lowers it as much? Invert the other power.",
-        ),
-    ),
-    hints=(
-        "The two terms of L(N, D) are (N_c/N)^(α_N/α_D) and D_c/D. What does N × 8 do to the first?",
-        "times ** (alpha_N / alpha_D)",
-    ),
-)
-
-
-EXERCISES = (EXPONENT, MULTIPLIER, OPTIMAL)
+EXERCISES = (EXPONENT, OPTIMAL)

@@ -106,6 +106,8 @@ OPTIMAL = Exercise(
     ),
     hints=(
         "Put D = C/(6N) into the loss and set its derivative by N to zero: αA/N^α = βB/D^β.",
-        "N = G·(C/6)^(β/(α+β)) with G = (αA/(βB))^(1/(α+β)), and D = C/(6N).",
+        "Write D as C/(6N) in that condition, too, and bring all powers of N to one side. Or compare the losses on a fine "
+        "logarithmic grid of N.",
+        "Check your N: a little more and a little less of it must both give a higher loss.",
     ),
 )
