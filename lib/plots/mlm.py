@@ -6,78 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lib import checks
-from lib.plots.figure import COLOURS, LINES, MARKERS, curve, figure, heatmap
-
-FATES = {"[MASK]": "#9EC9E8", "random": "#F6CE85", "kept": "#A5DCC6", "not selected": "#F2F2F2"}
-"""What can happen to a token, and the colour of its cell."""
-
-
-def masking_strip(original: Sequence[str], shown: Sequence[str], fates: Sequence[str]) -> Figure:
-    """Tokens, what the model reads instead, and what it must predict: three rows of cells (slide C06).
-
-    `fates` has an entry of FATES for each token; only selected tokens have a target below them.
-    """
-    checks.same_length(original=original, shown=shown, fates=fates)
-    from matplotlib.patches import Patch, Rectangle
-
-    widths = [0.085 * max(len(a), len(b), 3) + 0.2 for a, b in zip(original, shown)]
-    left = np.concatenate([[0], np.cumsum(widths)])
-    fig, (ax,) = figure(max(left[-1] + 1.1, 5.0), 2.1)
-    rows = {"text": original, "model reads": shown, "must say": original}
-    for row, (name, tokens) in enumerate(rows.items()):
-        for x, width, token, fate in zip(left, widths, tokens, fates):
-            if name == "must say" and fate == "not selected":
-                continue
-            colour = FATES["not selected"] if name == "text" else FATES[fate]
-            ax.add_patch(Rectangle((x, -row - 0.4), width - 0.06, 0.8, facecolor=colour, edgecolor="0.6"))
-            ax.text(x + (width - 0.06) / 2, -row, token, ha="center", va="center", family="monospace", fontsize=9)
-    ax.set(xlim=(-0.05, left[-1]), ylim=(-2.5, 0.5), xticks=[])
-    ax.set_yticks([0, -1, -2], list(rows))
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    ax.grid(False)
-    keys = [Patch(facecolor=colour, edgecolor="0.6", label=fate) for fate, colour in FATES.items()]
-    fig.legend(handles=keys, loc="outside lower center", ncols=len(keys))
-    return fig
-
-
-def shares_against_expected(measured: Mapping[str, tuple[float, float]], expected: Mapping[str, float]) -> Figure:
-    """Measured shares, with the half width of their intervals, as multiples of the expected shares (A11)."""
-    fig, (ax,) = figure(6.4, 2.6)
-    for row, (name, (share, half)) in enumerate(measured.items()):
-        ratio, spread = share / expected[name], half / expected[name]
-        ax.errorbar(ratio, row, xerr=spread, fmt=MARKERS[0], color=COLOURS[0], capsize=4, linewidth=2)
-    ax.axvline(1, color="black", linestyle=":")
-    labels = [f"{name}: {share:.2%}\n(expected {expected[name]:.1%})" for name, (share, _) in measured.items()]
-    ax.set_yticks(range(len(measured)), labels)
-    ax.set(xlabel="measured / expected, with its 99 % interval", ylim=(len(measured) - 0.5, -0.5))
-    return fig
-
-
-def two_objectives(p: Sequence[float], curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Functions of the model's probability p, each in its own panel, with the location of its maximum (F01)."""
-    fig, axes = figure(7.4, 2.9, columns=len(curves))
-    for number, (ax, (name, values)) in enumerate(zip(axes, curves.items())):
-        best = int(np.argmax(values))
-        curve(ax, p, values, number, name)
-        ax.plot(p[best], values[best], MARKERS[number], color="black")
-        ax.axvline(p[best], color="black", linestyle=":", label=f"largest at p = {p[best]:.3f}")
-        ax.set(xlabel="model's probability p of the commoner word", ylabel=name)
-        ax.legend(loc="lower center")
-    return fig
-
-
-def joint_tables(
-    tables: Mapping[str, Sequence[Sequence[float]]], rows: Sequence[str], columns: Sequence[str]
-) -> Figure:
-    """Joint distributions of two words side by side, rows the first word and columns the second."""
-    fig, axes = figure(3.1 * len(tables) + 0.4, 2.6, columns=len(tables))
-    for ax, (name, table) in zip(axes, tables.items()):
-        heatmap(ax, table, list(rows), list(columns), title=name, numbers=".3f", vmin=0, vmax=0.7)
-        ax.set_xticks(range(len(columns)), columns, rotation=0, ha="center")
-        ax.set_xlabel("second word")
-    axes[0].set_ylabel("first word")
-    return fig
+from lib.plots.figure import COLOURS, LINES, MARKERS, curve, figure
 
 
 def loss_curve(
@@ -102,15 +31,66 @@ def loss_curve(
     return fig
 
 
-def masking_rates(panels: Mapping[str, Mapping[float, Sequence[float]]], ylabel: str) -> Figure:
-    """Losses by masking rate, one panel per kind of loss (slide C07): points are runs, a line is their mean."""
-    fig, axes = figure(7.4, 3.1, columns=len(panels), sharey=True)
-    for number, (ax, (name, runs)) in enumerate(zip(axes, panels.items())):
-        for place, values in enumerate(runs.values()):
-            spread = np.linspace(-0.1, 0.1, len(values)) if len(values) > 1 else [0.0]
-            ax.plot(place + np.asarray(spread), values, MARKERS[number], color=COLOURS[number], alpha=0.9)
-            ax.hlines(np.mean(values), place - 0.25, place + 0.25, color="black", linewidth=1.5)
-        ax.set_xticks(range(len(runs)), [f"{rate:.0%}" for rate in runs])
-        ax.set(title=name, xlabel="masking rate in training", xlim=(-0.5, len(runs) - 0.5))
-    axes[0].set_ylabel(ylabel)
+def gap_guesses(panels: Mapping[str, Sequence[tuple[str, float]]]) -> Figure:
+    """The likeliest tokens of each sentence's gap, as horizontal bars: two panels a row, all on the scale from 0 to 1.
+
+    Raises ValueError where there is no panel, or a panel has no guess.
+    """
+    checks.not_empty(panels=list(panels))
+    rows = -(-len(panels) // 2)
+    fig, axes = figure(8.2, 1.8 * rows, columns=2, rows=rows)
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    for place, (sentence, guesses) in enumerate(panels.items()):
+        checks.not_empty(**{f"panels[{sentence!r}]": list(guesses)})
+        ax = axes[place]
+        tokens, values = zip(*guesses)
+        bars = ax.barh(range(len(tokens)), values, color=COLOURS[0])
+        ax.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
+        ax.set_yticks(range(len(tokens)), tokens, family="monospace", fontsize=9)
+        ax.set(xlim=(0, 1.15), xticks=[0, 0.5, 1])
+        ax.set_title(sentence.replace("[MASK]", "▢"), fontsize=10, loc="left")
+        ax.grid(axis="y", visible=False)
+        ax.invert_yaxis()
+        if place >= len(panels) - 2:
+            ax.set_xlabel("probability")
+    return fig
+
+
+def two_runs(panels: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[float]]]], level: float) -> Figure:
+    """Curves of several runs, a panel for each way to measure them, with the unigram level as a dotted line in the last.
+
+    The level belongs to a loss at gaps. A loss that also asks about tokens that can be read has another one.
+    """
+    fig, axes = figure(7.8, 3.2, columns=len(panels), sharey=True)
+    for ax, (title, runs) in zip(axes, panels.items()):
+        for number, (name, (steps, losses)) in enumerate(runs.items()):
+            curve(ax, steps, losses, number, name)
+        ax.set(title=title, xlabel="update", ylim=(0, None))
+    axes[-1].axhline(level, color="black", linestyle=":", label=f"unigram: {level:.2f}")
+    axes[0].set_ylabel("loss (nats per token)")
+    axes[-1].legend(loc="lower left")
+    return fig
+
+
+def designs(runs: Mapping[tuple[int, int], Sequence[float]], level: float) -> Figure:
+    """Held-out losses of designs (per cent corrupted, per cent predicted): a dot for each run, a line for the means.
+
+    Corruption goes from left to right, and each predicted share has a line of its own. Raises ValueError where there is
+    no design, or one has no run.
+    """
+    checks.not_empty(runs=list(runs))
+    fig, (ax,) = figure(7.0, 3.4)
+    for number, predicted in enumerate(sorted({predicted for _, predicted in runs})):
+        row = sorted((corrupted, losses) for (corrupted, asked), losses in runs.items() if asked == predicted)
+        for corrupted, losses in row:
+            checks.not_empty(**{f"runs[{(corrupted, predicted)}]": list(losses)})
+            ax.plot([corrupted] * len(losses), losses, MARKERS[number], color=COLOURS[number], alpha=0.7)
+        means = [float(np.mean(losses)) for _, losses in row]
+        curve(ax, [corrupted for corrupted, _ in row], means, number, f"{predicted} % predicted")
+        for (corrupted, _), mean in zip(row, means):
+            ax.annotate(f"{mean:.2f}", (corrupted, mean), (8, -14), textcoords="offset points", fontsize=10)
+    ax.axhline(level, color="black", linestyle=":", label=f"unigram: {level:.2f}")
+    ax.set(xlabel="corrupted (%)", ylabel="held-out loss at 15 % [MASK]\n(nats per token)", xlim=(5, 48))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig

@@ -1,284 +1,166 @@
-"""Exercises of notebook 04: how many tokens are masked, and whole-word masking."""
-
-from collections.abc import Sequence
+"""Exercise of notebook 04: how much is corrupted and how much is predicted, set apart from each other."""
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 
+Batch = tuple[Int[Tensor, "M T"], Int[Tensor, "M T"]]
+IGNORED = -100
 
-# --- masking.whole_words ----------------------------------------------------------------------------------------------
-def whole_words(word_ids: Int[Tensor, " T"], chosen: Sequence[int]) -> Bool[Tensor, " T"]:
-    """True at every piece of the chosen words.
 
-    >>> whole_words(torch.tensor([-1, 0, 0, 1, -1]), [0]).tolist()
-    [False, True, True, False, False]
+# --- masking.two_rates ------------------------------------------------------------------------------------------------
+def two_rates(
+    ids: Int[Tensor, "B T"], draw: Float[Tensor, "B T"], mask_id: int, corrupted: float, predicted: float
+) -> Batch:
+    """input_ids and labels that hide `corrupted` of the tokens and ask about `predicted` of them.
+
+    >>> [part.tolist() for part in two_rates(torch.tensor([[7, 8, 9]]), torch.tensor([[.1, .3, .9]]), 4, .4, .2)]
+    [[[4, 4, 9]], [[7, -100, -100]]]
     """
-    return torch.isin(word_ids, torch.tensor(chosen, dtype=torch.long))
+    copies = max(1, round(predicted / corrupted))
+    hidden = torch.cat([(draw >= k * corrupted) & (draw < (k + 1) * corrupted) for k in range(copies)])
+    text, draws = ids.repeat(copies, 1), draw.repeat(copies, 1)
+    return text.masked_fill(hidden, mask_id), text.masked_fill(~hidden | (draws >= predicted), IGNORED)
 
 
-def _word_cases(generator):
-    lengths = torch.randint(1, 4, (12,), generator=generator)
-    long = torch.arange(12).repeat_interleave(lengths)
-    chosen = torch.randperm(12, generator=generator)[:4].sort().values.tolist()
+def _cases(generator):
+    def drawn(rows, length, corrupted, predicted, mask_id=4):
+        """Draws that are spread evenly, so that the shares are exact and none lies at a limit."""
+        ids = torch.randint(5, 1000, (rows, length), generator=generator)
+        order = torch.randperm(rows * length, generator=generator).view(rows, length)
+        return ids, (order + 0.5) / (rows * length), mask_id, corrupted, predicted
+
     return [
-        case("a word of three pieces", torch.tensor([-1, 0, 0, 0, 1, 2, 2, -1]), [0]),
-        case("two words apart", torch.tensor([-1, 0, 1, 1, 2, 3, 3, -1, -1]), [1, 3]),
-        case("the later word first", torch.tensor([-1, 0, 0, 1, 2, 2, -1]), [2, 0]),
-        case("no word chosen", torch.tensor([-1, 0, 1, 1, -1]), []),
-        case("every word chosen", torch.tensor([-1, 0, 0, 1, -1]), [0, 1]),
-        case("twelve words, no special tokens", long, chosen),
+        case("15 / 15", *drawn(4, 10, 0.15, 0.15)),
+        case("40 / 15", *drawn(4, 10, 0.4, 0.15)),
+        case("10 / 30, three copies", *drawn(4, 10, 0.1, 0.3)),
+        case("20 / 40, two copies", *drawn(2, 20, 0.2, 0.4)),
+        case("everything hidden, half predicted", *drawn(5, 8, 1.0, 0.5)),
+        case("25 / 100, four copies of one window", *drawn(1, 40, 0.25, 1.0)),
+        case("as many windows as tokens in each", *drawn(10, 10, 0.1, 0.2)),
+        case("another id for [MASK]", *drawn(8, 5, 0.5, 0.25, 103)),
     ]
 
 
-def _picked(word_ids, chosen):
-    return whole_words(word_ids, chosen)
+def _wrong(hide, label, *, order="below", rows="all", wanted="ids", empty=IGNORED):
+    """An answer from two rules: what copy k hides, and what it labels, of a draw d with shares c and p."""
+
+    def answer(ids, draw, mask_id, corrupted, predicted):
+        copies = max(1, round(predicted / corrupted)) if rows == "all" else 1
+        parts = []
+        for k in range(copies):
+            hidden = hide(draw, k, corrupted, predicted)
+            read = ids.masked_fill(hidden, mask_id)
+            answers = (ids if wanted == "ids" else read).masked_fill(~label(draw, k, corrupted, predicted), empty)
+            parts.append((read, answers))
+        if order == "beside":  # all copies of the first window, then all of the second
+            return tuple(torch.stack(part, dim=1).flatten(0, 1) for part in zip(*parts))
+        return tuple(torch.cat(part) for part in zip(*parts))
+
+    return answer
 
 
-def _begins(word_ids):
-    return torch.cat([torch.ones(1, dtype=torch.bool), word_ids[1:] != word_ids[:-1]])
+def _own(d, k, c, p):
+    return (d >= k * c) & (d < (k + 1) * c)
 
 
-def _first_piece(word_ids, chosen):
-    return _picked(word_ids, chosen) & _begins(word_ids)
+def _asked(d, k, c, p):
+    return _own(d, k, c, p) & (d < p)
 
 
-def _continuations(word_ids, chosen):
-    return _picked(word_ids, chosen) & ~_begins(word_ids)
+def _in_place(ids, draw, mask_id, corrupted, predicted):
+    answer = two_rates(ids, draw, mask_id, corrupted, predicted)
+    ids[draw < corrupted] = mask_id
+    return answer
 
 
-def _positions(word_ids, chosen):
-    return torch.isin(torch.arange(len(word_ids)), torch.tensor(chosen, dtype=torch.long))
-
-
-def _from_first_to_last(word_ids, chosen):
-    if not chosen:
-        return torch.zeros_like(word_ids, dtype=torch.bool)
-    return (word_ids >= min(chosen)) & (word_ids <= max(chosen))
-
-
-def _first_word_only(word_ids, chosen):
-    return _picked(word_ids, chosen[:1])
-
-
-def _word_by_word(word_ids, chosen):
-    found = torch.zeros(len(word_ids), dtype=torch.bool)
-    for word in chosen:
-        found |= word_ids == word
-    return found
-
-
-WHOLE_WORDS = Exercise(
-    id="masking.whole_words",
-    slides=("C08", "W10"),
-    points=2,
-    minutes=8,
-    title="Whole-word masking",
-    reference=whole_words,
-    cases=_word_cases,
-    accepts=(_word_by_word, lambda w, c: torch.tensor([int(i) in c for i in w], dtype=torch.bool)),
+TWO_RATES = Exercise(
+    id="masking.two_rates",
+    slides=("C07", "C08"),
+    points=5,
+    minutes=18,
+    title="Corrupted and predicted",
+    reference=two_rates,
+    cases=_cases,
+    accepts=(_wrong(_own, _asked),),  # without a mistake, copy by copy
     misconceptions=(
         Misconception(
-            "first_piece_only",
-            _first_piece,
-            "Only the first piece of each chosen word is selected. The rest stays readable and gives the word away.",
+            "all_gaps_labelled",
+            _wrong(_own, _own),
+            "Every gap has a label, also where less is predicted than corrupted. A gap with a draw of `predicted` or more is "
+            "hidden, and nobody asks about it.",
         ),
         Misconception(
-            "continuations_only",
-            _continuations,
-            "You select the pieces that continue a word and leave its first piece readable. That piece is part of the "
-            "word.",
+            "hides_only_predicted",
+            _wrong(lambda d, k, c, p: _asked(d, k, c, p), _asked),
+            "You hide only what you ask about. If 40 % are corrupted and 15 % predicted, the other 25 % are [MASK] too.",
         ),
         Misconception(
-            "positions_for_words",
-            _positions,
-            "`chosen` holds numbers of words, not positions: compare it with the entries of word_ids.",
+            "one_copy_hides_all",
+            _wrong(lambda d, k, c, p: d < max(c, p), lambda d, k, c, p: d < p, rows="one"),
+            "You hide the predicted share in a single copy, so more is corrupted than `corrupted` says. Several copies of "
+            "each window share the work.",
         ),
         Misconception(
-            "inverted",
-            lambda word_ids, chosen: ~_picked(word_ids, chosen),
-            "True and False are swapped: True marks the pieces that are selected.",
+            "too_few_copies",
+            _wrong(_own, _asked, rows="one"),
+            "You have one copy of each window, so no more is asked than is hidden in it. How many copies does `predicted` "
+            "need?",
         ),
         Misconception(
-            "special_tokens_too",
-            lambda word_ids, chosen: _picked(word_ids, chosen) | (word_ids == -1),
-            "You also select where word_ids is −1. Those are [CLS] and [SEP]: they belong to no word and are never "
-            "selected.",
+            "same_gaps_in_each_copy",
+            _wrong(lambda d, k, c, p: d < c, lambda d, k, c, p: d < min(c, p)),
+            "All copies hide the same tokens, so the same questions are asked again. Copy k takes the next part of the "
+            "draws.",
         ),
         Misconception(
-            "everything_between",
-            _from_first_to_last,
-            "You select everything from the first chosen word to the last. The words between them were not chosen "
-            "(masking a whole span is what SpanBERT does).",
+            "gaps_grow",
+            _wrong(lambda d, k, c, p: d < (k + 1) * c, lambda d, k, c, p: (d < (k + 1) * c) & (d < p)),
+            "Later copies hide what the earlier ones hid, and more. Each copy hides a share of `corrupted`: its part of the "
+            "draws has a lower limit too.",
         ),
         Misconception(
-            "last_word_only",
-            lambda word_ids, chosen: _picked(word_ids, chosen[-1:]),
-            "Only the last of the chosen words is selected: each turn of your loop overwrites what the one before found. "
-            "Collect with |=.",
+            "asks_what_can_be_read",
+            _wrong(_own, lambda d, k, c, p: d < p),
+            "You label tokens that the model can read in that copy. Each copy has labels at its own gaps only.",
         ),
         Misconception(
-            "no_words_fail",
-            lambda word_ids, chosen: torch.stack([word_ids == word for word in chosen]).any(dim=0),
-            "torch.stack of nothing fails, but the list of chosen words may be empty: then no piece is selected.",
+            "labels_everywhere",
+            _wrong(_own, lambda d, k, c, p: torch.ones_like(d, dtype=torch.bool)),
+            "Every token has a label. The answer to most of them stands in the input: −100 where nothing is asked.",
         ),
         Misconception(
-            "numbers",
-            lambda word_ids, chosen: _picked(word_ids, chosen).long(),
-            "The pattern is right, but these are the numbers 0 and 1: the answer is True or False for each piece.",
+            "labels_from_corrupted",
+            _wrong(_own, _asked, wanted="read"),
+            "Your labels are what the model reads, [MASK]. A label is the original token.",
         ),
         Misconception(
-            "one_word_only",
-            _first_word_only,
-            "Only the first of the chosen words is selected: is there a `return` inside your loop?",
+            "copies_beside",
+            _wrong(_own, _asked, order="beside"),
+            "The copies of one window follow each other in your answer. First come all windows in their first copy, then "
+            "all in their second.",
+        ),
+        Misconception(
+            "zero_for_no_label",
+            _wrong(_own, _asked, empty=0),
+            "You write 0 where nothing is asked. 0 is the id of a token; no label is −100.",
+        ),
+        Misconception(
+            "in_place",
+            _in_place,
+            "The batch is right, but you have written into `ids`: in the next epoch it would hold the corrupted text. "
+            "Work on a copy.",
         ),
     ),
     hints=(
-        "word_ids[i] is the number of the word that piece i belongs to: the question is whether this number is chosen.",
-        "torch.isin(word_ids, torch.tensor(chosen, dtype=torch.long)), or a loop over chosen with |=.",
+        "Take predicted ≤ corrupted first. One number decides what is hidden, the other what is labelled, and both look at "
+        "the same draws.",
+        "Now three copies at 10 / 30. Which draws belong to the first copy's gaps, which to the second's?",
+        "Do both cases fit into one rule? With one copy, its gaps begin at a draw of 0; where does a label need a second "
+        "condition?",
     ),
 )
 
-
-# --- masking.expected_counts ------------------------------------------------------------------------------------------
-def expected_counts(N: int, rate: float, split: Sequence[float]) -> dict[str, float]:
-    """Expected numbers of the N tokens that become [MASK], become random, are selected but kept, are not selected.
-
-    >>> {k: round(v, 1) for k, v in expected_counts(1000, 0.15, (0.8, 0.1, 0.1)).items()}
-    {'mask': 120.0, 'random': 15.0, 'kept': 15.0, 'untouched': 850.0}
-    """
-    selected = N * rate
-    mask, random, kept = (selected * part for part in split)
-    return {"mask": mask, "random": random, "kept": kept, "untouched": N - selected}
-
-
-def _count_cases(generator):
-    N = int(torch.randint(100, 1000, (1,), generator=generator))
-    return [
-        case("BERT on 1,000 tokens", 1000, 0.15, (0.8, 0.1, 0.1)),
-        case("the 13 pieces of slide C07 at 40 %", 13, 0.40, (0.8, 0.1, 0.1)),
-        case("seven tokens", 7, 0.15, (0.8, 0.1, 0.1)),
-        case("a fifth kept", N, 0.15, (0.5, 0.3, 0.2)),
-        case("everything selected", 20, 1.0, (0.8, 0.1, 0.1)),
-        case("only ever [MASK]", N, 0.15, (1.0, 0.0, 0.0)),
-        case("another split", N, 0.30, (0.6, 0.3, 0.1)),
-        case("nothing selected", 50, 0.0, (0.8, 0.1, 0.1)),
-    ]
-
-
-def _counts(mask, random, kept, untouched):
-    return {"mask": mask, "random": random, "kept": kept, "untouched": untouched}
-
-
-def _of_everything(N, rate, split):
-    return _counts(*(N * part for part in split), N * (1 - rate))
-
-
-def _kept_twice(N, rate, split):
-    found = expected_counts(N, rate, split)
-    return found | {"untouched": found["untouched"] + found["kept"]}
-
-
-def _fractions(N, rate, split):
-    return {fate: count / N for fate, count in expected_counts(N, rate, split).items()}
-
-
-def _whole_numbers(N, rate, split):
-    return {fate: round(count) for fate, count in expected_counts(N, rate, split).items()}
-
-
-def _rounded_down(N, rate, split):
-    selected = int(N * rate)
-    return _counts(*(int(selected * part) for part in split), N - selected)
-
-
-def _part_of_the_rest(N, rate, split):
-    to_mask, to_random, _ = split
-    selected = N * rate
-    mask = selected * to_mask
-    random = (selected - mask) * to_random
-    return _counts(mask, random, selected - mask - random, N - selected)
-
-
-def _all_masked(N, rate, split):
-    return expected_counts(N, rate, split) | {"mask": N * rate}
-
-
-def _subtracted(N, rate, split):
-    mask, random = N * rate * split[0], N * rate * split[1]
-    kept = N * rate - mask - random
-    return _counts(mask, random, kept, N - mask - random - kept)
-
-
-EXPECTED_COUNTS = Exercise(
-    id="masking.expected_counts",
-    slides=("C08", "W11"),
-    points=2,
-    minutes=6,
-    title="What happens to N tokens?",
-    reference=expected_counts,
-    cases=_count_cases,
-    accepts=(_subtracted,),
-    misconceptions=(
-        Misconception(
-            "split_of_all_tokens",
-            _of_everything,
-            "You split all N tokens. Slide W11's 80/10/10 are parts of the selected ones: multiply by the rate first.",
-        ),
-        Misconception(
-            "kept_counted_twice",
-            _kept_twice,
-            "Your four numbers sum to more than N. Kept tokens were selected, so they do not count as untouched too.",
-        ),
-        Misconception(
-            "fractions",
-            _fractions,
-            "These are shares of the tokens. The question is how many: multiply by N.",
-        ),
-        Misconception(
-            "rounded",
-            _whole_numbers,
-            "You round to whole tokens. An expectation is a mean over many texts and need not be a whole number.",
-        ),
-        Misconception(
-            "rounded_down",
-            _rounded_down,
-            "int(…) cuts off what is behind the point. An expectation is a mean over many texts and need not be whole.",
-        ),
-        Misconception(
-            "fixed_split",
-            lambda N, rate, split: expected_counts(N, rate, (0.8, 0.1, 0.1)),
-            "You always split 80/10/10. The shares are in `split`.",
-        ),
-        Misconception(
-            "fixed_rate",
-            lambda N, rate, split: expected_counts(N, 0.15, split),
-            "You always select 15 %. The share is `rate`.",
-        ),
-        Misconception(
-            "random_and_kept_swapped",
-            lambda N, rate, split: expected_counts(N, rate, (split[0], split[2], split[1])),
-            "The second share of `split` is for random tokens, the third for kept ones: yours are swapped.",
-        ),
-        Misconception(
-            "part_of_the_rest",
-            _part_of_the_rest,
-            "You take the random tokens from those that [MASK] left over. Each part of the split is a share of all "
-            "selected "
-            "tokens.",
-        ),
-        Misconception(
-            "all_selected_masked",
-            _all_masked,
-            "You count every selected token as [MASK]. Some become random or stay: your numbers sum to more than N.",
-        ),
-    ),
-    hints=(
-        "First the selected tokens: N · rate. Then each part of the split is a share of those.",
-        "untouched is N − N · rate; the four numbers sum to N.",
-    ),
-)
-
-EXERCISES = (WHOLE_WORDS, EXPECTED_COUNTS)
+EXERCISES = (TWO_RATES,)

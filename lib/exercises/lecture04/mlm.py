@@ -68,7 +68,7 @@ MASK_TOKENS = Exercise(
         Misconception(
             "always_mask",
             wrong_masking((1.0, 0.0)),
-            "Every selected token becomes [MASK]. Slide W11 does this to 80 %: the model must also learn to doubt the "
+            "Every selected token becomes [MASK]. BERT does this to 80 %: the model must also learn to doubt the "
             "tokens that it can read, since the texts it is used on contain no [MASK].",
         ),
         Misconception(
@@ -156,10 +156,9 @@ MASK_TOKENS = Exercise(
         ),
     ),
     hints=(
-        "torch.rand(ids.shape, generator=generator) < rate selects; ~torch.isin(ids, torch.tensor(special_ids)) "
-        "excludes.",
-        "One more random number per token decides: below 0.8 [MASK], from 0.8 to 0.9 a random id, else no change.",
-        "labels = ids.masked_fill(~selected, -100); corrupted ids by torch.where.",
+        "One random number for each token decides whether it is chosen. torch.isin finds the special ones.",
+        "A second random number for each chosen token decides its fate. Where would you cut the numbers from 0 to 1?",
+        "Both results begin with ids, and ids must stay: masked_fill and torch.where return new tensors.",
     ),
 )
 
@@ -231,8 +230,8 @@ LOSS = Exercise(
         Misconception(
             "sum",
             lambda z, y, x, m: _token_losses(z, y).sum(),
-            "You add up and do not divide. Slide C09 does print a sum; we take the mean over the selected tokens, so "
-            "that batches are comparable.",
+            "You add up and do not divide. A sum grows with the batch: take the mean over the chosen tokens, so that "
+            "batches are comparable.",
         ),
         Misconception(
             "mask_only",
@@ -260,7 +259,7 @@ LOSS = Exercise(
         Misconception(
             "log_outside",
             _log_outside,
-            "You take the logarithm of the mean probability. The logarithm belongs inside: the mean of log P (F01).",
+            "You take the logarithm of the mean probability. The logarithm belongs inside: the mean of ln P.",
         ),
         Misconception(
             "log_of_softmax",
@@ -291,8 +290,8 @@ LOSS = Exercise(
         Misconception("detached", lambda z, y, x, m: _by_hand(z, y, x, m).detach(), DETACHED),
     ),
     hints=(
-        "selected = labels != -100; logits[selected] is (M, V), labels[selected] is (M,).",
-        "F.cross_entropy of these two; its default, the mean, is over the M selected tokens.",
+        "Which positions are chosen? A boolean tensor of them picks rows of the logits and of the labels.",
+        "What is left are M rows of logits and M ids: which function of PyTorch takes these two?",
     ),
 )
 

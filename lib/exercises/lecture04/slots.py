@@ -57,9 +57,8 @@ SLOT_PROBABILITIES = Exercise(
         Misconception(
             "as_printed",
             _printed,
-            "This is the denominator that slide C09 prints, x_i · h_i: each word with another position. All words "
-            "compete "
-            "for position t: x_i · h_t. Does your answer sum to 1?",
+            "Your denominator matches each word with another position. All words compete for position t, so each term is "
+            "e_j · h_t. Does your answer sum to 1?",
         ),
         Misconception(
             "over_positions",
@@ -107,9 +106,12 @@ SLOT_PROBABILITIES = Exercise(
         Misconception(
             "scaled",
             lambda E, H, t: torch.softmax(E @ H[t] / E.shape[1] ** 0.5, dim=0),
-            "The division by √D belongs to attention. Slide C09 uses the plain dot product.",
+            "The division by √d_k belongs to attention. Here it is the plain dot product.",
         ),
         Misconception("detached", lambda E, H, t: slot_probabilities(E, H, t).detach(), DETACHED),
     ),
-    hints=("The scores of all words at position t: E @ H[t], of shape (V,).", "Then a softmax over the words."),
+    hints=(
+        "Every word has a score at position t. Which product of E and one row of H has the shape (V,)?",
+        "The words compete: along which dimension do the probabilities sum to 1?",
+    ),
 )
