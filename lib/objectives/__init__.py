@@ -12,6 +12,7 @@ from lib.objectives.preference import (
     bradley_terry_probability,
     centre_rewards,
     pairs_from_ranking,
+    plackett_luce_loss,
     simulate_preferences,
 )
 from lib.objectives.reduction import masked_reduce
@@ -45,6 +46,7 @@ __all__ = [
     "mlm_loss",
     "optimal_policy",
     "pairs_from_ranking",
+    "plackett_luce_loss",
     "ppo_clip_loss",
     "regularised_objective",
     "reinforce_loss",

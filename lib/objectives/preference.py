@@ -94,6 +94,26 @@ def centre_rewards(rewards: Float[Tensor, "N"], prompts: Int[Tensor, "N"]) -> Fl
     return rewards - (totals / sizes)[group]
 
 
+def plackett_luce_loss(rewards: Float[Tensor, "N K"]) -> Float[Tensor, ""]:
+    r"""$-\frac1N\sum_i\log\prod_{j=1}^{K-1}\frac{e^{r_{ij}}}{\sum_{l\ge j}e^{r_{il}}}$: the mean over rankings, in nats.
+
+    Row i holds the rewards of the K answers of ranking i, the best first: each place is a choice among those that are left
+    (Luce 1959; Plackett 1975). For K = 2 it is `bradley_terry_loss`.
+    Raises ValueError when there is no ranking or a ranking holds fewer than two answers.
+
+    >>> round(plackett_luce_loss(torch.tensor([[2.0, 1.0, 0.0]])).item(), 4)
+    0.7209
+    """
+    checks.not_empty(rewards=rewards)
+    if rewards.shape[1] < 2:
+        raise ValueError(f"rewards must hold at least 2 answers per ranking, got {rewards.shape[1]}")
+    rewards = (
+        rewards - rewards.amax(dim=1, keepdim=True).detach()
+    )  # a shift changes nothing, and small numbers are precise
+    left = rewards.flip(dims=(1,)).logcumsumexp(dim=1).flip(dims=(1,))  # (N, K) log of the sum over those still left
+    return (left - rewards)[:, :-1].sum(dim=1).mean()
+
+
 def _checked_margin(margin: Tensor | float | int, chosen: Tensor) -> Tensor:
     """The margin as a tensor, once it is known to be one number, or one for each pair, and not negative."""
     margin = torch.as_tensor(margin, dtype=chosen.dtype, device=chosen.device)

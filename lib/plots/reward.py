@@ -120,3 +120,50 @@ def learned_against_true(panels: Mapping[str, tuple]) -> Figure:
         ax.set(xlabel="r*", title=f"{title}: correlation {correlation:.2f}")
     axes[0].set_ylabel("learned reward")
     return fig
+
+
+def coverage(sizes: Sequence[int], shares: Mapping[str, Sequence[float]], *, level: float = 0.95) -> Figure:
+    """How often intervals held the truth against the answers per ranking, one line a method, with the promised `level`."""
+    fig, (ax,) = figure(6.4, 3.2)
+    for number, (name, values) in enumerate(shares.items()):
+        curve(ax, sizes, values, number, name, marker=True)
+    ax.axhline(level, color="black", linewidth=1, linestyle=":", label=f"promised: {level:.0%}")
+    ax.set_xticks(sizes, [str(size) for size in sizes])
+    ax.set(xlabel="answers per ranking, K", ylabel="share of intervals that hold the truth", ylim=(0.6, 1.0))
+    ax.legend(loc="lower left")
+    return fig
+
+
+def ratings_over_games(ratings, truth: Sequence[float], names: Sequence[str]) -> Figure:
+    """Elo ratings (games + 1, players) against the games played; the truth of each player as a dotted line."""
+    fig, (ax,) = figure(7.0, 3.4)
+    ratings = np.asarray(ratings)
+    for number, (name, level) in enumerate(zip(names, truth)):
+        curve(ax, range(len(ratings)), ratings[:, number], number, name, linestyle="-", linewidth=1)
+        ax.axhline(level, color=COLOURS[number % len(COLOURS)], linestyle=":", linewidth=1.5)
+    ax.set(xlabel="games played", ylabel="rating (Elo points)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def accuracies(rows: Mapping[str, float], *, chance: float = 0.5, ceiling: float | None = None) -> Figure:
+    """Accuracy on held-out pairs as a dot per method, with the lines of a coin and of the best possible."""
+    fig, (ax,) = figure(7.0, 0.45 * len(rows) + 1.1)
+    places = np.arange(len(rows))[::-1]
+    ax.hlines(places, chance, list(rows.values()), color="0.8", linewidth=2)
+    ax.plot(list(rows.values()), places, "o", color=COLOURS[0], ms=7)
+    for place, value in zip(places, rows.values()):
+        ax.annotate(f"{value:.1%}", (value, place), textcoords="offset points", xytext=(9, -4))
+    ax.axvline(chance, color="black", linewidth=1, linestyle=":")
+    if ceiling is not None:
+        ax.axvline(
+            ceiling, color=COLOURS[3], linewidth=1.5, linestyle="--", label=f"expected of who knows r*: {ceiling:.1%}"
+        )
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    ax.set_yticks(places, list(rows))
+    ax.set(
+        xlabel="share of held-out pairs that are right (dotted: a coin)",
+        xlim=(chance - 0.05, 0.95),
+        ylim=(-0.6, len(rows) - 0.4),
+    )
+    return fig

@@ -57,3 +57,24 @@ def test_intervals_may_be_lopsided_and_two_fits_stand_side_by_side():
     assert [bar[0][0] for bar in bars] == pytest.approx([-0.125, 0.125])
     axes = plots.learned_against_true({"raw": ([1.0, 2.0], [3.0, 5.0], 0.5)}).axes
     assert axes[0].lines[0].get_xdata().tolist() == [1, 2] and axes[0].lines[0].get_ydata().tolist() == [3, 5]
+
+
+def test_coverage_draws_the_promise_and_a_line_per_method():
+    ax = plots.coverage([2, 4], {"naive": [0.95, 0.88], "clustered": [0.95, 0.94]}).axes[0]
+    assert ax.lines[0].get_ydata() == pytest.approx([0.95, 0.88]) and ax.lines[1].get_ydata() == pytest.approx(
+        [0.95, 0.94]
+    )
+    assert list(ax.lines[2].get_ydata()) == [0.95, 0.95] and ax.get_ylim() == (0.6, 1.0)
+
+
+def test_ratings_over_games_has_a_path_and_a_truth_for_each_player():
+    ax = plots.ratings_over_games([[1500.0, 1500.0], [1516.0, 1484.0]], [1600.0, 1400.0], ["a", "b"]).axes[0]
+    assert [list(line.get_ydata()) for line in ax.lines] == [[1500, 1516], [1600, 1600], [1500, 1484], [1400, 1400]]
+
+
+def test_accuracies_writes_each_share_and_the_ceiling():
+    ax = plots.accuracies({"coin": 0.5, "model": 0.7}, ceiling=0.8).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["50.0%", "70.0%"]
+    assert ax.lines[0].get_xdata() == pytest.approx([0.5, 0.7]) and list(ax.lines[2].get_xdata()) == [0.8, 0.8]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["coin", "model"]
+    assert len(plots.accuracies({"coin": 0.5}).axes[0].lines) == 2

@@ -1,4 +1,4 @@
-"""The third exercise of `ranking`: how often a label can be foretold at best."""
+"""The second exercise of `ranking`: how often a label can be foretold at best."""
 
 import math
 
@@ -55,7 +55,7 @@ ACCURACY = Exercise(
     reference=best_accuracy,
     cases=_known,
     accepts=(_from_p(lambda p: torch.maximum(p, 1 - p)), _pair_by_pair),
-    withheld=("lib.worlds.tastes.best_possible",),
+    withheld=("lib.worlds.sentences.best_accuracy",),
     misconceptions=(
         Misconception(
             "always_right",

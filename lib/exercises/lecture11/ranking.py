@@ -1,139 +1,11 @@
-"""Exercises of notebook 11: pairs from rankings, a reward difference from wins, the best possible accuracy."""
+"""Exercises of notebook 11: a reward difference from wins, and the best possible accuracy."""
 
 import math
-from collections.abc import Sequence
-from itertools import combinations, permutations
 
 import torch
 
-from lib import objectives
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.lecture11.accuracy import ACCURACY
-
-
-# --- ranking.pairs_from_ranking ---------------------------------------------------------------------------------------
-def pairs_from_ranking(ranks: Sequence[int]) -> list[tuple[int, int]]:
-    """All (better, worse) pairs of answers by index, sorted; answers of equal rank make no pair (slide C34).
-
-    >>> pairs_from_ranking([2, 1, 2])
-    [(1, 0), (1, 2)]
-    """
-    return sorted(objectives.pairs_from_ranking(ranks))
-
-
-def _rankings(generator):
-    return [
-        case("four answers, as on slide C34", [2, 4, 1, 3]),
-        case("two answers, the second is better", [2, 1]),
-        case("three answers, the last is the best", [2, 3, 1]),
-        case("nine answers", (torch.randperm(9, generator=generator) + 1).tolist()),
-        case("two answers of equal rank", [1, 3, 1, 2]),
-        case("two of equal rank in the middle, after whom a rank is left out", [4, 2, 1, 2]),
-        case("all ranks equal", [1, 1, 1]),
-    ]
-
-
-def _ordered(keep):
-    """Sorted pairs of two different answers for which `keep(rank of the first, rank of the second)` holds."""
-    return lambda ranks: [(i, j) for i, j in permutations(range(len(ranks)), 2) if keep(ranks[i], ranks[j])]
-
-
-def _neighbours(ranks):
-    order = sorted(range(len(ranks)), key=lambda i: ranks[i])
-    return sorted((i, j) for i, j in zip(order, order[1:]) if ranks[i] < ranks[j])
-
-
-def _ties_by_index(ranks):
-    order = sorted(range(len(ranks)), key=lambda i: ranks[i])
-    return sorted(combinations(order, 2))
-
-
-def _better_first(ranks):
-    order = sorted(range(len(ranks)), key=lambda i: ranks[i])
-    return [(i, j) for i, j in combinations(order, 2) if ranks[i] != ranks[j]]
-
-
-def _read_as_order(ranks):
-    """The list read as "answer ranks[0] is the best, then ranks[1], …"."""
-    return sorted((i - 1, j - 1) for i, j in combinations(ranks, 2))
-
-
-PAIRS = Exercise(
-    id="ranking.pairs_from_ranking",
-    slides=("C34", "T24"),
-    points=2,
-    minutes=8,
-    title="Pairs from a ranking",
-    reference=pairs_from_ranking,
-    cases=_rankings,
-    accepts=(_ordered(lambda a, b: a < b),),
-    misconceptions=(
-        Misconception(
-            "worse_first",
-            _ordered(lambda a, b: a > b),
-            "Your pairs are reversed: rank 1 is the best, so the *smaller* rank wins and its index comes first.",
-        ),
-        Misconception(
-            "both_directions",
-            _ordered(lambda a, b: a != b),
-            "Each comparison occurs twice, once in each direction: y beats y' and y' beats y. 4 answers give 6 pairs, "
-            "not 12.",
-        ),
-        Misconception(
-            "neighbours_only",
-            _neighbours,
-            "You only compare answers with neighbouring ranks. The ranking says more: the first also beats the last. "
-            "There are "
-            "K(K−1)/2 pairs.",
-        ),
-        Misconception(
-            "best_against_the_rest",
-            lambda ranks: _ordered(lambda a, b: a == min(ranks) and a < b)(ranks),
-            "Only the best answer is compared. The ranking also orders the others among themselves.",
-        ),
-        Misconception(
-            "ties_make_pairs",
-            _ties_by_index,
-            "Two answers of equal rank became a pair. Neither was preferred: leave such pairs out.",
-        ),
-        Misconception(
-            "ties_both_ways",
-            _ordered(lambda a, b: a <= b),
-            "Two answers of equal rank became two pairs, one in each direction. Neither beats the other: use <, not ≤.",
-        ),
-        Misconception(
-            "later_answers_only",
-            lambda ranks: [(i, j) for i, j in combinations(range(len(ranks)), 2) if ranks[i] < ranks[j]],
-            "Pairs are missing in which the better answer comes later in the list. Either of two answers may be the "
-            "better one.",
-        ),
-        Misconception(
-            "not_sorted",
-            _better_first,
-            "The pairs are right, but not in order: they should be sorted by their indices, not by rank.",
-        ),
-        Misconception(
-            "counted_from_one",
-            lambda ranks: [(i + 1, j + 1) for i, j in pairs_from_ranking(ranks)],
-            "Your answers are numbered from 1. An index counts from 0: the first answer is ranks[0].",
-        ),
-        Misconception(
-            "ranks_for_indices",
-            lambda ranks: sorted((a, b) for a, b in combinations(sorted(ranks), 2) if a < b),
-            "Your pairs contain ranks. They should contain the answers: their positions in the list, from 0.",
-        ),
-        Misconception(
-            "list_read_as_an_order",
-            _read_as_order,
-            "You read the list as “which answer is first, second, …”. It is the reverse: ranks[i] is the rank of "
-            "answer i.",
-        ),
-    ),
-    hints=(
-        "Go through all pairs of different indices and keep (i, j) where ranks[i] < ranks[j].",
-        "itertools.permutations(range(len(ranks)), 2) gives every (i, j) once, already sorted.",
-    ),
-)
 
 
 # --- ranking.difference -----------------------------------------------------------------------------------------------
@@ -246,4 +118,4 @@ DIFFERENCE = Exercise(
     ),
 )
 
-EXERCISES = (PAIRS, DIFFERENCE, ACCURACY)
+EXERCISES = (DIFFERENCE, ACCURACY)

@@ -1,4 +1,4 @@
-"""Exercises of notebook 11: the Bradley–Terry loss, its gradient, and centred rewards."""
+"""Exercises of notebook 11: the Bradley–Terry loss, and one step of a reward model on a whole ranking."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from torch.nn.functional import logsigmoid, softplus
 from lib import objectives
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
-from lib.exercises.lecture11.centring import CENTRE
+from lib.exercises.lecture11.steps import STEP
 
 
 def _some_pairs(generator):
@@ -56,7 +56,7 @@ LOSS = Exercise(
         Misconception(
             "no_minus",
             lambda chosen, rejected: logsigmoid(chosen - rejected).mean(),
-            "The minus sign is missing, as on slide T26. Minimising this lowers the reward of the chosen answer.",
+            "The minus sign is missing. Minimising this lowers the reward of the chosen answer.",
         ),
         Misconception(
             "sides_swapped",
@@ -66,7 +66,7 @@ LOSS = Exercise(
         Misconception(
             "sum",
             lambda chosen, rejected: -logsigmoid(chosen - rejected).sum(),
-            "You add up the pairs. The expectation on slide T28 is a mean; a sum grows with the size of the batch.",
+            "You add up the pairs. The loss is their mean; a sum grows with the size of the batch.",
         ),
         Misconception(
             "no_log",
@@ -136,93 +136,4 @@ LOSS = Exercise(
 )
 
 
-# --- reward.loss_gradient ---------------------------------------------------------------------------------------------
-def loss_gradient(chosen: Tensor, rejected: Tensor) -> tuple[Tensor, Tensor]:
-    r"""The gradient of the mean loss in each reward: $\mp(1 - p_i) / B$, with $p_i = \sigma(r_w - r_l)$."""
-    surprise = torch.sigmoid(rejected - chosen) / len(chosen)
-    return -surprise, surprise
-
-
-def _gradient_of(slope):
-    """Both gradients from p = σ(chosen − rejected) and B: the chosen side gets `slope`, the rejected side −`slope`."""
-
-    def answer(chosen, rejected):
-        value = slope(torch.sigmoid(chosen - rejected), len(chosen))
-        return value, -value
-
-    return answer
-
-
-def _from_exponentials(chosen, rejected):
-    value = (chosen.exp() / (chosen.exp() + rejected.exp()) - 1) / len(chosen)
-    return value, -value
-
-
-def _by_autograd(chosen, rejected):
-    sides = chosen.clone().requires_grad_(), rejected.clone().requires_grad_()
-    return torch.autograd.grad(-logsigmoid(sides[0] - sides[1]).mean(), sides)
-
-
-GRADIENT = Exercise(
-    id="reward.loss_gradient",
-    slides=("T26", "T28"),
-    points=3,
-    minutes=12,
-    title="The gradient of the loss",
-    reference=loss_gradient,
-    cases=_some_pairs,
-    accepts=(_by_autograd,),
-    withheld=("lib.objectives.preference.bradley_terry_loss",),
-    misconceptions=(
-        Misconception(
-            "p_for_one_minus_p",
-            _gradient_of(lambda p, B: -p / B),
-            "Your slope is p, which is largest for pairs that are already right. The factor is 1 − p, the probability "
-            "of the "
-            "wrong choice.",
-        ),
-        Misconception(
-            "ascent",
-            _gradient_of(lambda p, B: (1 - p) / B),
-            "The signs are reversed. The loss *falls* when the chosen reward rises, so its slope there is negative.",
-        ),
-        Misconception(
-            "no_mean",
-            _gradient_of(lambda p, B: -(1 - p)),
-            "The loss is a mean over B pairs, so each pair's slope has the factor 1/B.",
-        ),
-        Misconception(
-            "slope_of_the_sigmoid",
-            _gradient_of(lambda p, B: -p * (1 - p) / B),
-            "p(1 − p) is the slope of σ. For log σ divide by p: 1 − p remains.",
-        ),
-        Misconception(
-            "slope_of_the_log",
-            _gradient_of(lambda p, B: -1 / (p * B)),
-            "−1/p is the slope of −log p in p. By the chain rule, multiply by p(1 − p) for the slope in the reward.",
-        ),
-        Misconception(
-            "plain_exponentials",
-            _from_exponentials,
-            "exp(10,000) is ∞, and ∞/∞ is NaN. Take the probability from the difference of the rewards, by a sigmoid.",
-        ),
-        Misconception(
-            "rejected_left_alone",
-            lambda chosen, rejected: (loss_gradient(chosen, rejected)[0], torch.zeros_like(rejected)),
-            "The loss depends on both rewards, with opposite signs: descent raises the chosen one and lowers the "
-            "rejected one.",
-        ),
-        Misconception(
-            "both_the_same_way",
-            lambda chosen, rejected: (loss_gradient(chosen, rejected)[0],) * 2,
-            "Both sides have the same sign. The rejected reward enters with a minus sign, so its slope has the "
-            "opposite sign.",
-        ),
-    ),
-    hints=(
-        "With d = chosen − rejected: the derivative of −log σ(d) in d is −(1 − σ(d)).",
-        "d rises with the chosen reward and falls with the rejected one; and do not forget the mean.",
-    ),
-)
-
-EXERCISES = (LOSS, GRADIENT, CENTRE)
+EXERCISES = (LOSS, STEP)
