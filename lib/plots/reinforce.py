@@ -1,11 +1,11 @@
-"""Figures of notebook 12: an update by one sample, variance of estimates, learning curves, credit of words."""
+"""Figures of notebook 12: an update by one sample, variance of estimates, learning curves, a stored run."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.plots.figure import COLOURS, curve, figure, heatmap
+from lib.plots.figure import COLOURS, curve, figure
 
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")  # so that neighbours can be told apart in grey
 
@@ -26,16 +26,6 @@ def policies(
     return fig
 
 
-def gradients(names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> Figure:
-    """Gradients with one component per answer, as grouped bars; the first row is the exact gradient."""
-    fig, (ax,) = figure(7.4, 3.2)
-    _bars(ax, names, rows)
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set_ylabel("mean of the estimate")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return fig
-
-
 def error_by_samples(numbers: Sequence[int], errors: Sequence[float], at_one: float) -> Figure:
     """The error of an estimate against the number of samples, with the curve `at_one` / √N; both axes logarithmic."""
     fig, (ax,) = figure(6.4, 3.2)
@@ -53,7 +43,7 @@ def variance_by_baseline(constants: Sequence[float], variances: Sequence[float],
     for number, (name, b) in enumerate(marked.items(), start=1):
         v = np.interp(b, constants, variances)
         ax.plot([b], [v], "osD^vPX"[number % 7], color=COLOURS[number], markersize=8, label=f"{name}: {b:.2f}")
-    ax.set(xlabel="baseline b (marks)", ylabel="variance of (R − b) ∇ log p", ylim=(0, None))
+    ax.set(xlabel="baseline b", ylabel="variance of (R − b) ∇ log p", ylim=(0, None))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
@@ -70,12 +60,46 @@ def many_runs(panels: Mapping[str, Sequence[Sequence[float]]], best: float) -> F
     return fig
 
 
-def credit(words: Sequence[str], rows: Mapping[str, Sequence[float]]) -> Figure:
-    """The reward of each word of an answer, and its weight in each estimator, as a heatmap."""
-    fig, (ax,) = figure(6.4, 0.5 * len(rows) + 0.9)
-    heatmap(ax, list(rows.values()), list(rows), [f"{i}. {word}" for i, word in enumerate(words, start=1)], numbers="g")
-    ax.set_xticks(range(len(words)), ax.get_xticklabels(), rotation=0, ha="center")
+def step_by_difficulty(chances: Sequence[float], steps: Mapping[str, Sequence[float]]) -> Figure:
+    """The length of the mean step, in exact gradients, over the chance of a right answer."""
+    fig, (ax,) = figure(6.4, 3.0)
+    for number, (name, values) in enumerate(steps.items()):
+        curve(ax, list(chances), list(values), number, name, marker=True)
+    ax.set(xlabel="chance of a right answer", ylabel="mean step / exact gradient", xlim=(0, 1), ylim=(0, None))
+    ax.legend(loc="lower right")
     return fig
+
+
+def verifiable(runs: Mapping[str, Sequence[Mapping[str, str]]], greedy: float) -> Figure:
+    """Stored runs by step: shares of right answers, KL and entropy; a line for each run, points where only the ends are."""
+    fig, (right, kl, entropy, free) = figure(8.4, 5.0, columns=2, rows=2)
+    shares = {
+        "reward": "training sums (the reward)",
+        "held_out": "held-out sums, same check",
+        "strict": "held-out sums, last number",
+    }
+    for number, (column, label) in enumerate(shares.items()):
+        points = {"marker": True, "linestyle": "none", "markersize": 8} if number else {}
+        for run, rows in enumerate(runs.values()):
+            curve(right, *_by_step(rows, column), number, "" if run else label, **points)
+    right.axhline(greedy, color="black", linestyle=":", label="held-out sums, greedy, before")
+    right.set(title="share right", ylim=(-0.03, 1.05))
+    others = {"kl": (kl, "KL to the first model (nats)"), "entropy": (entropy, "−log π per token (nats)")}
+    for number, (column, (ax, label)) in enumerate(others.items(), start=3):
+        for rows in runs.values():
+            curve(ax, *_by_step(rows, column), number, "", linestyle="-")
+        ax.set(title=label, ylim=(0, None))
+    for ax in (right, kl, entropy):
+        ax.set(xlabel="step")
+    free.axis("off")
+    free.legend(*right.get_legend_handles_labels(), loc="center", title="the upper left panel")
+    return fig
+
+
+def _by_step(rows: Sequence[Mapping[str, str]], column: str) -> tuple[list[int], list[float]]:
+    """Steps and values of a column, without the steps at which it was not measured."""
+    kept = [row for row in rows if row[column] != ""]
+    return [int(row["step"]) for row in kept], [float(row[column]) for row in kept]
 
 
 def _bars(ax, names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> None:

@@ -167,7 +167,7 @@ def _next_code(code: int, token: int) -> int:
     return (code * 31 + token + 1) % 10_007
 
 
-# --- a policy and a value head that share their parameters (credit.surrogate) -------------------------------
+# --- a policy that writes several tokens (credit.train_step) --------------------------------------------------
 def token_policy(N: int, T: int, seed: int) -> Function:
     """Log-probabilities (N, T) of N written answers as functions of three parameters.
 
@@ -176,12 +176,6 @@ def token_policy(N: int, T: int, seed: int) -> Function:
     """
     features = torch.randn(N, T, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return lambda theta: nn.functional.logsigmoid(features @ theta)
-
-
-def value_head(N: int, seed: int) -> Function:
-    """An estimate (N,) of each answer's reward, from the same three parameters."""
-    features = torch.randn(N, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return lambda theta: features @ theta
 
 
 # --- an LLM judge with a position bias (judge.debiased_preference) -----------------------------------------------

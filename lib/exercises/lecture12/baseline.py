@@ -113,7 +113,7 @@ LEAVE_ONE_OUT = Exercise(
     ),
     hints=(
         "The sum of the others is the sum of the row minus the answer's own reward; use keepdim=True for sums of rows.",
-        "rewards − (rewards.sum(1, keepdim=True) − rewards) / (N − 1).",
+        "First write the baseline, a tensor (P, N): the sum of the others over how many they are. Then subtract it from rewards.",
     ),
 )
 
@@ -219,8 +219,8 @@ OPTIMAL = Exercise(
         "The mean does not depend on b, so the variance is least where E[(R − b)² |s|²] is least, with s = onehot(y) − "
         "p: "
         "differentiate with respect to b.",
-        "weights = p_k · |s_k|² with |s_k|² = Σ_j (1[j = k] − p_j)²; the answer is (weights · R) / Σ weights, as a "
-        "float.",
+        "It comes out as a weighted mean of the rewards. The weight of answer k is p_k times the squared length of its score, "
+        "|s_k|² = Σ_j (1[j = k] − p_j)².",
     ),
 )
 

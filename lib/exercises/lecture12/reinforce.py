@@ -1,4 +1,4 @@
-"""Exercises of notebook 12: the gradient of an expected reward, exactly and from samples."""
+"""Exercise of notebook 12: the gradient of an expected reward, from samples."""
 
 import torch
 from torch import Tensor
@@ -6,124 +6,8 @@ from torch import Tensor
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 
 
-# --- reinforce.policy_gradient ----------------------------------------------------------------------------------------
-def policy_gradient(logits: Tensor, rewards: Tensor) -> Tensor:
-    """The gradient of J = Σ p_k R_k with respect to the logits of p: p_k (R_k − J) (slide T30)."""
-    p = torch.softmax(logits, dim=0)
-    return p * (rewards - (p * rewards).sum())
-
-
 def _numbers(*values):
     return torch.tensor(values, dtype=torch.float64)
-
-
-def _worlds(generator):
-    z, r = torch.randn(2, 5, generator=generator, dtype=torch.float64)
-    return [
-        case("three answers", _numbers(0.5, 0.0, -1.0), _numbers(1.0, -2.0, 3.0)),
-        case("five answers", z, r),
-        case("a uniform policy", _numbers(0.0, 0.0, 0.0, 0.0), _numbers(1.0, 0.0, 0.0, 3.0)),
-        case("all rewards equal", z, torch.full_like(r, 2)),
-        case("rewards around a hundred", z, 100 + r),
-        case("logits of a thousand", _numbers(1000.0, 999.0, -1000.0), _numbers(0.0, 1.0, 2.0)),
-        case("logits of minus a thousand", _numbers(-1000.0, -1001.0, -999.0), _numbers(0.0, 1.0, 3.0)),
-    ]
-
-
-def _by_autograd(logits, rewards):
-    z = logits.clone().requires_grad_()
-    return torch.autograd.grad(torch.softmax(z, dim=0) @ rewards, z)[0]
-
-
-def _by_exponentials(logits, rewards):
-    p = logits.exp() / logits.exp().sum()
-    return p * (rewards - p @ rewards)
-
-
-def _weights_forgotten(logits, rewards):
-    return rewards - torch.softmax(logits, dim=0) * rewards.sum()
-
-
-POLICY_GRADIENT = Exercise(
-    id="reinforce.policy_gradient",
-    slides=("T29", "T30"),
-    points=3,
-    minutes=12,
-    title="The exact gradient of an expected reward",
-    reference=policy_gradient,
-    cases=_worlds,
-    accepts=(
-        _by_autograd,
-        lambda z, r: (torch.diag(p := torch.softmax(z, dim=0)) - torch.outer(p, p)) @ r,
-    ),
-    withheld=(
-        "lib.objectives.regularised.exact_policy_gradient",
-        "lib.worlds.bandit.estimator_moments",
-        "lib.worlds.bandit.estimate_gradients",
-    ),
-    misconceptions=(
-        Misconception(
-            "expected_reward_forgotten",
-            lambda z, r: torch.softmax(z, dim=0) * r,
-            "That is p_k R_k. Raising one logit lowers all other probabilities, which gives the −p_k J in p_k (R_k − "
-            "J).",
-        ),
-        Misconception(
-            "probability_forgotten",
-            lambda z, r: r - torch.softmax(z, dim=0) @ r,
-            "R_k − J is how good an answer is. How much its logit matters depends on its probability: the factor p_k "
-            "is "
-            "missing.",
-        ),
-        Misconception(
-            "plain_mean",
-            lambda z, r: torch.softmax(z, dim=0) * (r - r.mean()),
-            "You compare with the plain mean of the rewards. The expected reward is Σ p_k R_k: likely answers have "
-            "more "
-            "weight.",
-        ),
-        Misconception(
-            "descends",
-            lambda z, r: -policy_gradient(z, r),
-            "The sign is reversed: this is the gradient of −J, a loss. The exercise asks for the gradient of J.",
-        ),
-        Misconception(
-            "with_respect_to_probabilities",
-            lambda z, r: r.clone(),
-            "∂J/∂p_k = R_k is the gradient for independent numbers p_k. They must sum to 1, so the parameters are the "
-            "logits: "
-            "apply the chain rule to the softmax.",
-        ),
-        Misconception(
-            "logits_as_probabilities",
-            lambda z, r: z * (r - z @ r),
-            "Your p are the logits themselves. Probabilities come from softmax(logits).",
-        ),
-        Misconception(
-            "diagonal_only",
-            lambda z, r: (p := torch.softmax(z, dim=0)) * (1 - p) * r,
-            "p_k (1 − p_k) is the derivative of an answer's own probability in its logit. The other probabilities "
-            "change too: "
-            "−p_k p_j for each other j.",
-        ),
-        Misconception(
-            "overflows",
-            _by_exponentials,
-            "exp(1000) is ∞ and exp(−1000) is 0: ∞/∞ and 0/0 are NaN. torch.softmax subtracts the largest logit first.",
-        ),
-        Misconception(
-            "every_answer_once",
-            _weights_forgotten,
-            "You differentiate Σ R_y log p_y, where all answers have equal weight. The expectation weights them by "
-            "p_y.",
-        ),
-    ),
-    hints=(
-        "∂p_j/∂z_k = p_j (1[j = k] − p_k). Put it into Σ_j R_j ∂p_j/∂z_k and collect.",
-        "With p = softmax(logits) and J = (p * rewards).sum(), the answer is one line: p * (rewards − J). "
-        "torch.autograd.grad works too.",
-    ),
-)
 
 
 # --- reinforce.estimate -----------------------------------------------------------------------------------------------
@@ -196,7 +80,7 @@ ESTIMATE = Exercise(
         Misconception(
             "sum",
             lambda z, y, r: estimate(z, y, r) * len(y),
-            "You add up the samples. An expectation is estimated by their mean: slide T31's 1/N.",
+            "You add up the samples. An expectation is estimated by their mean: the 1/N in the formula.",
         ),
         Misconception(
             "descends",
@@ -249,15 +133,14 @@ ESTIMATE = Exercise(
             "mean_reward_subtracted",
             lambda z, y, r: estimate(z, y, r - r.mean()),
             "You subtracted the mean reward of the sample. That comes later in this notebook (and changes the mean of "
-            "the "
-            "estimate); the exercise asks for the slide's plain form.",
+            "the estimate); the exercise asks for the plain form.",
         ),
     ),
     hints=(
         "For a softmax, the gradient of log p_y with respect to the logits is onehot(y) − p.",
-        "By hand: (rewards[:, None] * (onehot − p)).mean(dim=0). By autograd: log_softmax(z)[answers] * rewards, "
-        "its mean, .backward().",
+        "Each sample has a score of its own, a row (K,). Multiply row i by rewards[i], then take the mean over the rows.",
+        "torch.eye(K)[answers] makes the rows onehot(y_i). Autograd is another way: which scalar has this gradient?",
     ),
 )
 
-EXERCISES = (POLICY_GRADIENT, ESTIMATE)
+EXERCISES = (ESTIMATE,)

@@ -1,0 +1,169 @@
+import csv
+import json
+from collections import Counter
+
+import pytest
+import torch
+
+from lib import DATA
+from lib.adapters import count_trainable, trainable_parameters, use_adapter
+from lib.models import Decoder, TransformerConfig
+from lib.text import smollm2_tokenizer
+from lib.training.preferences import log_probs_of
+from lib.worlds import verifiable
+from lib.worlds.verifiable import (
+    NEARBY,
+    RlvrSettings,
+    Sum,
+    answers_to,
+    described,
+    evaluate,
+    nearby,
+    prompts_of,
+    report,
+    rlvr_step,
+    sums,
+    texts_of,
+    train_rlvr,
+    verify,
+    verify_strictly,
+    with_adapter,
+)
+
+QUICK = RlvrSettings(steps=2, questions=2, samples=3, max_new_tokens=4, evaluate_every=2, rank=2)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return smollm2_tokenizer()
+
+
+@pytest.fixture
+def model():
+    config = TransformerConfig(
+        architecture="decoder", vocab_size=49152, d_model=16, num_layers=3, num_heads=2, d_ff=32, max_positions=64,
+        position="rotary", norm="rmsnorm", bias=False,
+    )  # fmt: skip
+    return Decoder(config, generator=torch.Generator().manual_seed(0)).eval()
+
+
+def test_held_out_sums_are_held_out_in_both_orders():
+    split = sums()
+    assert Counter(map(len, split.values())) == Counter([61, 20]) and len(set(split["train"] + split["held_out"])) == 81
+    for s in split["held_out"]:
+        assert Sum(s.b, s.a) in split["held_out"]
+
+
+@pytest.mark.parametrize(
+    "text, found, strictly",
+    [("6 + 4 = 10", 1, 1), ("10", 1, 1), ("10 or 11", 1, 0), ("100", 0, 0), ("ten", 0, 0), ("", 0, 0), ("1 0", 0, 0)],
+)
+def test_the_verifiers(text, found, strictly):
+    assert (verify(text, 10), verify_strictly(text, 10)) == (found, strictly)
+
+
+def test_nearby_questions_have_right_answers():
+    for task in NEARBY:
+        for question, answer in nearby(task):
+            a, sign, b = question.removeprefix("What is ").split("?")[0].split()
+            assert answer == {"+": int(a) + int(b), "-": int(a) - int(b), "x": int(a) * int(b)}[sign]
+    with pytest.raises(ValueError, match="task must be .two digits"):
+        nearby("sums")
+
+
+def test_prompts_must_be_equally_long(tokenizer):
+    with pytest.raises(ValueError, match="questions must be equally many tokens"):
+        prompts_of(["a", "What is 6 + 4?"], tokenizer)
+    with pytest.raises(ValueError):
+        prompts_of([], tokenizer)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"samples": 1}, {"steps": 0}, {"beta": -1.0}, {"learning_rate": 0.0}, {"evaluate_every": 0}]
+)
+def test_settings_out_of_range(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        RlvrSettings(**wrong)
+
+
+def test_only_the_last_third_is_trained_and_the_base_stays(model, tokenizer):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with_adapter(model, QUICK)
+    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert names and all(name.startswith("stack.blocks.2.") for name in names)
+    assert count_trainable(model) == sum(p.numel() for p in trainable_parameters(model))
+    list(train_rlvr(model, tokenizer, QUICK))
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+def test_a_step_makes_the_better_answers_likelier(model, tokenizer, monkeypatch):
+    monkeypatch.setattr(verifiable, "verify", lambda text, answer: float(len(text) % 2))
+    with_adapter(model, QUICK)
+    kept = {}
+
+    def remembered(*given, **options):
+        kept["answers"] = rollout(*given, **options)
+        return kept["answers"]
+
+    rollout = verifiable.rollout
+    monkeypatch.setattr(verifiable, "rollout", remembered)
+    optimizer = torch.optim.SGD(trainable_parameters(model), lr=1.0)
+    found = rlvr_step(model, tokenizer, [Sum(1, 2), Sum(3, 4)], optimizer, QUICK, torch.Generator().manual_seed(0))
+    assert found.texts == texts_of(kept["answers"], tokenizer) and found.kl.abs().max() < 1e-5
+    assert 0 < found.reward.mean() < 1
+    after = log_probs_of(model, kept["answers"]).sum(dim=1).detach()
+    advantage = found.reward.view(2, 3) - (found.reward.view(2, 3).sum(1, keepdim=True) - found.reward.view(2, 3)) / 2
+    assert (advantage.flatten() * (after - found.log_prob)).sum() > 0
+    with torch.no_grad(), use_adapter(model, None):
+        torch.testing.assert_close(log_probs_of(model, kept["answers"]).sum(dim=1), found.log_prob)
+
+
+def test_rows_of_a_run(model, tokenizer):
+    rows = list(train_rlvr(with_adapter(model, QUICK), tokenizer, QUICK))
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    assert [row["held_out"] == "" for row in rows] == [False, True, False]
+    assert rows[0]["kl"] == 0 and 0 < rows[0]["distinct"] <= 1 and rows[0]["length"] <= 4
+    assert all(len(json.loads(row["examples"])) == 4 for row in rows)
+
+
+def test_described_by_hand():
+    step = verifiable.Step(
+        ["a", "a", "b", "c"], torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.ones(4), -torch.ones(4), 2 * torch.ones(4)
+    )
+    assert described(step, RlvrSettings(samples=2)) == {
+        "reward": 0.25, "kl": 1.0, "length": 2.0, "entropy": 0.5, "distinct": 0.75,
+    }  # fmt: skip
+
+
+def test_a_report_counts_what_the_answers_say(model, tokenizer, monkeypatch):
+    def answers(policy, tokenizer, questions, settings, samples=0):
+        right = [
+            str(eval(q.removeprefix("What is ").split("?")[0].replace("x", "*"))) if " " in q else "" for q in questions
+        ]
+        return [text for text in right for _ in range(max(1, samples))]
+
+    monkeypatch.setattr(verifiable, "ELSEWHERE", ("Why?",))
+    monkeypatch.setattr(verifiable, "answers_to", answers)
+    found = report(model, tokenizer, QUICK)
+    assert {found[name] for name in ("one_of", "greedy", *NEARBY)} == {1.0} and found["elsewhere"] == {"Why?": ""}
+    assert evaluate(model, tokenizer, sums()["held_out"], QUICK) == {"held_out": 1.0, "strict": 1.0}
+
+
+def test_answers_are_the_same_every_time(model, tokenizer):
+    first, again = (answers_to(model, tokenizer, ["What is 1 + 1?"], QUICK, samples=3) for _ in range(2))
+    assert first == again and len(first) == 3
+    assert len(answers_to(model, tokenizer, ["What is 1 + 1?"], QUICK)) == 1
+
+
+def test_the_two_files_of_the_stored_runs_agree():
+    with open(DATA / "experiments" / "rlvr.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    stored = json.loads((DATA / "experiments" / "rlvr.json").read_text(encoding="utf-8"))
+    runs = {seed: [row for row in rows if row["seed"] == seed] for seed in stored["after"]}
+    assert sum(map(len, runs.values())) == len(rows) and "0" in runs
+    for run, found in [
+        (run[i], f) for s, run in runs.items() for i, f in ((0, stored["before"]), (-1, stored["after"][s]))
+    ]:
+        judged = [(text, s.answer) for s in sums()["held_out"] for text in found["samples"][s.question]]
+        assert float(run["held_out"]) == sum(verify(*pair) for pair in judged) / len(judged)
+        assert float(run["strict"]) == sum(verify_strictly(*pair) for pair in judged) / len(judged)
