@@ -1,4 +1,4 @@
-"""Figures of notebook 13: policies and their optimum, PPO's clipping, training on a proxy reward."""
+"""Figures of lecture 13: policies and their optimum, estimators of the KL, PPO's clip, training on a proxy reward."""
 
 from collections.abc import Mapping, Sequence
 
@@ -52,17 +52,109 @@ def near_the_optimum(optimum: Sequence[float], reached: Mapping[str, Sequence[fl
     return fig
 
 
-def two_rewards(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
-    """The proxy reward (left) and the human's opinion (right) during training, one curve per run."""
+def spread_by_kl(settings: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """The standard deviation of KL estimators against the exact KL divergence, one panel per setting.
+
+    Each setting maps "KL" to the divergences (nats) and the name of each estimator to its standard deviations.
+    """
+    fig, axes = figure(max(4.8, 2.6 * len(settings) + 0.4), 3.2, columns=len(settings), sharey=True)
+    for ax, (title, curves) in zip(axes, settings.items()):
+        for number, name in enumerate(key for key in curves if key != "KL"):
+            curve(ax, curves["KL"], curves[name], number, name)
+        ax.set(xscale="log", yscale="log", title=title, xlabel="exact KL, nats")
+    axes[0].set_ylabel("standard deviation of\none sample, nats")
+    axes[0].legend(loc="upper left")
+    return fig
+
+
+def one_batch(promised: Mapping[str, Sequence[float]], true: Mapping[str, Sequence[float]]) -> Figure:
+    """What a batch of answers promises (left) and the exact objective (right) after each update on that batch."""
     fig, axes = figure(7.8, 3.2, columns=2)
-    for ax, side, title in zip(axes, range(2), ("paid: the reward model", "meant: the human")):
+    for ax, curves, title in zip(axes, (promised, true), ("mean of ρA on the batch", "J, exact, over all answers")):
+        for number, (name, values) in enumerate(curves.items()):
+            curve(ax, list(range(len(values))), list(values), number, name)
+        ax.axhline(0, color="0.4", linewidth=0.8)
+        ax.set(title=title, xlabel="updates on the same batch")
+    axes[0].set_ylabel("gain over the reference")
+    axes[0].legend(loc="upper left")
+    return fig
+
+
+def way_left(shares: Mapping[str, Sequence[float]]) -> Figure:
+    """Share of the way to the optimum that is left, over many worlds: the median, and a line from 10 to 90 %.
+
+    The dotted line at 1 is the reference, where every run begins; right of it a run has ended farther away.
+    """
+    fig, (ax,) = figure(7.4, 0.42 * len(shares) + 1.0)
+    for row, values in enumerate(shares.values()):
+        low, middle, high = np.quantile(np.asarray(values), (0.1, 0.5, 0.9))
+        ax.plot([low, high], [row, row], color=COLOURS[0], linewidth=2)
+        ax.plot([middle], [row], "o", color=COLOURS[3], markersize=7)
+    ax.axvline(1, color="0.4", linestyle=":")
+    ax.set_yticks(range(len(shares)), list(shares))
+    ax.set(
+        xscale="log", xlabel="share of the way to π* that is left (1: the reference)", ylim=(len(shares) - 0.5, -0.5)
+    )
+    return fig
+
+
+def left_by_update(runs: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
+    """Share of the way to the optimum that is left after each update: the median over worlds, and 10 to 90 %.
+
+    Each run holds, for each update from 0 on, the share of each world. The dotted line at 1 is the reference.
+    """
+    fig, (ax,) = figure(7.4, 3.2)
+    for number, (name, shares) in enumerate(runs.items()):
+        low, middle, high = np.quantile(np.asarray(shares), (0.1, 0.5, 0.9), axis=1)
+        updates = list(range(len(middle)))
+        ax.fill_between(updates, low, high, color=COLOURS[number], alpha=0.2, linewidth=0)
+        curve(ax, updates, list(middle), number, name)
+    ax.axhline(1, color="0.4", linestyle=":")
+    ax.set(yscale="log", xlabel="updates, each on all pairs", ylabel="share of the way\nto π* that is left")
+    ax.legend(loc="upper left")
+    return fig
+
+
+def hump(
+    kl: Mapping[str, Sequence[float]], panels: Mapping[str, Mapping[str, Sequence[float]]], betas: Sequence[float]
+) -> Figure:
+    """Rewards of the best policies for falling β against their KL from the reference, one panel for each reward.
+
+    `panels` maps a title to its curves; `kl` holds the divergences (nats) of each curve, one for each of `betas`.
+    The ends of the first curve carry their β.
+    """
+    fig, axes = figure(7.8, 3.3, columns=len(panels))
+    for ax, (title, curves) in zip(axes, panels.items()):
+        for number, (name, values) in enumerate(curves.items()):
+            curve(ax, kl[name], list(values), number, name, marker=True)
+            for place, beta, value in zip(kl[name], betas, values):
+                if number == 0 and beta in (betas[0], betas[-1]):
+                    aside = {"xytext": (18, -9) if beta == betas[0] else (0, 7), "textcoords": "offset points"}
+                    ax.annotate(f"β = {beta:g}", (place, value), fontsize=8, ha="center", **aside)
+        ax.axhline(0, color="0.4", linewidth=0.8)
+        ax.margins(x=0.12, y=0.15)
+        ax.set(title=title, xlabel="KL from the reference, nats")
+    axes[0].set_ylabel("mean above the reference")
+    axes[0].legend(loc="upper left")
+    return fig
+
+
+def two_rewards(runs: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, start: float | None = None) -> Figure:
+    """The proxy reward (left) and the gold reward (right) during training, one curve per run.
+
+    `start` is the gold reward before training, a dotted line in the right panel.
+    """
+    fig, axes = figure(7.8, 3.2, columns=2)
+    for ax, side, title in zip(axes, range(2), ("proxy reward: the reward model", "gold reward: the human")):
         for number, (name, curves) in enumerate(runs.items()):
             smooth = _smooth(curves[side])
             curve(ax, list(range(1, len(smooth) + 1)), smooth, number, name)
         ax.set(title=title, xlabel="batch of answers")
+    if start is not None:
+        axes[1].axhline(start, color="0.4", linestyle=":", label="before training")
     axes[0].set_ylabel("mean reward (in no unit)")
     axes[1].set_ylabel("mean opinion, −1 to 1")
-    axes[0].legend(loc="lower right")
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 

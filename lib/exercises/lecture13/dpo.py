@@ -190,8 +190,11 @@ DPO_LOSS = Exercise(
         ),
     ),
     hints=(
-        "Four numbers per pair: each (B, T) tensor times its side's mask, summed over the tokens.",
-        "−logsigmoid(β · ((chosen − reference_chosen) − (rejected − reference_rejected))).mean()",
+        "First one number per answer and model: what is log π(y|x) of a whole answer, given those of its tokens? Mind that "
+        "each side has its own mask.",
+        "Then the implicit reward of each answer, and the difference of the two in a pair. At π = π_ref it is 0.",
+        "The rest is the loss of a reward model in lecture 11. torch.nn.functional has a logarithm of σ that does not "
+        "underflow.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The third exercise of `ppo`: how much better each token did than the value model predicted."""
+"""The second exercise of `ppo`: how much better each token did than the value model predicted."""
 
 import torch
 from torch import Tensor

@@ -127,7 +127,8 @@ DEBIASED_PREFERENCE = Exercise(
         "judge(first, second) is the probability that `first` wins when it is shown first. What does judge(second, "
         "first) "
         "tell about `first`?",
-        "Its complement: 1 − judge(second, first). The answer is the mean of the two.",
+        "Two estimates of the same probability, one from each order. Check on a judge that always says 0.9 whatever it reads: "
+        "your answer must be one half.",
     ),
     withheld=("lib.evaluation.judges._verdicts",),
 )

@@ -126,8 +126,8 @@ OPTIMAL_POLICY = Exercise(
         Misconception(
             "slides_bracket",
             lambda ref, r, beta: torch.softmax(r / beta - ref.log() / beta, dim=-1),
-            "This is the optimum of slide T32's reward as printed: π_ref has the exponent −1/β, which favours what the "
-            "reference finds unlikely. With the corrected bracket π_ref is a plain factor.",
+            "Your π_ref has the exponent −1/β, which favours what the reference finds unlikely. That is the optimum of "
+            "r − β log π − log π_ref, with the bracket closed too early. With the right one π_ref is a plain factor.",
         ),
         Misconception(
             "reference_weighted_by_one_over_beta",
@@ -149,6 +149,7 @@ OPTIMAL_POLICY = Exercise(
     ),
     hints=(
         "Each answer's weight is π_ref(y|x) · exp(r(x, y) / β); each row is divided by its own sum.",
-        "The log of a product is a sum: torch.softmax(reference.log() + rewards / beta, dim=-1), which is also stable.",
+        "e to the 10⁴ is infinite, but its logarithm is not. What is the logarithm of a weight, and which function of PyTorch "
+        "turns logarithms of weights into shares of each row?",
     ),
 )

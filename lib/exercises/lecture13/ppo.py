@@ -1,277 +1,240 @@
-"""Exercises of notebook 13: the reward with a KL penalty (slide T32), and the two parts of PPO."""
+"""Exercises of lecture 13: one update of PPO, several clipped steps on one batch of answers; `ppo.gae` has a module of
+its own."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from lib import objectives
-from lib.exercises.engine.exercise import Exercise, Misconception, case
-from lib.exercises.engine.gradients import DETACHED
+from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
+from lib.exercises.engine.made import Function, token_policy
 from lib.exercises.lecture13.gae import GAE
 
-
-# --- ppo.kl_penalised_reward ------------------------------------------------------------------------------------------
-def kl_penalised_reward(reward: Tensor, log_prob: Tensor, reference_log_prob: Tensor, beta: float) -> Tensor:
-    """r − β (log π − log π_ref), for whole answers (slide T32, with its bracket corrected)."""
-    return objectives.kl_penalised_reward(reward, log_prob, reference_log_prob, beta=beta)
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
 
-def _rewards(generator):
-    reward, log_prob, reference = torch.randn(3, 5, generator=generator)
-    log_prob[:2], reference[:2] = torch.tensor([2.0, 0.5]), torch.tensor([0.5, 2.0])  # less likely, and more
-    return [
-        case("r = 1, β = 0.1, log π = −2, log π_ref = −3", *torch.tensor([[1.0], [-2.0], [-3.0]]), 0.1),
-        case("five answers", reward, -2 - log_prob.abs(), -2 - reference.abs(), 0.5),
-        case("the policy is its reference", reward[:3], -1 - log_prob[:3].abs(), -1 - log_prob[:3].abs(), 0.7),
-        case("long answers, whose probability is 0 in float32", reward, 9 * log_prob - 300, 9 * reference - 300, 0.05),
-        case("a single answer, without a dimension", *torch.tensor([0.5, -7.0, -4.0]), 2.0),
-        case("two prompts with two answers each", *(-torch.arange(12.0).view(3, 2, 2)).flip(2), 0.2),
-    ]
-
-
-def _split_bracket(reward, log_prob, reference_log_prob, beta):
-    return reward + beta * reference_log_prob - beta * log_prob
-
-
-KL_PENALISED_REWARD = Exercise(
-    id="ppo.kl_penalised_reward",
-    slides=("T32",),
-    points=2,
-    minutes=8,
-    title="A reward with a KL penalty",
-    reference=kl_penalised_reward,
-    cases=_rewards,
-    accepts=(_split_bracket,),
-    withheld=("lib.objectives.kl.token_rewards",),
-    misconceptions=(
-        Misconception(
-            "slides_bracket",
-            lambda r, p, q, beta: r - beta * p - q,
-            "This is the line as slide T32 prints it, with the bracket closed too early: 4.2 for its r = 1. β must "
-            "multiply "
-            "*both* logarithms, or the policy is rewarded for what the reference finds unlikely.",
-        ),
-        Misconception(
-            "wrong_way_round",
-            lambda r, p, q, beta: r + beta * (p - q),
-            "You subtract log π_ref − log π, which rewards the policy for moving away from the reference. The KL "
-            "divergence "
-            "of π *from* π_ref is the mean of log π − log π_ref, and it is subtracted.",
-        ),
-        Misconception(
-            "beta_on_the_reward",
-            lambda r, p, q, beta: beta * r - (p - q),
-            "You multiply the reward by β. On the slide β multiplies the distance from the reference: β → 0 must leave "
-            "r "
-            "unchanged.",
-        ),
-        Misconception(
-            "reference_forgotten",
-            lambda r, p, q, beta: r - beta * p,
-            "Without log π_ref you penalise every answer that the policy finds likely: that is an entropy bonus. For a "
-            "policy "
-            "that equals its reference the penalty must be 0.",
-        ),
-        Misconception(
-            "policy_forgotten",
-            lambda r, p, q, beta: r + beta * q,
-            "Your penalty depends only on the reference. It is the *difference* of the two log-probabilities.",
-        ),
-        Misconception(
-            "weighted_by_the_probability",
-            lambda r, p, q, beta: r - beta * p.exp() * (p - q),
-            "The factor π(y|x) of the KL divergence is already there: the answers are sampled from π, so that a mean "
-            "weights "
-            "each by its probability. You count it twice.",
-        ),
-        Misconception(
-            "ratio_without_log",
-            lambda r, p, q, beta: r - beta * (p - q).exp(),
-            "You subtract the ratio π / π_ref itself. The KL divergence is the mean of its *logarithm*: at π = π_ref "
-            "the "
-            "penalty must be 0, not β.",
-        ),
-        Misconception(
-            "negative_part_cut",
-            lambda r, p, q, beta: r - beta * (p - q).clamp(min=0),
-            "You cut log π − log π_ref off at 0. A KL divergence is never negative, but one sample of it may be: cut off, "
-            "their mean would be too large.",
-        ),
-        Misconception(
-            "k3",
-            lambda r, p, q, beta: r - beta * ((q - p).exp() - 1 + p - q),
-            "This has the right mean (it is Schulman's estimator k3), but is not linear in the log-probabilities, as the "
-            "exercise asks: leave out what has mean 0.",
-        ),
-        Misconception(
-            "mean_returned",
-            lambda r, p, q, beta: kl_penalised_reward(r, p, q, beta).mean(),
-            "You return the mean. Every answer gets a reward of its own.",
-        ),
-        Misconception(
-            "never_negative",
-            lambda r, p, q, beta: r - beta * (p - q).abs(),
-            "You take the absolute value. One sample of log π − log π_ref may be negative; only its mean, the KL "
-            "divergence, "
-            "may not. An answer that π finds less likely than the reference does gets a bonus.",
-        ),
-    ),
-    hints=(
-        "Its mean over answers of π must be E[r] − β KL[π ‖ π_ref]. Which number has that KL divergence as its mean?",
-        "KL[π ‖ π_ref] is the mean of log π − log π_ref. Put both into one bracket, with β in front.",
-    ),
-)
-
-
-# --- ppo.clip_loss ----------------------------------------------------------------------------------------------------
-def clip_loss(
-    log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, response_mask: Tensor, epsilon: float
+# --- ppo.update -------------------------------------------------------------------------------------------------------
+def update(
+    log_probs: Function,
+    theta: Tensor,
+    advantages: Tensor,
+    response_mask: Tensor,
+    epsilon: float,
+    learning_rate: float,
+    epochs: int,
 ) -> Tensor:
-    """PPO's clipped loss, the mean over all tokens of the answers (Schulman et al. 2017, eq. 7)."""
-    return objectives.ppo_clip_loss(log_probs, old_log_probs, advantages, response_mask, epsilon=epsilon)
+    """θ after `epochs` steps of gradient descent on PPO's clipped loss, all on one batch (Schulman et al. 2017, eq. 7)."""
+    return _steps(_clip_loss)(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs)
 
 
-def _steps(generator):
-    new, old, advantages = torch.randn(3, 3, 5, generator=generator)
+def _clip_loss(new, old, advantages, mask, epsilon):
+    return objectives.ppo_clip_loss(new, old, advantages, mask, epsilon=epsilon)
+
+
+def _steps(loss: Loss, *, sign=-1.0, more=0, only=None, moving_old=False):
+    """The loop around a loss of (new, old, advantages, mask, epsilon), with replaceable parts."""
+
+    def answer(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs):
+        theta = theta.detach()
+        old = log_probs(theta)
+        for _ in range((epochs if only is None else only) + more):
+            if moving_old:
+                old = log_probs(theta)
+            leaf = theta.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(loss(log_probs(leaf), old, advantages, response_mask, epsilon), leaf)
+            theta = theta + sign * learning_rate * slope
+        return theta
+
+    return answer
+
+
+def _batches(generator):
+    theta, other = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64), torch.randn(3, generator=generator).double()
     mask = torch.tensor([[0, 1, 1, 1, 0], [0, 0, 1, 1, 1], [0, 0, 0, 1, 0]]).bool()
-    gone, good = torch.tensor([[0.0, 0.5, -0.5]]), torch.tensor([[0.0, 2.0, 0.7]])
-    seen = torch.tensor([[False, True, True]])
+    some = torch.tensor([[1.0, -0.5, 0.7, 2.0, 1.0], [-1.0, 0.4, 1.5, -0.8, -1.2], [2.0, 1.0, 1.0, -2.0, 1.0]]).double()
+    drawn = torch.randn(3, 5, generator=generator).double()
+    seed = int(torch.randint(1000, (), generator=generator))
+
+    def batch(what, seed, start, advantages, counts, *rest):
+        return case(what, Made(token_policy, (*counts.shape, seed)), start, advantages, counts, *rest)
+
     return [
-        case("three answers of different lengths", new / 2 - 2, old / 2 - 2, 1 + advantages, mask, 0.2),
-        case("ratios beyond both ends, positive advantages", gone - 1, 0 * gone - 1, good, seen, 0.2),
-        case("the same with negative advantages", gone - 1, 0 * gone - 1, -2 * good, seen, 0.2),
-        case("the first step: the ratio is 1", old / 2 - 2, old / 2 - 2, advantages - 1, mask, 0.1),
-        case("a narrow clip, ε = 0.1", gone - 1, 0 * gone - 1, torch.tensor([[1.0, 2.0, -0.7]]), seen, 0.1),
-        case("a wide clip, ε = 0.5", new - 2, old - 2, advantages, mask, 0.5),
+        batch("three answers of different lengths, five epochs", 1, theta, some, mask, 0.2, 2.0, 5),
+        batch("one epoch: every ratio is 1", 2, theta, some, mask, 0.2, 1.0, 1),
+        batch("thirty epochs: many ratios reach the clip", 3, theta, some, mask, 0.2, 2.0, 30),
+        batch("a narrow clip, ε = 0.05", 4, theta, some, mask, 0.05, 1.0, 8),
+        batch("a wide clip, ε = 0.6", 5, theta, some, mask, 0.6, 3.0, 12),
+        batch("bad tokens only", 6, theta, -some.abs(), mask, 0.3, 2.0, 12),
+        batch("good tokens only", 7, theta, some.abs(), mask, 0.2, 2.0, 12),
+        batch("one token", 8, theta, some[:1, 1:2] + 2, mask[:1, 1:2], 0.2, 0.5, 6),
+        batch("another policy and other advantages", seed, other, drawn, mask, 0.2, 2.0, 10),
     ]
 
 
-def _clip(objective):
-    def loss(log_probs, old_log_probs, advantages, response_mask, epsilon):
-        per_token = objective((log_probs - old_log_probs).exp(), advantages, epsilon)
-        return -per_token[response_mask].mean()
-
-    return loss
+def _of_ratio(objective):
+    """A loss from what one token earns, a function of (ratio, advantage, ε)."""
+    return lambda new, old, a, mask, e: -objective((new - old).exp(), a, e)[mask].mean()
 
 
-def _pessimistic(ratio, advantages, epsilon):
-    return torch.minimum(ratio * advantages, ratio.clamp(1 - epsilon, 1 + epsilon) * advantages)
+def _pessimistic(ratio, a, e):
+    return torch.minimum(ratio * a, ratio.clamp(1 - e, 1 + e) * a)
 
 
 def _reduced(reduce):
-    def loss(log_probs, old_log_probs, advantages, response_mask, epsilon):
-        return -reduce(_pessimistic((log_probs - old_log_probs).exp(), advantages, epsilon), response_mask)
-
-    return loss
+    return lambda new, old, a, mask, e: -reduce(_pessimistic((new - old).exp(), a, e), mask)
 
 
-CLIP_LOSS = Exercise(
-    id="ppo.clip_loss",
+def _whole_answers(new, old, a, mask, e):
+    ratio = ((new - old) * mask).sum(1, keepdim=True).exp().expand_as(new)
+    return -_pessimistic(ratio, a, e)[mask].mean()
+
+
+def _with_sgd(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs):
+    theta = theta.detach().clone().requires_grad_()
+    optimizer = torch.optim.SGD([theta], lr=learning_rate)
+    with torch.no_grad():
+        old = log_probs(theta)
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        ratio = (log_probs(theta) - old).exp()
+        bound = torch.where(advantages > 0, ratio.clamp(max=1 + epsilon), ratio.clamp(min=1 - epsilon))
+        (-(bound * advantages * response_mask).sum() / response_mask.sum()).backward()
+        optimizer.step()
+    return theta.detach()
+
+
+def _one_gradient(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs):
+    first = _steps(_clip_loss, only=1)(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs)
+    return theta + epochs * (first - theta)
+
+
+UPDATE = Exercise(
+    id="ppo.update",
     slides=("T29", "T32"),
-    points=4,
-    minutes=15,
-    title="PPO's clipped loss",
-    reference=clip_loss,
-    cases=_steps,
-    gradient=("log_probs",),
-    accepts=(  # a positive advantage is only bounded above, a negative one only below
-        _clip(lambda r, a, e: torch.where(a > 0, r.clamp(max=1 + e), r.clamp(min=1 - e)) * a),
-    ),
+    points=6,
+    minutes=30,
+    title="One update of PPO",
+    reference=update,
+    cases=_batches,
+    accepts=(_with_sgd,),
     misconceptions=(
         Misconception(
-            "sign_forgotten",
-            lambda *args: -clip_loss(*args),
-            "The objective should be maximised, but an optimiser minimises: put a minus sign before the mean.",
+            "old_moves",
+            _steps(_clip_loss, moving_old=True),
+            "Your old log-probabilities are computed again in every epoch, so that each ratio is 1 and nothing is ever "
+            "clipped. They belong to the policy that wrote the answers: compute them once, before the loop.",
         ),
         Misconception(
-            "ratio_upside_down",
-            lambda new, old, *rest: clip_loss(old, new, *rest),
-            "Your ratio is π_old / π. The new policy is the numerator: exp(log_probs − old_log_probs).",
+            "never_moves",
+            lambda log_probs, theta, *rest: theta.clone(),
+            "θ comes back as it was. Either the new θ is not used in the next epoch, or the gradient is 0 because it flows "
+            "through the old log-probabilities too: these are constants.",
         ),
         Misconception(
-            "clips_the_log",
-            _clip(
-                lambda r, a, e: torch.minimum(r * a, r.log().clamp(1 - e, 1 + e).exp() * a),
-            ),
-            "You clip the logarithm of the ratio to [1 − ε, 1 + ε]. An unchanged policy has ratio 1, but "
-            "log-ratio 0: take exp first, then clip.",
+            "climbs_the_loss",
+            _steps(_clip_loss, sign=1.0),
+            "You go up the loss instead of down. PPO's objective is maximised: go up the objective, or down its negative.",
         ),
         Misconception(
-            "ratio_of_logs",
-            lambda new, old, a, mask, e: -_pessimistic(new / old, a, e)[mask].mean(),
-            "You divide one log-probability by the other. The ratio of two probabilities is exp of the "
-            "*difference* of their logarithms.",
+            "one_epoch",
+            _steps(_clip_loss, only=1),
+            "You take one step only. The batch is used `epochs` times, each time with the gradient at the new θ.",
         ),
         Misconception(
-            "difference_for_ratio",
-            lambda new, old, a, mask, e: -_pessimistic(new - old, a, e)[mask].mean(),
-            "Your ratio is a difference of logarithms, 0 for an unchanged policy. The ratio is its exp.",
+            "one_gradient",
+            _one_gradient,
+            "You take the gradient once and repeat it. In each epoch the ratios have changed, and with them the gradient: "
+            "compute it anew.",
         ),
         Misconception(
-            "epsilon_fixed",
-            lambda new, old, a, mask, e: clip_loss(new, old, a, mask, 0.2),
-            "Your ε is always 0.2. It is an argument: use it.",
-        ),
-        Misconception(
-            "detached",
-            lambda *args: clip_loss(*args).detach(),
-            DETACHED,
-        ),
-        Misconception(
-            "max_for_min",
-            _clip(lambda r, a, e: torch.maximum(r * a, r.clamp(1 - e, 1 + e) * a)),
-            "You take the larger of the two. PPO takes the smaller: a clipped gain gives no gradient to go further, "
-            "while a "
-            "loss counts in full.",
-        ),
-        Misconception(
-            "clip_without_min",
-            _clip(lambda r, a, e: r.clamp(1 - e, 1 + e) * a),
-            "Clipping alone also stops the gradient where the policy moved in the *wrong* direction and must return. "
-            "The "
-            "minimum with the unclipped ratio keeps it.",
+            "one_epoch_too_many",
+            _steps(_clip_loss, more=1),
+            "You take one step more than `epochs`.",
         ),
         Misconception(
             "never_clipped",
-            _clip(lambda r, a, e: r * a),
-            "Nothing is clipped: with only ratio × advantage the policy can move arbitrarily far in one batch.",
+            _steps(_of_ratio(lambda r, a, e: r * a)),
+            "Nothing is clipped: with ratio × advantage alone each further epoch pushes on in the same direction.",
+        ),
+        Misconception(
+            "clip_without_min",
+            _steps(_of_ratio(lambda r, a, e: r.clamp(1 - e, 1 + e) * a)),
+            "Clipping alone also stops the gradient where a token has moved in the *wrong* direction and must return. The "
+            "minimum with the unclipped product keeps it.",
+        ),
+        Misconception(
+            "max_for_min",
+            _steps(_of_ratio(lambda r, a, e: torch.maximum(r * a, r.clamp(1 - e, 1 + e) * a))),
+            "You take the larger of the two products. PPO takes the smaller: a gain counts up to the clip, a loss in full.",
         ),
         Misconception(
             "clipped_above_only",
-            _clip(lambda r, a, e: torch.minimum(r * a, r.clamp(max=1 + e) * a)),
+            _steps(_of_ratio(lambda r, a, e: torch.minimum(r * a, r.clamp(max=1 + e) * a))),
             "You clip only above. With a negative advantage the lower end, 1 − ε, is the limit.",
         ),
         Misconception(
             "clips_the_product",
-            _clip(lambda r, a, e: torch.minimum(r * a, (r * a).clamp(1 - e, 1 + e))),
+            _steps(_of_ratio(lambda r, a, e: torch.minimum(r * a, (r * a).clamp(1 - e, 1 + e)))),
             "You clip ratio × advantage. [1 − ε, 1 + ε] bounds the ratio; an advantage has another scale, and a sign.",
         ),
         Misconception(
+            "clips_the_log",
+            _steps(_of_ratio(lambda r, a, e: torch.minimum(r * a, r.log().clamp(1 - e, 1 + e).exp() * a))),
+            "You clip the logarithm of the ratio to [1 − ε, 1 + ε]. An unchanged policy has ratio 1, but log-ratio 0: take "
+            "exp first, then clip.",
+        ),
+        Misconception(
+            "difference_for_ratio",
+            _steps(lambda new, old, a, mask, e: -_pessimistic(new - old, a, e)[mask].mean()),
+            "Your ratio is a difference of logarithms, 0 for an unchanged policy. The ratio is its exp.",
+        ),
+        Misconception(
+            "ratio_upside_down",
+            _steps(lambda new, old, *rest: _clip_loss(old, new, *rest)),
+            "Your ratio is π_old / π. The new policy is the numerator.",
+        ),
+        Misconception(
+            "ratio_of_answers",
+            _steps(_whole_answers),
+            "You take one ratio for a whole answer. In PPO each token has its own.",
+        ),
+        Misconception(
+            "epsilon_fixed",
+            _steps(lambda new, old, a, mask, e: _clip_loss(new, old, a, mask, 0.2)),
+            "Your ε is always 0.2. It is an argument: use it.",
+        ),
+        Misconception(
             "mean_over_everything",
-            _reduced(lambda v, m: (v * m).mean()),
-            "The sum leaves out prompt and padding, but the mean also divides by their number. Divide by mask.sum().",
+            _steps(_reduced(lambda v, m: (v * m).mean())),
+            "The sum leaves out prompt and padding, but the mean also divides by their number. Divide by that of the "
+            "answers' tokens.",
         ),
         Misconception(
             "prompt_counted",
-            _reduced(lambda v, m: v.mean()),
-            "Every column counts in your mean. The policy chose only the tokens of the response: use the mask.",
+            _steps(_reduced(lambda v, m: v.mean())),
+            "Every column counts in your mean. The policy chose only the tokens of the answers: use the mask.",
         ),
         Misconception(
             "answers_weigh_the_same",
-            _reduced(lambda v, m: ((v * m).sum(1) / m.sum(1)).mean()),
-            "You average each answer first, then the answers. Here every *token* has the same weight: one mean over "
-            "all "
+            _steps(_reduced(lambda v, m: ((v * m).sum(1) / m.sum(1)).mean())),
+            "You average each answer first, then the answers. Here every *token* has the same weight: one mean over all "
             "tokens of the mask.",
+        ),
+        Misconception(
+            "sum_for_mean",
+            _steps(_reduced(lambda v, m: (v * m).sum())),
+            "You add up the tokens, so that the step grows with the batch. Take the mean over the answers' tokens.",
         ),
     ),
     hints=(
-        "ratio = exp(log_probs − old_log_probs) is 1 for an unchanged policy; torch.clamp(ratio, 1 − ε, 1 + ε) clips "
-        "it.",
-        "torch.minimum(ratio·A, clipped·A) for each token; then minus the mean over the tokens of response_mask.",
+        "Before the loop: which numbers stay the same in all epochs? Only those of the policy that wrote the answers.",
+        "In the loop: the new log-probabilities, the ratio of each token, two products, the smaller one, a mean over the "
+        "mask. All of it must hang on one tensor that requires grad.",
+        "`torch.autograd.grad(loss, leaf)` returns a tuple with one gradient. The next epoch starts from a θ that has been "
+        "detached, or its graph grows with each epoch.",
     ),
-    withheld=(
-        "lib.objectives.policy._clip_range",
-        "lib.objectives.policy._ratio",
-    ),
+    withheld=("lib.objectives.policy._clip_range", "lib.objectives.policy._ratio"),
 )
 
-EXERCISES = (KL_PENALISED_REWARD, CLIP_LOSS, GAE)
+EXERCISES = (UPDATE, GAE)
