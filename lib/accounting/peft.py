@@ -65,3 +65,20 @@ def break_even_rank(d: checks.Whole, k: checks.Whole) -> float:
     """
     d, k = checks.whole("d", d), checks.whole("k", k)
     return d * k / (d + k)
+
+
+NF4_BITS, BLOCK, BLOCKS_OF_SCALES = 4, 64, 256
+
+
+def qlora_base_bytes(parameters: checks.Whole, *, double_quantization: bool = True) -> float:
+    """Bytes of a frozen base in NF4: 4 bits each and one scale per 64 weights (Dettmers et al. 2023, section 3).
+
+    A scale has 32 bits. With double quantization it has 8, and 256 scales share one number of 32 bits: 0.127 instead
+    of 0.5 bits per weight. Embeddings and norms count like the rest here, though in practice they keep 16 bits.
+    Raises ValueError for fewer than one parameter.
+
+    >>> qlora_base_bytes(64 * 256), qlora_base_bytes(64 * 256, double_quantization=False)
+    (8452.0, 9216.0)
+    """
+    scale_bits = 8 + 32 / BLOCKS_OF_SCALES if double_quantization else 32
+    return checks.whole("parameters", parameters) * (NF4_BITS + scale_bits / BLOCK) / 8

@@ -1,7 +1,4 @@
-"""Exercises of notebook 14: the low-rank update, merging it, and its number of trained parameters.
-
-The last two are in `lora_weights`.
-"""
+"""Exercises of notebook 14: the low-rank update, and training it (`lora_training`)."""
 
 import torch
 from jaxtyping import Float
@@ -10,7 +7,7 @@ from torch import Tensor
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
-from lib.exercises.lecture14.lora_weights import MERGED, TRAINED
+from lib.exercises.lecture14.lora_training import TUNE
 
 
 # --- lora.forward -----------------------------------------------------------------------------------------------------
@@ -97,8 +94,7 @@ FORWARD = Exercise(
         Misconception(
             "no_scale",
             _with_scale(lambda A, B, alpha: 1),
-            "You add BA without a scale. The update is scaled by α/r, so that another rank needs no other learning "
-            "rate.",
+            "You add BA without a scale. The update is scaled by α/r.",
         ),
         Misconception(
             "alpha_alone",
@@ -113,7 +109,7 @@ FORWARD = Exercise(
         Misconception(
             "square_root",
             _with_scale(lambda A, B, alpha: alpha / A.shape[0] ** 0.5),
-            "α/√r is rsLoRA's scale (Kalajdzievski 2023). The paper of slide W27 divides by r itself.",
+            "α/√r is rsLoRA's scale (Kalajdzievski 2023). Hu et al. divide by r itself.",
         ),
         Misconception(
             "integer_division",
@@ -173,4 +169,4 @@ FORWARD = Exercise(
 )
 
 
-EXERCISES = (FORWARD, MERGED, TRAINED)
+EXERCISES = (FORWARD, TUNE)

@@ -1,233 +1,250 @@
-"""Exercises of notebook 14: the size of a task's checkpoint, and the tokens that count in the loss."""
+"""Exercises of notebook 14: a soft prompt in front of the text, and the bytes of QLoRA."""
 
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.gradients import DETACHED
 
 
-# --- peft.checkpoint --------------------------------------------------------------------------------------------------
-def checkpoint_size(parameters: int, bits: int) -> tuple[float, float]:
-    """Megabytes (10⁶ bytes) and mebibytes (2²⁰ bytes) of a checkpoint with this number of parameters (slide W28)."""
-    size = parameters * bits / 8
-    return size / 1e6, size / 2**20
+# --- peft.soft_prompt -------------------------------------------------------------------------------------------------
+def soft_prompt(
+    prompt: Float[Tensor, "P D"], embeddings: Float[Tensor, "B T D"], mask: Int[Tensor, "B T"]
+) -> tuple[Float[Tensor, "B U D"], Int[Tensor, "B U"]]:
+    """The same P trained vectors before the embeddings of each text, and a mask that shows them (Lester et al. 2021)."""
+    many = prompt.expand(len(embeddings), -1, -1)
+    return torch.cat([many, embeddings], dim=1), torch.cat([mask.new_ones(len(mask), len(prompt)), mask], dim=1)
 
 
-def _checkpoints(generator):
-    few, many = torch.randint(10**5, 10**8, (2,), generator=generator).tolist()
-    bits = [4, 8, 16, 32][int(torch.randint(4, (1,), generator=generator))]
+def _texts(generator):
+    def draw(P, B, T, D):
+        return torch.randn(P, D, generator=generator), torch.randn(B, T, D, generator=generator)
+
+    def mask(*lengths, T):
+        return torch.tensor([[int(t < length) for t in range(T)] for length in lengths])
+
     return [
-        case("LoRA on GPT-3, r = 4, 16 bits", 18_874_368, 16),
-        case("the same in 32 bits", 18_874_368, 32),
-        case("LoRA on GPT-3, r = 8, 16 bits", 37_748_736, 16),
-        case("a million weights of 8 bits", 10**6, 8),
-        case("an odd number of 4-bit weights", 1_000_001, 4),
-        case("three weights of 4 bits: a byte and a half", 3, 4),
-        case("signs alone, 1 bit each", 1_234_567, 1),
-        case("an adapter of random size, 16 bits", few, 16),
-        case("a whole model of random size and width", 100 * many, bits),
+        case("two vectors, two texts of three tokens, one padded", *draw(2, 2, 3, 4), mask(3, 2, T=3)),
+        case("one text", *draw(3, 1, 4, 2), mask(4, T=4)),
+        case("one vector", *draw(1, 3, 2, 5), mask(2, 1, 2, T=2)),
+        case("as many vectors as texts and tokens", *draw(3, 3, 3, 3), mask(3, 1, 2, T=3)),
+        case("padding before the text", *draw(2, 2, 3, 4), mask(3, 2, T=3).flip(1)),
+        case("a prompt longer than the text", *draw(5, 2, 2, 3), mask(2, 1, T=2)),
     ]
 
 
-CHECKPOINT = Exercise(
-    id="peft.checkpoint",
-    slides=("W28",),
-    points=2,
-    minutes=6,
-    title="35 MB or 37.7 MB?",
-    reference=checkpoint_size,
-    cases=_checkpoints,
-    tolerance=Tolerance(rtol=1e-6, atol=0.0),  # neither number may be rounded, however small
-    accepts=(lambda parameters, bits: [parameters * bits / 8_000_000, parameters * bits / (8 * 1024 * 1024)],),
+def _filled(prompt, embeddings, mask):
+    B, T, D = embeddings.shape
+    P = prompt.shape[0]
+    out, seen = torch.zeros(B, P + T, D), torch.ones(B, P + T, dtype=torch.long)
+    for b in range(B):
+        out[b, :P], out[b, P:], seen[b, P:] = prompt, embeddings[b], mask[b]
+    return out, seen
+
+
+def _by_repeat(prompt, embeddings, mask):
+    B = embeddings.size(0)
+    return (
+        torch.cat((prompt.unsqueeze(0).repeat(B, 1, 1), embeddings), 1),
+        torch.nn.functional.pad(mask, (len(prompt), 0), value=1),
+    )
+
+
+def _both(change, change_mask=None):
+    """An answer that makes the embeddings with `change`, and the mask with `change_mask` (None: the right one)."""
+
+    def answer(prompt, embeddings, mask):
+        seen = soft_prompt(prompt, embeddings, mask)[1]
+        return change(prompt, embeddings), seen if change_mask is None else change_mask(prompt, mask)
+
+    return answer
+
+
+def _joined(prompt, embeddings):
+    return torch.cat([prompt.expand(len(embeddings), -1, -1), embeddings], dim=1)
+
+
+def _ones(prompt, mask):
+    return mask.new_ones(len(mask), len(prompt))
+
+
+SOFT_PROMPT = Exercise(
+    id="peft.soft_prompt",
+    slides=("W25", "W28"),
+    points=4,
+    minutes=15,
+    title="A soft prompt",
+    reference=soft_prompt,
+    cases=_texts,
+    gradient=("prompt",),
+    accepts=(_filled, _by_repeat),
     misconceptions=(
         Misconception(
-            "one_byte_each",
-            lambda parameters, bits: (parameters / 1e6, parameters / 2**20),
-            "You count one byte per number. How many bytes are `bits` bits? With this mistake 37.7 million parameters "
-            "(r = 8) "
-            "look like 37.7 megabytes (r = 4).",
+            "appended",
+            _both(
+                lambda prompt, x: torch.cat([x, prompt.expand(len(x), -1, -1)], dim=1),
+                lambda prompt, mask: torch.cat([mask, _ones(prompt, mask)], dim=1),
+            ),
+            "Your vectors stand behind the text. They go before it, so that every token of a decoder can see them.",
         ),
         Misconception(
-            "bits_for_bytes",
-            lambda parameters, bits: (parameters * bits / 1e6, parameters * bits / 2**20),
-            "These are megabits. A byte has 8 bits.",
+            "mask_appended",
+            _both(_joined, lambda prompt, mask: torch.cat([mask, _ones(prompt, mask)], dim=1)),
+            "In your mask the ones of the prompt stand behind those of the text: padding and text trade places.",
         ),
         Misconception(
-            "swapped_units",
-            lambda parameters, bits: checkpoint_size(parameters, bits)[::-1],
-            "The two results are swapped: a mebibyte is larger, so there are fewer of them.",
+            "mask_of_zeros",
+            _both(_joined, lambda prompt, mask: torch.cat([0 * _ones(prompt, mask), mask], dim=1)),
+            "Your mask hides the prompt. 1 means: may be looked at.",
         ),
         Misconception(
-            "only_decimal",
-            lambda parameters, bits: (checkpoint_size(parameters, bits)[0],) * 2,
-            "You return megabytes twice. A mebibyte has 2²⁰ = 1,048,576 bytes.",
+            "mask_of_the_text",
+            _both(_joined, lambda prompt, mask: mask),
+            "Your mask has still T columns. It needs one for each vector of the prompt as well.",
         ),
         Misconception(
-            "only_binary",
-            lambda parameters, bits: (checkpoint_size(parameters, bits)[1],) * 2,
-            "You return mebibytes twice. A megabyte has 10⁶ bytes, even if some operating systems show it otherwise.",
+            "all_seen",
+            _both(_joined, lambda prompt, mask: torch.cat([_ones(prompt, mask), torch.ones_like(mask)], dim=1)),
+            "Your mask shows the padding too. Behind the prompt it stays as it was given.",
         ),
         Misconception(
-            "always_fp32",
-            lambda parameters, bits: checkpoint_size(parameters, 32),
-            "You count 4 bytes per number, whatever `bits` is. Checkpoints of 16 bits are half as large.",
+            "overwritten",
+            lambda prompt, x, mask: (torch.cat([prompt.expand(len(x), -1, -1), x[:, len(prompt) :]], dim=1), mask),
+            "You replace the first tokens of the text. They stay; the prompt comes before them.",
         ),
         Misconception(
-            "whole_bytes_each",
-            lambda parameters, bits: checkpoint_size(parameters, 8 * (bits // 8)),
-            "You round the bytes of one number down. 4 bits are half a byte: multiply first, then divide.",
+            "only_the_first_text",
+            _both(
+                lambda prompt, x: torch.cat(
+                    [torch.cat([prompt[None], torch.zeros(len(x) - 1, *prompt.shape)]), x], dim=1
+                )
+            ),
+            "Only the first text of your batch has the prompt. Every text gets the same P vectors.",
         ),
         Misconception(
-            "kibibytes_by_the_thousand",
-            lambda parameters, bits: (parameters * bits / 8e6, parameters * bits / 8 / 1_024_000),
-            "Your mebibyte has 1024 · 1000 bytes. It has 1024 · 1024 = 2²⁰.",
+            "in_reverse",
+            _both(lambda prompt, x: _joined(prompt.flip(0), x)),
+            "Your prompt is the wrong way round: its first vector comes first.",
         ),
-        Misconception(
-            "rounded",
-            lambda parameters, bits: tuple(round(size, 1) for size in checkpoint_size(parameters, bits)),
-            "You round the result, and a small checkpoint vanishes. Round when you print, not before.",
-        ),
-        Misconception(
-            "whole_megabytes",
-            lambda parameters, bits: tuple(float(round(size)) for size in checkpoint_size(parameters, bits)),
-            "You return whole megabytes. The exercise asks for the sizes themselves: leave rounding to whoever prints them.",
-        ),
-        Misconception(
-            "two_decimals",
-            lambda parameters, bits: tuple(round(size, 2) for size in checkpoint_size(parameters, bits)),
-            "You round to two decimals, and the size of a very small checkpoint becomes 0. Return what comes out.",
-        ),
-        Misconception(
-            "whole_bytes_in_all",
-            lambda parameters, bits: (parameters * bits // 8 / 1e6, parameters * bits // 8 / 2**20),
-            "You drop half a byte with //: three numbers of 4 bits are 1.5 bytes here.",
-        ),
-        Misconception(
-            "factor_turned",
-            lambda parameters, bits: (parameters * bits / 8e6, parameters * bits / 8e6 * 1.048576),
-            "A mebibyte is larger than a megabyte, so there are fewer of them: divide by 1.048576, do not multiply.",
-        ),
-        Misconception(
-            "gigabytes",
-            lambda parameters, bits: (parameters * bits / 8e9, parameters * bits / 8 / 2**30),
-            "These are gigabytes and gibibytes; the exercise asks for megabytes and mebibytes.",
-        ),
-    ),
-    hints=("bytes = parameters · bits / 8", "MB: divide by 10**6. MiB: divide by 2**20."),
-)
-
-
-# --- peft.answer_labels -----------------------------------------------------------------------------------------------
-def answer_labels(prompt: Sequence[int], answer: Sequence[int]) -> list[int]:
-    """At each position the next token if it belongs to the answer, else -100: log p(y_t | x, y_<t) (slide W26)."""
-    ids = [*prompt, *answer]
-    return [ids[t + 1] if len(prompt) <= t + 1 < len(ids) else -100 for t in range(len(ids))]
-
-
-def _dialogues(generator):
-    def draw(shortest, longest):
-        length = int(torch.randint(shortest, longest + 1, (1,), generator=generator))
-        return torch.randint(1, 50_000, (length,), generator=generator).tolist()
-
-    return [
-        case("a prompt of four tokens, an answer of three", [11, 12, 13, 14], [21, 22, 23]),
-        case("one token each", [5], [6]),
-        case("an answer of one token", [1, 2, 3], [9]),
-        case("a prompt of one token", [7], [4, 5, 6, 8]),
-        case("the answer repeats the prompt", [3, 4], [3, 4]),
-        case("ids that the prompt and the answer share", [5, 6, 7, 6, 5], [6, 6, 5]),
-        case("id 0 on both sides", [0, 8, 0], [0, 9, 0]),
-        case("a long prompt, a short answer", draw(6, 12), draw(1, 3)),
-        case("a short prompt, a long answer", draw(2, 4), draw(5, 10)),
-    ]
-
-
-def _unshifted(prompt, answer):
-    return [-100] * len(prompt) + list(answer)
-
-
-def _shifted(labels):
-    return [*labels[1:], -100]
-
-
-def _by_rolling(prompt, answer):
-    labels = torch.tensor([*prompt, *answer]).roll(-1)
-    labels[: len(prompt) - 1] = labels[-1] = -100
-    return labels.tolist()
-
-
-ANSWER_LABELS = Exercise(
-    id="peft.answer_labels",
-    slides=("W26",),
-    points=3,
-    minutes=10,
-    title="Only the answer counts",
-    reference=answer_labels,
-    cases=_dialogues,
-    accepts=(
-        lambda prompt, answer: _shifted(_unshifted(prompt, answer)),
-        lambda prompt, answer: [-100] * (len(prompt) - 1) + list(answer) + [-100],
-        _by_rolling,
-    ),
-    withheld=("lib.objectives.autoregressive.shift_labels", "lib.objectives.sft.response_labels"),
-    misconceptions=(
-        Misconception(
-            "prompt_not_masked",
-            lambda prompt, answer: _shifted([*prompt, *answer]),
-            "You also train on the prompt. Slide W26's sum is over the |y| tokens of the answer; x is given.",
-        ),
-        Misconception(
-            "not_shifted",
-            _unshifted,
-            "Position t has token t as its label, which the model has just read. The label is the token after it.",
-        ),
-        Misconception(
-            "first_token_lost",
-            lambda prompt, answer: [-100] * len(prompt) + _shifted(list(answer)),
-            "The first token of the answer is not predicted. It is the label of the prompt's last position.",
-        ),
-        Misconception(
-            "shifted_the_wrong_way",
-            lambda prompt, answer: [-100, *_unshifted(prompt, answer)[:-1]],
-            "Your labels are shifted to the right: the label of each position is the token before it.",
-        ),
-        Misconception(
-            "answer_masked",
-            lambda prompt, answer: [*list(prompt)[1:], *[-100] * (len(answer) + 1)],
-            "You train on the prompt and mask the answer: swap them.",
-        ),
-        Misconception(
-            "one_label_short",
-            lambda prompt, answer: answer_labels(prompt, answer)[:-1],
-            "A label is missing: one for each position, and the last one, which nothing follows, has −100.",
-        ),
-        Misconception(
-            "one_label_long",
-            lambda prompt, answer: [*_unshifted(prompt, answer), -100],
-            "You have one label more than there are positions, and none is shifted. Where does the first label belong?",
-        ),
-        Misconception(
-            "by_membership",
-            lambda prompt, answer: [*(i if i in answer else -100 for i in [*prompt, *answer][1:]), -100],
-            "You ask whether an id occurs in the answer, but the prompt may contain it too. What counts is its place.",
-        ),
-        Misconception(
-            "wraps_around",
-            lambda prompt, answer: [*answer_labels(prompt, answer)[:-1], prompt[0]],
-            "Your last position predicts the first id of the prompt. Nothing follows it: its label is −100.",
-        ),
-        Misconception(
-            "zero_for_ignored",
-            lambda prompt, answer: [0 if label == -100 else label for label in answer_labels(prompt, answer)],
-            "0 is a token: those positions would be trained to predict it. Losses ignore the value -100.",
-        ),
+        Misconception("detached", _both(lambda prompt, x: _joined(prompt.detach(), x)), DETACHED),
     ),
     hints=(
-        "Put both together, ids = [*prompt, *answer]; position t predicts ids[t + 1].",
-        "The first position with a label is the last of the prompt; the very last position has none.",
+        "The result has T + P positions: first the prompt, then the text, for each of the B texts.",
+        "A tensor of shape (P, D) can be repeated for B texts with `expand`, without copying it.",
+        "The mask gets P columns of ones before its own.",
     ),
 )
 
-EXERCISES = (CHECKPOINT, ANSWER_LABELS)
+
+# --- peft.qlora_bytes -------------------------------------------------------------------------------------------------
+def qlora_bytes(total: int, shapes: Sequence[tuple[int, int]], rank: int) -> tuple[int, float, float]:
+    """Trained numbers, bytes of the frozen base, bytes of what is trained (Dettmers et al. 2023, section 3).
+
+    Base: 4 bits each, one 8-bit scale per 64 of them, one 32-bit number per 256 scales. Trained: 2 bytes each for
+    the number and its gradient, and 8 for Adam's two moments.
+    """
+    trained = sum(rank * (d + k) for d, k in shapes)
+    return trained, total * (4 + 8 / 64 + 32 / (64 * 256)) / 8, 12.0 * trained
+
+
+def _bytes(total, shapes, rank, *, bits=4 + 8 / 64 + 32 / (64 * 256), each=12.0, count=None):
+    trained = sum(rank * (d + k) for d, k in shapes) if count is None else count(shapes, rank)
+    return trained, total * bits / 8, each * trained
+
+
+def _models(generator):
+    blocks, rank = torch.randint(2, 40, (2,), generator=generator).tolist()
+    return [
+        case("one square matrix, rank 2", 4096 * 16, [(64, 64)], 2),
+        case("queries and values of a 7B model, r = 16", 6_738_415_616, [(4096, 4096)] * 64, 16),
+        case("a matrix that is not square", 2**20, [(256, 1024)], 4),
+        case("four matrices of two shapes", 2**22, [(512, 512), (512, 128), (128, 512), (512, 512)], 8),
+        case("rank 1", 2**16, [(40, 30), (30, 50)], 1),
+        case("a random model", 64 * 256 * blocks, [(128 * blocks, 64)] * blocks, rank),
+    ]
+
+
+def _mistake(name, hint, **switches):
+    return Misconception(name, lambda total, shapes, rank: _bytes(total, shapes, rank, **switches), hint)
+
+
+QLORA = Exercise(
+    id="peft.qlora_bytes",
+    slides=("W28", "T47"),
+    points=4,
+    minutes=15,
+    title="A 7B model on one small GPU?",
+    reference=qlora_bytes,
+    cases=_models,
+    tolerance=Tolerance(rtol=1e-6, atol=0.0),
+    accepts=(
+        lambda total, shapes, rank: [
+            rank * sum(map(sum, shapes)),
+            total / 2 + total / 64 + total / 64 / 256 * 4,
+            (2 + 2 + 4 + 4) * rank * sum(sum(shape) for shape in shapes),
+        ],
+    ),
+    withheld=(
+        "lib.accounting.peft.adapter_parameters",
+        "lib.accounting.peft.low_rank_parameters",
+        "lib.accounting.peft.qlora_base_bytes",
+    ),
+    misconceptions=(
+        _mistake("no_scales", "You count the 4 bits alone. The scales, and the numbers that scale them, come on top.", bits=4),
+        _mistake(
+            "no_second_level",
+            "The 32-bit numbers are missing, one for each 256 scales.",
+            bits=4 + 8 / 64,
+        ),
+        _mistake(
+            "not_quantized_twice",
+            "You count a scale of 32 bits for each 64 weights. With double quantization a scale has 8 bits, and 256 of them "
+            "share one number of 32.",
+            bits=4 + 32 / 64,
+        ),
+        _mistake(
+            "second_level_per_weights",
+            "You count one 32-bit number per 256 weights. It is one per 256 scales, and a scale serves 64 weights.",
+            bits=4 + 8 / 64 + 32 / 256,
+        ),
+        _mistake(
+            "bits_for_bytes", "Your base is counted in bits. A byte has 8.", bits=8 * (4 + 8 / 64 + 32 / (64 * 256))
+        ),
+        _mistake("sixteen_bits", "You count the base with 16 bits per weight: that is LoRA, not QLoRA.", bits=16),
+        _mistake("scales_of_a_byte_as_bits", "A scale has 8 bits, not one.", bits=4 + 1 / 64 + 4 / (64 * 256)),
+        _mistake(
+            "weights_alone",
+            "You count the trained numbers alone (2 bytes each). Their gradients and Adam's two moments are in memory too.",
+            each=2.0,
+        ),
+        _mistake("no_moments", "Adam's two moments are missing: 4 bytes each.", each=4.0),
+        _mistake("one_moment", "Adam has two moments, 4 bytes each.", each=8.0),
+        _mistake("no_gradient", "The gradients of the trained numbers are missing, 2 bytes each.", each=10.0),
+        _mistake("all_in_fp32", "Numbers and gradients of the adapter have 2 bytes here, not 4.", each=16.0),
+        _mistake("one_factor", "You count A or B alone: a matrix of d by k has r · k and d · r numbers.",
+                 count=lambda shapes, rank: sum(rank * k for d, k in shapes)),
+        _mistake("the_other_factor", "You count B alone. A has numbers too: r for each input.",
+                 count=lambda shapes, rank: sum(rank * d for d, k in shapes)),
+        _mistake("product_of_the_sides", "You count r · d · k. The two factors have r · k and d · r numbers: r (d + k).",
+                 count=lambda shapes, rank: sum(rank * d * k for d, k in shapes)),
+        _mistake("full_matrices", "You count the matrices themselves, d · k. LoRA trains two thin ones beside each.",
+                 count=lambda shapes, rank: sum(d * k for d, k in shapes)),
+        _mistake("first_matrix_only", "You count the first matrix only. All of `shapes` are adapted.",
+                 count=lambda shapes, rank: rank * sum(shapes[0])),
+        _mistake("as_if_square", "You count 2 r d, which is right for square matrices only. It is r (d + k).",
+                 count=lambda shapes, rank: sum(2 * rank * d for d, k in shapes)),
+    ),
+    hints=(
+        "A matrix of d by k gets A with r rows of k numbers, and B with d rows of r numbers.",
+        "How many bits does one weight of the base take, when its share of the scale, and of the number that scales "
+        "the scale, is added to its own 4?",
+        "What is trained has four things in memory for each number: itself, its gradient, and two moments.",
+    ),
+)  # fmt: skip
+
+EXERCISES = (SOFT_PROMPT, QLORA)
+"""The exercises of this module, in the order of the notebook."""
