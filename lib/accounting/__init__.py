@@ -14,6 +14,7 @@ from lib.accounting.cache import kv_cache_bytes
 from lib.accounting.energy import POUND, co2_kg, energy_kwh
 from lib.accounting.fitting import PowerLawFit, fit_power_law, fit_power_law_with_floor
 from lib.accounting.flops import forward_flops, palm_flops_per_token, training_flops
+from lib.accounting.group import train_both_ways, train_in_group
 from lib.accounting.measured import gradient_bytes, optimizer_state_bytes, saved_bytes, tensor_bytes
 from lib.accounting.memory import (
     MEMORY_RECIPES,
@@ -29,7 +30,7 @@ from lib.accounting.parameters import (
     non_embedding_parameters,
     parameter_breakdown,
 )
-from lib.accounting.peft import adapter_parameters, break_even_rank, low_rank_parameters
+from lib.accounting.peft import adapter_parameters, break_even_rank, low_rank_parameters, qlora_base_bytes
 from lib.accounting.resampling import Bootstrap, bootstrap
 from lib.accounting.scaling import (
     BESIROGLU,
@@ -44,6 +45,7 @@ from lib.accounting.scaling import (
     PowerLaw,
     chinchilla_loss,
     data_multiplier,
+    effective_tokens,
     kaplan_loss,
     kaplan_loss_c,
     kaplan_loss_d,
@@ -51,6 +53,7 @@ from lib.accounting.scaling import (
     mixture_epochs,
 )
 from lib.accounting.surface import SurfaceFit, fit_loss_surface
+from lib.accounting.timeline import MemoryTimeline, Timeline, first_fit
 from lib.accounting.units import format_bytes, gb, gib, gpus_needed
 from lib.accounting.zero import zero_memory
 
@@ -71,9 +74,11 @@ __all__ = [
     "KaplanLaw",
     "MemoryBudget",
     "MemoryRecipe",
+    "MemoryTimeline",
     "PowerLaw",
     "PowerLawFit",
     "SurfaceFit",
+    "Timeline",
     "activation_bytes",
     "adapter_parameters",
     "allocation_exponents",
@@ -84,10 +89,12 @@ __all__ = [
     "co2_kg",
     "compute_optimal",
     "data_multiplier",
+    "effective_tokens",
     "energy_kwh",
     "envelope_fit",
     "explain_bytes_per_parameter",
     "feed_forward_parameters",
+    "first_fit",
     "fit_loss_surface",
     "fit_power_law",
     "fit_power_law_with_floor",
@@ -111,9 +118,12 @@ __all__ = [
     "optimizer_state_bytes",
     "palm_flops_per_token",
     "parameter_breakdown",
+    "qlora_base_bytes",
     "quantized_bytes",
     "saved_bytes",
     "tensor_bytes",
+    "train_both_ways",
+    "train_in_group",
     "training_flops",
     "training_memory",
     "zero_memory",

@@ -12,6 +12,8 @@ from lib.names import nearest
 
 MASKING_RATES = (0.15, 0.40, 0.80)  # slide C07
 MASKING_SEEDS = (0, 1, 2)
+RLVR_SEEDS = (0, 1, 2)
+EXPERIMENTS = ("masking-rate", "masking-design", "rlvr", "peft")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -19,30 +21,54 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "train",
         help="train the shipped small models again",
         description="Train the models of data/models, or repeat the runs of data/experiments, on the Wikipedia text. "
-        "After an interruption, a second call continues.",
+        "After an interruption, a second call continues. Started by torchrun, several processes divide each batch among "
+        "them; the losses are those of one process.",
         epilog="examples:\n  course train bert-wiki-small\n  course train gpt-wiki-small --out elsewhere\n"
-        "  course train masking-rate",
+        "  course train masking-rate\n  course train masking-design\n  course train rlvr\n  course train peft\n"
+        "  torchrun --nproc-per-node 2 -m lib.course train gpt-wiki-small --steps 20 --out elsewhere",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", help="bert-wiki-small, gpt-wiki-small or masking-rate")
+    parser.add_argument(
+        "name", help=f"bert-wiki-small, gpt-wiki-small, {', '.join(EXPERIMENTS[:-1])} or {EXPERIMENTS[-1]}"
+    )
     parser.add_argument("--steps", type=int, help="updates, for a trial run (default: the recipe's)")
     parser.add_argument("--out", type=Path, default=DATA, help="folder of models/ and experiments/ (default: data)")
     parser.set_defaults(func=main)
 
 
 def main(args: argparse.Namespace) -> int:
+    from lib.training.processes import GroupError, torchrun_group
     from lib.training.recipes import RECIPES
 
-    known = [*RECIPES, "masking-rate"]
+    known = [*RECIPES, *EXPERIMENTS]
     if args.name not in known:
         raise UsageError(f"unknown recipe {args.name!r}; {nearest(args.name, known)}")
     if args.steps is not None and args.steps < 1:
         raise UsageError(f"--steps must be at least 1, got {args.steps}")
-    if args.name == "masking-rate":
-        masking_rate(args.out / "experiments" / "masking_rate.csv", args.steps)
-    else:
-        train_model(args.name, args.out / "models", args.steps)
+    try:
+        with torchrun_group() as place:
+            if args.name in EXPERIMENTS:
+                if place.processes > 1:
+                    raise UsageError(f"{args.name} runs in one process; start it without torchrun")
+                repeat(args.name, args.out / "experiments", args.steps)
+            else:
+                train_model(args.name, args.out / "models", args.steps)
+    except GroupError as error:
+        raise CourseError(str(error)) from error
     return 0
+
+
+def repeat(name: str, folder: Path, steps: int | None = None) -> None:
+    """Run what is missing of the experiment `name`, with the files of `folder`."""
+    match name:
+        case "masking-rate":
+            masking_rate(folder / "masking_rate.csv", steps)
+        case "masking-design":
+            masking_design(folder / "masking_design.csv", steps)
+        case "rlvr":
+            rlvr(folder, steps)
+        case "peft":
+            peft(folder / "peft.csv", steps)
 
 
 def train_model(name: str, folder: Path, steps: int | None = None) -> None:
@@ -50,17 +76,20 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
     from lib.models import count_parameters, save_small
     from lib.text import load_corpus, train_bpe, train_wordpiece
     from lib.training.fit import fit
+    from lib.training.processes import place
     from lib.training.recipes import RECIPES, build
     from lib.training.tokens import predicted_tokens
 
-    recipe = RECIPES[name]
+    recipe, (rank, processes) = RECIPES[name], place()
+    _check_that_the_batch_divides(recipe, processes)
     if steps is not None:
         recipe = replace(recipe, settings=_shortened(recipe.settings, steps))
     texts = {split: [d.text for d in load_corpus("wikipedia").splits[split]] for split in ("train", "validation")}
     train_tokenizer = train_bpe if recipe.kind == "gpt" else train_wordpiece
     tokenizer = train_tokenizer(texts["train"], recipe.vocab_size)
     task = build(recipe, tokenizer, texts["train"], texts["validation"])
-    kept = CACHE / "runs" / f"{name}-{recipe.settings.steps}.pt"
+    group = "" if processes == 1 else f"-{processes}"  # a run of several goes on with as many
+    kept = CACHE / "runs" / f"{name}-{recipe.settings.steps}{group}.pt"
     history = fit(
         task.model,
         task.loss_fn,
@@ -71,6 +100,8 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
         checkpoint=kept,
         description=name,
     )
+    if rank > 0:  # the first process keeps the model for all
+        return
     info = {
         "recipe": asdict(recipe),
         "parameters": count_parameters(task.model),
@@ -80,6 +111,15 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
     save_small(task.model, tokenizer, name, info, folder=folder)
     kept.unlink(missing_ok=True)
     print(f"{name}: validation loss {history.evaluations[-1][1]:.3f} nats after {recipe.settings.steps} steps")
+
+
+def _check_that_the_batch_divides(recipe, processes: int) -> None:
+    size = recipe.batch_size
+    if size % processes:
+        numbers = " or ".join(str(n) for n in range(2, size + 1) if size % n == 0)
+        raise UsageError(
+            f"{processes} processes cannot divide the batch of {size} texts of {recipe.name} evenly; start {numbers}"
+        )
 
 
 def masking_rate(file: Path, steps: int | None = None) -> None:
@@ -98,6 +138,61 @@ def masking_rate(file: Path, steps: int | None = None) -> None:
             if any(float(row["rate"]) == rate and int(row["seed"]) == seed for row in rows):
                 continue
             append_row(file, _masking_run(recipe, rate, seed, tokenizer, texts), key=("rate", "seed"))
+
+
+def masking_design(file: Path, steps: int | None = None) -> None:
+    """What is corrupted, what is predicted, and what stands there: a small BERT per design and seed; appends rows."""
+    from lib.text import load_corpus, train_wordpiece
+    from lib.training import append_row
+    from lib.training.masking_design import DESIGNS, MASKING_RATE, design_run
+
+    recipe = MASKING_RATE if steps is None else replace(MASKING_RATE, settings=_shortened(MASKING_RATE.settings, steps))
+    corpus = load_corpus("wikipedia")
+    texts = {split: [d.text for d in corpus.splits[split]] for split in ("train", "validation")}
+    tokenizer = train_wordpiece(texts["train"], recipe.vocab_size)
+    done = {(row["design"], row["seed"]) for row in _read_rows(file)}
+    for seed in MASKING_SEEDS:
+        for name in DESIGNS:
+            if (name, str(seed)) not in done:
+                append_row(file, design_run(name, seed, tokenizer, texts, recipe), key=("design", "seed"))
+
+
+def rlvr(folder: Path, steps: int | None = None) -> None:
+    """Teach SmolLM2 sums by a verifiable reward, once for each seed; a finished seed is in rlvr.csv and rlvr.json.
+
+    Rows of the table are updates; the other file holds what was answered before and after.
+    """
+    import json
+
+    from lib.files import atomic_write
+    from lib.models import load_smollm2
+    from lib.text import smollm2_tokenizer
+    from lib.training import append_row
+    from lib.worlds.verifiable import RlvrSettings, report, train_rlvr, with_adapter
+
+    tokenizer, file = smollm2_tokenizer(), folder / "rlvr.json"
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"after": {}}
+    for seed in (s for s in RLVR_SEEDS if str(s) not in found["after"]):
+        settings = RlvrSettings(seed=seed) if steps is None else RlvrSettings(seed=seed, steps=steps)
+        policy = with_adapter(load_smollm2(), settings)
+        found.setdefault("before", None)
+        found["before"] = found["before"] or report(policy, tokenizer, settings)
+        started = time.process_time()
+        for row in train_rlvr(policy, tokenizer, settings):
+            row["seconds"] = round(time.process_time() - started, 1)
+            append_row(folder / "rlvr.csv", row, key=("seed", "step"))
+        found["after"][str(seed)] = report(policy, tokenizer, settings)
+        with atomic_write(file) as out:
+            json.dump(found | {"settings": asdict(settings) | {"seed": None}}, out, indent=1, ensure_ascii=False)
+            out.write("\n")
+
+
+def peft(file: Path, steps: int | None = None) -> None:
+    """The comparison of lecture 14: 25 ways to fine-tune a small BERT; appends one row per finished run."""
+    from lib.worlds.swapped_runs import WAYS, run_all
+
+    run_all(file, WAYS if steps is None else [way._replace(steps=steps) for way in WAYS])
+    print(f"{file.name}: {len(_read_rows(file))} runs")
 
 
 def _masking_run(recipe, rate: float, seed: int, tokenizer, texts: dict[str, list[str]]) -> dict:

@@ -20,6 +20,8 @@ from lib.models import eval_mode
 from lib.progress import progress
 from lib.training.checkpoint import load_checkpoint, load_whole, save_checkpoint
 from lib.training.nonfinite import NonFiniteGradientError, NonFiniteLossError, trained_parameters
+from lib.training.parallel import add_gradients, add_up, own_rows
+from lib.training.processes import place
 from lib.training.random_state import dropout_generators, kept_states
 from lib.training.schedules import lr_multiplier
 
@@ -115,9 +117,13 @@ def fit(
     the weight of each batch, so that the update is that of one large batch, whatever the padding.
     With `checkpoint`, the state is written there every `checkpoint_every` updates, and a run that finds its own
     checkpoint goes on from it, bit for bit.
+    In a group of processes (`lib.training.processes`) each draws the same batches and works on its own rows of them. The
+    gradients are added, so that each update is that of one process (but for rounding, and dropout). This needs
+    `count_tokens`. The first process writes the checkpoint.
 
     Raises NonFiniteLossError, or NonFiniteGradientError, before the update, so the model keeps its last good weights;
-    ValueError when the checkpoint is of a run with other settings, another model or damaged.
+    ValueError when the checkpoint is of a run with other settings, another model or damaged, and for a batch whose rows
+    cannot be divided evenly among the processes.
 
     >>> import torch
     >>> line = torch.nn.Linear(1, 1)
@@ -131,7 +137,7 @@ def fit(
     run = _Run(model, settings, count_tokens, Path(checkpoint) if checkpoint is not None else None)
     with kept_states(run.generators), eval_mode(model):  # both are as they were at the end
         run.resume()
-        bar = progress(description=description, total=settings.steps, disable=not show_progress)
+        bar = progress(description=description, total=settings.steps, disable=not show_progress or run.place.rank > 0)
         bar.update(run.done)
         with bar:
             while run.done < settings.steps:
@@ -156,8 +162,10 @@ class _Run:
         count_tokens: Callable[[Any], int] | None,
         checkpoint: Path | None,
     ):
-        if settings.gradient_accumulation_steps > 1 and count_tokens is None:
-            raise ValueError("count_tokens is missing: accumulated batches are weighted by the tokens of their losses")
+        self.place = place()
+        if count_tokens is None and (settings.gradient_accumulation_steps > 1 or self.place.processes > 1):
+            what = "accumulated batches" if self.place.processes == 1 else "the parts of a batch"
+            raise ValueError(f"count_tokens is missing: {what} are weighted by the tokens of their losses")
         self.model, self.settings, self.count_tokens, self.checkpoint = model, settings, count_tokens, checkpoint
         self.done = 0
         self.history = History()
@@ -173,10 +181,11 @@ class _Run:
     def step(self, loss_fn: LossFunction, sample_batch: Callable[[torch.Generator], Any]) -> None:
         """Draw the batches of one update, do it, and write down what it was."""
         started, s = time.perf_counter(), self.settings
-        batches = [sample_batch(self.batches) for _ in range(s.gradient_accumulation_steps)]
+        batches = [own_rows(sample_batch(self.batches)) for _ in range(s.gradient_accumulation_steps)]
         count = self.count_tokens or (lambda batch: 1)
-        tokens = [checks.whole("count_tokens(batch)", count(batch)) for batch in batches]
-        loss, metrics = self._backward(loss_fn, batches, [n / sum(tokens) for n in tokens])
+        counted = [checks.whole("count_tokens(batch)", count(batch)) for batch in batches]
+        tokens = int(add_up([sum(counted)])[0])  # of all processes
+        loss, metrics = self._backward(loss_fn, batches, [n / tokens for n in counted])
         norm = nn.utils.clip_grad_norm_(self.trained, math.inf if s.max_grad_norm is None else s.max_grad_norm).item()
         if not math.isfinite(norm):
             shown = batches if len(batches) > 1 else batches[0]
@@ -188,7 +197,7 @@ class _Run:
         self.done += 1
         self.history.record(loss, rate, norm, time.perf_counter() - started, metrics)
         if self.count_tokens:
-            self.history.tokens.append(sum(tokens))
+            self.history.tokens.append(tokens)
 
     def _backward(self, loss_fn: LossFunction, batches: list[Any], weights: list[float]) -> tuple[float, dict]:
         """The gradient of the weighted mean of the batches' losses, one graph at a time; that mean, and its metrics."""
@@ -204,7 +213,9 @@ class _Run:
             (weight * loss).backward()
             total += weight * loss.item()
             metrics = {name: metrics.get(name, 0.0) + weight * float(value) for name, value in measured.items()}
-        return total, metrics
+        add_gradients(self.trained)
+        total, *sums = add_up([total, *metrics.values()])
+        return total, dict(zip(metrics, sums))
 
     def _stop(self, error: type[NonFiniteLossError], found: str, batch: Any) -> NoReturn:
         self.optimizer.zero_grad(set_to_none=True)  # nobody goes on with half a gradient
@@ -217,7 +228,7 @@ class _Run:
             self.history.evaluations.append((self.done, float(evaluate(self.model))))
 
     def save(self) -> None:
-        if self.checkpoint is None:
+        if self.checkpoint is None or self.place.rank > 0:
             return
         save_checkpoint(
             self.checkpoint,
@@ -234,7 +245,7 @@ class _Run:
 
     def resume(self) -> None:
         for generator in self.generators:
-            generator.manual_seed(self.settings.seed)
+            generator.manual_seed(self.settings.seed + self.place.rank)  # dropout: another in each process
         if self.checkpoint is None or not self.checkpoint.exists():
             return
         state = load_checkpoint(self.checkpoint, self._identity())
@@ -245,13 +256,15 @@ class _Run:
             raise ValueError(f"checkpoint {self.checkpoint.name} is of another model: {error}") from error
         self.done = state["done"]
         self.batches.set_state(state["batches"])
-        for generator, kept in zip(self.generators, state["dropout"], strict=True):
-            generator.set_state(kept)
+        if self.place.rank == 0:  # whose states these are
+            for generator, kept in zip(self.generators, state["dropout"], strict=True):
+                generator.set_state(kept)
         self.history = History(**state["history"])
 
     def _identity(self) -> dict[str, Any]:
         """What makes it this run and no other: how often it is written down does not."""
         devices = [str(generator.device) for generator in self.generators]
         return {name: value for name, value in asdict(self.settings).items() if name != "checkpoint_every"} | {
-            "devices": devices
+            "devices": devices,
+            **({"processes": self.place.processes} if self.place.processes > 1 else {}),
         }

@@ -1,11 +1,18 @@
 import importlib
+import json
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from lib import ROOT
 from lib.course import train
 from lib.course.cli import main
+from lib.training.processes import Place
 from lib.training.recipes import MASKING_RATE
 
 
@@ -131,3 +138,81 @@ def test_a_trial_of_the_experiment_is_as_short_as_asked(tmp_path, runs):
     assert main(["train", "masking-rate", "--steps", "7", "--out", str(tmp_path)]) == 0
     rows = (tmp_path / "experiments" / "masking_rate.csv").read_text().splitlines()
     assert len(rows) == 10 and all(row.split(",")[2] == "7" for row in rows[1:])
+
+
+# --- several processes --------------------------------------------------------------------------------------
+def in_group(monkeypatch, rank, processes):
+    monkeypatch.setattr("lib.training.processes.place", lambda: Place(rank, processes))
+    monkeypatch.setattr("lib.training.processes.torchrun_group", lambda: nullcontext(Place(rank, processes)))
+
+
+@pytest.mark.parametrize(
+    "name, processes, message",
+    [
+        (
+            "gpt-wiki-small",
+            3,
+            "3 processes cannot divide the batch of 16 texts of gpt-wiki-small evenly; start 2 or 4 or",
+        ),
+        ("gpt-wiki-small", 32, "32 processes cannot divide the batch of 16 texts"),
+        ("masking-rate", 2, "masking-rate runs in one process; start it without torchrun"),
+    ],
+)
+def test_a_number_of_processes_that_does_not_fit(monkeypatch, tmp_path, capsys, name, processes, message):
+    in_group(monkeypatch, 0, processes)
+    assert main(["train", name, "--out", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_half_of_torchruns_variables_is_an_error_in_words(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert main(["train", "gpt-wiki-small", "--out", str(tmp_path)]) == 1
+    assert "RANK" in (said := capsys.readouterr().err) and "start them with torchrun" in said
+
+
+@pytest.mark.nightly  # a minute; by day test_parallel has two real processes
+def test_under_torchrun_the_losses_are_those_of_one_process(tmp_path):
+    """A real run of two updates, in two processes of torchrun and in one."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COURSE_CACHE": str(tmp_path / "cache")}
+    starts = {"one": ["-m"], "two": ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]}
+    losses = {}
+    for name, start in starts.items():
+        command = [sys.executable, *start, "lib.course", "train", "gpt-wiki-small", "--steps", "2"]
+        done = subprocess.run(
+            [*command, "--out", str(tmp_path / name)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("validation loss") == 1  # the first process speaks for all
+        info = json.loads((tmp_path / name / "models" / "gpt-wiki-small.json").read_text())
+        losses[name] = [loss for _, loss in info["info"]["validation_loss"]]
+    assert losses["two"] == pytest.approx(losses["one"], abs=2e-4)  # they are rounded to four digits
+
+
+def test_a_finished_seed_of_rlvr_is_not_run_again(tmp_path, monkeypatch):
+    seen = []
+    verifiable = importlib.import_module("lib.worlds.verifiable")
+
+    def rows(policy, tokenizer, settings):
+        seen.append((settings.seed, settings.steps))
+        yield from ({"seed": settings.seed, "step": step, "reward": 0.5} for step in range(settings.steps + 1))
+
+    monkeypatch.setattr("lib.models.load_smollm2", lambda: None)
+    monkeypatch.setattr("lib.text.smollm2_tokenizer", lambda: None)
+    monkeypatch.setattr(verifiable, "with_adapter", lambda model, settings: None)
+    monkeypatch.setattr(verifiable, "report", lambda *given: {"greedy": 0.25})
+    monkeypatch.setattr(verifiable, "train_rlvr", rows)
+    monkeypatch.setattr(train, "RLVR_SEEDS", (0, 1))
+    assert main(["train", "rlvr", "--steps", "2", "--out", str(tmp_path)]) == 0
+    folder = tmp_path / "experiments"
+    stored = json.loads((folder / "rlvr.json").read_text())
+    assert stored["before"] == {"greedy": 0.25} and set(stored["after"]) == {"0", "1"}
+    assert len((folder / "rlvr.csv").read_text().splitlines()) == 1 + 2 * 3
+    monkeypatch.setattr(train, "RLVR_SEEDS", (0, 1, 2))
+    train.rlvr(folder, 2)
+    assert seen == [(0, 2), (1, 2), (2, 2)]
