@@ -1,6 +1,8 @@
-"""Figures of notebook 15: what fills a GPU's memory, by training recipe, batch size and text length."""
+"""Figures of notebook 15: what fills a GPU's memory, by training recipe, batch size and text length, and when."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -40,7 +42,8 @@ def stacked_bars(
         left = {bar: start + value for (bar, start), value in zip(left.items(), values)}
     most = max([*left.values(), *limits.values()])
     for bar, total in left.items():
-        ax.text(total + 0.01 * most, bar, f"{total:,.{digits}f}", va="center")
+        ax.text(total + 0.01 * most, bar, f"{total:,.{digits}f}", va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     _draw_limits(ax, limits)
     ax.set(xlabel=xlabel, xlim=(0, 1.12 * most))
     ax.invert_yaxis()
@@ -85,15 +88,71 @@ def growing(
     *,
     xlabel: str,
     ylabel: str,
+    linear: bool = False,
 ) -> Figure:
-    """Curves on logarithmic axes (x to base 2), with one dashed horizontal line that they may cross."""
+    """Curves with one dashed horizontal line that they may cross; where one does from below, its x is written.
+
+    The axes are logarithmic (x to base 2), or with `linear` begin at zero.
+    """
     fig, (ax,) = figure(7.4, 3.4)
     for number, (name, values) in enumerate(curves.items()):
         curve(ax, x, values, number, name, marker=True)
     name, value = level
     ax.axhline(value, color="black", linestyle=(0, (6, 3)), linewidth=1.2, label=f"{name}: {value:,.1f}")
-    ax.set_xscale("log", base=2)
-    ax.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
+    if linear:
+        ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, None), ylim=(0, None))
+    else:
+        ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+        _mark_crossings(ax, x, curves.values(), value)
     ax.set_xticks(list(x), [f"{int(value):,}" for value in x], rotation=45)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return fig
+
+
+def _mark_crossings(ax: Axes, x: Sequence[Number], curves: Iterable[Sequence[Number]], level: Number) -> None:
+    """A ring where a curve first rises above the level, and its x, found on the line between two points (log-log)."""
+    for values in curves:
+        for (left, low), (right, high) in pairwise(zip(x, values, strict=True)):
+            if low <= level < high:
+                at = left * (right / left) ** (math.log(level / low) / math.log(high / low))
+                ax.plot(at, level, marker="o", markersize=9, color="black", fillstyle="none")
+                ax.annotate(f"{math.floor(at) + 1:,}", (at, level), (-6, 5), textcoords="offset points", ha="right")
+                break
+
+
+def timelines(
+    panels: Mapping[str, tuple[Sequence[Number], Sequence[str]]], levels: Mapping[str, Number], *, ylabel: str
+) -> Figure:
+    """What lives after each operation, one row for each (amounts, phase of each operation); all with the same y axis.
+
+    Phases are named at the foot; those with the same first word have the same background. An open ring marks the most of each
+    phase, a dot the peak, with its amount. `levels`, one for each panel, are dashed lines.
+    """
+    fig, axes = figure(8.0, 0.6 + 2.0 * len(panels), rows=len(panels), sharey=True)
+    most = max(max(*amounts, levels.get(name, 0)) for name, (amounts, _) in panels.items())
+    for ax, (name, (amounts, phases)) in zip(axes, panels.items()):
+        ax.plot(amounts, color=COLOURS[0], linewidth=1.2)
+        ax.set(title=name, ylabel=ylabel, ylim=(0, 1.4 * most), xlim=(0, len(amounts)))
+        _mark_phases(ax, amounts, phases)
+        top = max(range(len(amounts)), key=lambda i: amounts[i])
+        ax.plot(top, amounts[top], marker="o", color=COLOURS[3])
+        ax.annotate(f"peak {amounts[top]:,.1f}", (top, amounts[top]), (top, 1.36 * most), ha="center", va="top",
+                    arrowprops={"arrowstyle": "-", "color": COLOURS[3]})  # fmt: skip
+        if name in levels:
+            ax.axhline(levels[name], color="black", linestyle="--", linewidth=1.2)
+            ax.text(0.005 * len(amounts), levels[name], f"sum {levels[name]:,.1f}", va="bottom")
+    axes[-1].set(xlabel="operations of PyTorch, in order")
+    return fig
+
+
+def _mark_phases(ax: Axes, amounts: Sequence[Number], phases: Sequence[str]) -> None:
+    """A background for each kind of phase, its name at the foot, and a ring at the most that it reaches."""
+    starts = [i for i, name in enumerate(phases) if i == 0 or name != phases[i - 1]]
+    kinds = list(dict.fromkeys(name.split()[0] for name in phases))
+    for start, end in zip(starts, [*starts[1:], len(phases)]):
+        shade = 1 - 0.07 * (kinds.index(phases[start].split()[0]) % 3)
+        ax.axvspan(start, end, color=str(shade), zorder=0)
+        ax.text((start + end) / 2, 0.02, phases[start], ha="center", va="bottom", fontsize=8,
+                transform=ax.get_xaxis_transform())  # fmt: skip
+        most = max(range(start, end), key=lambda i: amounts[i])
+        ax.plot(most, amounts[most], marker="o", color=COLOURS[3], fillstyle="none")

@@ -45,10 +45,29 @@ def test_predicted_and_measured_draws_the_points_and_the_margin():
     assert ax.get_xscale() == ax.get_yscale() == "log"
 
 
-def test_growing_draws_every_curve_and_the_level():
+def test_growing_draws_every_curve_and_the_level_and_where_they_cross():
     axes = {"xlabel": "tokens", "ylabel": "GB"}
-    ax = plots.growing([1, 2], {"MHA": [4, 8], "GQA": [1, 2]}, ("weights", 5.0), **axes).axes[0]
-    assert [list(line.get_ydata()) for line in ax.lines] == [[4, 8], [1, 2], [5, 5]]
+    ax = plots.growing([1, 2, 4], {"MHA": [4, 8, 16], "GQA": [1, 2, 4]}, ("weights", 5.0), **axes).axes[0]
+    assert [list(line.get_ydata()) for line in ax.lines] == [[4, 8, 16], [1, 2, 4], [5, 5], [5]]
+    assert list(ax.lines[-1].get_xdata()) == pytest.approx([1.25])
+    assert [text.get_text() for text in ax.texts] == ["2"]  # the first whole number above 1.25
     assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "weights: 5.0"
+    flat = plots.growing([1, 2], {"MHA": [4, 8]}, ("weights", 5.0), linear=True, **axes).axes[0]
+    assert flat.get_xscale() == flat.get_yscale() == "linear" and flat.get_ylim()[0] == flat.get_xlim()[0] == 0
     with pytest.raises(ValueError, match="y must have the length of x, 2, got 1"):
         plots.growing([1, 2], {"MHA": [4]}, ("weights", 5.0), **axes)
+
+
+def test_timelines_mark_the_peak_and_the_phases():
+    panels = {
+        "whole": ([1, 5, 2, 3], ["forward 1", "backward 1", "backward 1", "forward 2"]),
+        "lean": ([1, 2, 1], ["forward"] * 3),
+    }
+    left, right = plots.timelines(panels, {"whole": 6.0}, ylabel="MB").axes
+    assert [text.get_text() for text in left.texts] == ["forward 1", "backward 1", "forward 2", "peak 5.0", "sum 6.0"]
+    assert left.get_ylim() == right.get_ylim() == pytest.approx((0, 8.4))
+    assert list(left.lines[0].get_ydata()) == [1, 5, 2, 3]
+    assert [line.get_ydata()[0] for line in left.lines[1:4]] == [1, 5, 3]  # the most of each phase
+    first, other, second = (patch.get_facecolor() for patch in left.patches)
+    assert first == second != other and len(right.patches) == 1
+    assert [text.get_text() for text in right.texts] == ["forward", "peak 2.0"]

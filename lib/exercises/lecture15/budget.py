@@ -1,6 +1,4 @@
-"""Exercises of notebook 15: the state of a real optimizer, and the number of GPUs for a training run."""
-
-import math
+"""Exercise of notebook 15: the state of a real optimizer."""
 
 import torch
 
@@ -92,15 +90,12 @@ STATE = Exercise(
         Misconception(
             "second_moment_only",
             lambda optimizer: _bytes(k["exp_avg_sq"] for k in optimizer.state.values() if "exp_avg_sq" in k),
-            "You count only exp_avg_sq. “Adam stores the second moment” (T46) is half of the state: exp_avg is stored "
-            "too.",
+            "You count only exp_avg_sq, the second moment. It is half of the state: exp_avg is stored too.",
         ),
         Misconception(
             "parameters_and_gradients",
             lambda optimizer: _bytes(t for p in _parameters(optimizer) for t in (p, p.grad) if t is not None),
-            "These are parameters and gradients, which T46 calls the optimizer's weights. They belong to the model; "
-            "look "
-            "into optimizer.state.",
+            "These are parameters and gradients. They belong to the model; look into optimizer.state.",
         ),
         Misconception(
             "no_step_counter",
@@ -168,125 +163,10 @@ STATE = Exercise(
     ),
     hints=(
         ("optimizer.state is a dictionary: parameter → {'exp_avg': tensor, 'exp_avg_sq': tensor, 'step': tensor}."),
-        "Add t.numel() * t.element_size() over all tensors of all entries of optimizer.state.values().",
+        "Two loops: over optimizer.state.values(), and over the values of each. Which values are tensors? A tensor's bytes are "
+        "its numbers times the bytes of one of them.",
     ),
     withheld=("lib.accounting.measured.tensor_bytes",),
 )
 
-
-# --- budget.gpus_needed -------------------------------------------------------------------------------------
-def gpus_for(state_bytes: int, activation_bytes: int, gpu_bytes: int) -> int | None:
-    """The number of GPUs for a training run whose state is divided among them; each holds its own activations.
-
-    None if the activations leave no room for the state.
-
-    >>> gpus_for(112, 20, 80), gpus_for(112, 80, 80)
-    (2, None)
-    """
-    room = gpu_bytes - activation_bytes
-    return -(-state_bytes // room) if room > 0 else None
-
-
-def _gpu_cases(generator):
-    GB = 10**9
-    state, activations = torch.randint(1, 40, (2,), generator=generator).tolist()
-    return [
-        case("T46's 7B on GPUs of 80 GB", 112 * GB, 10 * GB, 80 * GB),
-        case("a small model fits on one GPU", 2 * GB, GB, 24 * GB),
-        case("it fits exactly", 300 * GB, 30 * GB, 80 * GB),
-        case("one byte more than fits", 300 * GB + 1, 30 * GB, 80 * GB),
-        case("it fits exactly on one GPU", 50 * GB, 30 * GB, 80 * GB),
-        case("one byte more than fits on many", 10**15 - 80 * GB + 1, 40 * GB, 80 * GB),
-        case("one byte of room", 7, 80 * GB - 1, 80 * GB),
-        case("the activations fill the GPU", 16 * GB, 24 * GB, 24 * GB),
-        case("the activations are too large", 112 * GB, 31 * GB, 24 * GB),
-        case("random sizes", 40 * state * GB, activations * GB, 48 * GB),
-    ]
-
-
-def _with_room(count):
-    """An answer that returns None where there is no room, and else `count(state, activations, gpu)`."""
-    return lambda state, activations, gpu: count(state, activations, gpu) if activations < gpu else None
-
-
-def _one_by_one(state, activations, gpu):
-    if activations >= gpu:
-        return None
-    count = 1
-    while state > count * (gpu - activations):
-        count += 1
-    return count
-
-
-GPUS = Exercise(
-    id="budget.gpus_needed",
-    slides=("T45",),
-    points=3,
-    minutes=10,
-    title="How many GPUs?",
-    reference=gpus_for,
-    cases=_gpu_cases,
-    accepts=(_one_by_one, _with_room(lambda state, activations, gpu: math.ceil(state / (gpu - activations)))),
-    withheld=("lib.accounting.units.gpus_needed",),
-    misconceptions=(
-        Misconception(
-            "rounded_down",
-            _with_room(lambda state, activations, gpu: state // (gpu - activations)),
-            "You round down, and the rest of the state does not fit. A fraction of a GPU needs one more GPU.",
-        ),
-        Misconception(
-            "rounded",
-            _with_room(lambda state, activations, gpu: round(state / (gpu - activations))),
-            "You round to the nearest number. 2.3 GPUs means 3, not 2: always round up.",
-        ),
-        Misconception(
-            "one_too_many",
-            _with_room(lambda state, activations, gpu: state // (gpu - activations) + 1),
-            "If the state fits exactly, your answer is one GPU too many. Round up instead of adding one.",
-        ),
-        Misconception(
-            "not_rounded",
-            _with_room(lambda state, activations, gpu: state / (gpu - activations)),
-            "The number of GPUs is a whole number. Round up.",
-        ),
-        Misconception(
-            "activations_divided",
-            _with_room(lambda state, activations, gpu: math.ceil((state + activations) / gpu)),
-            "You divide the activations among the GPUs too. Each GPU holds those of its own texts, so gpu_bytes − "
-            "activation_bytes remain for the state on each.",
-        ),
-        Misconception(
-            "no_activations",
-            _with_room(lambda state, activations, gpu: math.ceil(state / gpu)),
-            "The activations are missing: they take memory on every GPU.",
-        ),
-        Misconception(
-            "no_room_is_below_zero",
-            lambda state, activations, gpu: math.ceil(state / (gpu - activations)) if activations <= gpu else None,
-            "If the activations fill the GPU to the last byte, you divide by zero: that is no room either.",
-        ),
-        Misconception(
-            "zero_for_none",
-            lambda state, activations, gpu: gpus_for(state, activations, gpu) or 0,
-            "Where there is no room you return 0, as if no GPU were needed. Return None.",
-        ),
-        Misconception(
-            "no_room_is_zero",
-            lambda state, activations, gpu: math.ceil(state / (gpu - activations)) if activations != gpu else None,
-            "If the activations are larger than the GPU, your number of GPUs is negative: that is no room either.",
-        ),
-        Misconception(
-            "no_room_unnoticed",
-            lambda state, activations, gpu: math.ceil(state / (gpu - activations)),
-            "If the activations leave no room, you divide by zero or get a negative number. No number of GPUs is "
-            "enough: "
-            "return None.",
-        ),
-    ),
-    hints=(
-        "On each GPU gpu_bytes − activation_bytes remain for its share of the state.",
-        "If there is room: the state by the room, rounded up, for instance with math.ceil.",
-    ),
-)
-
-EXERCISES = (STATE, GPUS)
+EXERCISES = (STATE,)

@@ -145,7 +145,7 @@ KV_CACHE = Exercise(
             "What is stored for one token in one layer? A key and a value for each of the kv_heads, each of them "
             "d_model // heads numbers of 2 bytes."
         ),
-        "Tokens: length, or min(length, window) if there is a window. Then times layers and batch_size.",
+        "How many tokens does a layer keep of a text that is shorter than the window, and of a longer one?",
     ),
 )
 
