@@ -1,6 +1,6 @@
-"""Exercises of notebook 16: rounding to eight bits, multiplying integers, finding outliers.
+"""Exercises of notebook 16: rounding to eight bits, multiplying integers, a linear layer with outliers.
 
-The last one is in `quantization_columns`.
+The last one is in `quantization_outliers`.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
-from lib.exercises.lecture16.quantization_columns import OUTLIERS
+from lib.exercises.lecture16.quantization_outliers import OUTLIERS
 
 
 # --- quantization.absmax ----------------------------------------------------------------------------------------------

@@ -1,7 +1,4 @@
-"""Exercises of notebook 16: the online softmax, which never sees all scores at once.
-
-The running log-sum-exp is in `online_sum`.
-"""
+"""Exercise of notebook 17: the online softmax, which never sees all scores at once."""
 
 import math
 
@@ -9,7 +6,6 @@ import torch
 from torch import Tensor
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
-from lib.exercises.lecture16.online_sum import LOG_SUM_EXP
 
 Part = tuple[float, float, Tensor]
 """Largest score m, sum of exp(s - m), and the values weighted with the same exponentials."""
@@ -162,4 +158,4 @@ MERGE = Exercise(
     ),
 )
 
-EXERCISES = (LOG_SUM_EXP, MERGE)
+EXERCISES = (MERGE,)

@@ -1,0 +1,46 @@
+"""Figures of notebook 17: memory against length, speed under a roofline."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from lib.plots.figure import curve, figure
+
+
+def memory_by_length(lengths: Sequence[int], megabytes: Mapping[str, Sequence[float]]) -> Figure:
+    """Memory against the length of a sequence on logarithmic axes, where a slope is an exponent."""
+    fig, (ax,) = figure(7.4, 3.3)
+    for number, (name, values) in enumerate(megabytes.items()):
+        curve(ax, list(lengths), list(values), number, name, marker=True)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(list(lengths), [str(length) for length in lengths])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="tokens T", ylabel="kept for the backward pass (MB)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def roofline(peak: float, bandwidth: float, points: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """Billions of operations per second against operations per byte under their roof, both axes logarithmic.
+
+    `peak` is in billions of operations per second, `bandwidth` in GB per second; `points` are (operations per byte,
+    billions of operations per second) by name. The roof is min(peak, bandwidth * intensity) (Williams et al. 2009).
+    """
+    fig, (ax,) = figure(7.4, 3.6)
+    for number, (name, (intensity, speed)) in enumerate(points.items()):
+        curve(ax, list(intensity), list(speed), number, name, marker=True, markersize=max(5, 11 - 4 * number), zorder=3)
+    every = [x for intensity, _ in points.values() for x in intensity]
+    balance = peak / bandwidth
+    ends = [min(*every, balance / 8) / 2, balance, 4 * max(*every, balance)]
+    ax.plot(ends, [min(peak, bandwidth * x) for x in ends], color="black", label="roof", zorder=2)
+    ax.annotate("slope: bandwidth", (balance / 2, peak / 2), (-8, 2), textcoords="offset points", ha="right")
+    ax.annotate("flat: peak", (ends[2], peak), (-8, 5), textcoords="offset points", ha="right")
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=2)
+    ax.set_ylim(top=1.8 * max(peak, *(y for _, speed in points.values() for y in speed)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="operations per byte", ylabel="billion operations per second")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
