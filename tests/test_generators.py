@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 from lib import ROOT
-from lib.adapters import LoraSettings
+from lib.adapters import LoraSettings, trainable_parameters
 from lib.adapters.targets import select_targets
 from lib.models import Decoder, Encoder
-from lib.text import bert_tokenizer
+from lib.text import bert_tokenizer, smollm2_tokenizer
 from lib.worlds.review_world import review_world, small_decoder
 from lib.worlds.tiny_world import tiny_world
+from lib.worlds.verifiable import RlvrSettings, Sum, with_adapter
 from tests.models import small
 
 SETTINGS = LoraSettings(rank=2, targets=("0",))
@@ -76,6 +77,13 @@ def masked(f, g):
     return [f(IDS, **options, replace=(0.3, 0.4, 0.3)), f(IDS, **options, word_ids=torch.arange(24).view(2, 12) // 2)]
 
 
+def verified_step(f, g):
+    settings = RlvrSettings(samples=2, max_new_tokens=3, rank=2)
+    policy = with_adapter(decoder(vocab_size=49152, max_positions=64), settings)
+    optimizer = torch.optim.Adam(trainable_parameters(policy), lr=0.1)
+    return tuple(f(policy, smollm2_tokenizer(), [Sum(1, 2)], optimizer, settings, g))
+
+
 CALLS = {  # "module.function" -> its result for a generator; what is changed in place is the result, too
     "bottleneck.Bottleneck": lambda f, g: f(6, 2, generator=g),
     "bottleneck.inject_bottleneck": lambda f, g: changed(decoder(), lambda m: f(m, 2, generator=g)),
@@ -113,13 +121,18 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "prefix.PromptTuning": lambda f, g: f(decoder(), 3, generator=g),
     "recipes.mlm_sampler": lambda f, g: f(STREAM, bert_tokenizer(), batch_size=5, length=9)(g),
     "reviews.write_reviews": lambda f, g: f(20, generator=g),
+    "rankings.simulate_rankings": lambda f, g: f(torch.arange(3.0), 20, generator=g),
     "reward.RewardModel": lambda f, g: f(decoder(), generator=g),
     "reward.ValueModel": lambda f, g: f(decoder(), generator=g),
     "review_world.ReviewWorld.answers": review_answers,
     "review_world.compare_answers": compare,
     "rollout.rollout": lambda f, g: f(decoder(), IDS[:, :4], 6, samples=2, generator=g),
+    "sentences.draw_pairs": lambda f, g: vars(f([("x", ["a", "b", "c"])], len, 9, generator=g)),
     "scaling.one_pass": lambda f, g: f(STREAM[:, None], 9)(g),
+    "subspace.RandomSubspace": lambda f, g: list(f(decoder(), 3, generator=g).signs.values()),
+    "swapped.draw_swapped": lambda f, g: list(f("validation", 9, g)),
     "tiny_world.TinyWorld.pairs": lambda f, g: f(tiny_world(), 20, generator=g),
+    "verifiable.rlvr_step": verified_step,
 }
 
 

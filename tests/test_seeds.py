@@ -21,6 +21,8 @@ from lib.worlds.five_words import Estimator, small_policy
 from lib.worlds.instruction_tuning import base_model, demonstrate, everything_but_the_first
 from lib.worlds.instructions import Instruction
 from lib.worlds.review_world import review_world, small_decoder
+from lib.worlds.swapped import swap_finder
+from lib.worlds.swapped_runs import Way
 from lib.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
 from tests.nightly import by_day
 from tests.test_generators import check, decoder, found, imported, seeded
@@ -93,11 +95,6 @@ def fine_tuned(f, seed):
     return model
 
 
-def studied(f, seed):
-    study = f(*reviews(), comparisons=5, held_out=5, steps=1, seed=seed, **QUIET)
-    return study.model, study.accuracy, study.learned, study.truth
-
-
 CALLS = {  # "module.function" -> its result for a seed
     "accounting.synthetic_runs": lambda f, s: list(f(5, s)),
     "bandit.train_bandit": lambda f, s: f(torch.arange(3.0), steps=3, samples=4, learning_rate=0.1, seed=s),
@@ -116,7 +113,6 @@ CALLS = {  # "module.function" -> its result for a seed
     "made.next_probs_of_calls": lambda f, s: f(4, s)([1, 2]),
     "made.next_probs_of_prefix": lambda f, s: f(4, s)([1, 2]),
     "made.token_policy": lambda f, s: f(2, 3, s)(torch.ones(3, dtype=torch.float64)),
-    "made.value_head": lambda f, s: f(2, s)(torch.ones(3, dtype=torch.float64)),
     "resampling.bootstrap": bootstrapped,
     "review_world.review_world": lambda f, s: f(9, seed=s).demonstrations,
     "review_world.small_decoder": lambda f, s: f(20, seed=s),
@@ -125,7 +121,9 @@ CALLS = {  # "module.function" -> its result for a seed
     "roster.student_seed": lambda f, s: f(s, "ada"),
     "running.run_answer": lambda f, s: vars(f(random_answer, case("nothing"), seed=s)),
     "surface.fit_loss_surface": fitted_surface,
-    "tastes.study_taste": studied,
+    "swapped.swap_finder": lambda f, s: f("lora", 2, "q", seed=s),
+    "swapped.train_swap_finder": lambda f, s: f(swap_finder("head"), 0.01, s, steps=2),
+    "swapped_runs.run": lambda f, s: {n: v for n, v in f(Way("lora", 2, "q", 2), 0.01, s).items() if n != "seconds"},
     "tiny_world.TinyWorld.value_model": lambda f, s: f(tiny_world(), seed=s),
     "tiny_world.tiny_world": lambda f, s: [f(seed=s).rewards, f(seed=s).reference],
 }

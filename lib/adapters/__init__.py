@@ -21,12 +21,14 @@ from lib.adapters.merging import base_state_dict, merge, remove_lora, unmerge
 from lib.adapters.prefix import PrefixTuning, PromptTuning
 from lib.adapters.saved import load_adapter, save_adapter
 from lib.adapters.settings import LoraSettings
+from lib.adapters.subspace import RandomSubspace
 
 __all__ = [
     "Bottleneck",
     "LoraSettings",
     "PrefixTuning",
     "PromptTuning",
+    "RandomSubspace",
     "adapter_names",
     "base_state_dict",
     "count_trainable",

@@ -8,17 +8,22 @@ from lib.evaluation.bradley_terry import (
 )
 from lib.evaluation.judges import SwapTest, judge_probability, swap_test
 from lib.evaluation.perplexity import bits_per_byte, perplexity
+from lib.evaluation.rankings import clustered, fit_plackett_luce, pairs_of_rankings, simulate_rankings
 from lib.evaluation.receptive_field import receptive_field
 
 __all__ = [
     "BradleyTerryFit",
     "SwapTest",
     "bits_per_byte",
+    "clustered",
     "fit_bradley_terry",
+    "fit_plackett_luce",
     "judge_probability",
+    "pairs_of_rankings",
     "perplexity",
     "receptive_field",
     "recovery_error",
     "simulate_comparisons",
+    "simulate_rankings",
     "swap_test",
 ]

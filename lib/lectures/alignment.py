@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lib.errors import CourseError
 from lib.lectures.lint.structure import headings
 from lib.lectures.notebooks import all_notebooks, load
-from lib.slides.decks import SLIDES, check_slide
+from lib.slides.decks import SLIDES, check_slides
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -52,7 +52,7 @@ def sections_of(notebook: "NotebookNode", lecture: str) -> list[Section]:
         try:
             if cell.id not in titles:
                 raise ValueError("course.slides must stand on a Markdown cell with a heading, and it has none")
-            found.append(Section(lecture, titles[cell.id], cell.id, _checked(course["slides"])))
+            found.append(Section(lecture, titles[cell.id], cell.id, check_slides(course["slides"])))
         except ValueError as error:
             raise CourseError(f"{lecture}, cell {cell.id}: {error}") from None
     return found
@@ -80,12 +80,3 @@ def misaligned(told: dict[str, list[Section]], excused: dict[str, str]) -> list[
             where = ", ".join(f"{section.lecture} ({section.cell})" for section in sections)
             lines.append(f"{slide} is told in {where}: delete its row in data/slides/excused.csv")
     return lines
-
-
-def _checked(slides: object) -> tuple[str, ...]:
-    """The slides that a cell names."""
-    if not isinstance(slides, list) or not slides or not all(isinstance(slide, str) for slide in slides):
-        raise ValueError(f'course.slides must be a list of slides such as ["C08", "W11"], got {slides!r}')
-    if repeated := sorted({slide for slide in slides if slides.count(slide) > 1}):
-        raise ValueError(f"course.slides must name each slide once, got {', '.join(repeated)} twice")
-    return tuple(check_slide(slide) for slide in slides)

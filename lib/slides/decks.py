@@ -24,6 +24,19 @@ def check_slide(slide: str) -> str:
     return slide
 
 
+def check_slides(slides: object) -> tuple[str, ...]:
+    """The slides that a cell's metadata name; raise ValueError for anything but a list of different ones.
+
+    >>> check_slides(["C08", "W11"])
+    ('C08', 'W11')
+    """
+    if not isinstance(slides, list) or not slides or not all(isinstance(slide, str) for slide in slides):
+        raise ValueError(f"course.slides must be a list like ['C08', 'W11'], got {slides!r}")
+    if repeated := sorted({slide for slide in slides if slides.count(slide) > 1}):
+        raise ValueError(f"course.slides must name each slide once, got {', '.join(repeated)} twice")
+    return tuple(check_slide(slide) for slide in slides)
+
+
 def slide_titles(path: Path = DIRECTORY / "titles.csv") -> dict[str, str]:
     """The title of every slide, in the order of `SLIDES`; "" where the slide has none.
 

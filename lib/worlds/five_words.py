@@ -1,8 +1,8 @@
 r"""A language of five words: all answers can be listed, yet they have length, word order and credit to assign.
 
 An answer has up to four words and ends early with a full stop. *good* earns 1 and *bad* −1; *very* before them
-doubles the reward, *not* changes its sign. So the value of a word may depend on one that comes later. Lecture 12
-compares REINFORCE with the exact gradient here.
+doubles the reward, *not* changes its sign. So the value of a word may depend on one that comes later. Tests
+compare REINFORCE with the exact gradient here.
 """
 
 from typing import NamedTuple

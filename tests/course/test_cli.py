@@ -125,10 +125,10 @@ def test_what_the_system_refuses_is_one_line(command, capsys, error, told):
 @pytest.mark.parametrize(
     "disk, arguments, where",
     [
-        ("read-only", ["student"], f"{ROOT}/work"),
+        ("read-only", ["student", "04"], f"{ROOT}/work"),
         ("read-only", ["run", "00"], f"{ROOT}/build"),
         ("read-only", ["release", "04", "--out", "assignment"], "assignment"),
-        ("full", ["student", "--out", "{full}"], "{full}/"),
+        ("full", ["student", "04", "--out", "{full}"], "{full}/"),
         ("full", ["release", "04", "--out", "{full}/a"], "{full}/a"),
     ],
 )

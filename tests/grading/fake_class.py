@@ -12,8 +12,8 @@ NOTEBOOKS = {
     "04_mlm_masking.ipynb": ("mlm.mask_tokens", "mlm.slot_probabilities", "mlm.loss"),
     "11_bradley_terry_reward.ipynb": (
         "reward.bradley_terry_loss",
-        "reward.loss_gradient",
-        "reward.centre_rewards",
+        "ranking.difference",
+        "ranking.best_accuracy",
     ),
 }
 NAMES = [

@@ -11,7 +11,7 @@ from lib.course import cli
 from tests.killed import killed
 
 NOTEBOOK = NOTEBOOKS / "11_bradley_terry_reward.ipynb"
-IDS = ["reward.bradley_terry_loss", "ranking.difference", "reward.centre_rewards"]
+IDS = ["reward.bradley_terry_loss", "ranking.difference", "ranking.best_accuracy"]
 COUNT, SEED, COPIES = 24, 5, 2  # a class in which everything happens that can
 
 
@@ -118,6 +118,7 @@ def results(out):
     return [path for path in out.glob("results/*/*.json") if not path.name.startswith(".")]
 
 
+@pytest.mark.nightly
 def test_on_a_cluster_it_has_the_same_bytes(graded, folder, lecture):
     pytest.importorskip("distributed")
     from distributed import LocalCluster

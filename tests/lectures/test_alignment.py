@@ -36,8 +36,8 @@ def test_a_section_is_read_from_the_metadata_of_its_cell():
 
 
 @pytest.mark.parametrize("slides, complaint", [
-    (["C53"], "slide must be one of C01-C52, .* got 'C53'"), (["c08"], "got 'c08'"), ([], "must be a list of slides"),
-    ("C08", "must be a list of slides .* got 'C08'"), ([8], "must be a list of slides"), (None, "got None"),
+    (["C53"], "slide must be one of C01-C52, .* got 'C53'"), (["c08"], "got 'c08'"), ([], "must be a list like"),
+    ("C08", "must be a list like .* got 'C08'"), ([8], "must be a list like"), (None, "got None"),
     (["C08", "C08"], "must name each slide once, got C08 twice"),
 ])  # fmt: skip
 def test_what_is_no_list_of_slides_is_named_by_lecture_and_cell(slides, complaint):

@@ -198,7 +198,7 @@ def rubric(lines, points, mark="* "):
     (teaching.slide_code, [text("C08", **HIDDEN), text("see [a](https://a.org/C08) C8 XC08 C99"),
         text("C08 W11\n## From the slides\nC09"),
                            text("C10")], [2]),
-    (teaching.section_slides, [text("x", course={"slides": ["C08"]}), text("x", course={"slides": {"C08": 1}}),
+    (teaching.section_slides, [text("# x", course={"slides": ["C08"]}), text("# x", course={"slides": {"C08": 1}}),
         text("x", course={})], [1]),
     (teaching.further_reading, [text("## Further reading\n\n* [A](http://a.org)\n* B\n\n## C\n\n* D")], [0]),
     (teaching.further_reading, [text("#### FURTHER READING\n[A 2020](https://a.org)"), text("Hu 2021 said so")], []),
@@ -210,17 +210,20 @@ def test_what_is_found_in_the_second_edition_and_what_passes(rule, cells, expect
 
 def test_files_that_are_linked(tmp_path):
     (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "a b.svg").write_text("x")
+    (tmp_path / "figures" / "a_b.svg").write_text("x")
     (tmp_path / "figures" / "folder.svg").mkdir()
-    links = ["figures/a%20b.svg", "./figures/a%20b.svg?x#y", "https://a.org/figures/no.svg", "figures/no.svg",
+    links = ["figures/a_b.svg", "./figures/a_b.svg?x#y", "https://a.org/figures/no.svg", "figures/no.svg",
         "figures/folder.svg",
-             "/figures/a%20b.svg"]  # fmt: skip
+             "/figures/a_b.svg", "figures/a%20b.svg"]  # fmt: skip
     made = of(
         text("".join(f"![a]({link})" for link in links) + "![b](figures/no.svg)"), "'![a](figures/no.svg)'", **SECOND
     )
     messages = [message for _, message in teaching.linked_file(made, tmp_path)]
     assert messages[:2] == ["there is no file figures/no.svg", "there is no file figures/folder.svg"]
-    assert len(messages) == 3 and messages[2].startswith("/figures/a%20b.svg: figures and explorables are named from")
+    assert messages[2].startswith("/figures/a_b.svg: figures and explorables are named from")
+    assert messages[3:] == [
+        "figures/a%20b.svg: call it figures/NAME.svg or explorables/NAME.html, NAME of letters, digits, - and _"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ It works.
 @pytest.fixture
 def folder(tmp_path):
     """Where the notebook lies: with one drawing and one explorable."""
-    for name in ("figures/one head.svg", "explorables/dice.html"):
+    for name in ("figures/one_head.svg", "explorables/dice.html"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("x")
     return tmp_path
@@ -61,7 +61,7 @@ def second():
     made = sample.clean()
     made.metadata["course"] = {"edition": 2}
     cell(made, "section").metadata["course"] = {"slides": ["C08", "W11"]}
-    cell(made, "part").source += "\n![A head.](figures/one%20head.svg) and [dice](./explorables/dice.html#two)."
+    cell(made, "part").source += "\n![A head.](figures/one_head.svg) and [dice](./explorables/dice.html#two)."
     hidden = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
     added = [
         new_code_cell('predict("sample.guess", ...)', id="guess"),
@@ -152,14 +152,16 @@ BREAKS = {
     "no section for the slides": ("from-the-slides", lambda made: (drop("slides")(made), say("note", "No.")(made))),
     "two sections for the slides": ("from-the-slides", say("note", "## From the slides again\n")),
     "slides not last": ("from-the-slides", say("note", "## Afterthought\n")),
+    "slides of a paragraph": ("section-slides", mark("note", course={"slides": ["C08"]})),
     "no such slide": ("section-slides", mark("section", course={"slides": ["C99"]})),
     "a slide twice": ("section-slides", mark("section", course={"slides": ["C08", "C08"]})),
     "no list of slides": ("section-slides", mark("section", course={"slides": "C08"})),
     "an empty list of slides": ("section-slides", mark("section", course={"slides": []})),
     "numbers for slides": ("section-slides", mark("section", course={"slides": [8]})),
     "slides of code": ("section-slides", mark("cell-6", course={"slides": ["C08"]})),
-    "no such figure": ("linked-file", swap("part", "one%20head", "two_heads")),
+    "no such figure": ("linked-file", swap("part", "one_head", "two_heads")),
     "no such explorable": ("linked-file", swap("part", "dice.html", "die.html")),
+    "a figure that no copy takes": ("linked-file", swap("part", "one_head", "one%20head")),
     "a figure in HTML": ("linked-file", say("part", '### P\n<img alt="A head." src="figures/no.svg">')),
     "a figure from another folder": (
         "linked-file", swap("part", "figures/one", "../notebooks/figures/one"),
@@ -223,7 +225,7 @@ def test_a_figure_is_looked_for_beside_the_notebook(folder, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert {each.message for each in lint.lint_file(sample.save(elsewhere / path.name, second()))} == {
-        "there is no file figures/one head.svg", "there is no file explorables/dice.html"
+        "there is no file figures/one_head.svg", "there is no file explorables/dice.html"
     }  # fmt: skip
 
 
@@ -245,7 +247,7 @@ def test_the_messages_say_what_to_do(folder):
         "a work without a link": "reading: further-reading: no link: 'Li and Liang 2021'",
         "a slide in the text": "part: slide-code: C09: slides belong into metadata course.slides and into "
                                "'From the slides'",
-        "no such slide": "section: section-slides: course.slides: C99",
+        "no such slide": "section: section-slides: slide must be one of C01-C52, T01-T48, N01-N47, W01-W31, got 'C99'",
     }.items():  # fmt: skip
         made = second()
         BREAKS[breakage][1](made)

@@ -10,7 +10,12 @@ from lib.exercises.engine.exercise import Exercise
 from lib.names import nearest
 
 RETIRED: tuple[str, ...] = (
-    "softmax.argmax_onehot", "start.slide_count", "start.classify_era", "growth.months_between", "growth.doubling_time",
+    "softmax.argmax_onehot", "start.slide_count", "start.classify_era", "growth.months_between",
+    "growth.doubling_time", "masking.whole_words", "masking.expected_counts", "counting.mixture_epochs",
+    "ppo.kl_penalised_reward", "ppo.clip_loss", "lora.merged", "lora.trained", "peft.checkpoint",
+    "peft.answer_labels", "memory.which_recipes", "budget.gpus_needed", "reinforce.policy_gradient",
+    "credit.surrogate", "ranking.pairs_from_ranking", "reward.loss_gradient", "reward.centre_rewards",
+    "quantization.outlier_columns", "scaling.data_multiplier", "online.log_sum_exp", "credit.rewards_to_go",
 )  # fmt: skip
 """Ids of exercises that the course once had. An id never changes and is never given again; CHANGELOG.md says when one
 goes, and why."""

@@ -1,13 +1,10 @@
-"""Exercises: the parameters of a Llama (notebook 02), and epochs over each part of a training mixture (notebook 09)."""
+"""The exercise counting.llama_parameters of notebook 02."""
 
-import math
-from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 import torch
 
-from lib.accounting import mixture_epochs, parameter_breakdown
+from lib.accounting import parameter_breakdown
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.models import TransformerConfig
 
@@ -134,104 +131,4 @@ LLAMA = Exercise(
     ),
 )
 
-
-# --- counting.mixture_epochs --------------------------------------------------------------------------------
-def epochs(tokens: Sequence[Number], percent: Sequence[Number], total: Number) -> list[float]:
-    """Epochs over each data set in `total` training tokens: percent/100 · total / tokens (slide C27).
-
-    >>> [round(e, 2) for e in epochs([410, 19, 12, 55, 3], [60, 22, 8, 8, 3], 300)]
-    [0.44, 3.47, 2.0, 0.44, 3.0]
-    """
-    return [p / 100 * total / size for size, p in zip(tokens, percent, strict=True)]
-
-
-def _mixtures(generator):
-    sizes = (1 + 400 * torch.rand(3, generator=generator, dtype=torch.float64)).tolist()
-    first = _draw(generator, 5, 60)
-    gpt3 = [410.0, 19.0, 12.0, 55.0, 3.0], [60.0, 22.0, 8.0, 8.0, 3.0]
-    return [
-        case("GPT-3: 300 billion tokens, percents that sum to 101", *gpt3, 300.0),
-        case("twice as many training tokens", *gpt3, 600.0),
-        case("one set, read one and a half times", [200.0], [100.0], 300.0),
-        case("percents that sum to 98", [410.0, 3.0], [60.0, 38.0], 40.0),
-        case("a set that is never read", [50.0, 150.0], [0.0, 100.0], 75.0),
-        case("random sets", sizes, [float(first), 30.0, 69.0 - first], 40.0),
-    ]
-
-
-MIXTURE = Exercise(
-    id="counting.mixture_epochs",
-    slides=("C27",),
-    points=2,
-    minutes=8,
-    title="How often is a text read?",
-    reference=epochs,
-    cases=_mixtures,
-    accepts=(lambda tokens, percent, total: mixture_epochs(tokens, np.array(percent) / 100, total).tolist(),),
-    misconceptions=(
-        Misconception(
-            "percent_taken_for_share",
-            lambda tokens, percent, total: [100 * e for e in epochs(tokens, percent, total)],
-            "A hundred times too much: 60 is a percentage, its share of the tokens is 0.60.",
-        ),
-        Misconception(
-            "normalised",
-            lambda tokens, percent, total: [100 * e / sum(percent) for e in epochs(tokens, percent, total)],
-            "You divided by the sum of the percentages, 101 for GPT-3. That is a fair correction, but the exercise "
-            "takes the numbers as printed: divide by 100.",
-        ),
-        Misconception(
-            "weights_ignored",
-            lambda tokens, percent, total: [total / sum(tokens)] * len(tokens),
-            "You mix in proportion to size, so that all sets are read equally often. The printed weights say "
-            "how many of the tokens come from each set.",
-        ),
-        Misconception(
-            "tokens_drawn",
-            lambda tokens, percent, total: [p / 100 * total for p in percent],
-            "This is the number of tokens drawn from each set. How many times its size is that?",
-        ),
-        Misconception(
-            "oversampling",
-            lambda tokens, percent, total: [p / 100 * sum(tokens) / size for size, p in zip(tokens, percent)],
-            "That is the weight divided by the set's share of all text: by how much it is oversampled. For epochs you "
-            "also need the length of the training, `total`.",
-        ),
-        Misconception(
-            "total_forgotten",
-            lambda tokens, percent, total: [p / 100 / size for size, p in zip(tokens, percent)],
-            "You divide a share by a size. It is a share of the `total` training tokens: multiply by `total`.",
-        ),
-        Misconception(
-            "size_share_times_weight",
-            lambda tokens, percent, total: [p / 100 * size / total for size, p in zip(tokens, percent)],
-            "The fraction is inverted: the larger a set, the less often it is read, so divide by its size.",
-        ),
-        Misconception(
-            "whole_epochs",
-            lambda tokens, percent, total: [float(round(e)) for e in epochs(tokens, percent, total)],
-            "Do not round: less than half of Common Crawl is read once, and rounding hides that.",
-        ),
-        Misconception(
-            "rounded_to_two_digits",
-            lambda tokens, percent, total: [round(e, 2) for e in epochs(tokens, percent, total)],
-            "Return the numbers as they are: rounding to two digits is for a table.",
-        ),
-        Misconception(
-            "upside_down",
-            lambda tokens, percent, total: [100 * s / (p * total) if p else math.inf for s, p in zip(tokens, percent)],
-            "That is the size of a set over what is read of it. Epochs are the other way round: read over size.",
-        ),
-        Misconception(
-            "always_300",
-            lambda tokens, percent, total: epochs(tokens, percent, 300.0),
-            "300 billion is GPT-3's training. The number of training tokens is the argument `total`.",
-        ),
-    ),
-    hints=(
-        "Of `total` tokens, percent/100 come from this set. How often does that go through the set?",
-        "A list of p / 100 * total / size, one for each set.",
-    ),
-)
-
-EXERCISES = (LLAMA, MIXTURE)
+EXERCISES = (LLAMA,)

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
+from lib.lectures.companions import used_in
 from lib.lectures.edition import TEXT_BEGIN, TEXT_END, is_written
 from lib.lectures.lint.code import code_cells, tree_of
 from lib.lectures.lint.second_edition import Findings, second_edition, visible, without_links
@@ -146,20 +146,20 @@ def from_the_slides(notebook: "NotebookNode") -> Findings:
 
 @second_edition
 def section_slides(notebook: "NotebookNode") -> Findings:
-    """metadata course.slides stands on Markdown cells and lists slides of the decks, each once."""
+    """metadata course.slides stands on Markdown cells that begin a section, and lists slides of the decks, each once."""
+    from lib.slides.decks import check_slides
+
+    begin = {cell for cell, _, _ in headings(notebook)}
     for cell in notebook.cells:
-        slides = cell.metadata.get("course", {}).get("slides")
-        if slides is None:
+        course = cell.metadata.get("course", {})
+        if not isinstance(course, dict) or "slides" not in course:
             continue
-        if cell.cell_type != "markdown":
-            yield cell.id, "course.slides on a code cell: it belongs to the Markdown cell that begins the section"
-        if not isinstance(slides, list) or not slides or not all(isinstance(each, str) for each in slides):
-            yield cell.id, f"course.slides must be a list like ['C08', 'W11'], got {slides!r}"
-            continue
-        wrong = [each for each in slides if not _is_slide(each)]
-        wrong += [f"{each} twice" for each in dict.fromkeys(slides) if slides.count(each) > 1]
-        if wrong:
-            yield cell.id, f"course.slides: {', '.join(wrong)}"
+        if cell.id not in begin:
+            yield cell.id, "course.slides on a cell without heading: it belongs to the Markdown that begins the section"
+        try:
+            check_slides(course["slides"])
+        except ValueError as error:
+            yield cell.id, str(error)
 
 
 @second_edition
@@ -169,9 +169,14 @@ def linked_file(notebook: "NotebookNode", folder: Path) -> Findings:
         if cell.cell_type != "markdown":
             continue
         for target in dict.fromkeys(_SHOWN_FILE.findall(cell.source)):
-            name = unquote(re.split(r"[?#]", target)[0]).removeprefix("./")
+            name = re.split(r"[?#]", target)[0].removeprefix("./")
             if not name.startswith(("figures/", "explorables/")):
                 yield cell.id, f"{target}: figures and explorables are named from the notebook's own folder"
+            elif name not in used_in(notebook):
+                yield (
+                    cell.id,
+                    f"{target}: call it figures/NAME.svg or explorables/NAME.html, NAME of letters, digits, - and _",
+                )
             elif not (folder / name).is_file():
                 yield cell.id, f"there is no file {name}"
 

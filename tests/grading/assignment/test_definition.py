@@ -133,10 +133,10 @@ def test_recipes_of_models_count():
 
 def test_another_process_says_the_same():
     code = "from lib.exercises import get\nfrom lib.grading.assignment.graded import definition_hash\n"
-    command = [sys.executable, "-c", code + "print(definition_hash(get('lora.trained')))"]
+    command = [sys.executable, "-c", code + "print(definition_hash(get('lora.tune')))"]
     environment = {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True, timeout=300)
-    assert told.stdout.decode().strip() == definition_hash(get("lora.trained"))
+    assert told.stdout.decode().strip() == definition_hash(get("lora.tune"))
 
 
 def test_what_is_no_function_is_refused():

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import struct
+from functools import cache
 
 import pytest
 
@@ -50,13 +51,18 @@ A_THREAD, A_PROCESS = 0x3D0F00, 0x1200011  # the flags with which glibc calls cl
 machines = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 
 
+@cache
+def program(machine):
+    return [struct.unpack("HBBI", line) for line in seccomp.program(machine, ME)]
+
+
 def verdict(machine, number, *arguments, architecture=None):
     """Run the filter as the kernel would: a word register, loads, jumps forward, and a return."""
     padded = [value % 2**64 for value in (*arguments, 0, 0, 0, 0, 0, 0)[:6]]
     data = struct.pack("<IIQ6Q", number, architecture or OWN_ARCHITECTURE[machine], 0, *padded)
-    code, at, word = seccomp.program(machine, ME), 0, None
+    code, at, word = program(machine), 0, None
     while True:
-        what, if_true, if_false, value = struct.unpack("HBBI", code[at])
+        what, if_true, if_false, value = code[at]
         at += 1
         if what == 0x20:
             (word,) = struct.unpack_from("<I", data, value)
