@@ -20,6 +20,7 @@ from lib.adapters import LoraSettings, trainable_parameters
 from lib.adapters.targets import select_targets
 from lib.models import Decoder, Encoder
 from lib.text import bert_tokenizer, smollm2_tokenizer
+from lib.training.masking_design import Design
 from lib.worlds.review_world import review_world, small_decoder
 from lib.worlds.tiny_world import tiny_world
 from lib.worlds.verifiable import RlvrSettings, Sum, with_adapter
@@ -112,6 +113,9 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "mask_answers.split_of_all": lambda f, g: f(IDS, 1, 40, [0], 0.5, g),
     "mask_answers.wrong_masking": lambda f, g: f((0.3, 0.4), rest=True)(IDS, 1, 40, [0], 0.5, g),
     "masking.mask_tokens": masked,
+    "masking_design.designed_batch": lambda f, g: f(
+        IDS, Design(0.5, 0.5, (0.0, 1.0, 0.0)), bert_tokenizer(), generator=g
+    ),
     "next_sentence.PreTrainingModel": lambda f, g: f(small.encoder(), generator=g),
     "packing.sample_windows": lambda f, g: f(STREAM, 5, 3, generator=g),
     "policy.sample_batch": sampled_batch,
@@ -129,6 +133,7 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "rollout.rollout": lambda f, g: f(decoder(), IDS[:, :4], 6, samples=2, generator=g),
     "sentences.draw_pairs": lambda f, g: vars(f([("x", ["a", "b", "c"])], len, 9, generator=g)),
     "scaling.one_pass": lambda f, g: f(STREAM[:, None], 9)(g),
+    "scaling_choices.shuffled_twice": lambda f, g: f(STREAM[:, None])(g),
     "subspace.RandomSubspace": lambda f, g: list(f(decoder(), 3, generator=g).signs.values()),
     "swapped.draw_swapped": lambda f, g: list(f("validation", 9, g)),
     "tiny_world.TinyWorld.pairs": lambda f, g: f(tiny_world(), 20, generator=g),

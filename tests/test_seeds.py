@@ -13,7 +13,7 @@ from lib.evaluation import bradley_terry  # noqa: F401 (imported by lib.worlds o
 from lib.exercises.engine.exercise import case
 from lib.exercises.engine.registry import get
 from lib.models import RewardModel
-from lib.text import train_bpe
+from lib.text import train_bpe, train_wordpiece
 from lib.training import FitSettings
 from lib.training.policy import PolicySettings
 from lib.training.recipes import Recipe
@@ -26,6 +26,7 @@ from lib.worlds.swapped_runs import Way
 from lib.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
 from tests.nightly import by_day
 from tests.test_generators import check, decoder, found, imported, seeded
+from tests.training.test_masking_design import TEXTS, TINY
 
 QUIET = {"show_progress": False}
 ASKED = [Instruction(which, word) for which in ("first", "last") for word in ("bad", "dab", "cab")]
@@ -36,6 +37,10 @@ PLAIN = Estimator()
 def reviews():
     world = review_world(8)
     return world, small_decoder(world.tokenizer.vocab_size).eval()
+
+
+def wordpieces():
+    return train_wordpiece(TEXTS["train"], 60)
 
 
 def pairs():
@@ -113,6 +118,9 @@ CALLS = {  # "module.function" -> its result for a seed
     "made.next_probs_of_calls": lambda f, s: f(4, s)([1, 2]),
     "made.next_probs_of_prefix": lambda f, s: f(4, s)([1, 2]),
     "made.token_policy": lambda f, s: f(2, 3, s)(torch.ones(3, dtype=torch.float64)),
+    "masking_design.design_run": lambda f, s: {
+        n: v for n, v in f("15 / 15", s, wordpieces(), TEXTS, TINY).items() if n != "seconds"
+    },
     "resampling.bootstrap": bootstrapped,
     "review_world.review_world": lambda f, s: f(9, seed=s).demonstrations,
     "review_world.small_decoder": lambda f, s: f(20, seed=s),

@@ -40,20 +40,6 @@ def loss_and_slope(differences: Sequence[float], losses: Sequence[float], slopes
     return fig
 
 
-def margins(runs: Mapping[str, Sequence[float]]) -> Figure:
-    """The margin of the chosen answer at each step, one panel per loss because their scales differ widely."""
-    fig, axes = figure(3.7 * len(runs), 2.9, columns=len(runs))
-    for number, (ax, (name, values)) in enumerate(zip(axes, runs.items())):
-        curve(ax, range(len(values)), values, number, name)
-        ax.annotate(
-            f"{values[-1]:.1f}", (len(values) - 1, values[-1]), textcoords="offset points", xytext=(-8, -14), ha="right"
-        )
-        ax.margins(y=0.15)
-        ax.set(xlabel="step", title=name)
-    axes[0].set_ylabel("r(chosen) − r(rejected)")
-    return fig
-
-
 def rewards_with_intervals(names: Sequence[str], truth: Sequence[float], fits: Mapping[str, tuple]) -> Figure:
     """Known rewards as short lines; beside them, for each fit (values, intervals (M, 2)), a dot with its interval."""
     fig, (ax,) = figure(7.4, 3.3)
@@ -95,23 +81,6 @@ def falling_error(numbers: Sequence[int], errors: Sequence[float]) -> Figure:
     return fig
 
 
-def by_prompt(names: Sequence[str], prompts: Sequence[int], panels: Mapping[str, Sequence[float]]) -> Figure:
-    """Rewards of answers, a column of dots for each prompt with its mean, one panel for each set of rewards."""
-    fig, axes = figure(2.6 * len(panels), 3.0, columns=len(panels), sharey=True)
-    prompts = np.asarray(prompts)
-    for ax, (title, values) in zip(axes, panels.items()):
-        values = np.asarray(values)
-        for k, _ in enumerate(names):
-            mine = values[prompts == k]
-            spread = np.linspace(-0.22, 0.22, len(mine))
-            ax.plot(k + spread, mine, "o", color=COLOURS[k % len(COLOURS)], ms=3, alpha=0.6)
-            ax.hlines(mine.mean(), k - 0.35, k + 0.35, color="black", linewidth=2)
-        ax.set_xticks(range(len(names)), names)
-        ax.set(xlabel="prompt", title=title)
-    axes[0].set_ylabel("reward")
-    return fig
-
-
 def learned_against_true(panels: Mapping[str, tuple]) -> Figure:
     """Scatter plots of learned against true rewards; a panel is (true, learned, correlation)."""
     fig, axes = figure(3.7 * len(panels), 3.2, columns=len(panels))
@@ -131,39 +100,4 @@ def coverage(sizes: Sequence[int], shares: Mapping[str, Sequence[float]], *, lev
     ax.set_xticks(sizes, [str(size) for size in sizes])
     ax.set(xlabel="answers per ranking, K", ylabel="share of intervals that hold the truth", ylim=(0.6, 1.0))
     ax.legend(loc="lower left")
-    return fig
-
-
-def ratings_over_games(ratings, truth: Sequence[float], names: Sequence[str]) -> Figure:
-    """Elo ratings (games + 1, players) against the games played; the truth of each player as a dotted line."""
-    fig, (ax,) = figure(7.0, 3.4)
-    ratings = np.asarray(ratings)
-    for number, (name, level) in enumerate(zip(names, truth)):
-        curve(ax, range(len(ratings)), ratings[:, number], number, name, linestyle="-", linewidth=1)
-        ax.axhline(level, color=COLOURS[number % len(COLOURS)], linestyle=":", linewidth=1.5)
-    ax.set(xlabel="games played", ylabel="rating (Elo points)")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return fig
-
-
-def accuracies(rows: Mapping[str, float], *, chance: float = 0.5, ceiling: float | None = None) -> Figure:
-    """Accuracy on held-out pairs as a dot per method, with the lines of a coin and of the best possible."""
-    fig, (ax,) = figure(7.0, 0.45 * len(rows) + 1.1)
-    places = np.arange(len(rows))[::-1]
-    ax.hlines(places, chance, list(rows.values()), color="0.8", linewidth=2)
-    ax.plot(list(rows.values()), places, "o", color=COLOURS[0], ms=7)
-    for place, value in zip(places, rows.values()):
-        ax.annotate(f"{value:.1%}", (value, place), textcoords="offset points", xytext=(9, -4))
-    ax.axvline(chance, color="black", linewidth=1, linestyle=":")
-    if ceiling is not None:
-        ax.axvline(
-            ceiling, color=COLOURS[3], linewidth=1.5, linestyle="--", label=f"expected of who knows r*: {ceiling:.1%}"
-        )
-        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    ax.set_yticks(places, list(rows))
-    ax.set(
-        xlabel="share of held-out pairs that are right (dotted: a coin)",
-        xlim=(chance - 0.05, 0.95),
-        ylim=(-0.6, len(rows) - 0.4),
-    )
     return fig

@@ -18,12 +18,6 @@ def test_loss_and_slope_has_a_panel_each():
     assert right.lines[0].get_ydata() == pytest.approx([-0.7, -0.5, -0.3])
 
 
-def test_margins_writes_where_each_run_ends():
-    axes = plots.margins({"T26": [0.0, -199.0], "T28": [0.0, 5.26]}).axes
-    assert [ax.get_title() for ax in axes] == ["T26", "T28"]
-    assert [ax.texts[0].get_text() for ax in axes] == ["-199.0", "5.3"]
-
-
 def test_rewards_with_intervals_puts_bars_where_the_intervals_are():
     ends = [[0.5, 1.5], [-1.4, -0.4]]
     ax = plots.rewards_with_intervals(["a", "b"], [1.0, -1.0], {"100": ([1.0, -0.9], ends)}).axes[0]
@@ -36,12 +30,6 @@ def test_falling_error_has_the_line_in_the_middle_of_the_points():
     ax = plots.falling_error([100, 400], [0.4 * 1.1, 0.2 / 1.1]).axes[0]
     assert ax.lines[1].get_ydata() == pytest.approx([0.4, 0.2])
     assert ax.get_xscale() == ax.get_yscale() == "log"
-
-
-def test_by_prompt_marks_each_mean():
-    left, right = plots.by_prompt(["x", "y"], [0, 0, 1], {"raw": [1.0, 3.0, 7.0], "centred": [-1.0, 1.0, 0.0]}).axes
-    means = [[line.get_segments()[0][0][1] for line in ax.collections] for ax in (left, right)]
-    assert means == [[2, 7], [0, 0]]
 
 
 def test_learned_against_true_names_the_correlation():
@@ -65,16 +53,3 @@ def test_coverage_draws_the_promise_and_a_line_per_method():
         [0.95, 0.94]
     )
     assert list(ax.lines[2].get_ydata()) == [0.95, 0.95] and ax.get_ylim() == (0.6, 1.0)
-
-
-def test_ratings_over_games_has_a_path_and_a_truth_for_each_player():
-    ax = plots.ratings_over_games([[1500.0, 1500.0], [1516.0, 1484.0]], [1600.0, 1400.0], ["a", "b"]).axes[0]
-    assert [list(line.get_ydata()) for line in ax.lines] == [[1500, 1516], [1600, 1600], [1500, 1484], [1400, 1400]]
-
-
-def test_accuracies_writes_each_share_and_the_ceiling():
-    ax = plots.accuracies({"coin": 0.5, "model": 0.7}, ceiling=0.8).axes[0]
-    assert [text.get_text() for text in ax.texts] == ["50.0%", "70.0%"]
-    assert ax.lines[0].get_xdata() == pytest.approx([0.5, 0.7]) and list(ax.lines[2].get_xdata()) == [0.8, 0.8]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["coin", "model"]
-    assert len(plots.accuracies({"coin": 0.5}).axes[0].lines) == 2

@@ -79,7 +79,7 @@ class Statement:
                 found.add(f"{name}()")
             elif name not in self.imported and not hasattr(builtins, name):
                 found.add(name)  # model(x) may change the model
-        elif name not in self.imported or isinstance(self.node, ast.Expr):
+        elif name not in self.imported or (isinstance(self.node, ast.Expr) and not _of_a_result(call.func)):
             found.add(name)  # sizes.append(3), torch.manual_seed(0)
         return found
 
@@ -101,6 +101,11 @@ class Statement:
         declared = {name for each in ast.walk(self.node) if isinstance(each, ast.Global) for name in each.names}
         changed = set().union(*(each.changed for each in inside)) - {*self.stored, *self.imported}
         return {name for name in changed if name.removesuffix("()") in self.reads | declared}
+
+
+def _of_a_result(function: ast.expr) -> bool:
+    """Whether what is called belongs to what another call returned: the `mean` of `torch.stack(xs).mean()`."""
+    return any(isinstance(node, ast.Call) for node in ast.walk(function))
 
 
 def _is_simple(node: ast.AST) -> bool:

@@ -205,3 +205,12 @@ def test_what_calls_a_function_of_the_notebook_may_change_what_it_changes(functi
 ])  # fmt: skip
 def test_a_global_name_is_read_wherever_it_stands(text):
     assert "a" in statement(text).reads
+
+
+@pytest.mark.parametrize("text, changed", [
+    ("torch.manual_seed(0)", True), ("torch.stack(xs).mean()", False), ("print(torch.stack(xs).softmax(dim=0).tolist())", False),
+    ("np.random.seed(0)", True), ("torch.rand(3).mul_(2)", False),
+])  # fmt: skip
+def test_a_method_of_a_result_does_not_change_the_module(text, changed):
+    module = text.split("(")[1].split(".")[0] if text.startswith("print") else text.split(".")[0]
+    assert (module in statement(text).changed) is changed

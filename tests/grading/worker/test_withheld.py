@@ -237,6 +237,8 @@ EXCUSED_FOR = {
     "isoflop.estimate": "accounting.fitting.fit_power_law",  # the lecture's first exercise, used before
     "groups.bytes_of": """accounting.parameters.attention_parameters accounting.parameters.feed_forward_parameters
         accounting.parameters.norm_parameters accounting.parameters.parameter_breakdown""",  # of another lecture
+    "parallel.sharded_step": """accounting.measured.gradient_bytes accounting.measured.optimizer_state_bytes
+        accounting.measured.tensor_bytes training.processes.place""",  # what counts bytes, and says who one is
     "quantization.outlier_product": """kernels.int8.absmax_round kernels.int8.dequantize kernels.int8.int8_matmul
         kernels.int8.integer_matmul kernels.int8.quantize_absmax kernels.int8._float_product
         kernels.int8._padded_product""",  # the exercises before, on which it builds
