@@ -187,7 +187,7 @@ def test_a_file_under_a_former_name_is_still_its_lecture(tmp_path, grader):
     (tmp_path / "03_mlm_masking.ipynb").write_text(text_of(edition))
     entries = validate.examine(tmp_path / "03_mlm_masking.ipynb", grader).entries
     assert {each["id"]: each["status"] for asked, each in entries if not asked.manual} == dict.fromkeys(asked, "right")
-    assert grader.asked == asked and "mlm.loss" in asked  # found by the file's former name alone
+    assert grader.asked[: len(asked)] == asked and "mlm.loss" in asked  # found by the file's former name alone
 
 
 @pytest.mark.parametrize("points", [10**400, float("inf"), float("nan"), -1, 10**6 + 1, "2", None, True])

@@ -199,7 +199,7 @@ def rubric(lines, points, mark="* "):
         text("C08 W11\n## From the slides\nC09"),
                            text("C10")], [2]),
     (teaching.section_slides, [text("# x", course={"slides": ["C08"]}), text("# x", course={"slides": {"C08": 1}}),
-        text("x", course={})], [1]),
+        text("x", course={}), text("x", course={"slides": ["C08"]})], [1, 3]),
     (teaching.further_reading, [text("## Further reading\n\n* [A](http://a.org)\n* B\n\n## C\n\n* D")], [0]),
     (teaching.further_reading, [text("#### FURTHER READING\n[A 2020](https://a.org)"), text("Hu 2021 said so")], []),
     (teaching.further_reading, [text("## Further reading\n[A](https://a.org)", **HIDDEN)], ["-"]),

@@ -152,7 +152,6 @@ BREAKS = {
     "no section for the slides": ("from-the-slides", lambda made: (drop("slides")(made), say("note", "No.")(made))),
     "two sections for the slides": ("from-the-slides", say("note", "## From the slides again\n")),
     "slides not last": ("from-the-slides", say("note", "## Afterthought\n")),
-    "slides of a paragraph": ("section-slides", mark("reading", course={"slides": ["C08"]})),
     "no such slide": ("section-slides", mark("section", course={"slides": ["C99"]})),
     "a slide twice": ("section-slides", mark("section", course={"slides": ["C08", "C08"]})),
     "no list of slides": ("section-slides", mark("section", course={"slides": "C08"})),
