@@ -95,6 +95,7 @@ def test_the_notebooks_themselves_are_an_assignment(school):
     }
 
 
+@pytest.mark.nightly  # by day, tests/bench grades a submission with nbgrader
 def test_a_release_is_an_assignment_with_its_own_points(school):
     out = school / "source" / "a2"
     chosen = ["start.token_count", "writing.loop", "memory.training_bytes", "cache.kv_cache_bytes"]
