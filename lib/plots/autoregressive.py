@@ -23,19 +23,6 @@ def finished_and_open(finished: Sequence[float], unfinished: Sequence[float]) ->
     return fig
 
 
-def training_curve(losses: Sequence[float], levels: Mapping[str, float]) -> Figure:
-    """The loss at each step, with horizontal lines for the losses that it should be compared with."""
-    fig, (ax,) = figure(7.0, 3.2)
-    curve(ax, list(range(1, len(losses) + 1)), list(losses), 0, "loss of the batch")
-    for number, (name, level) in enumerate(levels.items(), start=1):
-        ax.axhline(
-            level, color=COLOURS[number], linestyle=("--", "-.", ":")[(number - 1) % 3], label=f"{name}: {level:.2f}"
-        )
-    ax.set(xlabel="step", ylabel="loss (nats per token)")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return fig
-
-
 def held_out_curves(runs: Mapping[str, tuple[Sequence[int], Sequence[float]]], levels: Mapping[str, float]) -> Figure:
     """The held-out loss of each run against the tokens it has read (thousands, logarithmic), with reference levels."""
     fig, (ax,) = figure(7.4, 3.6)

@@ -59,28 +59,6 @@ def _draw_limits(ax: Axes, limits: Mapping[str, Number]) -> None:
         ax.text(value, 1.01, name, ha="center", va="bottom", fontsize=9, transform=ax.get_xaxis_transform())
 
 
-def predicted_and_measured(
-    points: Mapping[str, Sequence[tuple[Number, Number]]], *, unit: str, margin: Number = 0.1
-) -> Figure:
-    """(predicted, measured) of several series on logarithmic axes, with the line of equality and a ± `margin` band."""
-    fig, (ax,) = figure(5.6, 3.6)
-    every = [value for series in points.values() for pair in series for value in pair]
-    ends = [min(every) / 1.5, max(every) * 1.5]
-    ax.fill_between(
-        ends,
-        [(1 - margin) * end for end in ends],
-        [(1 + margin) * end for end in ends],
-        color="0.88",
-        label=f"within {margin:.0%}",
-    )
-    ax.plot(ends, ends, color="black", linestyle=":", label="equal")
-    for number, (name, series) in enumerate(points.items()):
-        curve(ax, *zip(*series), number, name, marker=True, linestyle="none")
-    ax.set(xscale="log", yscale="log", xlabel=f"predicted ({unit})", ylabel=f"measured ({unit})")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    return fig
-
-
 def growing(
     x: Sequence[Number],
     curves: Mapping[str, Sequence[Number]],

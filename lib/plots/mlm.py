@@ -6,29 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lib import checks
-from lib.plots.figure import COLOURS, LINES, MARKERS, curve, figure
-
-
-def loss_curve(
-    losses: Sequence[float],
-    levels: Mapping[str, float] | None = None,
-    evaluations: Sequence[tuple[int, float]] = (),
-    smooth: int = 20,
-) -> Figure:
-    """The loss of each batch, its running mean, the validation loss, and levels to compare with."""
-    fig, (ax,) = figure(7.0, 3.2)
-    steps = np.arange(1, len(losses) + 1)
-    ax.plot(steps, losses, color="0.8", linewidth=1, label="each batch")
-    mean = [np.mean(losses[max(0, i - smooth) : i]) for i in steps]
-    curve(ax, steps, mean, 0, f"mean of the last {smooth}")
-    if evaluations:
-        at, values = zip(*evaluations)
-        curve(ax, at, values, 3, "validation", marker=True, linestyle="")
-    for number, (name, level) in enumerate((levels or {}).items()):
-        ax.axhline(level, color="black", linestyle=LINES[1 + number % 3], linewidth=1.2, label=f"{name}: {level:.2f}")
-    ax.set(xlabel="update", ylabel="loss (nats per selected token)")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return fig
+from lib.plots.figure import COLOURS, MARKERS, curve, figure
 
 
 def gap_guesses(panels: Mapping[str, Sequence[tuple[str, float]]]) -> Figure:

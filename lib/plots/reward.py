@@ -64,23 +64,6 @@ def rewards_with_intervals(names: Sequence[str], truth: Sequence[float], fits: M
     return fig
 
 
-def falling_error(numbers: Sequence[int], errors: Sequence[float]) -> Figure:
-    """Errors against the number of comparisons, both axes logarithmic, with the best fitting line of slope 1/√N."""
-    fig, (ax,) = figure(6.4, 3.0)
-    curve(ax, numbers, errors, 0, "error of the fit", marker=True, linestyle="none")
-    scale = np.exp(np.mean(np.log(errors) + 0.5 * np.log(numbers)))
-    curve(ax, numbers, scale / np.sqrt(numbers), 1, "falls as 1/√N")
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xticks(numbers, [f"{n:,}" for n in numbers])
-    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if min(errors) / 1.5 <= t <= max(errors) * 1.5]
-    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
-    ax.set(xlabel="comparisons", ylabel="root mean square error")
-    ax.legend()
-    return fig
-
-
 def learned_against_true(panels: Mapping[str, tuple]) -> Figure:
     """Scatter plots of learned against true rewards; a panel is (true, learned, correlation)."""
     fig, axes = figure(3.7 * len(panels), 3.2, columns=len(panels))

@@ -39,19 +39,6 @@ def clipped_objective(ratios: Sequence[float], gains: Mapping[str, Sequence[floa
     return fig
 
 
-def near_the_optimum(optimum: Sequence[float], reached: Mapping[str, Sequence[float]]) -> Figure:
-    """Each answer's probability under trained policies against that under the optimum, on logarithmic axes."""
-    fig, axes = figure(2.0 * len(reached) + 0.7, 2.6, columns=len(reached), sharex=True, sharey=True)
-    best = np.asarray(optimum)
-    edges = [best.min() / 2, 1]
-    for number, (ax, (name, values)) in enumerate(zip(axes, reached.items())):
-        ax.plot(edges, edges, color="0.6", linestyle=":")
-        ax.plot(best, values, "o", color=COLOURS[number], markersize=4, alpha=0.8)
-        ax.set(xscale="log", yscale="log", title=name, xlabel="π* of the answer")
-    axes[0].set_ylabel("probability reached")
-    return fig
-
-
 def spread_by_kl(settings: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """The standard deviation of KL estimators against the exact KL divergence, one panel per setting.
 

@@ -25,12 +25,6 @@ def test_bits_by_context_begins_at_zero_and_names_the_contexts():
         plots.bits_by_context([0, 160], {"large": [1.5]})
 
 
-def test_training_curve_draws_the_levels_with_their_numbers():
-    ax = plots.training_curve([3.0, 2.0], {"knows nothing": 3.1, "counts words": 2.5}).axes[0]
-    assert ax.lines[0].get_ydata().tolist() == [3, 2]
-    assert [t.get_text() for t in ax.get_legend().get_texts()][1:] == ["knows nothing: 3.10", "counts words: 2.50"]
-
-
 def test_horizontal_bars_keeps_the_order_and_writes_the_values():
     ax = plots.horizontal_bars({"first": 8.0, "second": 1.255}, xlabel="bits").axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["first", "second"] and ax.yaxis_inverted()

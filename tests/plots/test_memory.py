@@ -36,15 +36,6 @@ def test_stacked_bars_keep_the_order_from_the_top_and_differ_without_colour():
     assert len({patch.get_hatch() for patch in ax.patches}) == 2
 
 
-def test_predicted_and_measured_draws_the_points_and_the_margin():
-    ax = plots.predicted_and_measured({"ours": [(1, 1.05), (10, 9.8)]}, unit="MB", margin=0.1).axes[0]
-    equal, points = ax.lines
-    assert list(equal.get_xdata()) == list(equal.get_ydata())
-    assert list(zip(points.get_xdata(), points.get_ydata())) == [(1, 1.05), (10, 9.8)]
-    assert "within 10%" in [text.get_text() for text in ax.get_legend().get_texts()]
-    assert ax.get_xscale() == ax.get_yscale() == "log"
-
-
 def test_growing_draws_every_curve_and_the_level_and_where_they_cross():
     axes = {"xlabel": "tokens", "ylabel": "GB"}
     ax = plots.growing([1, 2, 4], {"MHA": [4, 8, 16], "GQA": [1, 2, 4]}, ("weights", 5.0), **axes).axes[0]

@@ -3,17 +3,6 @@ import pytest
 from lib.plots import mlm as plots
 
 
-def test_loss_curve_has_the_running_mean_and_the_levels():
-    ax = plots.loss_curve([4.0, 2.0, 3.0], {"ln V": 5.0}, [(3, 2.5)], smooth=2).axes[0]
-    assert ax.lines[1].get_ydata() == pytest.approx([4, 3, 2.5])
-    assert [t.get_text() for t in ax.get_legend().get_texts()][2:] == ["validation", "ln V: 5.00"]
-
-
-def test_the_running_mean_stands_where_it_belongs():
-    ax = plots.loss_curve([4.0, 2.0, 3.0, 1.0]).axes[0]
-    assert ax.lines[1].get_ydata() == pytest.approx([4, 3, 3, 2.5]) and ax.lines[0].get_xdata().tolist() == [1, 2, 3, 4]
-
-
 def test_guesses_have_a_panel_each_with_the_likeliest_on_top():
     fig = plots.gap_guesses({"a [MASK] b": [("x", 0.7), ("y", 0.1)], "c [MASK]": [("z", 0.2)], "d": [("w", 1.0)]})
     first, second, third, empty = fig.axes

@@ -26,12 +26,6 @@ def test_rewards_with_intervals_puts_bars_where_the_intervals_are():
     assert [line[0][1] for line in ax.collections[0].get_segments()] == [1.0, -1.0]
 
 
-def test_falling_error_has_the_line_in_the_middle_of_the_points():
-    ax = plots.falling_error([100, 400], [0.4 * 1.1, 0.2 / 1.1]).axes[0]
-    assert ax.lines[1].get_ydata() == pytest.approx([0.4, 0.2])
-    assert ax.get_xscale() == ax.get_yscale() == "log"
-
-
 def test_learned_against_true_names_the_correlation():
     ax = plots.learned_against_true({"raw": (np.arange(3), np.arange(3) * 2, 0.987)}).axes[0]
     assert ax.get_title() == "raw: correlation 0.99"

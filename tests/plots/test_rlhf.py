@@ -19,13 +19,6 @@ def test_clip():
     assert list(fig.axes[0].lines[3].get_ydata()) == [1.0]
 
 
-def test_optimum():
-    fig = rlhf.near_the_optimum([0.2, 0.8], {"A": [0.3, 0.7], "B": [0.1, 0.9]})
-    points = [ax.lines[1] for ax in fig.axes]
-    assert [list(p.get_xdata()) for p in points] == [[0.2, 0.8]] * 2
-    assert [list(p.get_ydata()) for p in points] == [[0.3, 0.7], [0.1, 0.9]]
-
-
 def test_two_rewards_are_smoothed_over_eight_batches():
     paid, meant = [float(k) for k in range(20)], [1.0] * 20
     fig = rlhf.two_rewards({"run": (paid, meant)})
