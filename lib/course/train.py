@@ -124,14 +124,9 @@ def _check_that_the_batch_divides(recipe, processes: int) -> None:
 
 def masking_rate(file: Path, steps: int | None = None) -> None:
     """The experiment of slide C07 on our text: a small BERT per rate and seed; appends one row per finished run."""
-    from lib.text import load_corpus, train_wordpiece
     from lib.training import append_row
-    from lib.training.recipes import MASKING_RATE
 
-    recipe = MASKING_RATE if steps is None else replace(MASKING_RATE, settings=_shortened(MASKING_RATE.settings, steps))
-    corpus = load_corpus("wikipedia")
-    texts = {split: [d.text for d in corpus.splits[split]] for split in ("train", "validation")}
-    tokenizer = train_wordpiece(texts["train"], recipe.vocab_size)
+    recipe, texts, tokenizer = _masking_material(steps)
     rows = _read_rows(file)
     for seed in MASKING_SEEDS:
         for rate in MASKING_RATES:
@@ -140,16 +135,24 @@ def masking_rate(file: Path, steps: int | None = None) -> None:
             append_row(file, _masking_run(recipe, rate, seed, tokenizer, texts), key=("rate", "seed"))
 
 
-def masking_design(file: Path, steps: int | None = None) -> None:
-    """What is corrupted, what is predicted, and what stands there: a small BERT per design and seed; appends rows."""
+def _masking_material(steps: int | None):
+    """What both experiments on masking begin with: the recipe, the texts by split, and the tokenizer."""
     from lib.text import load_corpus, train_wordpiece
-    from lib.training import append_row
-    from lib.training.masking_design import DESIGNS, MASKING_RATE, design_run
+    from lib.training.recipes import MASKING_RATE
 
     recipe = MASKING_RATE if steps is None else replace(MASKING_RATE, settings=_shortened(MASKING_RATE.settings, steps))
     corpus = load_corpus("wikipedia")
     texts = {split: [d.text for d in corpus.splits[split]] for split in ("train", "validation")}
     tokenizer = train_wordpiece(texts["train"], recipe.vocab_size)
+    return recipe, texts, tokenizer
+
+
+def masking_design(file: Path, steps: int | None = None) -> None:
+    """What is corrupted, what is predicted, and what stands there: a small BERT per design and seed; appends rows."""
+    from lib.training import append_row
+    from lib.training.masking_design import DESIGNS, design_run
+
+    recipe, texts, tokenizer = _masking_material(steps)
     done = {(row["design"], row["seed"]) for row in _read_rows(file)}
     for seed in MASKING_SEEDS:
         for name in DESIGNS:
@@ -171,11 +174,10 @@ def rlvr(folder: Path, steps: int | None = None) -> None:
     from lib.worlds.verifiable import RlvrSettings, report, train_rlvr, with_adapter
 
     tokenizer, file = smollm2_tokenizer(), folder / "rlvr.json"
-    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"after": {}}
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"after": {}, "before": None}
     for seed in (s for s in RLVR_SEEDS if str(s) not in found["after"]):
         settings = RlvrSettings(seed=seed) if steps is None else RlvrSettings(seed=seed, steps=steps)
         policy = with_adapter(load_smollm2(), settings)
-        found.setdefault("before", None)
         found["before"] = found["before"] or report(policy, tokenizer, settings)
         started = time.process_time()
         for row in train_rlvr(policy, tokenizer, settings):

@@ -165,6 +165,7 @@ def section_slides(notebook: "NotebookNode") -> Findings:
 @second_edition
 def linked_file(notebook: "NotebookNode", folder: Path) -> Findings:
     """Every figure and explorable in Markdown is a file beside the notebook: figures/NAME.svg, explorables/NAME.html."""
+    taken_along = used_in(notebook)
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
@@ -172,7 +173,7 @@ def linked_file(notebook: "NotebookNode", folder: Path) -> Findings:
             name = re.split(r"[?#]", target)[0].removeprefix("./")
             if not name.startswith(("figures/", "explorables/")):
                 yield cell.id, f"{target}: figures and explorables are named from the notebook's own folder"
-            elif name not in used_in(notebook):
+            elif name not in taken_along:
                 yield (
                     cell.id,
                     f"{target}: call it figures/NAME.svg or explorables/NAME.html, NAME of letters, digits, - and _",
