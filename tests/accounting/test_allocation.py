@@ -232,6 +232,7 @@ def test_profiles_without_a_best_size_are_refused(flops, N, loss, message):
         ({"N": [1e7] * 3}, "N, tokens and loss must have one entry per run"),
         ({"N": 1e7}, "N, tokens and loss must have one entry per run"),
         ({"tokens": [[2e9, 1e9]] * 10}, "tokens of each run must rise"),
+        ({"tokens": [[1e9, 1e9]] * 10}, "tokens of each run must rise"),
         (
             {"tokens": [[1e9]] * 10, "loss": [[3.0]] * 10},
             "tokens of each run must rise and have at least two",

@@ -1,12 +1,14 @@
 """Which matrices a pattern names, ours, transformers' and fused ones."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from lib.adapters import LoraSettings, count_trainable, inject_lora
 from lib.adapters.targets import find_targets, select_targets
-from lib.models import Decoder, MaskedLM, preset
+from lib.models import Decoder, EncoderDecoder, MaskedLM, preset
 from tests.adapters import adapted
 from tests.models import small, theirs
 
@@ -124,6 +126,8 @@ def test_a_name_is_not_matched_from_the_middle_of_a_word():
 def test_output_layers_that_are_not_called_are_left_out():
     model = adapted.llama()  # untied: it has a matrix of its own, used through output_weight
     assert model.output is not None and "output" not in find_targets(model)
+    untied = EncoderDecoder(replace(small.seq2seq(), tie_embeddings=False))
+    assert untied.output is not None and "output" not in find_targets(untied)
     assert "head.decoder" not in find_targets(MaskedLM(small.encoder(), "slide"))
 
 

@@ -1,6 +1,7 @@
 """The promise of every exercise: right answers pass, and each mistake is recognised and gets its own
 words."""
 
+import inspect
 import itertools
 from functools import cache
 
@@ -55,6 +56,44 @@ def test_each_mistake_is_recognised_as_itself(id, name, seed):
     assert not found.passed, "this mistake goes unnoticed"
     taken_for = found.misconception and found.misconception.name
     assert found.misconception is mistake, f"it is taken for {taken_for!r}"
+
+
+GRADIENTS = {
+    "attention.attention": ("q", "k", "v"),
+    "attention.multi_head": ("x", "W_q", "W_k", "W_v", "W_o"),
+    "autoregressive.last_token": ("hidden",),
+    "autoregressive.loss": ("logits",),
+    "blocks.decoder_block": ("x", "memory"),
+    "dpo.dpo_loss": ("chosen", "rejected"),
+    "lora.forward": ("x", "A", "B"),
+    "luce.ranking_loss": ("rewards",),
+    "mlm.loss": ("logits",),
+    "mlm.slot_probabilities": ("E", "H"),
+    "peft.soft_prompt": ("prompt",),
+    "reward.bradley_terry_loss": ("chosen", "rejected"),
+    "sft.sft_loss": ("logits",),
+    "softmax.softmax": ("z",),
+}
+"""With respect to what each exercise is differentiated, written down once more: an exercise that drops a name would
+let answers pass that train nothing."""
+
+
+def test_gradients_are_asked_with_respect_to_these_inputs():
+    assert {id: tuple(exercise.gradient) for id, exercise in EXERCISES.items() if exercise.gradient} == GRADIENTS
+
+
+@pytest.mark.parametrize("id, name", [(id, name) for id, names in GRADIENTS.items() for name in names])
+def test_an_answer_that_is_cut_off_from_one_input_fails(id, name):
+    exercise = EXERCISES[id]
+
+    def cut(*args, **kwargs):
+        given = inspect.signature(exercise.reference).bind(*args, **kwargs)
+        value = given.arguments[name]
+        given.arguments[name] = [part.detach() for part in value] if type(value) in (list, tuple) else value.detach()
+        return exercise.reference(*given.args, **given.kwargs)
+
+    kinds = [verdict.kind for verdict in assessed(id, cut, 0).verdicts]
+    assert "gradient" in kinds and set(kinds) <= {"gradient", "right"}
 
 
 def lazy_answers(exercise, expected):

@@ -98,6 +98,15 @@ def test_a_case_without_gradient_judges_the_result_alone():
     assert [verdict.kind for verdict in found.verdicts] == ["right", "gradient"]
 
 
+def test_one_expected_gradient_that_is_0_does_not_excuse_the_others():
+    nothing, something = to_plain((torch.zeros(2), torch.ones(2)))
+    assert gradient_difference("there is none", (nothing, nothing), ("x", "y")) is None
+    for expected in ((nothing, something), (something, nothing), (something, something)):
+        found = gradient_difference("there is none", expected, ("x", "y"))
+        assert found.kind == "gradient" and found.where == "with respect to x and y"
+    assert gradient_difference((something,), (nothing, something), ("x", "y")).kind == "gradient"
+
+
 def test_the_gradient_is_that_of_finite_differences():
     def result(x):
         return {"p": torch.softmax(x, dim=-1), "n": [x.square().sum(), 3]}

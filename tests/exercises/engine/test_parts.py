@@ -1,6 +1,7 @@
 """The parts of the engine, one by one: plain data, comparison, time limits, the exercise itself, the
 registry."""
 
+import itertools
 import json
 import math
 import random
@@ -21,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.exercises import Exercise, Made, Misconception, Tolerance, case
-from lib.exercises.engine import limits, registry, values
+from lib.exercises.engine import fresh, limits, registry, values
 from lib.exercises.engine.checking import AnswerKey, conclude, run_all
 from lib.exercises.engine.compare import EXACT, difference
 from lib.exercises.engine.limits import TimeUp, call_limited
@@ -45,6 +46,33 @@ def test_tensors_there_and_back(dtype):
     tensor = torch.tensor([[0, 1], [1, 0]]).to(dtype)
     back = from_plain(to_plain(tensor))
     assert torch.equal(back, tensor) and back.dtype == dtype
+
+
+ONES = {
+    "boolean": True, "whole": 1, "decimal": 1.0, "text": "1", "nothing": None, "list": [1.0],
+    "boolean tensor": torch.tensor(True), "whole tensor": torch.tensor(1), "decimal tensor": torch.tensor(1.0),
+}  # fmt: skip
+MAY_STAND_FOR = {
+    ("whole", "decimal"), ("boolean tensor", "boolean"), ("whole tensor", "whole"), ("whole tensor", "decimal"),
+    ("decimal tensor", "decimal"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("got, expected", itertools.product(ONES, ONES))
+def test_which_one_may_stand_for_which(got, expected):
+    found = difference(to_plain(ONES[got]), to_plain(ONES[expected]), Tolerance())
+    assert (found is None) == (got == expected or (got, expected) in MAY_STAND_FOR), found
+
+
+@pytest.mark.parametrize("caught", ["divide", "over", "under", "invalid"])
+def test_numpy_never_raises_inside_the_engine_whatever_a_notebook_asked_for(caught):
+    before = np.seterr(all="raise")
+    try:
+        with fresh.fresh_settings():
+            assert np.geterr()[caught] == "ignore"
+        assert np.geterr() == dict.fromkeys(("divide", "over", "under", "invalid"), "raise")
+    finally:
+        np.seterr(**before)
 
 
 def test_plain_array_is_a_copy():
