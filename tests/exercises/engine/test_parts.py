@@ -58,7 +58,7 @@ MAY_STAND_FOR = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("got, expected", itertools.product(ONES, ONES))
+@pytest.mark.parametrize("got, expected", list(itertools.product(ONES, ONES)))
 def test_which_one_may_stand_for_which(got, expected):
     found = difference(to_plain(ONES[got]), to_plain(ONES[expected]), Tolerance())
     assert (found is None) == (got == expected or (got, expected) in MAY_STAND_FOR), found
