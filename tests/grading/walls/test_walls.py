@@ -4,11 +4,12 @@ import errno
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
-from lib import ROOT
+from lib import CACHE, ROOT
 from lib.grading import walls
 from lib.grading.walls import bubblewrap, kernel
 from tests.grading import escapes
@@ -186,3 +187,46 @@ def test_the_memory_in_use_is_counted_in_bytes():
     pages = int(Path("/proc/self/statm").read_text().split()[5])
     stack = 1024 * int(rlimits.status("VmStk").split()[0])
     assert rlimits.writable_bytes() == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE") - stack, rel=0.005)
+
+
+def test_the_environment_of_a_server_is_this_and_nothing_else():
+    assert walls.environment(Path("/scratch")) == {
+        "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "USER": "student", "HOME": "/scratch", "TMPDIR": "/scratch",
+        "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "MPLBACKEND": "Agg",
+        "TQDM_DISABLE": "1", "COURSE_CACHE": str(CACHE), "COURSE_WALLED": "plain",
+    }  # fmt: skip
+
+
+def test_bubblewrap_gets_these_options_and_binds_only_what_is_named(tmp_path):
+    readable, scratch = tmp_path / "readable", tmp_path / "scratch"
+    readable.mkdir(), scratch.mkdir()
+    line = bubblewrap.wrap(["python", "-c", "1"], scratch, [readable], {"HOME": "/x"})
+    flags, line = line[1:5], line[5:]
+    assert sorted(flags) == ["--clearenv", "--die-with-parent", "--new-session", "--unshare-all"]
+    assert line[:3] == ["--setenv", "HOME", "/x"]
+    assert (
+        line[3:7] == ["--proc", "/proc", "--dev", "/dev"] and line[7] == "--size" and line[9:11] == ["--tmpfs", "/tmp"]
+    )
+    bound = [line[i + 1] for i, word in enumerate(line) if word == "--ro-bind"]
+    assert str(readable) in bound and str(ROOT) not in bound and str(scratch) not in bound
+    system = [
+        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/alternatives",
+        "/sys/devices/system/cpu",
+    ]  # fmt: skip
+    names = [name for place in map(Path, system) if place.exists() for name in (place.absolute(), place.resolve())]
+    assert set(bound) == {str(name) for name in (*names, readable)}
+    assert line[line.index("--bind") + 1 :][:2] == [str(scratch)] * 2
+    assert line[-6:] == ["--chdir", str(scratch), "--", "python", "-c", "1"]
+
+
+@pytest.mark.parametrize("place", ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime"])
+def test_the_systems_libraries_may_be_read(place):
+    if Path(place).exists():
+        assert {Path(place), Path(place).resolve()} <= set(walls.default_readable())
+
+
+@pytest.mark.parametrize("kind", ["stdlib", "platstdlib", "purelib", "platlib"])
+def test_pythons_folders_may_be_read(kind):
+    assert any(Path(sysconfig.get_path(kind)).is_relative_to(place) for place in walls.default_readable())
