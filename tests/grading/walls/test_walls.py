@@ -212,7 +212,7 @@ def test_bubblewrap_gets_these_options_and_binds_only_what_is_named(tmp_path):
     bound = [line[i + 1] for i, word in enumerate(line) if word == "--ro-bind"]
     assert str(readable) in bound and str(ROOT) not in bound and str(scratch) not in bound
     system = [
-        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/alternatives",
+        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime",
         "/sys/devices/system/cpu",
     ]  # fmt: skip
     names = [name for place in map(Path, system) if place.exists() for name in (place.absolute(), place.resolve())]
