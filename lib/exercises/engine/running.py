@@ -159,6 +159,8 @@ def _snapshots(answer: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) 
             found[name] = to_plain(value)
         except NotPlain:  # a model or a generator may change; a list that contains one only now has changed
             continue
+        if flags := [tensor.requires_grad for tensor in tensors(value)]:
+            found[f"{name}.requires_grad"] = flags
     return found
 
 

@@ -224,6 +224,8 @@ def test_mutating_the_inputs_is_wrong_even_where_the_result_is_right(demos):
     message = wrong(demos.in_place)
     assert "x was changed in place" in message
     assert "also, x was changed in place" in wrong(lambda x: x.add_(1).sum(-1))
+    switched = wrong(lambda x: x.requires_grad_().sum(-1).detach())
+    assert "x.requires_grad was changed in place: work on a copy" in switched
 
 
 @pytest.fixture
