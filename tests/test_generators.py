@@ -22,9 +22,9 @@ from lib.models import Decoder, Encoder
 from lib.text import bert_tokenizer, smollm2_tokenizer
 from lib.training.masking_design import Design
 from lib.worlds.review_world import review_world, small_decoder
-from lib.worlds.tiny_world import tiny_world
 from lib.worlds.verifiable import RlvrSettings, Sum, with_adapter
 from tests.models import small
+from tests.worlds.tiny_world import tiny_world
 
 SETTINGS = LoraSettings(rank=2, targets=("0",))
 IDS = torch.arange(5, 29).view(2, 12)
@@ -136,7 +136,6 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "scaling_choices.shuffled_twice": lambda f, g: f(STREAM[:, None])(g),
     "subspace.RandomSubspace": lambda f, g: list(f(decoder(), 3, generator=g).signs.values()),
     "swapped.draw_swapped": lambda f, g: list(f("validation", 9, g)),
-    "tiny_world.TinyWorld.pairs": lambda f, g: f(tiny_world(), 20, generator=g),
     "verifiable.rlvr_step": verified_step,
 }
 

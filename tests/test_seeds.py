@@ -17,20 +17,17 @@ from lib.text import train_bpe, train_wordpiece
 from lib.training import FitSettings
 from lib.training.policy import PolicySettings
 from lib.training.recipes import Recipe
-from lib.worlds.five_words import Estimator, small_policy
 from lib.worlds.instruction_tuning import base_model, demonstrate, everything_but_the_first
 from lib.worlds.instructions import Instruction
 from lib.worlds.review_world import review_world, small_decoder
 from lib.worlds.swapped import swap_finder
 from lib.worlds.swapped_runs import Way
-from lib.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
-from tests.nightly import by_day
 from tests.test_generators import check, decoder, found, imported, seeded
 from tests.training.test_masking_design import TEXTS, TINY
+from tests.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
 
 QUIET = {"show_progress": False}
 ASKED = [Instruction(which, word) for which in ("first", "last") for word in ("bad", "dab", "cab")]
-PLAIN = Estimator()
 
 
 @functools.cache
@@ -89,10 +86,6 @@ def built(f, seed):
     return f(recipe, train_bpe(["a text of some words"] * 9, 300), ["some words"] * 9, ["a text"] * 9).model
 
 
-def five_words_run(f, seed):
-    return f(small_policy(0), PLAIN, steps=2, samples=4, seed=seed, **QUIET)
-
-
 def fine_tuned(f, seed):
     demonstrations = demonstrate(ASKED)
     model, _ = f(base_model(ASKED, steps=1, **QUIET), demonstrations, everything_but_the_first(demonstrations),
@@ -106,10 +99,6 @@ CALLS = {  # "module.function" -> its result for a seed
     "checking.AnswerKey": lambda f, s: [vars(outcome) for outcome in f(get("dpo.dpo_loss"), s).expected],
     "checking.assess": lambda f, s: outcomes(f(get("dpo.dpo_loss"), get("dpo.dpo_loss").reference, s)),
     "exercise.Exercise.build_cases": lambda f, s: cases(f(get("dpo.dpo_loss"), s)),
-    "five_words.sampled_z_scores": lambda f, s: f(small_policy(0), PLAIN, samples=5, seed=s),
-    "five_words.small_policy": lambda f, s: f(s),
-    "five_words.train": five_words_run,
-    "five_words.with_and_without_baseline": lambda f, s: f(s, steps=1, samples=4, **QUIET),
     "instruction_tuning.base_model": lambda f, s: f(ASKED, steps=1, seed=s, **QUIET),
     "instruction_tuning.fine_tune": fine_tuned,
     "made.draws_in_turn": lambda f, s: list(map(f(s), [[0.2, 0.3, 0.5]] * 20)),
@@ -132,8 +121,6 @@ CALLS = {  # "module.function" -> its result for a seed
     "swapped.swap_finder": lambda f, s: f("lora", 2, "q", seed=s),
     "swapped.train_swap_finder": lambda f, s: f(swap_finder("head"), 0.01, s, steps=2),
     "swapped_runs.run": lambda f, s: {n: v for n, v in f(Way("lora", 2, "q", 2), 0.01, s).items() if n != "seconds"},
-    "tiny_world.TinyWorld.value_model": lambda f, s: f(tiny_world(), seed=s),
-    "tiny_world.tiny_world": lambda f, s: [f(seed=s).rewards, f(seed=s).reference],
 }
 BY_SETTINGS = {  # whose settings hold the seed; `train_point` is in tests/training/test_scaling
     ("lib.training.fit", "fit"): fitted,
@@ -159,10 +146,7 @@ def test_every_function_with_a_seed_is_called_here():
     assert sorted(known - FOUND.keys()) == [], "these are no more"
 
 
-SLOW = ["five_words.sampled_z_scores"]  # two seconds a call; its rollout has a generator, which is held by day
-
-
-@pytest.mark.parametrize("key", by_day(len(CALLS) - len(SLOW), [*sorted(CALLS.keys() - {*SLOW}), *SLOW]))
+@pytest.mark.parametrize("key", sorted(CALLS))
 def test_randomness_comes_from_the_seed_alone(key):
     check(key, imported(*FOUND[key]), CALLS[key], lambda seed: seed)
 

@@ -13,7 +13,6 @@ from lib.names import nearest
 MASKING_RATES = (0.15, 0.40, 0.80)  # slide C07
 MASKING_SEEDS = (0, 1, 2)
 RLVR_SEEDS = (0, 1, 2)
-EXPERIMENTS = ("masking-rate", "masking-design", "rlvr", "peft")
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -29,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "name", help=f"bert-wiki-small, gpt-wiki-small, {', '.join(EXPERIMENTS[:-1])} or {EXPERIMENTS[-1]}"
+        "name", help=f"bert-wiki-small, gpt-wiki-small, {', '.join([*EXPERIMENTS][:-1])} or {[*EXPERIMENTS][-1]}"
     )
     parser.add_argument("--steps", type=int, help="updates, for a trial run (default: the recipe's)")
     parser.add_argument("--out", type=Path, default=DATA, help="folder of models/ and experiments/ (default: data)")
@@ -50,25 +49,12 @@ def main(args: argparse.Namespace) -> int:
             if args.name in EXPERIMENTS:
                 if place.processes > 1:
                     raise UsageError(f"{args.name} runs in one process; start it without torchrun")
-                repeat(args.name, args.out / "experiments", args.steps)
+                EXPERIMENTS[args.name](args.out / "experiments", args.steps)
             else:
                 train_model(args.name, args.out / "models", args.steps)
     except GroupError as error:
         raise CourseError(str(error)) from error
     return 0
-
-
-def repeat(name: str, folder: Path, steps: int | None = None) -> None:
-    """Run what is missing of the experiment `name`, with the files of `folder`."""
-    match name:
-        case "masking-rate":
-            masking_rate(folder / "masking_rate.csv", steps)
-        case "masking-design":
-            masking_design(folder / "masking_design.csv", steps)
-        case "rlvr":
-            rlvr(folder, steps)
-        case "peft":
-            peft(folder / "peft.csv", steps)
 
 
 def train_model(name: str, folder: Path, steps: int | None = None) -> None:
@@ -122,11 +108,11 @@ def _check_that_the_batch_divides(recipe, processes: int) -> None:
         )
 
 
-def masking_rate(file: Path, steps: int | None = None) -> None:
+def masking_rate(folder: Path, steps: int | None = None) -> None:
     """The experiment of slide C07 on our text: a small BERT per rate and seed; appends one row per finished run."""
     from lib.training import append_row
 
-    recipe, texts, tokenizer = _masking_material(steps)
+    file, (recipe, texts, tokenizer) = folder / "masking_rate.csv", _masking_material(steps)
     rows = _read_rows(file)
     for seed in MASKING_SEEDS:
         for rate in MASKING_RATES:
@@ -147,12 +133,12 @@ def _masking_material(steps: int | None):
     return recipe, texts, tokenizer
 
 
-def masking_design(file: Path, steps: int | None = None) -> None:
+def masking_design(folder: Path, steps: int | None = None) -> None:
     """What is corrupted, what is predicted, and what stands there: a small BERT per design and seed; appends rows."""
     from lib.training import append_row
     from lib.training.masking_design import DESIGNS, design_run
 
-    recipe, texts, tokenizer = _masking_material(steps)
+    file, (recipe, texts, tokenizer) = folder / "masking_design.csv", _masking_material(steps)
     done = {(row["design"], row["seed"]) for row in _read_rows(file)}
     for seed in MASKING_SEEDS:
         for name in DESIGNS:
@@ -189,10 +175,11 @@ def rlvr(folder: Path, steps: int | None = None) -> None:
             out.write("\n")
 
 
-def peft(file: Path, steps: int | None = None) -> None:
+def peft(folder: Path, steps: int | None = None) -> None:
     """The comparison of lecture 14: 25 ways to fine-tune a small BERT; appends one row per finished run."""
     from lib.worlds.swapped_runs import WAYS, run_all
 
+    file = folder / "peft.csv"
     run_all(file, WAYS if steps is None else [way._replace(steps=steps) for way in WAYS])
     print(f"{file.name}: {len(_read_rows(file))} runs")
 
@@ -246,3 +233,7 @@ def _read_rows(file: Path) -> list[dict]:
 
 def _shortened(settings, steps: int):
     return replace(settings, steps=steps, warmup_steps=min(settings.warmup_steps, steps // 10))
+
+
+EXPERIMENTS = {"masking-rate": masking_rate, "masking-design": masking_design, "rlvr": rlvr, "peft": peft}
+"""What runs what is missing of an experiment, with the files of the given folder."""

@@ -35,16 +35,16 @@ def runs(monkeypatch):
 
 
 def test_an_interrupted_experiment_goes_on_without_a_row_lost_or_doubled(tmp_path, runs):
-    whole, resumed = tmp_path / "whole.csv", tmp_path / "resumed.csv"
-    train.masking_rate(whole)
+    whole, resumed = (tmp_path / name / "masking_rate.csv" for name in ("whole", "resumed"))
+    train.masking_rate(whole.parent)
     assert len(runs.done) == 9 and len(set(runs.done)) == 9
     runs.done.clear()
     runs.function.stop_after = 4
     with pytest.raises(KeyboardInterrupt):
-        train.masking_rate(resumed)
+        train.masking_rate(resumed.parent)
     assert len(resumed.read_text().splitlines()) == 1 + 4
     runs.function.stop_after = -1
-    train.masking_rate(resumed)
+    train.masking_rate(resumed.parent)
     assert len(runs.done) == 9 and resumed.read_bytes() == whole.read_bytes()
 
 

@@ -9,7 +9,7 @@ import torch
 
 from lib.models import Decoder, ValueModel
 from lib.training.policy import PolicySettings, ppo, reinforce, sample_batch
-from lib.worlds.tiny_world import CONFIG, EOS_ID, LONGEST, tiny_world
+from tests.worlds.tiny_world import CONFIG, EOS_ID, LONGEST, tiny_world
 
 ONE = PolicySettings(iterations=1, prompts=1, samples=6, max_new_tokens=LONGEST, learning_rate=1e-3, beta=0.5, epochs=1)
 

@@ -8,8 +8,8 @@ from lib.objectives import regularised_objective
 from lib.training import FitSettings, fit
 from lib.training.policy import PolicySettings, ppo, reinforce
 from lib.training.preferences import batches_of, preference_loss
-from lib.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
 from tests.nightly import by_day
+from tests.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
 
 BETA = 0.5
 SETTINGS = {
