@@ -54,6 +54,21 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator[IO]:
         os.fsync(file.fileno())
 
 
+def check_writable(folder: Path | str) -> None:
+    """Raises OSError, naming `folder`, where no file can be written into it; asked before what takes long.
+
+    >>> check_writable("/dev/null/build")
+    Traceback (most recent call last):
+    NotADirectoryError: [Errno 20] Not a directory: '/dev/null/build'
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
 @contextmanager
 def file_lock(path: Path | str) -> Iterator[None]:
     """Hold an exclusive lock on `path` + ".lock", so that processes side by side make a cache once."""

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lib.files import atomic_path, atomic_write, file_lock, read_csv, sha256
+from lib.files import atomic_path, atomic_write, check_writable, file_lock, read_csv, sha256
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
@@ -62,6 +62,19 @@ def test_an_error_of_the_system_names_the_file(tmp_path, error, file):
         raise error
     assert raised.value.filename == (str(tmp_path / file) if file == "a.txt" else file)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_made_and_tried_and_nothing_is_left_in_it(tmp_path, monkeypatch):
+    check_writable(tmp_path / "deep" / "build")
+    assert list((tmp_path / "deep" / "build").iterdir()) == []
+
+    def refuse(dir):
+        raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/tmpx7")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(PermissionError) as refused:
+        check_writable(tmp_path)
+    assert refused.value.filename == str(tmp_path)
 
 
 def test_what_is_written_lies_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lib import ROOT
 from lib.errors import CourseError, UsageError
-from lib.files import atomic_write
+from lib.files import atomic_write, check_writable
 from lib.lectures import notebooks
 from lib.lectures.companions import carry, missing
 from lib.lectures.execution import BUDGET_BYTES, BUDGET_SECONDS, Execution, Job, execute, open_executor
@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.timeout <= 0:
         raise UsageError(f"--timeout must be more than 0 seconds, got {arguments.timeout:g}")
     jobs, failed = _prepare(arguments)
+    check_writable(arguments.out)
     executions, folders = [], {job.name: Path(job.cwd) for job in jobs}
     with open_executor(arguments.jobs, arguments.scheduler) as executor:
         for execution in show_progress(jobs, executor, failed):
