@@ -31,7 +31,7 @@ def _worlds(generator):
         case("rewards in the thousands: r / β = 10⁴", even, _table([999.9, 1e3, 1e3]), 0.1),
         case("rows of very different rewards", even.expand(3, 3).clone(), scales, 2.0),
         case("an answer with probability 0 under the reference", impossible[:1], _table([3.0, 1.0, 0.5]), 1.0),
-        case("an answer of probability 10⁻¹² whose reward outweighs it", rare, _table([30.0, 0.0, 1.0]), 1.0),
+        case("an answer of probability 10⁻¹² whose reward outweighs it", rare, _table([1e3, 0.0, 1.0]), 1.0),
         case("it has the highest reward by far", impossible, _table([1e3, 1.0, 0.9], [-999.8, 5.0, -1e3]), 0.1),
     ]
 
