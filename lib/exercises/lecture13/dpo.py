@@ -130,6 +130,14 @@ DPO_LOSS = Exercise(
             "means this is no longer the loss whose optimum is π*.",
         ),
         Misconception(
+            "loss_per_token",
+            lambda c, r, ref_c, ref_r, c_mask, r_mask, beta: (
+                -logsigmoid(beta * ((c - ref_c) * c_mask - (r - ref_r) * r_mask)).mean()
+            ),
+            "You compare token with token, each with a loss of its own. The tokens at one place of two answers have nothing "
+            "to do with each other: sum over each answer first.",
+        ),
+        Misconception(
             "rejected_not_masked",
             _masked_by(lambda chosen, rejected: (chosen, torch.ones_like(rejected))),
             "Your rejected side also counts prompt and padding. Each side has its own mask.",
@@ -170,6 +178,12 @@ DPO_LOSS = Exercise(
             "detached",
             lambda *args: dpo_loss(*args).detach(),
             DETACHED,
+        ),
+        Misconception(
+            "rejected_detached",
+            lambda c, r, *rest: dpo_loss(c, r.detach(), *rest),
+            "No gradient reaches the rejected answers. Only the reference is a constant: the policy learns from both sides "
+            "of a pair.",
         ),
         Misconception(
             "log_of_the_mean",

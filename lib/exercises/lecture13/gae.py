@@ -51,6 +51,21 @@ def _forward(rewards, values, mask, gamma, lam):
     return advantages, advantages + values * mask
 
 
+def _whitened(rewards, values, mask, gamma, lam):
+    advantages, returns = gae(rewards, values, mask, gamma, lam)
+    counted = advantages[mask]
+    return ((advantages - counted.mean()) / (counted.std() + 1e-8)) * mask, returns
+
+
+def _into_the_prompt(rewards, values, mask, gamma, lam):
+    running, _ = _backward(rewards * mask, values * mask, torch.ones_like(mask), gamma, lam)
+    return running, (running + values) * mask
+
+
+def _next_value(values, mask):
+    return torch.cat(((values * mask)[:, 1:], 0 * values[:, :1]), dim=1)
+
+
 def _to_go(rewards, values, mask, gamma, lam):
     return gae(rewards, values, mask, gamma, lam)[0], objectives.rewards_to_go(rewards, mask, gamma=gamma)
 
@@ -120,6 +135,23 @@ GAE = Exercise(
             "nothing_cleared",
             lambda r, v, m, *rest: _backward(r * m, v * m, torch.ones_like(m), *rest),
             "The tokens before an answer get advantages, too. The policy did not choose them: both results are 0 outside.",
+        ),
+        Misconception(
+            "advantages_before_the_answer",
+            _into_the_prompt,
+            "Your advantages run on into the prompt, which the policy did not write. Set them to 0 outside the answers, as "
+            "you have done with the returns.",
+        ),
+        Misconception(
+            "whitened",
+            _whitened,
+            "You shift and scale the advantages to mean 0 and variance 1. PPO often does so *afterwards*; here the estimates "
+            "themselves are asked for.",
+        ),
+        Misconception(
+            "returns_with_the_next_value",
+            lambda r, v, m, *rest: (gae(r, v, m, *rest)[0], (gae(r, v, m, *rest)[0] + _next_value(v, m)) * m),
+            "Your returns are A_t + V_{t+1}. The advantage was measured from V_t: add that.",
         ),
         Misconception(
             "sign_of_the_error",

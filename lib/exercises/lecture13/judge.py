@@ -107,6 +107,12 @@ DEBIASED_PREFERENCE = Exercise(
             "for the mean of the two probabilities, as Lee et al. use it for any kind of bias.",
         ),
         Misconception(
+            "geometric_mean",
+            _both(lambda p, q: (p * q).sqrt()),
+            "You take the geometric mean. Then the verdicts on the two answers of a pair do not add up to 1; the plain mean's "
+            "do.",
+        ),
+        Misconception(
             "second_beats_first",
             _both(lambda p, q: 1 - (p + q) / 2),
             "This is the probability that `second` beats `first`: take 1 minus the other of the two outputs.",

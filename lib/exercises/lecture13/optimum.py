@@ -17,6 +17,7 @@ def _worlds(generator):
     prompts = torch.softmax(torch.randn(3, 4, generator=generator, dtype=torch.float64), dim=1)
     rewards = torch.randn(3, 4, generator=generator, dtype=torch.float64)
     even, impossible = _table([0.25, 0.25, 0.5]), _table([0.0, 0.4, 0.6], [0.5, 0.0, 0.5])
+    rare = _table([1e-12, 0.4, 0.6 - 1e-12])
     scales = _table([-1e4, -9999.0, -9998.0], [1e4, 9998.0, 1e4], [0.0, 1.0, 2.0])
     return [
         case(
@@ -30,6 +31,7 @@ def _worlds(generator):
         case("rewards in the thousands: r / β = 10⁴", even, _table([999.9, 1e3, 1e3]), 0.1),
         case("rows of very different rewards", even.expand(3, 3).clone(), scales, 2.0),
         case("an answer with probability 0 under the reference", impossible[:1], _table([3.0, 1.0, 0.5]), 1.0),
+        case("an answer of probability 10⁻¹² whose reward outweighs it", rare, _table([1e3, 0.0, 1.0]), 1.0),
         case("it has the highest reward by far", impossible, _table([1e3, 1.0, 0.9], [-999.8, 5.0, -1e3]), 0.1),
     ]
 
@@ -111,6 +113,29 @@ OPTIMAL_POLICY = Exercise(
             lambda ref, r, beta: _normal(ref * ((r - r.amax()) / beta).exp()),
             "You subtract the largest reward of all prompts: where another prompt's are much smaller, all weights of its "
             "row underflow. Each row has its own maximum.",
+        ),
+        Misconception(
+            "largest_exponent_of_the_table",
+            lambda ref, r, beta: _normal((ref.log() + r / beta - (ref.log() + r / beta).amax()).exp()),
+            "You subtract one maximum from the whole table: a row whose exponents are all far below it underflows, and "
+            "0/0 is NaN. Take the maximum of each row.",
+        ),
+        Misconception(
+            "exponent_cut",
+            lambda ref, r, beta: _normal(ref * (r / beta).clamp(-500, 500).exp()),
+            "You cut r/β, so that two answers beyond the limit look equally good. Only differences within a row matter: "
+            "subtract the row's largest exponent, and nothing need be cut.",
+        ),
+        Misconception(
+            "rare_is_never",
+            lambda ref, r, beta: torch.softmax((ref.log() + r / beta).where(ref > 1e-8, -torch.inf), dim=-1),
+            "You rule out answers of a small probability. Only an answer of probability 0 is impossible; a large reward "
+            "can make a rare one the likeliest.",
+        ),
+        Misconception(
+            "logarithms_returned",
+            lambda ref, r, beta: torch.log_softmax(ref.log() + r / beta, dim=-1),
+            "You return log π*. The probabilities are asked for: take exp.",
         ),
         Misconception(
             "reference_without_log",

@@ -104,6 +104,28 @@ def _with_sgd(log_probs, theta, advantages, response_mask, epsilon, learning_rat
     return theta.detach()
 
 
+def _with_adam(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs):
+    old, leaf = log_probs(theta), theta.detach().clone().requires_grad_()
+    optimizer = torch.optim.Adam([leaf], lr=learning_rate)
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        _clip_loss(log_probs(leaf), old, advantages, response_mask, epsilon).backward()
+        optimizer.step()
+    return leaf.detach()
+
+
+def _accumulated(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs):
+    old, leaf = log_probs(theta), theta.detach().clone().requires_grad_()
+    for _ in range(epochs):
+        _clip_loss(log_probs(leaf), old, advantages, response_mask, epsilon).backward()
+        leaf.data -= learning_rate * leaf.grad
+    return leaf.detach()
+
+
+def _whitened(new, old, a, mask, e):
+    return _clip_loss(new, old, (a - a[mask].mean()) / (a[mask].std() + 1e-8), mask, e)
+
+
 def _one_gradient(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs):
     first = _steps(_clip_loss, only=1)(log_probs, theta, advantages, response_mask, epsilon, learning_rate, epochs)
     return theta + epochs * (first - theta)
@@ -148,6 +170,23 @@ UPDATE = Exercise(
             "compute it anew.",
         ),
         Misconception(
+            "gradients_pile_up",
+            _accumulated,
+            "Each step also repeats the gradients of the epochs before: `backward` adds to `.grad`. Set it to None or 0 "
+            "before each epoch.",
+        ),
+        Misconception(
+            "adam_for_plain_descent",
+            _with_adam,
+            "You use Adam, which scales each step. The exercise asks for θ − learning rate · gradient.",
+        ),
+        Misconception(
+            "advantages_whitened",
+            _steps(_whitened),
+            "You shift and scale the advantages to mean 0 and variance 1. Many programs do so, but here the given advantages "
+            "count as they are.",
+        ),
+        Misconception(
             "one_epoch_too_many",
             _steps(_clip_loss, more=1),
             "You take one step more than `epochs`.",
@@ -183,6 +222,12 @@ UPDATE = Exercise(
             _steps(_of_ratio(lambda r, a, e: torch.minimum(r * a, r.log().clamp(1 - e, 1 + e).exp() * a))),
             "You clip the logarithm of the ratio to [1 − ε, 1 + ε]. An unchanged policy has ratio 1, but log-ratio 0: take "
             "exp first, then clip.",
+        ),
+        Misconception(
+            "log_ratio_cut_at_epsilon",
+            _steps(_of_ratio(lambda r, a, e: torch.minimum(r * a, r.log().clamp(-e, e).exp() * a))),
+            "You cut the log-ratio to [−ε, ε], and so the ratio to [exp(−ε), exp(ε)]: near 1 ± ε, but not the same. Take exp "
+            "first, then clip.",
         ),
         Misconception(
             "difference_for_ratio",
