@@ -6,6 +6,7 @@ without the adapter it is the reference, so that the KL penalty costs one pass m
 `course train rlvr` repeats the stored runs; lecture 12 shows them and takes one step itself.
 """
 
+import csv
 import json
 import random
 import re
@@ -17,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib import checks
+from lib import DATA, checks
 from lib.adapters import LoraSettings, inject_lora, trainable_parameters, use_adapter
 from lib.generation import Rollout, generate, rollout
 from lib.models import Decoder
@@ -280,6 +281,19 @@ def report(policy: Decoder, tokenizer: Tokenizer, settings: RlvrSettings, sample
         found[task] = _share(map(verify_strictly, answers_to(policy, tokenizer, asked, settings), answers))
     found["elsewhere"] = {q: answers_to(policy, tokenizer, [q], settings)[0] for q in ELSEWHERE}
     return found
+
+
+def stored_runs() -> tuple[dict[str, list[dict[str, str]]], dict[str, Any]]:
+    """The runs of `course train rlvr`: by seed, a row for each step; and what was answered before and after (`report`).
+
+    >>> by_seed, reports = stored_runs()
+    >>> len(by_seed["0"]), by_seed["0"][0]["step"], sorted(reports)
+    (11, '0', ['after', 'before', 'settings'])
+    """
+    with open(DATA / "experiments" / "rlvr.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    reports = json.loads((DATA / "experiments" / "rlvr.json").read_text(encoding="utf-8"))
+    return {seed: [row for row in rows if row["seed"] == seed] for seed in reports["after"]}, reports
 
 
 def _share(judged: Iterable[float | bool]) -> float:
