@@ -265,7 +265,8 @@ def nearby(task: str, number: int = 16) -> list[tuple[str, int]]:
 def report(policy: Decoder, tokenizer: Tokenizer, settings: RlvrSettings, samples: int = 4) -> dict[str, Any]:
     """What a policy answers: held-out sums (greedy and sampled), tasks nearby, and questions that are no arithmetic.
 
-    `one_of` is the share of held-out sums with at least one right answer among `samples`.
+    `one_of` is the share of held-out sums with at least one right answer among `samples`; `nearby` has the answers
+    to `nearby(task)`, in its order.
     """
     held_out = sums()["held_out"]
     questions, right = [s.question for s in held_out], [s.answer for s in held_out]
@@ -276,9 +277,12 @@ def report(policy: Decoder, tokenizer: Tokenizer, settings: RlvrSettings, sample
         "one_of": _share(any(verify(text, a) for text in group) for group, a in zip(groups, right)),
         "greedy": _share(map(verify, answers_to(policy, tokenizer, questions, settings), right)),
     }
+    found["nearby"] = {}  # what was written, as the last number of an answer that was cut off says little
     for task in NEARBY:
         asked, answers = zip(*nearby(task))
-        found[task] = _share(map(verify_strictly, answers_to(policy, tokenizer, asked, settings), answers))
+        written = answers_to(policy, tokenizer, asked, settings)
+        found[task] = _share(map(verify_strictly, written, answers))
+        found["nearby"][task] = written
     found["elsewhere"] = {q: answers_to(policy, tokenizer, [q], settings)[0] for q in ELSEWHERE}
     return found
 

@@ -147,6 +147,7 @@ def test_a_report_counts_what_the_answers_say(model, tokenizer, monkeypatch):
     monkeypatch.setattr(verifiable, "answers_to", answers)
     found = report(model, tokenizer, QUICK)
     assert {found[name] for name in ("one_of", "greedy", *NEARBY)} == {1.0} and found["elsewhere"] == {"Why?": ""}
+    assert {task: len(texts) for task, texts in found["nearby"].items()} == dict.fromkeys(NEARBY, 16)
     assert evaluate(model, tokenizer, sums()["held_out"], QUICK) == {"held_out": 1.0, "strict": 1.0}
 
 
