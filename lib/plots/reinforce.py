@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.plots.figure import COLOURS, curve, figure
+from lib import checks
+from lib.plots.figure import COLOURS, MARKERS, curve, figure
 
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")  # so that neighbours can be told apart in grey
 
@@ -70,13 +72,29 @@ def step_by_difficulty(chances: Sequence[float], steps: Mapping[str, Sequence[fl
     return fig
 
 
+def noise_ratios(rows: Mapping[str, Mapping[str, float]]) -> Figure:
+    """The noise of some methods in some worlds, as a multiple of that without a baseline (the line at 1); logarithmic."""
+    fig, ax = _dots(rows)
+    ax.axvline(1.0, color="black", linestyle=":")
+    ax.set(xscale="log", xlabel="variance per unit step / without a baseline", xlim=(0.25, 40))
+    ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+    ax.minorticks_off()
+    return fig
+
+
+def shares(rows: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Shares that some checks find, a row each, and a marker for each of the models that they judge."""
+    fig, ax = _dots(rows)
+    ax.set(xlabel="share of the drawn answers", xlim=(-0.02, 1.02))
+    return fig
+
+
 def verifiable(runs: Mapping[str, Sequence[Mapping[str, str]]], greedy: float) -> Figure:
     """Stored runs by step: shares of right answers, KL and entropy; a line for each run, points where only the ends are."""
     fig, (right, kl, entropy, free) = figure(8.4, 5.0, columns=2, rows=2)
     shares = {
         "reward": "training sums (the reward)",
         "held_out": "held-out sums, same check",
-        "strict": "held-out sums, last number",
     }
     for number, (column, label) in enumerate(shares.items()):
         points = {"marker": True, "linestyle": "none", "markersize": 8} if number else {}
@@ -100,6 +118,23 @@ def _by_step(rows: Sequence[Mapping[str, str]], column: str) -> tuple[list[int],
     """Steps and values of a column, without the steps at which it was not measured."""
     kept = [row for row in rows if row[column] != ""]
     return [int(row["step"]) for row in kept], [float(row[column]) for row in kept]
+
+
+def _dots(rows: Mapping[str, Mapping[str, float]]) -> tuple[Figure, Axes]:
+    """A row of points for each name; what it compares has a colour and a marker, and is a little lower than the one before."""
+    checks.not_empty(rows=rows)
+    fig, (ax,) = figure(8.0, 0.62 * len(rows) + 1.1)
+    series = list(dict.fromkeys(name for values in rows.values() for name in values))
+    for number, name in enumerate(series):
+        places = [place for place, values in enumerate(rows.values()) if name in values]
+        lower = (number - (len(series) - 1) / 2) * 0.6 / len(series)
+        found = [values[name] for values in rows.values() if name in values]
+        look = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 7, "linestyle": "none"}
+        ax.plot(found, [place + lower for place in places], label=name, **look)
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig, ax
 
 
 def _bars(ax, names: Sequence[str], rows: Mapping[str, Sequence[float]]) -> None:

@@ -6,6 +6,7 @@ without the adapter it is the reference, so that the KL penalty costs one pass m
 `course train rlvr` repeats the stored runs; lecture 12 shows them and takes one step itself.
 """
 
+import csv
 import json
 import random
 import re
@@ -17,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib import checks
+from lib import DATA, checks
 from lib.adapters import LoraSettings, inject_lora, trainable_parameters, use_adapter
 from lib.generation import Rollout, generate, rollout
 from lib.models import Decoder
@@ -264,7 +265,8 @@ def nearby(task: str, number: int = 16) -> list[tuple[str, int]]:
 def report(policy: Decoder, tokenizer: Tokenizer, settings: RlvrSettings, samples: int = 4) -> dict[str, Any]:
     """What a policy answers: held-out sums (greedy and sampled), tasks nearby, and questions that are no arithmetic.
 
-    `one_of` is the share of held-out sums with at least one right answer among `samples`.
+    `one_of` is the share of held-out sums with at least one right answer among `samples`; `nearby` has the answers
+    to `nearby(task)`, in its order.
     """
     held_out = sums()["held_out"]
     questions, right = [s.question for s in held_out], [s.answer for s in held_out]
@@ -275,11 +277,27 @@ def report(policy: Decoder, tokenizer: Tokenizer, settings: RlvrSettings, sample
         "one_of": _share(any(verify(text, a) for text in group) for group, a in zip(groups, right)),
         "greedy": _share(map(verify, answers_to(policy, tokenizer, questions, settings), right)),
     }
+    found["nearby"] = {}  # what was written, as the last number of an answer that was cut off says little
     for task in NEARBY:
         asked, answers = zip(*nearby(task))
-        found[task] = _share(map(verify_strictly, answers_to(policy, tokenizer, asked, settings), answers))
+        written = answers_to(policy, tokenizer, asked, settings)
+        found[task] = _share(map(verify_strictly, written, answers))
+        found["nearby"][task] = written
     found["elsewhere"] = {q: answers_to(policy, tokenizer, [q], settings)[0] for q in ELSEWHERE}
     return found
+
+
+def stored_runs() -> tuple[dict[str, list[dict[str, str]]], dict[str, Any]]:
+    """The runs of `course train rlvr`: by seed, a row for each step; and what was answered before and after (`report`).
+
+    >>> by_seed, reports = stored_runs()
+    >>> len(by_seed["0"]), by_seed["0"][0]["step"], sorted(reports)
+    (11, '0', ['after', 'before', 'settings'])
+    """
+    with open(DATA / "experiments" / "rlvr.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    reports = json.loads((DATA / "experiments" / "rlvr.json").read_text(encoding="utf-8"))
+    return {seed: [row for row in rows if row["seed"] == seed] for seed in reports["after"]}, reports
 
 
 def _share(judged: Iterable[float | bool]) -> float:

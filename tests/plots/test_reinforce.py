@@ -61,8 +61,26 @@ def test_verifiable_leaves_out_steps_that_were_not_measured():
     fig = plots.verifiable({"seed 0": rows, "seed 1": rows}, greedy=0.8)
     shares, kl, _, free = fig.axes
     assert list(shares.lines[2].get_xdata()) == [0, 2] and list(shares.lines[2].get_ydata()) == [0.1, 0.9]
-    assert list(shares.lines[6].get_ydata()) == [0.8, 0.8] and list(kl.lines[1].get_xdata()) == [0, 1, 2]
-    assert len(free.get_legend().get_texts()) == 4 and not free.axison
+    assert list(shares.lines[4].get_ydata()) == [0.8, 0.8] and list(kl.lines[1].get_xdata()) == [0, 1, 2]
+    assert len(free.get_legend().get_texts()) == 3 and not free.axison
     assert [line.get_linestyle() for line in shares.lines[:4]] == ["-", "-", "None", "None"], "two points make no curve"
     with pytest.raises(KeyError):
         plots.verifiable({"seed 0": [{"step": "0"}]}, greedy=0.8)
+
+
+def test_noise_ratios_have_a_line_at_1_and_points_a_row_each():
+    (ax,) = plots.noise_ratios({"seldom": {"a": 1.0, "b": 0.5}, "often": {"a": 1.0, "b": 19.0}}).axes
+    a, b, one = ax.lines
+    assert list(b.get_xdata()) == [0.5, 19] and list(one.get_xdata()) == [1, 1] and ax.get_xscale() == "log"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["seldom", "often"]
+    assert [round(y) for y in b.get_ydata()] == [0, 1] and all(a.get_ydata() < b.get_ydata()), "none hides another"
+    assert ax.get_ylim()[0] > ax.get_ylim()[1], "the first row is on top"
+
+
+def test_shares_leave_out_what_a_check_did_not_judge():
+    (ax,) = plots.shares({"any": {"before": 0.1, "after": 0.8}, "last": {"after": 0.4}}).axes
+    before, after = ax.lines
+    assert list(before.get_xdata()) == [0.1] and list(after.get_xdata()) == [0.8, 0.4]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["before", "after"] and ax.get_xlim()[1] > 1
+    with pytest.raises(ValueError, match="rows"):
+        plots.shares({})

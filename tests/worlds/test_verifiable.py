@@ -22,6 +22,7 @@ from lib.worlds.verifiable import (
     prompts_of,
     report,
     rlvr_step,
+    stored_runs,
     sums,
     texts_of,
     train_rlvr,
@@ -146,6 +147,7 @@ def test_a_report_counts_what_the_answers_say(model, tokenizer, monkeypatch):
     monkeypatch.setattr(verifiable, "answers_to", answers)
     found = report(model, tokenizer, QUICK)
     assert {found[name] for name in ("one_of", "greedy", *NEARBY)} == {1.0} and found["elsewhere"] == {"Why?": ""}
+    assert {task: len(texts) for task, texts in found["nearby"].items()} == dict.fromkeys(NEARBY, 16)
     assert evaluate(model, tokenizer, sums()["held_out"], QUICK) == {"held_out": 1.0, "strict": 1.0}
 
 
@@ -156,11 +158,9 @@ def test_answers_are_the_same_every_time(model, tokenizer):
 
 
 def test_the_two_files_of_the_stored_runs_agree():
+    runs, stored = stored_runs()
     with open(DATA / "experiments" / "rlvr.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    stored = json.loads((DATA / "experiments" / "rlvr.json").read_text(encoding="utf-8"))
-    runs = {seed: [row for row in rows if row["seed"] == seed] for seed in stored["after"]}
-    assert sum(map(len, runs.values())) == len(rows) and "0" in runs
+        assert sum(map(len, runs.values())) == len(list(csv.DictReader(file))) and "0" in runs
     for run, found in [
         (run[i], f) for s, run in runs.items() for i, f in ((0, stored["before"]), (-1, stored["after"][s]))
     ]:

@@ -41,14 +41,23 @@ def _left_out_by_value(rewards):
 
 def _standardised(rewards):
     centred = rewards - rewards.mean(dim=1, keepdim=True)
-    return centred / (rewards.std(dim=1, keepdim=True) + 1e-4)
+    return centred / (rewards.std(dim=1, keepdim=True) + 1e-6)
+
+
+def _equal_left_out(rewards):
+    rows = [[own - row[row != own].mean() if (row != own).any() else own - own for own in row] for row in rewards]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+def _others_standardised(rewards):
+    return leave_one_out(rewards) / (rewards.std(dim=1, keepdim=True) + 1e-6)
 
 
 LEAVE_ONE_OUT = Exercise(
     id="baseline.leave_one_out",
     slides=("T31",),
     points=3,
-    minutes=12,
+    minutes=10,
     title="The leave-one-out baseline",
     reference=leave_one_out,
     cases=_groups,
@@ -104,6 +113,18 @@ LEAVE_ONE_OUT = Exercise(
             "the others: leave out by position.",
         ),
         Misconception(
+            "equal_left_out",
+            _equal_left_out,
+            "You compare only with answers that got another reward. Answers with the same reward are others too: leave "
+            "out by position, not by value.",
+        ),
+        Misconception(
+            "others_standardised",
+            _others_standardised,
+            "You subtracted the mean of the others, and then divided by the standard deviation. The advantage asked for "
+            "is only reward minus baseline.",
+        ),
+        Misconception(
             "standardised",
             _standardised,
             "You divided by the standard deviation, as GRPO does. That is another estimator, with another mean; the "
@@ -139,6 +160,10 @@ def _policies(generator):
         case("the same reward for every answer", z, torch.full_like(r, -2)),
         case("a uniform policy", torch.zeros(3).double(), torch.tensor([0.0, 3.0, 6.0]).double()),
         case("two answers, one of them rare", torch.tensor([3.0, 0.0]).double(), torch.tensor([1.0, -1.0]).double()),
+        case(
+            "an almost certain policy", torch.tensor([16.0, 0.0, 1.0]).double(), torch.tensor([1.0, 2.0, -3.0]).double()
+        ),
+        case("logits around a thousand", 1000 + z, r),
     ]
 
 
@@ -194,6 +219,33 @@ OPTIMAL = Exercise(
             "probability_forgotten",
             _weighted(_squared_scores),
             "You weight each answer only by |∇ log p|². Both expectations are under p: the factor p_k is missing.",
+        ),
+        Misconception(
+            "columns",
+            _weighted(lambda p: p * (torch.eye(len(p), dtype=p.dtype) - p).square().sum(dim=0)),
+            "You add up the squares over the answers. The score of answer k is *row* k of onehot − p: sum along the row.",
+        ),
+        Misconception(
+            "one_minus_p",
+            _weighted(lambda p: p * (1 - p)),
+            "You weight by p_k (1 − p_k). The weight is p_k times the squared length of the whole vector onehot(k) − p.",
+        ),
+        Misconception(
+            "softmax_forgotten",
+            lambda z, r: ((w := z.exp() * _squared_scores(z.exp())) @ r / w.sum()).item(),
+            "You take exp(logits) for the probabilities. That holds only for logits that are log-probabilities "
+            "already: divide by their sum, or use softmax.",
+        ),
+        Misconception(
+            "exponential_overflows",
+            lambda z, r: ((w := (p := z.exp() / z.exp().sum()) * _squared_scores(p)) @ r / w.sum()).item(),
+            "exp of a large logit is infinite, and ∞/∞ is NaN. torch.softmax takes the largest logit off first.",
+        ),
+        Misconception(
+            "epsilon",
+            lambda z, r: ((w := (p := z.softmax(dim=0)) * _squared_scores(p)) @ r / (w.sum() + 1e-8)).item(),
+            "You add a small number to the denominator. It is never 0, and where the policy is almost certain it is "
+            "itself that small: the baseline then comes out too close to 0.",
         ),
         Misconception(
             "not_divided",

@@ -80,7 +80,13 @@ def _product(token_log_probs, weights, mask):
 
 
 def _standardised(rewards):
-    return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.std(dim=1, keepdim=True) + 1e-4)
+    return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.std(dim=1, keepdim=True) + 1e-6)
+
+
+def _groups_left_out(rewards):
+    advantages = _left_out(rewards)
+    kept = (advantages != 0).any(dim=1)
+    return advantages * len(kept) / kept.sum().clamp(min=1)  # the mean is over the answers of the others only
 
 
 def _with(**changed):
@@ -153,6 +159,23 @@ TRAIN_STEP = Exercise(
             "sum_over_answers",
             _with(objective=lambda t, w, m: (w[:, None] * t * m).sum()),
             "You add up the answers, so the size of the step depends on the batch. Take their mean.",
+        ),
+        Misconception(
+            "mean_over_prompts",
+            _with(advantages=lambda r: _left_out(r) * r.shape[1]),
+            "You add up the answers to a prompt, and take the mean over the prompts. The mean is over all P·N answers.",
+        ),
+        Misconception(
+            "groups_left_out",
+            _with(advantages=_groups_left_out),
+            "You leave out prompts whose answers all got the same reward. They add nothing to the sum, but the mean is over "
+            "all P·N answers, theirs too.",
+        ),
+        Misconception(
+            "padding_counted",
+            _with(objective=lambda t, w, m: _summed(t, w, m.cumsum(dim=1) > 0)),
+            "You count everything from the first token of the answer on. Behind a short answer stands padding, which the "
+            "policy did not write: use the mask as it is.",
         ),
         Misconception(
             "logarithm_of_a_product",

@@ -31,6 +31,7 @@ def _samples(generator):
         case("one sample, negative reward", z, torch.tensor([2]), _numbers(-2.0)),
         case("eight samples, different rewards for the same answer", z, drawn, rewards),
         case("all rewards 0", z, drawn, torch.zeros(8).double()),
+        case("logits around a thousand", z + 1000, drawn, rewards),
     ]
 
 
@@ -54,6 +55,26 @@ def _repetitions_lost(logits, answers, rewards):
     earned = torch.zeros_like(logits)
     earned[answers] += rewards
     return earned / len(answers) - rewards.mean() * torch.softmax(logits, dim=0)
+
+
+def _one_reward_a_word(logits, answers, rewards):
+    kept = torch.zeros_like(logits)
+    for answer, reward in zip(answers.tolist(), rewards):
+        kept[answer] = reward
+    return estimate(logits, answers, kept[answers])
+
+
+def _drawn_entry_only(logits, answers, rewards):
+    own = rewards * (1 - torch.softmax(logits, dim=0)[answers])
+    return torch.zeros_like(logits).index_add(0, answers, own) / len(answers)
+
+
+def _with_probabilities(probabilities_of):
+    def mean(logits, answers, rewards):
+        scores = torch.eye(len(logits), dtype=logits.dtype)[answers] - probabilities_of(logits)
+        return (rewards[:, None] * scores).mean(dim=0)
+
+    return mean
 
 
 def _each_answer_once(logits, answers, rewards):
@@ -111,6 +132,29 @@ ESTIMATE = Exercise(
             "repetitions_lost",
             _repetitions_lost,
             "With an index that occurs twice, x[index] += … adds only once: index_add counts every sample.",
+        ),
+        Misconception(
+            "one_reward_a_word",
+            _one_reward_a_word,
+            "You keep one reward for each word, the last. Two draws of the same word may get different rewards: weigh "
+            "each draw's score by its own.",
+        ),
+        Misconception(
+            "drawn_entry_only",
+            _drawn_entry_only,
+            "You change the entry of the drawn word only. Its score onehot(y) − p has an entry for every word: the "
+            "others get −p_k.",
+        ),
+        Misconception(
+            "softmax_forgotten",
+            _with_probabilities(torch.exp),
+            "You take exp(logits) for the probabilities. That holds only for logits that are log-probabilities "
+            "already: divide by their sum, or use softmax.",
+        ),
+        Misconception(
+            "exponential_overflows",
+            _with_probabilities(lambda z: z.exp() / z.exp().sum()),
+            "exp of a large logit is infinite, and ∞/∞ is NaN. torch.softmax takes the largest logit off first.",
         ),
         Misconception(
             "divided_by_answers",
