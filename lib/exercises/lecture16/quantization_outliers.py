@@ -1,5 +1,7 @@
 """A linear layer in eight bits whose outlier columns stay floats: an exercise of `quantization`."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -42,6 +44,8 @@ def _layers(generator):
     rows[0][0] *= 0.01
     rows[1][1] *= 100
     rows[0][3, 4] = 9.0
+    faint, strong = draw(3, 2, 6), draw(2, 3, 6)  # small numbers have small scales: no ε may hide them
+    faint[0].mul_(1e-7), faint[1].mul_(1e7), strong[0].mul_(1e7), strong[1].mul_(1e-7)
     steady = torch.full((2, 5), 5.0), draw(2, 3, 5)[1]  # each column of x sums to 10, and holds no outlier
     return [
         case("two outlier columns, one of them negative", *two, 6.0),
@@ -56,40 +60,51 @@ def _layers(generator):
         case("large columns without an outlier", *steady, 6.0),
         case("a threshold that every column reaches", *draw(3, 3, 4), 0.0),
         case("a lower threshold", *draw(5, 3, 8), 2.0),
+        case("small x, large W", *faint, 6.0),
+        case("large x, small W, and a high threshold", *strong, 2e7),
     ]
 
 
-def _rounded(part, dim=1, levels=127):
+def _rounded(part, dim=1, levels=127, round=torch.round):
     """Numbers rounded to so many levels each way: a scale per row (dim 1), per column (0) or for all (None)."""
     if not part.numel():
         return part
     scale = (part.abs().amax() if dim is None else part.abs().amax(dim=dim, keepdim=True)) / levels
-    return torch.round(part / torch.where(scale > 0, scale, 1)) * scale
+    return round(part / torch.where(scale > 0, scale, 1)) * scale
 
 
-def _split(loud, dim=1, levels=127):
-    """An answer that takes the columns `loud(x, threshold)` out, and rounds the rest as `_rounded` does."""
+def _same(part):
+    return part
 
-    def answer(x, W, threshold):
-        out = loud(x, threshold)
-        rest = _rounded(x[:, ~out], dim, levels) @ _rounded(W[:, ~out], dim, levels).T
-        return rest + x[:, out] @ W[:, out].T
 
-    return answer
+def _unguarded(part):
+    part.amax(dim=1)  # an IndexError where no column is left
+    return _rounded(part)
 
 
 def _loud(x, threshold):
     return (x.abs() >= threshold).any(dim=0)
 
 
-def _scales_before(x, W, threshold):
-    out = _loud(x, threshold)
-    return _rounded(x)[:, ~out] @ _rounded(W)[:, ~out].T + x[:, out] @ W[:, out].T
+def _split(loud=_loud, of_x=_rounded, of_w=None):
+    """An answer that takes the columns `loud(x, threshold)` out; `of_x` rounds the rest of x, and `of_w` that of W."""
+
+    def answer(x, W, threshold):
+        out = loud(x, threshold)
+        return of_x(x[:, ~out]) @ (of_w or of_x)(W[:, ~out]).T + x[:, out] @ W[:, out].T
+
+    return answer
 
 
-def _weight_scales_before(x, W, threshold):
-    out = _loud(x, threshold)
-    return _rounded(x[:, ~out]) @ _rounded(W)[:, ~out].T + x[:, out] @ W[:, out].T
+def _scales_before(of_x, of_w):
+    """Scales of x, of W or of both that still see the columns taken out."""
+
+    def answer(x, W, threshold):
+        out = _loud(x, threshold)
+        a, b = (_rounded(x)[:, ~out] if of_x else _rounded(x[:, ~out])), (_rounded(W) if of_w else W)[:, ~out]
+        return a @ (b if of_w else _rounded(b)).T + x[:, out] @ W[:, out].T
+
+    return answer
 
 
 def _with_zeros(x, W, threshold):
@@ -99,14 +114,14 @@ def _with_zeros(x, W, threshold):
     return rest + x.masked_fill(~out, 0) @ W.T
 
 
-def _no_zeros(x, W, threshold):
-    out = _loud(x, threshold)
-    parts = [part[:, ~out] for part in (x, W)]
-    if not parts[0].numel():
-        return x @ W.T
-    scales = [part.abs().amax(dim=1, keepdim=True) / 127 for part in parts]
-    a, b = (torch.round(part / scale) * scale for part, scale in zip(parts, scales))
-    return a @ b.T + x[:, out] @ W[:, out].T
+def _with_scales(scale_of):
+    """Numbers rounded with the scales `scale_of(s)`, where s is max / 127 of each row."""
+
+    def rounded(part):
+        scale = scale_of(part.abs().amax(dim=1, keepdim=True) / 127) if part.numel() else 1.0
+        return torch.round(part / scale) * scale
+
+    return rounded
 
 
 def _single_numbers(x, W, threshold):
@@ -114,14 +129,14 @@ def _single_numbers(x, W, threshold):
     return _rounded(x.masked_fill(loud, 0)) @ _rounded(W).T + x.masked_fill(~loud, 0) @ W.T
 
 
-def _only_x(x, W, threshold):
+def _outliers_rounded(x, W, threshold):
     out = _loud(x, threshold)
-    return _rounded(x[:, ~out]) @ W[:, ~out].T + x[:, out] @ W[:, out].T
+    return sum(_rounded(x[:, part]) @ _rounded(W[:, part]).T for part in (out, ~out))
 
 
-def _only_w(x, W, threshold):
-    out = _loud(x, threshold)
-    return x[:, ~out] @ _rounded(W[:, ~out]).T + x[:, out] @ W[:, out].T
+def _rows_out(x, W, threshold):
+    out = (x.abs() >= threshold).any(dim=1, keepdim=True)
+    return torch.where(out, x @ W.T, _rounded(x) @ _rounded(W).T)
 
 
 OUTLIERS = Exercise(
@@ -133,7 +148,7 @@ OUTLIERS = Exercise(
     reference=outlier_product,
     cases=_layers,
     tolerance=Tolerance(rtol=1e-4, atol=1e-4),
-    accepts=(_split(_loud), _with_zeros),
+    accepts=(_split(), _with_zeros),
     withheld=("lib.kernels.int8.outlier_matmul",),
     misconceptions=(
         Misconception(
@@ -183,43 +198,93 @@ OUTLIERS = Exercise(
         ),
         Misconception(
             "scales_before_the_split",
-            _scales_before,
+            _scales_before(True, True),
             "Your scales still see the outlier columns, so these spoil the rest. Take the columns out first, then "
             "find the scales.",
         ),
         Misconception(
             "weight_scales_before_the_split",
-            _weight_scales_before,
+            _scales_before(False, True),
             "The scales of W still see its columns that are multiplied as floats. Take them out of W as well, first.",
         ),
         Misconception(
             "one_scale_for_all",
-            _split(_loud, dim=None),
+            _split(of_x=partial(_rounded, dim=None)),
             "You use one scale for a whole matrix. Each row of x and each row of W has its own.",
         ),
         Misconception(
+            "x_scales_before_the_split",
+            _scales_before(True, False),
+            "The scales of x still see the outliers, so these spoil their rows. Take the columns out first.",
+        ),
+        Misconception(
+            "rows_taken_out",
+            _rows_out,
+            "You take out rows of x. An outlier takes its column out, a feature: any(dim=0), not any(dim=1).",
+        ),
+        Misconception(
+            "large_weights_taken_out",
+            lambda x, W, t: _split(lambda x, t: _loud(x, t) | _loud(W, t))(x, W, t),
+            "You take out columns for their weights, too. Only x decides which columns stay floats.",
+        ),
+        Misconception(
+            "outliers_rounded",
+            _outliers_rounded,
+            "You round the outlier columns as well, on their own. They stay floats, on both sides.",
+        ),
+        Misconception(
+            "one_scale_for_the_weight",
+            _split(of_w=partial(_rounded, dim=None)),
+            "W has one scale in your answer. Each of its rows has its own.",
+        ),
+        Misconception(
+            "always_six",
+            lambda x, W, threshold: _split()(x, W, 6.0),
+            "You compare with 6, whatever the threshold is.",
+        ),
+        Misconception(
+            "smallest_scale",
+            _split(of_x=_with_scales(lambda scale: scale.clamp(min=1e-5))),
+            "You keep the scales above an ε. A row of small numbers then becomes zeros: replace only scales that are 0.",
+        ),
+        Misconception(
+            "epsilon_added",
+            _split(of_x=_with_scales(lambda scale: scale + 1e-8)),
+            "You add an ε to the scales. For a row of small numbers that is a different scale: replace only those that are 0.",
+        ),
+        Misconception(
+            "cut_off",
+            _split(of_x=partial(_rounded, round=torch.trunc)),
+            "You cut the fraction off, as a cast does. Round first.",
+        ),
+        Misconception(
             "scales_of_columns",
-            _split(_loud, dim=0),
+            _split(of_x=partial(_rounded, dim=0)),
             "Your scales belong to columns. They could not be drawn out of the sum: use one for each row.",
         ),
         Misconception(
             "only_x_rounded",
-            _only_x,
+            _split(of_w=_same),
             "You round only x. The weights of the columns that are left are integers too.",
         ),
         Misconception(
             "only_weights_rounded",
-            _only_w,
+            _split(of_x=_same, of_w=_rounded),
             "You round only W. The numbers of x in the columns that are left are integers too.",
         ),
         Misconception(
             "divides_by_128",
-            _split(_loud, levels=128),
+            _split(of_x=partial(_rounded, levels=128)),
             "With 128 the largest number of a row becomes 128, which signed eight-bit integers do not have. Divide by 127.",
         ),
         Misconception(
+            "no_column_left",
+            _split(of_x=_unguarded),
+            "If all columns are taken out, nothing is left to round, and amax finds no largest number: return the floats.",
+        ),
+        Misconception(
             "zeros_divided",
-            _no_zeros,
+            _split(of_x=_with_scales(_same)),
             "A row of zeros has the scale 0, and 0/0 is NaN: divide by 1 there.",
         ),
     ),
