@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture16 import quantization_splits as splits
 
 
 # --- quantization.outlier_product -------------------------------------------------------------------------------------
@@ -65,80 +66,6 @@ def _layers(generator):
     ]
 
 
-def _rounded(part, dim=1, levels=127, round=torch.round):
-    """Numbers rounded to so many levels each way: a scale per row (dim 1), per column (0) or for all (None)."""
-    if not part.numel():
-        return part
-    scale = (part.abs().amax() if dim is None else part.abs().amax(dim=dim, keepdim=True)) / levels
-    return round(part / torch.where(scale > 0, scale, 1)) * scale
-
-
-def _same(part):
-    return part
-
-
-def _unguarded(part):
-    part.amax(dim=1)  # an IndexError where no column is left
-    return _rounded(part)
-
-
-def _loud(x, threshold):
-    return (x.abs() >= threshold).any(dim=0)
-
-
-def _split(loud=_loud, of_x=_rounded, of_w=None):
-    """An answer that takes the columns `loud(x, threshold)` out; `of_x` rounds the rest of x, and `of_w` that of W."""
-
-    def answer(x, W, threshold):
-        out = loud(x, threshold)
-        return of_x(x[:, ~out]) @ (of_w or of_x)(W[:, ~out]).T + x[:, out] @ W[:, out].T
-
-    return answer
-
-
-def _scales_before(of_x, of_w):
-    """Scales of x, of W or of both that still see the columns taken out."""
-
-    def answer(x, W, threshold):
-        out = _loud(x, threshold)
-        a, b = (_rounded(x)[:, ~out] if of_x else _rounded(x[:, ~out])), (_rounded(W) if of_w else W)[:, ~out]
-        return a @ (b if of_w else _rounded(b)).T + x[:, out] @ W[:, out].T
-
-    return answer
-
-
-def _with_zeros(x, W, threshold):
-    """Zeros in place of what is taken out: right too, for 0 is exact."""
-    out = _loud(x, threshold)
-    rest = _rounded(x.masked_fill(out, 0)) @ _rounded(W.masked_fill(out, 0)).T
-    return rest + x.masked_fill(~out, 0) @ W.T
-
-
-def _with_scales(scale_of):
-    """Numbers rounded with the scales `scale_of(s)`, where s is max / 127 of each row."""
-
-    def rounded(part):
-        scale = scale_of(part.abs().amax(dim=1, keepdim=True) / 127) if part.numel() else 1.0
-        return torch.round(part / scale) * scale
-
-    return rounded
-
-
-def _single_numbers(x, W, threshold):
-    loud = x.abs() >= threshold
-    return _rounded(x.masked_fill(loud, 0)) @ _rounded(W).T + x.masked_fill(~loud, 0) @ W.T
-
-
-def _outliers_rounded(x, W, threshold):
-    out = _loud(x, threshold)
-    return sum(_rounded(x[:, part]) @ _rounded(W[:, part]).T for part in (out, ~out))
-
-
-def _rows_out(x, W, threshold):
-    out = (x.abs() >= threshold).any(dim=1, keepdim=True)
-    return torch.where(out, x @ W.T, _rounded(x) @ _rounded(W).T)
-
-
 OUTLIERS = Exercise(
     id="quantization.outlier_product",
     slides=("T03", "T48"),
@@ -148,42 +75,42 @@ OUTLIERS = Exercise(
     reference=outlier_product,
     cases=_layers,
     tolerance=Tolerance(rtol=1e-4, atol=1e-4),
-    accepts=(_split(), _with_zeros),
+    accepts=(splits.split(), splits.with_zeros),
     withheld=("lib.kernels.int8.outlier_matmul",),
     misconceptions=(
         Misconception(
             "signed",
-            _split(lambda x, t: (x >= t).any(dim=0)),
+            splits.split(lambda x, t: (x >= t).any(dim=0)),
             "You miss large negative numbers: compare |x| with the threshold.",
         ),
         Misconception(
             "strict",
-            _split(lambda x, t: (x.abs() > t).any(dim=0)),
+            splits.split(lambda x, t: (x.abs() > t).any(dim=0)),
             "A number equal to the threshold is an outlier too: use >=, not >.",
         ),
         Misconception(
             "every_number",
-            _split(lambda x, t: (x.abs() >= t).all(dim=0)),
+            splits.split(lambda x, t: (x.abs() >= t).all(dim=0)),
             "You take out columns in which every number is large. One outlier is enough.",
         ),
         Misconception(
             "sum_of_a_column",
-            _split(lambda x, t: x.abs().sum(dim=0) >= t),
+            splits.split(lambda x, t: x.abs().sum(dim=0) >= t),
             "You compare the sum over a column; many numbers of ordinary size are not an outlier.",
         ),
         Misconception(
             "mean_of_a_column",
-            _split(lambda x, t: x.abs().mean(dim=0) >= t),
+            splits.split(lambda x, t: x.abs().mean(dim=0) >= t),
             "You compare the mean of a column. A single number sets the scale of its row, whatever the mean is.",
         ),
         Misconception(
             "single_numbers",
-            _single_numbers,
+            splits.single_numbers,
             "You take out single numbers. The exercise takes out whole columns, so that what is left is a matrix product.",
         ),
         Misconception(
             "nothing_taken_out",
-            lambda x, W, threshold: _rounded(x) @ _rounded(W).T,
+            lambda x, W, threshold: splits.rounded(x) @ splits.rounded(W).T,
             "You round everything, the outlier columns too: they have to stay floats.",
         ),
         Misconception(
@@ -193,98 +120,110 @@ OUTLIERS = Exercise(
         ),
         Misconception(
             "outliers_dropped",
-            lambda x, W, threshold: _rounded(x[:, ~_loud(x, threshold)]) @ _rounded(W[:, ~_loud(x, threshold)]).T,
+            lambda x, W, threshold: (
+                splits.rounded(x[:, ~splits.loud(x, threshold)]) @ splits.rounded(W[:, ~splits.loud(x, threshold)]).T
+            ),
             "The outlier columns are missing from your result: multiply them as floats and add.",
         ),
         Misconception(
             "scales_before_the_split",
-            _scales_before(True, True),
+            splits.scales_before(True, True),
             "Your scales still see the outlier columns, so these spoil the rest. Take the columns out first, then "
             "find the scales.",
         ),
         Misconception(
             "weight_scales_before_the_split",
-            _scales_before(False, True),
+            splits.scales_before(False, True),
             "The scales of W still see its columns that are multiplied as floats. Take them out of W as well, first.",
         ),
         Misconception(
             "one_scale_for_all",
-            _split(of_x=partial(_rounded, dim=None)),
+            splits.split(of_x=partial(splits.rounded, dim=None)),
             "You use one scale for a whole matrix. Each row of x and each row of W has its own.",
         ),
         Misconception(
             "x_scales_before_the_split",
-            _scales_before(True, False),
+            splits.scales_before(True, False),
             "The scales of x still see the outliers, so these spoil their rows. Take the columns out first.",
         ),
         Misconception(
             "rows_taken_out",
-            _rows_out,
+            splits.rows_out,
             "You take out rows of x. An outlier takes its column out, a feature: any(dim=0), not any(dim=1).",
         ),
         Misconception(
             "large_weights_taken_out",
-            lambda x, W, t: _split(lambda x, t: _loud(x, t) | _loud(W, t))(x, W, t),
+            lambda x, W, t: splits.split(lambda x, t: splits.loud(x, t) | splits.loud(W, t))(x, W, t),
             "You take out columns for their weights, too. Only x decides which columns stay floats.",
         ),
         Misconception(
             "outliers_rounded",
-            _outliers_rounded,
+            splits.outliers_rounded,
             "You round the outlier columns as well, on their own. They stay floats, on both sides.",
         ),
         Misconception(
             "one_scale_for_the_weight",
-            _split(of_w=partial(_rounded, dim=None)),
+            splits.split(of_w=partial(splits.rounded, dim=None)),
             "W has one scale in your answer. Each of its rows has its own.",
         ),
         Misconception(
             "always_six",
-            lambda x, W, threshold: _split()(x, W, 6.0),
+            lambda x, W, threshold: splits.split()(x, W, 6.0),
             "You compare with 6, whatever the threshold is.",
         ),
         Misconception(
             "smallest_scale",
-            _split(of_x=_with_scales(lambda scale: scale.clamp(min=1e-5))),
+            splits.split(of_x=splits.with_scales(lambda scale: scale.clamp(min=1e-5))),
             "You keep the scales above an ε. A row of small numbers then becomes zeros: replace only scales that are 0.",
         ),
         Misconception(
             "epsilon_added",
-            _split(of_x=_with_scales(lambda scale: scale + 1e-8)),
+            splits.split(of_x=splits.with_scales(lambda scale: scale + 1e-8)),
             "You add an ε to the scales. For a row of small numbers that is a different scale: replace only those that are 0.",
         ),
         Misconception(
             "cut_off",
-            _split(of_x=partial(_rounded, round=torch.trunc)),
+            splits.split(of_x=partial(splits.rounded, how=torch.trunc)),
             "You cut the fraction off, as a cast does. Round first.",
         ),
         Misconception(
             "scales_of_columns",
-            _split(of_x=partial(_rounded, dim=0)),
+            splits.split(of_x=partial(splits.rounded, dim=0)),
             "Your scales belong to columns. They could not be drawn out of the sum: use one for each row.",
         ),
         Misconception(
             "only_x_rounded",
-            _split(of_w=_same),
+            splits.split(of_w=splits.same),
             "You round only x. The weights of the columns that are left are integers too.",
         ),
         Misconception(
             "only_weights_rounded",
-            _split(of_x=_same, of_w=_rounded),
+            splits.split(of_x=splits.same, of_w=splits.rounded),
             "You round only W. The numbers of x in the columns that are left are integers too.",
         ),
         Misconception(
             "divides_by_128",
-            _split(of_x=partial(_rounded, levels=128)),
+            splits.split(of_x=partial(splits.rounded, levels=128)),
             "With 128 the largest number of a row becomes 128, which signed eight-bit integers do not have. Divide by 127.",
         ),
         Misconception(
+            "sums_in_eight_bits",
+            splits.wrapped_sums,
+            "Your sums of products are kept in eight bits and wrap around. Widen the integers before you multiply.",
+        ),
+        Misconception(
+            "one_column_out",
+            splits.one_column_out,
+            "You take out one column. Every column with an outlier is taken out.",
+        ),
+        Misconception(
             "no_column_left",
-            _split(of_x=_unguarded),
+            splits.split(of_x=splits.unguarded),
             "If all columns are taken out, nothing is left to round, and amax finds no largest number: return the floats.",
         ),
         Misconception(
             "zeros_divided",
-            _split(of_x=_with_scales(_same)),
+            splits.zeros_divided,
             "A row of zeros has the scale 0, and 0/0 is NaN: divide by 1 there.",
         ),
     ),
