@@ -1,7 +1,5 @@
 """A linear layer in eight bits whose outlier columns stay floats: an exercise of `quantization`."""
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -138,7 +136,7 @@ OUTLIERS = Exercise(
         ),
         Misconception(
             "one_scale_for_all",
-            splits.split(of_x=partial(splits.rounded, dim=None)),
+            splits.split(of_x=lambda part: splits.rounded(part, dim=None)),
             "You use one scale for a whole matrix. Each row of x and each row of W has its own.",
         ),
         Misconception(
@@ -163,7 +161,7 @@ OUTLIERS = Exercise(
         ),
         Misconception(
             "one_scale_for_the_weight",
-            splits.split(of_w=partial(splits.rounded, dim=None)),
+            splits.split(of_w=lambda part: splits.rounded(part, dim=None)),
             "W has one scale in your answer. Each of its rows has its own.",
         ),
         Misconception(
@@ -183,12 +181,12 @@ OUTLIERS = Exercise(
         ),
         Misconception(
             "cut_off",
-            splits.split(of_x=partial(splits.rounded, how=torch.trunc)),
+            splits.split(of_x=lambda part: splits.rounded(part, how=torch.trunc)),
             "You cut the fraction off, as a cast does. Round first.",
         ),
         Misconception(
             "scales_of_columns",
-            splits.split(of_x=partial(splits.rounded, dim=0)),
+            splits.split(of_x=lambda part: splits.rounded(part, dim=0)),
             "Your scales belong to columns. They could not be drawn out of the sum: use one for each row.",
         ),
         Misconception(
@@ -203,7 +201,7 @@ OUTLIERS = Exercise(
         ),
         Misconception(
             "divides_by_128",
-            splits.split(of_x=partial(splits.rounded, levels=128)),
+            splits.split(of_x=lambda part: splits.rounded(part, levels=128)),
             "With 128 the largest number of a row becomes 128, which signed eight-bit integers do not have. Divide by 127.",
         ),
         Misconception(

@@ -31,10 +31,11 @@ def loud(x, threshold):
 
 def split(columns=loud, of_x=rounded, of_w=None):
     """An answer that takes the columns `columns(x, threshold)` out; `of_x` rounds the rest of x, and `of_w` that of W."""
+    of_w = of_w or of_x
 
     def answer(x, W, threshold):
         out = columns(x, threshold)
-        return of_x(x[:, ~out]) @ (of_w or of_x)(W[:, ~out]).T + x[:, out] @ W[:, out].T
+        return of_x(x[:, ~out]) @ of_w(W[:, ~out]).T + x[:, out] @ W[:, out].T
 
     return answer
 
