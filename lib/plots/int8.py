@@ -1,4 +1,4 @@
-"""Figures of notebook 16: features with an outlier, and how far predictions move with fewer bits."""
+"""Figures of notebook 16: an outlier feature, predictions that move with fewer bits, and the steps in a file."""
 
 from collections.abc import Mapping, Sequence
 
@@ -35,4 +35,23 @@ def divergence_by_bits(divergences: Mapping[str, Mapping[float, float]]) -> Figu
     ax.set(xlabel="bits per weight, scales included", ylabel="KL divergence from fp32\n(nats per token)")
     ax.grid(alpha=0.3)
     ax.legend(loc="upper left")
+    return fig
+
+
+def neighbours(groups: Mapping[str, Sequence[float]]) -> Figure:
+    """The weights of one group in order of size, one panel for each model: weights that were rounded stand on steps."""
+    fig, axes = figure(7.4, 3.0, columns=len(groups))
+    for number, (ax, (name, values)) in enumerate(zip(axes, groups.items())):
+        ordered = sorted(values)
+        different = len(set(ordered))
+        ax.plot(
+            range(1, len(ordered) + 1),
+            ordered,
+            color=COLOURS[number],
+            marker=MARKERS[number],
+            markersize=4,
+            linestyle="",
+        )
+        ax.set(title=f"{name}: {different} different values", xlabel="weights, in order of size")
+    axes[0].set_ylabel("weight")
     return fig

@@ -14,3 +14,10 @@ def test_curves_lie_at_their_own_bits_and_fewer_bits_to_the_right():
     assert [line.get_xdata().tolist() for line in ax.lines] == [[8.1, 4.1], [8.5, 4.5]]
     assert [line.get_ydata().tolist() for line in ax.lines] == [[0.001, 0.1], [0.002, 0.05]]
     assert ax.xaxis_inverted() and ax.get_yscale() == "log"
+
+
+def test_the_weights_of_a_group_stand_in_order_of_size_with_the_number_of_different_values():
+    left, right = plots.neighbours({"free": [0.3, -0.1, 0.2], "rounded": [0.5, 0.0, 0.5]}).axes
+    assert left.lines[0].get_ydata().tolist() == [-0.1, 0.2, 0.3] and left.lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert right.lines[0].get_ydata().tolist() == [0.0, 0.5, 0.5] and left.get_ylabel() == "weight"
+    assert left.get_title() == "free: 3 different values" and right.get_title() == "rounded: 2 different values"

@@ -1,5 +1,7 @@
 """Exercise of notebook 16: the size of a matrix whose weights are quantised in small groups with their own scales."""
 
+import math
+
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
@@ -29,6 +31,7 @@ def _matrices(generator):
         case("a scale for every weight", 2, 5, 3, 1),
         case("sixteen bits", 3, 8, 16, 4),
         case("a single weight of one bit", 1, 1, 1, 1),
+        case("groups of nine", 2, 45, 8, 9),  # 8 + 16 / 9 is no exact float, and a little too large here
         case("a random matrix", draw(64, 4096), group * draw(2, 40), bits, group),
         case("a random matrix with odd sizes", 2 * draw(2, 200) + 1, small * (2 * draw(1, 30) + 1), odd, small),
     ]
@@ -115,6 +118,33 @@ BYTES_OF = Exercise(
             "group_size_for_groups",
             lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 2 * rows * group,
             "You count group_size scales in each row. A row has as many scales as groups: how many groups fill it?",
+        ),
+        Misconception(
+            "bits_of_one_weight",
+            lambda rows, columns, bits, group: math.ceil(rows * columns * (bits + 16 / group) / 8),
+            "16 / group_size is not exact as a float, and rounding up makes a whole byte of the error. Count whole bits.",
+        ),
+        Misconception(
+            "gaps_in_a_byte",
+            lambda rows, columns, bits, group: (
+                -(-rows * columns // max(8 // bits, 1)) * _whole_bytes(bits) + 2 * (rows * columns // group)
+            ),
+            "You let no weight cross the border of a byte. Packed without gaps, one byte's end may hold half a weight.",
+        ),
+        Misconception(
+            "groups_in_a_column",
+            lambda rows, columns, bits, group: _whole_bytes(rows * columns * bits) + 2 * columns * -(-rows // group),
+            "Your groups run down the columns. A group is group_size neighbours in a row.",
+        ),
+        Misconception(
+            "always_four_bits",
+            lambda rows, columns, bits, group: -(-rows * columns // 2) + 2 * (rows * columns // group),
+            "You take two weights for a byte, whatever `bits` is. That is so with four bits alone.",
+        ),
+        Misconception(
+            "rounded_to_the_nearest",
+            lambda rows, columns, bits, group: round(rows * columns * bits / 8) + 2 * (rows * columns // group),
+            "You round to the nearest byte. Bits that begin a byte need it, however few they are: round up.",
         ),
         Misconception(
             "rounded_down",

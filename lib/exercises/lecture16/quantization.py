@@ -1,6 +1,6 @@
 """Exercises of notebook 16: rounding to eight bits, multiplying integers, a linear layer with outliers.
 
-The last one is in `quantization_outliers`.
+The last two are in `quantization_product` and `quantization_outliers`.
 """
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.lecture16.quantization_outliers import OUTLIERS
+from lib.exercises.lecture16.quantization_product import PRODUCT, wrapped
 
 
 # --- quantization.absmax ----------------------------------------------------------------------------------------------
@@ -42,8 +43,8 @@ def _vectors(generator):
         case("one number", _vector(-127.0, step=1 / 128)),
         case("nothing but zeros", torch.zeros(4)),
         case("one outlier", _vector(1.1, 127, -0.8, 0.4, step=1 / 2)),
-        case("very small numbers", _vector(40.3, -127, 93.6, step=2.0**-60)),
-        case("very large numbers", _vector(-40.3, 93.6, 127, step=2.0**90)),
+        case("very small numbers", _vector(40.3, -127, 93.6, step=2.0**-118)),
+        case("very large numbers", _vector(-40.3, 93.6, 127, step=2.0**120)),
         case("negative numbers only", _vector(-25.6, -127, -76.8, step=1 / 128)),
     ]
 
@@ -65,11 +66,6 @@ def _with_scale(scale_of):
 
 def _largest(x):
     return x.abs().max().item()
-
-
-def _wrapped(sums, bits):
-    """Whole numbers wrapped around to so many bits."""
-    return (sums + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
 
 
 ABSMAX = Exercise(
@@ -100,13 +96,68 @@ ABSMAX = Exercise(
             "Your scale comes from the largest number, not from the largest absolute value: |−4| is larger than |2.5|.",
         ),
         Misconception(
+            "largest_clamped",
+            _with(lambda x, s: torch.round(x / s).clamp(-127, 127), lambda x: x.max().item() / 127),
+            "Your scale comes from the largest number, so a larger negative one is clipped at −127. Take max|x|.",
+        ),
+        Misconception(
+            "largest_number_of_zeros",
+            lambda x: (torch.round(x / (x.abs().max() / 127)).to(torch.int64), _largest(x) / 127),
+            "Zeros divided by the scale 0 are NaN, and no integer. Ask first whether the scale is 0.",
+        ),
+        Misconception(
+            "scale_of_zeros",
+            _with_scale(lambda x: _largest(x) / 127 or 1.0),
+            "Zeros have the scale 0.0 here, not 1: only the division needs another number.",
+        ),
+        Misconception(
+            "epsilon_added",
+            _with_scale(lambda x: (_largest(x) + 1e-8) / 127 if x.any() else 0.0),
+            "You add an ε to the maximum. It changes the scale of small numbers, and very small ones vanish beside it.",
+        ),
+        Misconception(
+            "taken_for_zeros",
+            _with_scale(lambda x: _largest(x) / 127 if _largest(x) > 1e-12 else 0.0),
+            "You take very small numbers for zeros. Only a scale that is exactly 0 is a vector of zeros.",
+        ),
+        Misconception(
+            "overflows",
+            _with(lambda x, s: torch.round(x * 127 / x.abs().max()), lambda x: _largest(x) / 127),
+            "127 times a very large number is infinite in float32. Divide first.",
+        ),
+        Misconception(
+            "from_half_the_range",
+            _with(lambda x, s: torch.round(x / s).clamp(-127, 127), lambda x: (x.max() - x.min()).item() / 254),
+            "Your scale comes from the range, max − min. Absmax looks at the largest absolute value alone.",
+        ),
+        Misconception(
+            "a_half_added",
+            _with(lambda x, s: torch.trunc(x / s + 0.5), lambda x: _largest(x) / 127),
+            "Adding ½ before the cast rounds positive numbers only; −1.8 becomes −1. Use torch.round.",
+        ),
+        Misconception(
+            "unsigned_steps",
+            _with(lambda x, s: torch.round(x / s), lambda x: _largest(x) / 255),
+            "With max|x| / 255 the integers reach ±255. Eight bits with a sign end at 127.",
+        ),
+        Misconception(
+            "four_bits",
+            _with(lambda x, s: torch.round(x / s), lambda x: _largest(x) / 7),
+            "7 is the largest integer of four bits. With eight bits it is 127.",
+        ),
+        Misconception(
+            "norm_for_maximum",
+            _with(lambda x, s: torch.round(x / s), lambda x: x.double().norm().item() / 127),
+            "You divide the length of the vector by 127. Absmax takes its largest absolute value.",
+        ),
+        Misconception(
             "divides_by_128",
             _with(lambda x, s: torch.round(x / s), lambda x: _largest(x) / 128),
             "With 128 the largest number becomes +128, but signed eight-bit integers end at 127.",
         ),
         Misconception(
             "wraps_to_minus_128",
-            _with(lambda x, s: _wrapped(torch.round(x / s), 8), lambda x: _largest(x) / 128),
+            _with(lambda x, s: wrapped(torch.round(x / s), 8), lambda x: _largest(x) / 128),
             "With 128 a positive largest number becomes 128, which eight bits turn into −128. Divide by 127.",
         ),
         Misconception(
@@ -167,126 +218,5 @@ ABSMAX = Exercise(
     ),
 )
 
-
-# --- quantization.int8_product ----------------------------------------------------------------------------------------
-def int8_product(
-    x_q: Int[Tensor, "N K"], x_scale: Float[Tensor, "N 1"], w_q: Int[Tensor, "M K"], w_scale: Float[Tensor, "M 1"]
-) -> Float[Tensor, "N M"]:
-    """x Wᵀ from integers: sums in 32 bits, then the scales of both sides (Dettmers et al. 2022, equation 5)."""
-    sums = x_q.to(torch.int32) @ w_q.to(torch.int32).T
-    return sums.to(torch.float32) * x_scale * w_scale.T
-
-
-def _products(generator):
-    def draw(N, M, K):
-        integers = [torch.randint(-127, 128, (rows, K), generator=generator, dtype=torch.int8) for rows in (N, M)]
-        scales = [torch.rand(rows, 1, generator=generator) + 0.1 for rows in (N, M)]
-        return integers[0], scales[0], integers[1], scales[1]
-
-    full = torch.full((2, 2000), 127, dtype=torch.int8)
-    full[1] = -127
-    zeros = draw(3, 2, 6)
-    zeros[0][1], zeros[1][1] = 0, 0.0
-    return [
-        case("3 rows, 4 outputs, 5 features", *draw(3, 4, 5)),
-        case("as many rows as outputs", *draw(3, 3, 8)),
-        case("one row", *draw(1, 2, 16)),
-        case("sums far beyond 127", *draw(2, 2, 64)),
-        case("sums of thirty million", full, torch.tensor([[0.2], [0.5]]), full[:1], torch.tensor([[0.3]])),
-        case("a row of zeros, whose scale is 0", *zeros),
-        case("one output", *draw(4, 1, 7)),
-    ]
-
-
-def _sums(x_q, w_q):
-    return (x_q.long() @ w_q.long().T).double()
-
-
-PRODUCT = Exercise(
-    id="quantization.int8_product",
-    tolerance=Tolerance(
-        atol=0.01
-    ),  # float32 adds thousands that nearly cancel; dequantising first has more rounding error
-    slides=("T03", "T48"),
-    points=3,
-    minutes=10,
-    title="Multiplying integers",
-    reference=int8_product,
-    cases=_products,
-    accepts=(
-        lambda x_q, x_scale, w_q, w_scale: (x_q.float() * x_scale) @ (w_q.float() * w_scale).T,
-        lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * torch.outer(x_scale[:, 0], w_scale[:, 0]),
-    ),
-    withheld=(
-        "lib.kernels.int8.dequantize",
-        "lib.kernels.int8.int8_matmul",
-        "lib.kernels.int8.integer_matmul",
-        "lib.kernels.int8._float_product",
-        "lib.kernels.int8._padded_product",
-    ),
-    misconceptions=(
-        Misconception(
-            "sums_in_eight_bits",
-            lambda x_q, x_scale, w_q, w_scale: _wrapped(_sums(x_q, w_q), 8) * x_scale * w_scale.T,
-            "Your sums are kept in eight bits and wrap around. Widen the integers before you multiply: a single "
-            "product may be 16,129.",
-        ),
-        Misconception(
-            "sums_in_sixteen_bits",
-            lambda x_q, x_scale, w_q, w_scale: _wrapped(_sums(x_q, w_q), 16) * x_scale * w_scale.T,
-            "Sixteen bits hold two products of 127 · 127, not a sum of many: the sums need 32 bits.",
-        ),
-        Misconception(
-            "scales_not_turned",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * (x_scale * w_scale),
-            "The weight's scales belong to the outputs, which are the columns of the result: turn (M, 1) into (1, M).",
-        ),
-        Misconception(
-            "one_scale_for_the_weight",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * x_scale * w_scale.max(),
-            "You use the largest scale of the weight for all of its rows. Each output has the scale of its own row.",
-        ),
-        Misconception(
-            "sums_in_half_precision",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q).half() * x_scale * w_scale.T,
-            "float16 ends at 65,504 and has 11 bits: the sums need 32 bits, as whole or as decimal numbers.",
-        ),
-        Misconception(
-            "scales_added",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * (x_scale + w_scale.T),
-            "You add the scales, but (s q)(t p) = s t q p: multiply them.",
-        ),
-        Misconception(
-            "only_x",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * x_scale,
-            "You dequantise only x; the weight's integers have a scale as well.",
-        ),
-        Misconception(
-            "only_w",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * w_scale.T,
-            "You dequantise only the weight; each row of x has its own scale too.",
-        ),
-        Misconception(
-            "no_scale",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q),
-            "These are the integer sums. Multiply by the scales to get x Wᵀ.",
-        ),
-        Misconception(
-            "divided",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) / (x_scale * w_scale.T),
-            "You divide by the scales. Quantising divides by them, dequantising multiplies.",
-        ),
-        Misconception(
-            "one_scale_for_all",
-            lambda x_q, x_scale, w_q, w_scale: _sums(x_q, w_q) * x_scale.max() * w_scale.max(),
-            "You use one scale for the whole matrix. Each row of x, and each row of the weight, was rounded with its "
-            "own.",
-        ),
-    ),
-    hints=(
-        "First the sums of products of integers, in int32; then scales of shape (N, 1) and (1, M).",
-        "w_scale has shape (M, 1): its transpose broadcasts along the outputs.",
-    ),
-)
 
 EXERCISES = (ABSMAX, PRODUCT, OUTLIERS)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture16 import quantization_splits as splits
 
 
 # --- quantization.outlier_product -------------------------------------------------------------------------------------
@@ -42,6 +43,8 @@ def _layers(generator):
     rows[0][0] *= 0.01
     rows[1][1] *= 100
     rows[0][3, 4] = 9.0
+    faint, strong = draw(3, 2, 6), draw(2, 3, 6)  # small numbers have small scales: no ε may hide them
+    faint[0].mul_(1e-7), faint[1].mul_(1e7), strong[0].mul_(1e7), strong[1].mul_(1e-7)
     steady = torch.full((2, 5), 5.0), draw(2, 3, 5)[1]  # each column of x sums to 10, and holds no outlier
     return [
         case("two outlier columns, one of them negative", *two, 6.0),
@@ -56,72 +59,9 @@ def _layers(generator):
         case("large columns without an outlier", *steady, 6.0),
         case("a threshold that every column reaches", *draw(3, 3, 4), 0.0),
         case("a lower threshold", *draw(5, 3, 8), 2.0),
+        case("small x, large W", *faint, 6.0),
+        case("large x, small W, and a high threshold", *strong, 2e7),
     ]
-
-
-def _rounded(part, dim=1, levels=127):
-    """Numbers rounded to so many levels each way: a scale per row (dim 1), per column (0) or for all (None)."""
-    if not part.numel():
-        return part
-    scale = (part.abs().amax() if dim is None else part.abs().amax(dim=dim, keepdim=True)) / levels
-    return torch.round(part / torch.where(scale > 0, scale, 1)) * scale
-
-
-def _split(loud, dim=1, levels=127):
-    """An answer that takes the columns `loud(x, threshold)` out, and rounds the rest as `_rounded` does."""
-
-    def answer(x, W, threshold):
-        out = loud(x, threshold)
-        rest = _rounded(x[:, ~out], dim, levels) @ _rounded(W[:, ~out], dim, levels).T
-        return rest + x[:, out] @ W[:, out].T
-
-    return answer
-
-
-def _loud(x, threshold):
-    return (x.abs() >= threshold).any(dim=0)
-
-
-def _scales_before(x, W, threshold):
-    out = _loud(x, threshold)
-    return _rounded(x)[:, ~out] @ _rounded(W)[:, ~out].T + x[:, out] @ W[:, out].T
-
-
-def _weight_scales_before(x, W, threshold):
-    out = _loud(x, threshold)
-    return _rounded(x[:, ~out]) @ _rounded(W)[:, ~out].T + x[:, out] @ W[:, out].T
-
-
-def _with_zeros(x, W, threshold):
-    """Zeros in place of what is taken out: right too, for 0 is exact."""
-    out = _loud(x, threshold)
-    rest = _rounded(x.masked_fill(out, 0)) @ _rounded(W.masked_fill(out, 0)).T
-    return rest + x.masked_fill(~out, 0) @ W.T
-
-
-def _no_zeros(x, W, threshold):
-    out = _loud(x, threshold)
-    parts = [part[:, ~out] for part in (x, W)]
-    if not parts[0].numel():
-        return x @ W.T
-    scales = [part.abs().amax(dim=1, keepdim=True) / 127 for part in parts]
-    a, b = (torch.round(part / scale) * scale for part, scale in zip(parts, scales))
-    return a @ b.T + x[:, out] @ W[:, out].T
-
-
-def _single_numbers(x, W, threshold):
-    loud = x.abs() >= threshold
-    return _rounded(x.masked_fill(loud, 0)) @ _rounded(W).T + x.masked_fill(~loud, 0) @ W.T
-
-
-def _only_x(x, W, threshold):
-    out = _loud(x, threshold)
-    return _rounded(x[:, ~out]) @ W[:, ~out].T + x[:, out] @ W[:, out].T
-
-
-def _only_w(x, W, threshold):
-    out = _loud(x, threshold)
-    return x[:, ~out] @ _rounded(W[:, ~out]).T + x[:, out] @ W[:, out].T
 
 
 OUTLIERS = Exercise(
@@ -133,42 +73,42 @@ OUTLIERS = Exercise(
     reference=outlier_product,
     cases=_layers,
     tolerance=Tolerance(rtol=1e-4, atol=1e-4),
-    accepts=(_split(_loud), _with_zeros),
+    accepts=(splits.split(), splits.with_zeros),
     withheld=("lib.kernels.int8.outlier_matmul",),
     misconceptions=(
         Misconception(
             "signed",
-            _split(lambda x, t: (x >= t).any(dim=0)),
+            splits.split(lambda x, t: (x >= t).any(dim=0)),
             "You miss large negative numbers: compare |x| with the threshold.",
         ),
         Misconception(
             "strict",
-            _split(lambda x, t: (x.abs() > t).any(dim=0)),
+            splits.split(lambda x, t: (x.abs() > t).any(dim=0)),
             "A number equal to the threshold is an outlier too: use >=, not >.",
         ),
         Misconception(
             "every_number",
-            _split(lambda x, t: (x.abs() >= t).all(dim=0)),
+            splits.split(lambda x, t: (x.abs() >= t).all(dim=0)),
             "You take out columns in which every number is large. One outlier is enough.",
         ),
         Misconception(
             "sum_of_a_column",
-            _split(lambda x, t: x.abs().sum(dim=0) >= t),
+            splits.split(lambda x, t: x.abs().sum(dim=0) >= t),
             "You compare the sum over a column; many numbers of ordinary size are not an outlier.",
         ),
         Misconception(
             "mean_of_a_column",
-            _split(lambda x, t: x.abs().mean(dim=0) >= t),
+            splits.split(lambda x, t: x.abs().mean(dim=0) >= t),
             "You compare the mean of a column. A single number sets the scale of its row, whatever the mean is.",
         ),
         Misconception(
             "single_numbers",
-            _single_numbers,
+            splits.single_numbers,
             "You take out single numbers. The exercise takes out whole columns, so that what is left is a matrix product.",
         ),
         Misconception(
             "nothing_taken_out",
-            lambda x, W, threshold: _rounded(x) @ _rounded(W).T,
+            lambda x, W, threshold: splits.rounded(x) @ splits.rounded(W).T,
             "You round everything, the outlier columns too: they have to stay floats.",
         ),
         Misconception(
@@ -178,48 +118,110 @@ OUTLIERS = Exercise(
         ),
         Misconception(
             "outliers_dropped",
-            lambda x, W, threshold: _rounded(x[:, ~_loud(x, threshold)]) @ _rounded(W[:, ~_loud(x, threshold)]).T,
+            lambda x, W, threshold: (
+                splits.rounded(x[:, ~splits.loud(x, threshold)]) @ splits.rounded(W[:, ~splits.loud(x, threshold)]).T
+            ),
             "The outlier columns are missing from your result: multiply them as floats and add.",
         ),
         Misconception(
             "scales_before_the_split",
-            _scales_before,
+            splits.scales_before(True, True),
             "Your scales still see the outlier columns, so these spoil the rest. Take the columns out first, then "
             "find the scales.",
         ),
         Misconception(
             "weight_scales_before_the_split",
-            _weight_scales_before,
+            splits.scales_before(False, True),
             "The scales of W still see its columns that are multiplied as floats. Take them out of W as well, first.",
         ),
         Misconception(
             "one_scale_for_all",
-            _split(_loud, dim=None),
+            splits.split(of_x=lambda part: splits.rounded(part, dim=None)),
             "You use one scale for a whole matrix. Each row of x and each row of W has its own.",
         ),
         Misconception(
+            "x_scales_before_the_split",
+            splits.scales_before(True, False),
+            "The scales of x still see the outliers, so these spoil their rows. Take the columns out first.",
+        ),
+        Misconception(
+            "rows_taken_out",
+            splits.rows_out,
+            "You take out rows of x. An outlier takes its column out, a feature: any(dim=0), not any(dim=1).",
+        ),
+        Misconception(
+            "large_weights_taken_out",
+            lambda x, W, t: splits.split(lambda x, t: splits.loud(x, t) | splits.loud(W, t))(x, W, t),
+            "You take out columns for their weights, too. Only x decides which columns stay floats.",
+        ),
+        Misconception(
+            "outliers_rounded",
+            splits.outliers_rounded,
+            "You round the outlier columns as well, on their own. They stay floats, on both sides.",
+        ),
+        Misconception(
+            "one_scale_for_the_weight",
+            splits.split(of_w=lambda part: splits.rounded(part, dim=None)),
+            "W has one scale in your answer. Each of its rows has its own.",
+        ),
+        Misconception(
+            "always_six",
+            lambda x, W, threshold: splits.split()(x, W, 6.0),
+            "You compare with 6, whatever the threshold is.",
+        ),
+        Misconception(
+            "smallest_scale",
+            splits.split(of_x=splits.with_scales(lambda scale: scale.clamp(min=1e-5))),
+            "You keep the scales above an ε. A row of small numbers then becomes zeros: replace only scales that are 0.",
+        ),
+        Misconception(
+            "epsilon_added",
+            splits.split(of_x=splits.with_scales(lambda scale: scale + 1e-8)),
+            "You add an ε to the scales. For a row of small numbers that is a different scale: replace only those that are 0.",
+        ),
+        Misconception(
+            "cut_off",
+            splits.split(of_x=lambda part: splits.rounded(part, how=torch.trunc)),
+            "You cut the fraction off, as a cast does. Round first.",
+        ),
+        Misconception(
             "scales_of_columns",
-            _split(_loud, dim=0),
+            splits.split(of_x=lambda part: splits.rounded(part, dim=0)),
             "Your scales belong to columns. They could not be drawn out of the sum: use one for each row.",
         ),
         Misconception(
             "only_x_rounded",
-            _only_x,
+            splits.split(of_w=splits.same),
             "You round only x. The weights of the columns that are left are integers too.",
         ),
         Misconception(
             "only_weights_rounded",
-            _only_w,
+            splits.split(of_x=splits.same, of_w=splits.rounded),
             "You round only W. The numbers of x in the columns that are left are integers too.",
         ),
         Misconception(
             "divides_by_128",
-            _split(_loud, levels=128),
+            splits.split(of_x=lambda part: splits.rounded(part, levels=128)),
             "With 128 the largest number of a row becomes 128, which signed eight-bit integers do not have. Divide by 127.",
         ),
         Misconception(
+            "sums_in_eight_bits",
+            splits.wrapped_sums,
+            "Your sums of products are kept in eight bits and wrap around. Widen the integers before you multiply.",
+        ),
+        Misconception(
+            "one_column_out",
+            splits.one_column_out,
+            "You take out one column. Every column with an outlier is taken out.",
+        ),
+        Misconception(
+            "no_column_left",
+            splits.split(of_x=splits.unguarded),
+            "If all columns are taken out, nothing is left to round, and amax finds no largest number: return the floats.",
+        ),
+        Misconception(
             "zeros_divided",
-            _no_zeros,
+            splits.zeros_divided,
             "A row of zeros has the scale 0, and 0/0 is NaN: divide by 1 there.",
         ),
     ),
