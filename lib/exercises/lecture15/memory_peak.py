@@ -65,6 +65,9 @@ def _live(i, fixed, kept, saved, gradients, again):
 
 
 def _at_the_largest(fixed, kept, saved, gradients, again):
+    """With recomputation, only the moment when the block that saves most runs again."""
+    if not again:
+        return step_peak(fixed, saved, kept, gradients, again)
     return _live(max(range(len(saved)), key=saved.__getitem__), fixed, kept, saved, gradients, again)
 
 
@@ -192,8 +195,8 @@ PEAK = Exercise(
             lambda fixed, saved, inputs, gradients, recompute: _at_the_largest(
                 fixed, inputs if recompute else saved, saved, gradients, recompute
             ),
-            "You look at one moment, when the block that saves most is at work. Another one may have more inputs and "
-            "gradients beside it.",
+            "With recomputation you look at one moment, when the block that saves most is at work. Another one may have more "
+            "inputs and gradients beside it.",
         ),
         Misconception(
             "first_and_last_block",
