@@ -6,6 +6,7 @@ nothing from the rooms of lib that a student may have replaced before the cases 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -239,7 +240,8 @@ def optimizer_in_groups() -> torch.optim.Optimizer:
     [4, 2]
     """
     layers = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 3))
-    groups = [{"params": list(layers[:2].parameters())}, {"params": list(layers[2].parameters()), "lr": 0.1}]
+    first, second = list(layers[:2].parameters()), list(layers[2].parameters())
+    groups: list[dict[str, Any]] = [{"params": first}, {"params": second, "lr": 0.1}]
     optimizer = torch.optim.Adam(groups, lr=0.01)
     layers(torch.ones(2, 4)).sum().backward()
     optimizer.step()
