@@ -55,6 +55,7 @@ from lib.accounting.scaling import (
 from lib.accounting.surface import SurfaceFit, fit_loss_surface
 from lib.accounting.timeline import MemoryTimeline, Timeline, first_fit
 from lib.accounting.units import format_bytes, gb, gib, gpus_needed
+from lib.accounting.uses import bytes_of_uses
 from lib.accounting.zero import zero_memory
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "attention_parameters",
     "bootstrap",
     "break_even_rank",
+    "bytes_of_uses",
     "chinchilla_loss",
     "co2_kg",
     "compute_optimal",

@@ -7,7 +7,8 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.plots.figure import COLOURS, curve, figure
+from lib import checks
+from lib.plots.figure import COLOURS, MARKERS, curve, figure
 
 Number = float | int
 HATCHES = ("", "//", "..", "\\\\", "xx", "oo", "--")
@@ -57,6 +58,25 @@ def _draw_limits(ax: Axes, limits: Mapping[str, Number]) -> None:
     for name, value in limits.items():
         ax.axvline(value, color="black", linestyle=":")
         ax.text(value, 1.01, name, ha="center", va="bottom", fontsize=9, transform=ax.get_xaxis_transform())
+
+
+def uses(needs: Mapping[str, Mapping[str, Number]], *, xlabel: str, limits: Mapping[str, Number]) -> Figure:
+    """One row for each model, on a logarithmic axis, with a mark for each of its uses; the `limits` are vertical lines.
+
+    A use has the same mark in all rows. Raises ValueError where a row lacks a use of the first.
+    """
+    names = list(next(iter(needs.values())))
+    fig, (ax,) = figure(8.0, 0.36 * len(needs) + 1.5)
+    for number, name in enumerate(names):
+        sizes = [row[checks.one_of(f"use of {model}", name, row)] for model, row in needs.items()]
+        look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+        ax.plot(sizes, list(needs), linestyle="none", markersize=7, label=name, **look)
+    ax.set(xscale="log", xlabel=xlabel)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.invert_yaxis()
+    _draw_limits(ax, limits)
+    fig.legend(loc="outside lower center", ncols=len(names), frameon=False, columnspacing=1.0, handletextpad=0.2)
+    return fig
 
 
 def growing(

@@ -36,6 +36,18 @@ def test_stacked_bars_keep_the_order_from_the_top_and_differ_without_colour():
     assert len({patch.get_hatch() for patch in ax.patches}) == 2
 
 
+def test_uses_have_one_mark_each_and_the_limits_are_lines():
+    needs = {"small": {"train": 16.0, "serve": 2.0}, "large": {"train": 160.0, "serve": 20.0}}
+    ax = plots.uses(needs, xlabel="GB", limits={"24 GB": 20.7}).axes[0]
+    train, serve, limit = ax.lines
+    assert list(train.get_xdata()) == [16, 160] and list(serve.get_xdata()) == [2, 20] and limit.get_xdata()[0] == 20.7
+    assert train.get_marker() != serve.get_marker() and ax.get_xscale() == "log" and ax.yaxis_inverted()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["small", "large"]
+    assert [text.get_text() for text in ax.texts] == ["24 GB"]
+    with pytest.raises(ValueError, match="use of large must be"):
+        plots.uses(needs | {"large": {"train": 1.0}}, xlabel="GB", limits={})
+
+
 def test_growing_draws_every_curve_and_the_level_and_where_they_cross():
     axes = {"xlabel": "tokens", "ylabel": "GB"}
     ax = plots.growing([1, 2, 4], {"MHA": [4, 8, 16], "GQA": [1, 2, 4]}, ("weights", 5.0), **axes).axes[0]

@@ -6,6 +6,7 @@ nothing from the rooms of lib that a student may have replaced before the cases 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -227,4 +228,26 @@ def optimizer_with_none() -> torch.optim.Optimizer:
     for parameter, kept in optimizer.state.items():
         if parameter.dim() == 1:
             kept["momentum_buffer"] = None
+    return optimizer
+
+
+def optimizer_in_groups() -> torch.optim.Optimizer:
+    """Adam of three layers in two groups, after a step; since then gradients were freed, and the first layer frozen.
+
+    The entry of each bias begins with None, as an optimizer may keep for something that it does not use.
+
+    >>> [len(group["params"]) for group in optimizer_in_groups().param_groups]
+    [4, 2]
+    """
+    layers = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 3))
+    first, second = list(layers[:2].parameters()), list(layers[2].parameters())
+    groups: list[dict[str, Any]] = [{"params": first}, {"params": second, "lr": 0.1}]
+    optimizer = torch.optim.Adam(groups, lr=0.01)
+    layers(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    layers[0].requires_grad_(False)
+    for parameter, kept in list(optimizer.state.items()):
+        if parameter.dim() == 1:
+            optimizer.state[parameter] = {"max_exp_avg_sq": None, **kept}
     return optimizer

@@ -4,7 +4,7 @@ import torch
 
 from lib.accounting import optimizer_state_bytes
 from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
-from lib.exercises.engine.made import optimizer_with_none, used_optimizer
+from lib.exercises.engine.made import optimizer_in_groups, optimizer_with_none, used_optimizer
 
 # --- budget.state_bytes -------------------------------------------------------------------------------------
 _OPTIMIZERS = [
@@ -32,6 +32,10 @@ def _optimizer_cases(generator):
         case("SGD with momentum", made("SGD", momentum=0.9)),
         case("plain SGD", made("SGD")),
         case("SGD that keeps None for the biases", Made(optimizer_with_none)),
+        case(
+            "two groups of parameters, whose gradients were freed, and one layer frozen since",
+            Made(optimizer_in_groups),
+        ),
         case("Adam that also keeps the largest v", made("Adam", amsgrad=True)),
         case("RMSprop in float64", made("RMSprop", torch.float64)),
         case("NAdam, which keeps one more number", made("NAdam", steps=2)),
@@ -60,6 +64,24 @@ def _bytes(tensors):
 def _all_at_once(optimizer, keep=lambda value: True):
     """The bytes of all entries, or of those that `keep` accepts, without asking which of them are tensors."""
     return sum(v.numel() * v.element_size() for kept in optimizer.state.values() for v in kept.values() if keep(v))
+
+
+def _named(optimizer, *names):
+    """The bytes of the entries that have one of these names."""
+    return _bytes(k[n] for k in optimizer.state.values() for n in names if k.get(n) is not None)
+
+
+def _of(optimizer, keep):
+    """The bytes of the entries of those parameters that `keep` accepts."""
+    return _bytes(t for p, kept in optimizer.state.items() if keep(p) for t in _tensors(kept))
+
+
+def _up_to_none(optimizer):
+    before = []
+    for kept in optimizer.state.values():
+        values = list(kept.values())
+        before += values[: next((i for i, v in enumerate(values) if v is None), len(values))]
+    return _bytes(before)
 
 
 def _by_recursion(value):
@@ -132,6 +154,46 @@ STATE = Exercise(
                 k[m] for k in optimizer.state.values() for m in ("exp_avg", "exp_avg_sq") if m in k
             ),
             "You ask for Adam's two moments by name. There are step counters too, and other optimizers keep others.",
+        ),
+        Misconception(
+            "adams_names",
+            lambda optimizer: _named(optimizer, "step", "exp_avg", "exp_avg_sq"),
+            "You ask for three entries of Adam by name. Other optimizers keep others, and Adam itself may keep a fourth: take "
+            "all values, whatever their names.",
+        ),
+        Misconception(
+            "adams_formula",
+            lambda optimizer: sum(2 * p.nbytes + 4 for p in optimizer.state),
+            "Two numbers for each weight and a counter are Adam's usual state. Measure the tensors that are there.",
+        ),
+        Misconception(
+            "as_wide_as_the_parameter",
+            lambda optimizer: sum(
+                t.numel() * p.element_size() for p, kept in optimizer.state.items() for t in _tensors(kept)
+            ),
+            "You count every entry with the bytes per number of its parameter. A step counter has 4 bytes beside weights of any "
+            "width: ask each tensor itself.",
+        ),
+        Misconception(
+            "first_group_only",
+            lambda optimizer: _of(optimizer, lambda p: any(p is q for q in optimizer.param_groups[0]["params"])),
+            "You count the first group of parameters alone. optimizer.param_groups may have several; optimizer.state has the "
+            "entries of all.",
+        ),
+        Misconception(
+            "with_a_gradient_only",
+            lambda optimizer: _of(optimizer, lambda p: p.grad is not None),
+            "You count only parameters that have a gradient at this moment. After zero_grad() the moments are still there.",
+        ),
+        Misconception(
+            "trained_now_only",
+            lambda optimizer: _of(optimizer, lambda p: p.requires_grad),
+            "You count only parameters that are still trained. Who is frozen later keeps its entry: measure optimizer.state.",
+        ),
+        Misconception(
+            "stops_at_none",
+            _up_to_none,
+            "You leave an entry at its first None. Tensors may follow it: pass over the None alone.",
         ),
         Misconception(
             "without_none",

@@ -135,6 +135,39 @@ KV_CACHE = Exercise(
             "You keep the larger of window and length. The window is an upper limit: take the smaller.",
         ),
         Misconception(
+            "window_and_one",
+            _keeping(lambda length, window: min(length, window + 1)),
+            "You keep one token more than the window has. The newest token is one of the `window`.",
+        ),
+        Misconception(
+            "newest_token_missing",
+            lambda L, H, G, D, B, T, window=None: _by_counting(
+                L, H, G, D, B, T - 1 if window is None else min(T - 1, window)
+            ),
+            "One token is missing: after `length` tokens, the keys and values of the last one are kept as well.",
+        ),
+        Misconception(
+            "window_for_all_texts",
+            lambda L, H, G, D, B, T, window=None: _by_counting(
+                L, H, G, D, 1, B * T if window is None else min(B * T, window)
+            ),
+            "Your window is shared by all texts of the batch. Each text has that many tokens of its own.",
+        ),
+        Misconception(
+            "window_for_all_layers",
+            lambda L, H, G, D, B, T, window=None: _by_counting(
+                1, H, G, D, B, L * T if window is None else min(L * T, window)
+            ),
+            "Your window is shared by all layers. Every layer keeps that many tokens.",
+        ),
+        Misconception(
+            "true_division",
+            lambda L, H, G, D, B, T, window=None: int(
+                4 * L * G * (D / H) * B * (T if window is None else min(T, window))
+            ),
+            "You divide with a rest: where d_model is no multiple of heads, your head has a fraction of a number. Use //.",
+        ),
+        Misconception(
             "what_slid_out",
             _keeping(lambda length, window: max(length - window, 0)),
             "You count the tokens that have left the window. These are the ones that need no memory.",

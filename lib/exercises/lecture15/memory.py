@@ -1,8 +1,9 @@
-"""Exercises of notebook 15: the bytes of a training run from its recipe, and the peak of a step."""
+"""Exercises of notebook 15: the bytes of a training run from its recipe; the peak of a step is in `memory_peak`."""
 
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture15.memory_peak import PEAK
 
 # --- memory.training_bytes ----------------------------------------------------------------------------------
 VALUES = {"adam": 2, "momentum": 1, "sgd": 0}  # numbers that an optimizer stores per parameter
@@ -77,6 +78,31 @@ TRAINING = Exercise(
             "You count Adam's two moments for every optimizer. Momentum stores one number, plain SGD none.",
         ),
         Misconception(
+            "sgd_as_adam",
+            _itemised(values=VALUES | {"sgd": 2}),
+            "You count two moments for plain SGD. It keeps none; only Adam keeps two.",
+        ),
+        Misconception(
+            "momentum_as_adam",
+            _itemised(values=VALUES | {"momentum": 2}),
+            "You count two numbers for momentum. It keeps one, the running mean of the gradients.",
+        ),
+        Misconception(
+            "sgd_without_gradients",
+            lambda parameters, weight_bytes, optimizer, master: (
+                training_bytes(parameters, weight_bytes, optimizer, master)
+                - parameters * weight_bytes * (optimizer == "sgd")
+            ),
+            "Plain SGD keeps nothing of its own, but it needs the gradients: they are in the sum for every optimizer.",
+        ),
+        Misconception(
+            "master_with_adam_only",
+            lambda parameters, weight_bytes, optimizer, master: training_bytes(
+                parameters, weight_bytes, optimizer, master and optimizer == "adam"
+            ),
+            "You add the master copy for Adam alone. It belongs to the weights: `master` decides, for every optimizer.",
+        ),
+        Misconception(
             "no_gradients",
             _itemised(gradients=0),
             "The gradients are missing. Each is as wide as its weight.",
@@ -138,162 +164,6 @@ TRAINING = Exercise(
     hints=(
         "Up to four items for each parameter: weight, gradient, the optimizer's state, perhaps a master copy.",
         "Two of them are as wide as weight_bytes says, the others have 4 bytes. How many numbers does each optimizer keep?",
-    ),
-)
-
-
-# --- memory.step_peak ---------------------------------------------------------------------------------------
-def step_peak(fixed: int, saved: list[int], inputs: list[int], gradients: list[int], recompute: bool) -> int:
-    """The most bytes that live at once in a training step of a model of blocks, without temporary buffers.
-
-    >>> step_peak(10, [5, 5], [1, 1], [2, 2], False), step_peak(10, [5, 5], [1, 1], [2, 2], True)
-    (22, 20)
-    """
-    kept = inputs if recompute else saved
-    live = peak = fixed + sum(kept)
-    for i in reversed(range(len(saved))):
-        live += gradients[i]
-        peak = max(peak, live + saved[i] * recompute)
-        live -= kept[i]
-    return peak
-
-
-def _peak_cases(generator):
-    def drawn(low, high, n):
-        return torch.randint(low, high, (n,), generator=generator).tolist()
-
-    def random_blocks(name, large, n, recompute):
-        return case(
-            name, *drawn(1, 10**6, 1), drawn(1000, 90_000, n), drawn(50, 900, n), drawn(10, large, n), recompute
-        )
-
-    return [
-        case("two equal blocks", 10, [5, 5], [1, 1], [2, 2], False),
-        case("two equal blocks, recomputed", 10, [5, 5], [1, 1], [2, 2], True),
-        case("many activations, small gradients", 1000, [700, 800, 900], [70, 80, 90], [10, 20, 30], False),
-        case("few activations, large gradients", 1000, [10, 20, 30], [1, 2, 3], [700, 800, 900], False),
-        case("few activations, large gradients, recomputed", 1000, [10, 20, 30], [4, 5, 6], [700, 800, 900], True),
-        case("the peak is in the middle", 0, [10, 90, 90, 10], [1, 9, 9, 1], [5, 60, 95, 5], False),
-        case("the peak is in the middle, recomputed", 7, [10, 500, 90, 10], [11, 40, 9, 31], [5, 60, 95, 5], True),
-        case("one block", 100, [50], [5], [30], False),
-        case("one block, recomputed", 100, [50], [5], [30], True),
-        case("a block without parameters, one that saves nothing", 64, [40, 0, 70], [8, 8, 8], [0, 90, 20], False),
-        case("large inputs, recomputed", 200, [30, 40, 300], [90, 80, 70], [5, 5, 5], True),
-        random_blocks("random blocks", 2000, 6, False),
-        random_blocks("random blocks, large gradients", 150_000, 7, False),
-        random_blocks("random blocks, recomputed", 2000, 6, True),
-        random_blocks("random blocks, large gradients, recomputed", 150_000, 7, True),
-    ]
-
-
-def _moments(live):
-    """An answer: the largest of `live(i, fixed, kept, saved, gradients, recompute)` over the blocks i."""
-
-    def answer(fixed, saved, inputs, gradients, recompute):
-        kept = inputs if recompute else saved
-        return max(live(i, fixed, kept, saved, gradients, recompute) for i in range(len(saved)))
-
-    return answer
-
-
-PEAK = Exercise(
-    id="memory.step_peak",
-    slides=("T46",),
-    points=4,
-    minutes=20,
-    title="The peak of a step",
-    reference=step_peak,
-    cases=_peak_cases,
-    accepts=(
-        _moments(lambda i, fixed, kept, saved, g, again: fixed + sum(kept[: i + 1]) + saved[i] * again + sum(g[i:])),
-    ),
-    misconceptions=(
-        Misconception(
-            "sum_of_all",
-            lambda fixed, saved, inputs, gradients, recompute: (
-                fixed + sum(gradients) + (sum(inputs) + max(saved) if recompute else sum(saved))
-            ),
-            "This is the sum of all parts. They do not all live at once: activations go while gradients come.",
-        ),
-        Misconception(
-            "end_of_forward",
-            lambda fixed, saved, inputs, gradients, recompute: fixed + sum(inputs if recompute else saved),
-            "This is the end of the forward pass. In the backward pass gradients are added: look at each of its moments.",
-        ),
-        Misconception(
-            "end_of_backward",
-            lambda fixed, saved, inputs, gradients, recompute: fixed + sum(gradients),
-            "This is the end of the backward pass, when all activations are gone. Look at the moments before it.",
-        ),
-        Misconception(
-            "only_the_two_ends",
-            lambda fixed, saved, inputs, gradients, recompute: (
-                fixed + max(sum(inputs if recompute else saved), sum(gradients))
-            ),
-            "You compare the two ends of the backward pass. At a block in between, some activations and some gradients live.",
-        ),
-        Misconception(
-            "first_block_first",
-            _moments(
-                lambda i, fixed, kept, saved, g, again: fixed + sum(kept[i:]) + saved[i] * again + sum(g[: i + 1])
-            ),
-            "Your backward pass begins at the first block. It goes from the last block to the first.",
-        ),
-        Misconception(
-            "freed_too_early",
-            _moments(lambda i, fixed, kept, saved, g, again: fixed + sum(kept[:i]) + sum(g[i:])),
-            "You free what a block has put aside before its gradients are there. While it is at work, both live.",
-        ),
-        Misconception(
-            "gradients_too_late",
-            _moments(
-                lambda i, fixed, kept, saved, g, again: fixed + sum(kept[: i + 1]) + saved[i] * again + sum(g[i + 1 :])
-            ),
-            "You add a block's gradients only after it is done. They are there in full beside what it has put aside.",
-        ),
-        Misconception(
-            "gradients_freed",
-            _moments(lambda i, fixed, kept, saved, g, again: fixed + sum(kept[: i + 1]) + saved[i] * again + g[i]),
-            "You free the gradients of each block after it. All of them stay until the update.",
-        ),
-        Misconception(
-            "activations_stay",
-            _moments(lambda i, fixed, kept, saved, g, again: fixed + sum(kept) + saved[i] * again + sum(g[i:])),
-            "In your step nothing is freed in the backward pass. What a block has put aside goes when it is done.",
-        ),
-        Misconception(
-            "recompute_ignored",
-            lambda fixed, saved, inputs, gradients, recompute: step_peak(fixed, saved, inputs, gradients, False),
-            "You ignore `recompute`. If it is True, the forward pass keeps inputs[i] of each block, not saved[i].",
-        ),
-        Misconception(
-            "block_in_full_forgotten",
-            _moments(lambda i, fixed, kept, saved, g, again: fixed + sum(kept[: i + 1]) + sum(g[i:])),
-            "With recomputation the block at work has saved[i] bytes besides its input, for a moment.",
-        ),
-        Misconception(
-            "inputs_forgotten",
-            lambda fixed, saved, inputs, gradients, recompute: step_peak(
-                fixed, saved, [0] * len(inputs) if recompute else inputs, gradients, recompute
-            ),
-            "With recomputation the inputs of all blocks before still wait: they belong to the sum.",
-        ),
-        Misconception(
-            "recomputed_stays",
-            _moments(
-                lambda i, fixed, kept, saved, g, again: fixed + sum(kept[: i + 1]) + sum(saved[i:]) * again + sum(g[i:])
-            ),
-            "What a block computes again lives while this block is at work. You keep it to the end.",
-        ),
-        Misconception(
-            "without_fixed",
-            lambda fixed, *rest: step_peak(0, *rest),
-            "Weights and moments are missing: `fixed` bytes are there all the time.",
-        ),
-    ),
-    hints=(
-        "How much lives at the end of the forward pass? Keep this number, and change it as the backward pass goes on.",
-        "At each block, from the last to the first: what appears, what lives at this moment, and only then what goes?",
     ),
 )
 

@@ -160,6 +160,25 @@ SHARDED = Exercise(
             "Your ε stands inside the root, where it is as large as 0.0001 outside. Add it to the root.",
         ),
         Misconception(
+            "epsilon_corrected_too",
+            lambda weights, gradients, m, v, t, lr: _folded(weights, gradients, m, v, t, lr),
+            "You put the correction of v into the step size. Then ε meets a v that is not corrected yet, which shows "
+            "where gradients are about 1e-8: divide v by 1 − β₂**t first.",
+        ),
+        Misconception(
+            "moved_by_old_moments",
+            lambda weights, gradients, m, v, t, lr: _moved_by_old(weights, gradients, m, v, t, lr),
+            "Your weights move by the moments of the update before. Renew m and v with this gradient first.",
+        ),
+        Misconception(
+            "weight_decay",
+            lambda weights, gradients, m, v, t, lr: (
+                _step(weights, gradients, m, v, t, lr)[0] - 0.01 * lr * weights,
+                *_step(weights, gradients, m, v, t, lr)[1:],
+            ),
+            "Your weights also shrink by 0.01 · lr, as AdamW's do by default. The formulas above are Adam, without weight decay.",
+        ),
+        Misconception(
             "no_root",
             _changed(divide=lambda first, second: first / (second + EPSILON)),
             "You divide by v. Divide by its root: then the update has the size of lr.",
@@ -209,6 +228,19 @@ def _own(weights, gradients, m, v, t, lr):
         firsts += first
         seconds += second
     return torch.cat(new), firsts, seconds
+
+
+def _folded(weights, gradients, m, v, t, lr):
+    """The correction as a factor of the step size, so that ε is not where it should be."""
+    _, firsts, seconds = _step(weights, gradients, m, v, t, lr)
+    rate = lr * (1 - BETA2**t) ** 0.5 / (1 - BETA1**t)
+    return weights - rate * torch.cat(firsts) / (torch.cat(seconds).sqrt() + EPSILON), firsts, seconds
+
+
+def _moved_by_old(weights, gradients, m, v, t, lr):
+    m_hat, v_hat = torch.cat(list(m)) / (1 - BETA1**t), torch.cat(list(v)) / (1 - BETA2**t)
+    _, firsts, seconds = _step(weights, gradients, m, v, t, lr)
+    return weights - lr * m_hat / (v_hat.sqrt() + EPSILON), firsts, seconds
 
 
 def _kept_corrected(weights, gradients, m, v, t, lr):

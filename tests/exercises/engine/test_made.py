@@ -94,6 +94,14 @@ def test_an_optimizer_has_taken_its_steps():
     assert [None if value is None else value.dim() for value in kept] == [2, None, 2, None]
 
 
+def test_an_optimizer_in_groups_keeps_what_was_freed_or_frozen_since():
+    optimizer = made.optimizer_in_groups()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    assert [p.requires_grad for p in parameters] == [False, False, True, True, True, True]
+    assert all(p.grad is None and optimizer.state[p]["exp_avg"].shape == p.shape for p in parameters)
+    assert [next(iter(optimizer.state[p].values())) is None for p in parameters] == [False, True] * 3
+
+
 def test_a_policy_has_a_log_probability_for_every_token():
     assert made.token_policy(2, 4, seed=1)(torch.zeros(3, dtype=torch.float64)).shape == (2, 4)
 
