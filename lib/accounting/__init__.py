@@ -53,7 +53,7 @@ from lib.accounting.scaling import (
     mixture_epochs,
 )
 from lib.accounting.surface import SurfaceFit, fit_loss_surface
-from lib.accounting.timeline import MemoryTimeline, Timeline, first_fit
+from lib.accounting.timeline import MemoryTimeline, Timeline
 from lib.accounting.units import format_bytes, gb, gib, gpus_needed
 from lib.accounting.uses import bytes_of_uses
 from lib.accounting.zero import zero_memory
@@ -96,7 +96,6 @@ __all__ = [
     "envelope_fit",
     "explain_bytes_per_parameter",
     "feed_forward_parameters",
-    "first_fit",
     "fit_loss_surface",
     "fit_power_law",
     "fit_power_law_with_floor",

@@ -86,35 +86,3 @@ class MemoryTimeline(TorchDispatchMode):
         del self._known[key]
         self._now -= size
         self.timeline.events.append((number, -size))
-
-
-def first_fit(events: Iterable[tuple[int, int]], *, grain: checks.Whole = 512) -> tuple[int, int]:
-    """(most bytes that lived at once, highest address used) when each block goes into the first gap that is large enough.
-
-    `events` are those of a `Timeline`; sizes are rounded up to `grain` bytes, as PyTorch on GPUs does. The difference
-    is lost to fragmentation: gaps that are free, but too small. Real allocators are cleverer (they keep blocks by size, ask for
-    more memory when no gap fits), so this is an example, not a forecast. Raises ValueError for a release of what is not there.
-
-    >>> first_fit([(0, 4), (1, 2), (2, 4), (0, -4), (2, -4), (3, 6)], grain=1)  # two gaps of 4 hold no block of 6
-    (10, 12)
-    """
-    checks.whole("grain", grain)
-    placed: dict[int, tuple[int, int]] = {}  # number -> (address, end)
-    live = peak = highest = 0
-    for number, size in events:
-        if size < 0:
-            if number not in placed:
-                raise ValueError(f"events release block {number}, which is not there")
-            start, end = placed.pop(number)
-            live -= end - start
-            continue
-        rounded = -(-size // grain) * grain
-        address = 0
-        for start, end in sorted(placed.values()):
-            if address + rounded <= start:
-                break
-            address = max(address, end)
-        placed[number] = (address, address + rounded)
-        live += rounded
-        peak, highest = max(peak, live), max(highest, address + rounded)
-    return peak, highest

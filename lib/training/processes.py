@@ -129,6 +129,8 @@ def _work(folder: Path, where: Place, end: Connection, work: bytes) -> None:
             distributed.barrier()  # nobody leaves while another still needs it
     except BaseException:
         end.send_bytes(pickle.dumps((None, traceback.format_exc())))
+    sys.stdout.flush()
+    os._exit(0)  # Python's own end may meet threads of gloo that still run, and then complains on stderr
 
 
 def _collect(ends: list, timeout: float | int) -> list:

@@ -5,7 +5,6 @@ from torch import nn
 from lib.accounting import (
     MemoryTimeline,
     activation_bytes,
-    first_fit,
     optimizer_state_bytes,
     saved_bytes,
     tensor_bytes,
@@ -58,19 +57,6 @@ def test_what_is_released_is_gone_and_views_count_once():
     assert MemoryTimeline(nn.Linear(3, 2)).timeline.events == [(0, 24), (1, 8)]
     with pytest.raises(TypeError, match="before"):
         MemoryTimeline([3])
-
-
-def test_first_fit_by_hand():
-    assert first_fit([(0, 4), (1, 2), (2, 4), (0, -4), (2, -4), (3, 6)], grain=1) == (
-        10,
-        12,
-    )  # 2 lives, 6 do not fit before
-    assert first_fit([(0, 4), (1, 2), (0, -4), (2, 4)], grain=1) == (6, 6)  # it goes into the gap
-    assert first_fit([(0, 1), (1, 513)]) == (1536, 1536) and first_fit([]) == (0, 0)
-    with pytest.raises(ValueError, match="events release block 7, which is not there"):
-        first_fit([(7, -4)])
-    with pytest.raises(ValueError, match="grain must be at least 1"):
-        first_fit([], grain=0)
 
 
 @pytest.mark.nightly  # by day test_parallel has two real processes

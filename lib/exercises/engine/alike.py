@@ -125,7 +125,9 @@ def _gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _separates(mistaken: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """In which numbers the mistake shows: those that differ by more than a thousandth of the largest difference."""
+    """In which numbers the mistake shows: those that differ by more than a thousandth of the largest difference, and by
+    more than rounding: where a mistake gives NaN in places, rounding may be all the difference elsewhere."""
     gap = _gap(mistaken, right)
     finite = gap[np.isfinite(gap)]
-    return gap > 1e-3 * finite.max(initial=0.0)
+    rounding = 1e-6 * np.abs(np.where(np.isfinite(right), right, 0.0))
+    return gap > np.maximum(1e-3 * finite.max(initial=0.0), rounding)

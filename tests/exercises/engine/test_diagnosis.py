@@ -162,6 +162,13 @@ def test_alike_is_nearer_to_the_mistake_than_to_the_truth():
     assert is_alike([1.0], [1.0], [1.0, 2.0], tolerance) and is_alike("a", "a", "b", tolerance)
 
 
+def test_rounding_beside_a_nan_tells_nothing():
+    nan, tolerance = float("nan"), Tolerance()
+    assert is_alike([nan, 1.0 + 2e-7], [nan, 1.0 - 1e-7], [0.5, 1.0], tolerance)
+    assert not is_alike([0.5, 1.0 + 2e-7], [nan, 1.0 - 1e-7], [0.5, 1.0], tolerance)
+    assert not is_alike([nan, 1.0009], [nan, 1.0005], [0.5, 1.0], Tolerance(1e-3)), "this is more than rounding"
+
+
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=4))
 def test_a_mistake_is_alike_to_itself_unless_it_is_right(values):
     right = [value + 1 for value in values]
