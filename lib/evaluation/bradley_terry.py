@@ -5,7 +5,9 @@ rewards differ. Newton's method in float64; Ford's condition (1957) decides befo
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -93,18 +95,37 @@ def fit_bradley_terry(
     """
     wins = _count(winners, losers, num_items)
     _require_maximum(wins)
-    games = wins + wins.T
-    rewards = wins.new_zeros(num_items)
+    return _newton(
+        partial(_log_likelihood, wins),
+        partial(_slope_and_information, wins),
+        num_items,
+        max_steps=max_steps,
+        tolerance=tolerance,
+    )
+
+
+def _newton(
+    log_likelihood: Callable[[Tensor], Tensor],
+    slope_and_information: Callable[[Tensor], tuple[Tensor, Tensor]],
+    num_items: int,
+    *,
+    max_steps: int,
+    tolerance: float | int,
+) -> BradleyTerryFit:
+    """The top of a concave log-likelihood that no common shift of the rewards changes, from all rewards 0.
+
+    `slope_and_information` gives its gradient (M,) and minus its second derivative (M, M). Stops when the next step would
+    move no reward by more than `tolerance`. Raises RuntimeError when `max_steps` do not suffice.
+    """
+    rewards = torch.zeros(num_items, dtype=torch.float64)
     for _ in range(max_steps):
-        chance = torch.sigmoid(rewards[:, None] - rewards)
-        slope = (wins - games * chance).sum(dim=1)
-        precision = _information(games, chance)
-        step = torch.linalg.solve(precision + precision.diagonal().mean() / num_items, slope)
+        slope, information = slope_and_information(rewards)
+        step = torch.linalg.solve(information + information.diagonal().mean() / num_items, slope)
         if step.abs().max() <= tolerance:
             # On rewards of mean 0 the inverse; along the shift, where nothing is known, zero.
-            covariance = torch.linalg.inv(precision + 1 / num_items) - 1 / num_items
-            return BradleyTerryFit(rewards, covariance, _log_likelihood(wins, rewards).item())
-        rewards = _climb(wins, rewards, step)
+            covariance = torch.linalg.inv(information + 1 / num_items) - 1 / num_items
+            return BradleyTerryFit(rewards, covariance, log_likelihood(rewards).item())
+        rewards = _climb(log_likelihood, rewards, step)
     raise RuntimeError(f"no maximum found in {max_steps} steps of Newton's method: raise max_steps or tolerance")
 
 
@@ -166,22 +187,26 @@ def _reachable(steps: Float[Tensor, "M M"]) -> Bool[Tensor, "M M"]:
     return reach
 
 
-def _information(games: Tensor, chance: Tensor) -> Float[Tensor, "M M"]:
-    """Minus the second derivative of the log-likelihood; every row sums to 0."""
+def _slope_and_information(wins: Tensor, rewards: Tensor) -> tuple[Float[Tensor, "M"], Float[Tensor, "M M"]]:
+    """Of the log-likelihood: its gradient, and minus its second derivative, whose rows sum to 0."""
+    games = wins + wins.T
+    chance = torch.sigmoid(rewards[:, None] - rewards)
     weight = games * chance * (1 - chance)
-    return weight.sum(dim=1).diag() - weight
+    return (wins - games * chance).sum(dim=1), weight.sum(dim=1).diag() - weight
 
 
 def _log_likelihood(wins: Tensor, rewards: Tensor) -> Float[Tensor, ""]:
     return (wins * logsigmoid(rewards[:, None] - rewards)).sum()
 
 
-def _climb(wins: Tensor, rewards: Tensor, step: Tensor) -> Float[Tensor, "M"]:
+def _climb(
+    log_likelihood: Callable[[Tensor], Tensor], rewards: Float[Tensor, "M"], step: Float[Tensor, "M"]
+) -> Float[Tensor, "M"]:
     """A Newton step, halved until the likelihood rises: far from the maximum a full step may overshoot."""
-    before = _log_likelihood(wins, rewards)
+    before = log_likelihood(rewards)
     enough = before - 1e-12 * before.abs()  # at the top, steps are lost in rounding
     for _ in range(60):
-        if _log_likelihood(wins, rewards + step) >= enough:  # NaN is not
+        if log_likelihood(rewards + step) >= enough:  # NaN is not
             return rewards + step
         step = step / 2
     return rewards

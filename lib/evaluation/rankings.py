@@ -5,12 +5,14 @@ so on. Of two answers the one with reward $r_1$ then stands before the other wit
 Bradley and Terry have it. But the pairs of *one* ranking depend on each other, and an interval has to know that.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib import checks
-from lib.evaluation.bradley_terry import BradleyTerryFit, _count, _require_maximum
+from lib.evaluation.bradley_terry import BradleyTerryFit, _count, _newton, _require_maximum
 from lib.objectives import plackett_luce_loss
 
 
@@ -81,7 +83,9 @@ def clustered(
     return BradleyTerryFit(fit.rewards, covariance, fit.log_likelihood)
 
 
-def fit_plackett_luce(rankings: Int[Tensor, "N K"], *, max_steps: int = 50) -> BradleyTerryFit:
+def fit_plackett_luce(
+    rankings: Int[Tensor, "N K"], *, max_steps: int = 100, tolerance: float | int = 1e-8
+) -> BradleyTerryFit:
     r"""The rewards under which whole rankings of the same K answers are most likely, by Newton's method in float64.
 
     It exists where Ford's condition holds for the pairs of the rankings (Hunter 2004). The covariance is the inverse of the
@@ -98,21 +102,17 @@ def fit_plackett_luce(rankings: Int[Tensor, "N K"], *, max_steps: int = 50) -> B
     if not (rankings.sort(dim=1).values == torch.arange(K)).all():
         raise ValueError(f"each of rankings must hold the answers 0 to {K - 1} once")
     _require_maximum(_count(winners, losers, K))
-    rewards = torch.zeros(K, dtype=torch.float64)
-    for _ in range(max_steps):
-        slope, information = _slope_and_information(rewards, rankings)
-        step = torch.linalg.solve(information + 1 / K, slope)
-        step = step * min(1.0, 2.0 / step.abs().max().clamp(min=1e-9).item())  # far from the top a full step overshoots
-        rewards = rewards + step
-        if step.abs().max() < 1e-9:
-            covariance = torch.linalg.inv(information + 1 / K) - 1 / K
-            likelihood = -number * plackett_luce_loss(rewards[rankings]).item()
-            return BradleyTerryFit(rewards - rewards.mean(), covariance, likelihood)
-    raise RuntimeError(f"no maximum found in {max_steps} steps of Newton's method: raise max_steps")
+    return _newton(
+        lambda rewards: -number * plackett_luce_loss(rewards[rankings]),
+        partial(_slope_and_information, rankings),
+        K,
+        max_steps=max_steps,
+        tolerance=tolerance,
+    )
 
 
 def _slope_and_information(
-    rewards: Float[Tensor, "K"], rankings: Int[Tensor, "N K"]
+    rankings: Int[Tensor, "N K"], rewards: Float[Tensor, "K"]
 ) -> tuple[Float[Tensor, "K"], Float[Tensor, "K K"]]:
     """Of the log-likelihood of all rankings: its gradient, and minus its second derivative."""
     number, K = rankings.shape

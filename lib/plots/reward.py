@@ -1,4 +1,4 @@
-"""Figures of notebook 11: labels and their probability, rewards with intervals, and the effect of centring."""
+"""Figures of notebook 11: labels, rewards with intervals, accuracies, and the effect of centring."""
 
 from collections.abc import Mapping, Sequence
 
@@ -83,4 +83,34 @@ def coverage(sizes: Sequence[int], shares: Mapping[str, Sequence[float]], *, lev
     ax.set_xticks(sizes, [str(size) for size in sizes])
     ax.set(xlabel="answers per ranking, K", ylabel="share of intervals that hold the truth", ylim=(0.6, 1.0))
     ax.legend(loc="lower left")
+    return fig
+
+
+def accuracies(rows: Mapping[str, Mapping[str, tuple[float, float]]], *, ceiling: float) -> Figure:
+    """Accuracies with ±2 standard errors: a line for each model, a marker for each kind of pairs, (value, error) each.
+
+    Dotted lines stand at a coin's one half and at `ceiling`, the best that can be expected on the first kind.
+    """
+    fig, (ax,) = figure(7.4, 0.45 * len(rows) + 1.2)
+    kinds = list(next(iter(rows.values())))
+    for number, kind in enumerate(kinds):
+        places = np.arange(len(rows)) + (number - (len(kinds) - 1) / 2) * 0.28
+        values, errors = zip(*(row[kind] for row in rows.values()))
+        ax.errorbar(
+            np.asarray(values),
+            places,
+            xerr=2 * np.asarray(errors),
+            fmt=MARKERS[number],
+            color=COLOURS[number],
+            capsize=3,
+            ms=5,
+            label=kind,
+        )
+    for x, name in ((0.5, "a coin"), (ceiling, "ceiling")):
+        ax.axvline(x, color="black", linewidth=1, linestyle=":")
+        ax.annotate(name, (x, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.invert_yaxis()
+    ax.set(xlabel="share of pairs that the model gets right", ylim=(len(rows) - 0.5, -0.5))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig

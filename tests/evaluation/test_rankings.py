@@ -12,6 +12,7 @@ from lib.evaluation import (
     pairs_of_rankings,
     simulate_rankings,
 )
+from lib.evaluation.bradley_terry import _climb
 from lib.objectives import plackett_luce_loss
 
 REWARDS = torch.tensor([1.0, 0.0, -0.5])
@@ -67,6 +68,41 @@ def test_for_two_answers_it_is_bradley_and_terry():
     rankings = torch.tensor([[0, 1]] * 7 + [[1, 0]] * 3)
     whole, pairs = fit_plackett_luce(rankings), fit_bradley_terry(*pairs_of_rankings(rankings)[:2], 2)
     assert whole.difference(0, 1) == pytest.approx(pairs.difference(0, 1))
+
+
+def test_a_step_too_far_is_halved_until_the_likelihood_rises():
+    top = torch.tensor([0.5, -0.5]).double()
+
+    def log_likelihood(rewards):
+        return -(rewards - top).square().sum()
+
+    start, step = torch.tensor([1.5, -1.5]).double(), torch.tensor([-9.0, 9.0]).double()
+    assert torch.equal(_climb(log_likelihood, start, step), start + step / 8)  # a quarter is still too far
+
+
+@pytest.mark.parametrize("tolerance", [0.49, 0.03, 1e-3])
+def test_rankings_of_two_are_climbed_in_the_steps_of_their_pairs(tolerance):
+    rankings = torch.tensor([[0, 1]] * 30 + [[1, 0]] * 10)
+    winners, losers, _ = pairs_of_rankings(rankings)
+    whole, pairs = (
+        fit_plackett_luce(rankings, tolerance=tolerance),
+        fit_bradley_terry(winners, losers, 2, tolerance=tolerance),
+    )
+    assert torch.allclose(whole.rewards, pairs.rewards, atol=1e-12) and whole.rewards.abs().min() > 0
+    assert torch.allclose(whole.covariance, pairs.covariance)
+    with pytest.raises(RuntimeError, match="in 1 steps of Newton's method"):
+        fit_plackett_luce(rankings, max_steps=1, tolerance=tolerance)
+
+
+def test_lopsided_rankings_converge():
+    """Answer 0 lost once in 20,000 to 1, and 1 once to 2: the maximum is far from where the climb begins."""
+    orders = torch.tensor([[0, 1, 2], [1, 0, 2], [0, 2, 1]])
+    rankings = orders.repeat_interleave(torch.tensor([19_998, 1, 1]), dim=0)
+    rankings = torch.cat((rankings, torch.tensor([[2, 1, 0]])))
+    fit = fit_plackett_luce(rankings)
+    start = fit.rewards.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(len(rankings) * plackett_luce_loss(start[rankings]), start)
+    assert slope.abs().max() < 1e-5 and fit.difference(0, 1)[0] > 8
 
 
 def test_the_sandwich_is_what_two_loops_say():

@@ -47,3 +47,17 @@ def test_coverage_draws_the_promise_and_a_line_per_method():
         [0.95, 0.94]
     )
     assert list(ax.lines[2].get_ydata()) == [0.95, 0.95] and ax.get_ylim() == (0.6, 1.0)
+
+
+def test_accuracies_stand_on_the_line_of_their_model_with_two_errors():
+    rows = {
+        "longer": {"all": (0.6, 0.01), "equal": (0.55, 0.02)},
+        "model": {"all": (0.7, 0.015), "equal": (0.68, 0.03)},
+    }
+    ax = plots.accuracies(rows, ceiling=0.86).axes[0]
+    bars = [[segment.tolist() for segment in collection.get_segments()] for collection in ax.collections]
+    assert bars[0][1][0] == pytest.approx([0.67, 0.86]) and bars[0][1][1] == pytest.approx([0.73, 0.86])
+    assert bars[1][0][0] == pytest.approx([0.51, 0.14]) and bars[1][0][1] == pytest.approx([0.59, 0.14])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["longer", "model"] and ax.yaxis_inverted()
+    assert {line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1} >= {0.5, 0.86}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all", "equal"]

@@ -22,6 +22,7 @@ def _known(generator):
         case("equal answers: a coin toss", torch.zeros(4), torch.zeros(4)),
         case("eight pairs", 2 * first, 2 * second),
         case("clear pairs", torch.tensor([10.0, -30.0]), torch.tensor([-10.0, 30.0])),
+        case("pairs that are nearly clear", torch.tensor([4.0, -5.0, 0.5, 6.5]), torch.tensor([-1.0, -0.5, -3.6, 0.5])),
         case("one clear pair, one coin toss", torch.tensor([40.0, 1.0]), torch.tensor([0.0, 1.0])),
         case("rewards around a thousand", torch.tensor([1e3, 1e3, -1e3]), torch.tensor([1001.0, 999.5, -1002.0])),
         case("a thousand against minus a thousand", torch.tensor([1e3, -1e3, 0.5]), torch.tensor([-1e3, 1e3, 0.0])),
@@ -44,6 +45,26 @@ def _one_bet(p):
 
 def _from_p(of):
     return lambda first, second: of(torch.sigmoid(first - second)).mean().item()
+
+
+def _without_ties(first, second):
+    apart = first != second
+    return torch.sigmoid((first - second).abs())[apart].mean().item()
+
+
+def _at_ties(value):
+    """A tie counts `value`, and every other pair as it should."""
+    return lambda first, second: (
+        torch.sigmoid((first - second).abs()).where(first != second, torch.tensor(value)).mean().item()
+    )
+
+
+def _sure_beyond(distance):
+    def answer(first, second):
+        apart = (first - second).abs()
+        return torch.sigmoid(apart).where(apart <= distance, torch.tensor(1.0)).mean().item()
+
+    return answer
 
 
 ACCURACY = Exercise(
@@ -93,6 +114,57 @@ ACCURACY = Exercise(
             "one_bet_for_all",
             _from_p(_one_bet),
             "You bet on the same side in all pairs. The bet is on each pair's better answer: compare before the mean.",
+        ),
+        Misconception(
+            "how_often_the_first_is_better",
+            lambda first, second: (first > second).float().mean().item(),
+            "This counts the pairs whose first answer is better. Asked is how often the *label* is foretold, and it may go the "
+            "other way.",
+        ),
+        Misconception(
+            "ties_left_out",
+            _without_ties,
+            "Pairs of equal answers are missing from your mean. They are pairs too: whatever is named is right half the time.",
+        ),
+        Misconception(
+            "ties_are_right",
+            _at_ties(1.0),
+            "For equal answers the label is a coin toss: right half the time, not always.",
+        ),
+        Misconception(
+            "ties_are_wrong",
+            _at_ties(0.0),
+            "For equal answers the label is a coin toss: right half the time, not never.",
+        ),
+        Misconception(
+            "first_likelier_only",
+            _from_p(lambda p: p[p >= 0.5]),
+            "You leave out the pairs whose second answer is the likelier one. It is named there, with the chance 1 − p.",
+        ),
+        Misconception(
+            "each_reward_alone",
+            lambda first, second: torch.maximum(torch.sigmoid(first), torch.sigmoid(second)).mean().item(),
+            "You take σ of each reward alone. A chance comes from the *difference* of the two rewards of a pair.",
+        ),
+        Misconception(
+            "softmax_over_the_pairs",
+            lambda first, second: torch.stack((first, second)).softmax(dim=1).amax(dim=0).mean().item(),
+            "Your softmax runs over the pairs. The choice is between the two answers of one pair.",
+        ),
+        Misconception(
+            "sure_of_clear_pairs",
+            _sure_beyond(4.0),
+            "You take a clear pair for certain. Even at a difference of 5 seven labels in a thousand go the other way.",
+        ),
+        Misconception(
+            "sum",
+            lambda first, second: torch.sigmoid((first - second).abs()).sum().item(),
+            "You add up the chances of all pairs. The accuracy is their mean.",
+        ),
+        Misconception(
+            "per_cent",
+            lambda first, second: 100 * torch.sigmoid((first - second).abs()).mean().item(),
+            "This is in per cent. An accuracy is a share, between 0 and 1.",
         ),
         Misconception(
             "overflows",

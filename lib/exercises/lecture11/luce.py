@@ -1,5 +1,7 @@
 """Exercise of notebook 11: the likelihood of whole rankings."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -27,6 +29,11 @@ def _orders(generator):
         case("equal rewards", torch.full((4,), 3.0), torch.tensor([[3, 0, 2, 1]])),
         case(
             "rewards of ten thousand", torch.tensor([1e4, -1e4, 9999.0]).double(), torch.tensor([[0, 2, 1], [2, 0, 1]])
+        ),
+        case(
+            "minus ten thousand for those who are left",
+            torch.tensor([1e4, -1e4, -9999.0]).double(),
+            torch.tensor([[0, 1, 2], [0, 2, 1]]),
         ),
         case("ten thousand in the wrong order", torch.tensor([-1e4, 1e4]).double(), torch.tensor([[0, 1]])),
     ]
@@ -64,6 +71,45 @@ def _by_exponentials(rewards, rankings):
     return -(worth / left).log().sum(dim=1).mean()
 
 
+def _masked(with_):
+    """Those who have a place get the reward `with_`; then each place is a softmax over all."""
+
+    def answer(rewards, rankings):
+        left, total = rewards.expand(rankings.shape), torch.zeros(())
+        for best in rankings[:, :-1].T[:, :, None]:
+            total = total - left.log_softmax(dim=1).gather(1, best).mean()
+            left = left.scatter(1, best, with_)
+        return total
+
+    return answer
+
+
+def _shifted_once(rewards, rankings):
+    r = rewards[rankings] - rewards.max()
+    return (r.exp().flip(dims=(1,)).cumsum(dim=1).flip(dims=(1,)).log() - r).sum(dim=1).mean()
+
+
+def _by_log_of_softmax(rewards, rankings, epsilon=0.0):
+    chosen = [
+        -(rewards[order[j:]].softmax(dim=0)[0] + epsilon).log() for order in rankings for j in range(len(order) - 1)
+    ]
+    return sum(chosen) / len(rankings)
+
+
+def _winner_not_there(rewards, rankings):
+    losses = [
+        rewards[order[j + 1 :]].logsumexp(dim=0) - rewards[order[j]]
+        for order in rankings
+        for j in range(len(order) - 1)
+    ]
+    return sum(losses) / len(rankings)
+
+
+def _log_of_the_mean(rewards, rankings):
+    each = torch.stack([ranking_loss(rewards, order[None]) for order in rankings])
+    return math.log(len(each)) - (-each).logsumexp(dim=0)
+
+
 LUCE = Exercise(
     id="luce.ranking_loss",
     slides=("C34", "T24", "T28"),
@@ -73,7 +119,7 @@ LUCE = Exercise(
     reference=ranking_loss,
     cases=_orders,
     gradient=("rewards",),
-    accepts=(_place_by_place, _softmax_of_the_rest),
+    accepts=(_place_by_place, _softmax_of_the_rest, _masked(-math.inf)),
     misconceptions=(
         Misconception(
             "nobody_leaves",
@@ -135,6 +181,64 @@ LUCE = Exercise(
             "mean_over_answers",
             _scaled(lambda rankings: 1 / rankings.shape[1]),
             "You divide by the number of answers. The logs of the choices add; the mean is over rankings alone.",
+        ),
+        Misconception(
+            "masked_with_a_number",
+            _masked(-1e4),
+            "Whoever has a place gets the reward −10⁴ in your code, so that nobody should choose it. But somebody who is left "
+            "may have such a reward. −∞ is below all.",
+        ),
+        Misconception(
+            "masked_with_zero",
+            _masked(0.0),
+            "Whoever has a place gets the reward 0 in your code. e⁰ is 1: it can still be chosen. −∞ takes it out.",
+        ),
+        Misconception(
+            "winner_not_there",
+            _winner_not_there,
+            "The answer that is chosen is missing from its own sum. The choice at place j is among all from place j on, j "
+            "itself included.",
+        ),
+        Misconception(
+            "filled_from_the_bottom",
+            lambda rewards, rankings: ranking_loss(-rewards, rankings.flip(dims=(1,))),
+            "You fill the places from the bottom, the worst first. Plackett and Luce choose the best first; for more than two "
+            "answers that is another model.",
+        ),
+        Misconception(
+            "log_of_the_mean",
+            _log_of_the_mean,
+            "You take the log of the mean probability of the rankings. The loss is the mean of the logs.",
+        ),
+        Misconception(
+            "one_ranking",
+            lambda rewards, rankings: ranking_loss(rewards, rankings[:1]),
+            "You use the first ranking alone. The loss is the mean over all rows.",
+        ),
+        Misconception(
+            "candidates_detached",
+            lambda rewards, rankings: (
+                ranking_loss(rewards, rankings).detach()
+                - (r := rewards[rankings][:, :-1].sum(dim=1).mean())
+                + r.detach()
+            ),
+            "The value is right, but the sums over those who are left carry no gradient. They depend on the rewards too.",
+        ),
+        Misconception(
+            "log_after_softmax",
+            _by_log_of_softmax,
+            "A probability below 10⁻³⁰⁸ is 0, and its log is −∞. log_softmax, or logsumexp, computes both in one step.",
+        ),
+        Misconception(
+            "epsilon_in_the_log",
+            lambda rewards, rankings: _by_log_of_softmax(rewards, rankings, 1e-9),
+            "A small number inside the log keeps the loss finite and makes it wrong. log_softmax and logsumexp need none.",
+        ),
+        Misconception(
+            "one_shift",
+            _shifted_once,
+            "You subtract the largest reward once. Among those who are left later all exponentials may be 0, and the log is −∞: "
+            "torch.logsumexp shifts at every place anew.",
         ),
         Misconception(
             "plain_exponentials",

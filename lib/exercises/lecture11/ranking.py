@@ -49,7 +49,7 @@ DIFFERENCE = Exercise(
     id="ranking.difference",
     slides=("T28",),
     points=3,
-    minutes=12,
+    minutes=15,
     title="Two answers, k wins of n",
     reference=difference,
     cases=_scores,
@@ -82,6 +82,37 @@ DIFFERENCE = Exercise(
             "That is the difference in Elo points, the same model on another scale: 400·log₁₀ of the odds. The "
             "exercise uses "
             "the natural logarithm.",
+        ),
+        Misconception(
+            "log10",
+            _with_error(lambda k, m: math.log10(k / m)),
+            "That is the logarithm to base 10. The sigmoid is made of e: take the natural logarithm of the odds.",
+        ),
+        Misconception(
+            "share",
+            _with_error(lambda k, m: k / (k + m)),
+            "This is the share of wins. It equals σ(r₁ − r₂): solve that for r₁ − r₂.",
+        ),
+        Misconception(
+            "half_added",
+            lambda wins, losses: difference(wins + 0.5, losses + 0.5),
+            "You add ½ to both counts, which keeps the estimate finite without wins. The *most likely* difference takes the "
+            "counts as they are, and both are at least 1.",
+        ),
+        Misconception(
+            "curvature_at_a_coin",
+            _with_estimate(lambda k, m: 2 / math.sqrt(k + m)),
+            "You take the curvature where both are equally good, p = ½. Asked is the one at the top, where p = k/n.",
+        ),
+        Misconception(
+            "one_less",
+            _with_estimate(lambda k, m: (k + m) / math.sqrt((k + m - 1) * k * m)),
+            "You divide by n − 1, as for a variance of measurements. The curvatures of all n comparisons add up.",
+        ),
+        Misconception(
+            "half_width",
+            _with_estimate(lambda k, m: 1.96 * math.sqrt(1 / k + 1 / m)),
+            "This is half the width of a 95 % interval. The standard error is that without the factor 1.96.",
         ),
         Misconception(
             "error_of_the_share",

@@ -1,5 +1,7 @@
 """Exercises of notebook 11: the Bradley–Terry loss, and one step of a reward model on a whole ranking."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
@@ -16,6 +18,7 @@ def _some_pairs(generator):
         case("one pair, r = 2 and 1", torch.tensor([2.0]), torch.tensor([1.0])),
         case("five pairs", 2 * chosen, rejected),
         case("a pair that the model gets wrong", torch.tensor([-1.0, 3.0]), torch.tensor([1.5, 0.0])),
+        case("equal rewards", torch.tensor([1.0, -2.0, 0.5]), torch.tensor([1.0, -2.0, 3.0])),
         case("nearly equal rewards", torch.zeros(3), torch.tensor([1e-3, -1e-3, 2e-3])),
         case("rewards of ten thousand", torch.tensor([1e4, 0.0, 2.0]), torch.tensor([0.0, 1e4, 0.0])),
         case("one pair, minus ten thousand for the chosen answer", torch.tensor([-1e4]), torch.tensor([1e4])),
@@ -35,6 +38,11 @@ def _classified(chosen, rejected):
 
 def _by_exponentials(chosen, rejected):
     return -(chosen.exp() / (chosen.exp() + rejected.exp())).log().mean()
+
+
+def _with_a_corner(chosen, rejected):
+    margin = chosen - rejected
+    return (torch.relu(-margin) + torch.log1p(torch.exp(-margin.abs()))).mean()
 
 
 LOSS = Exercise(
@@ -93,6 +101,39 @@ LOSS = Exercise(
             lambda chosen, rejected: -(torch.sigmoid(chosen - rejected) + 1e-8).log().mean(),
             "A small number inside the log keeps the loss finite and makes it wrong: no pair costs more than that log, "
             "and a badly wrong one has no gradient. torch.nn.functional.logsigmoid needs no such number.",
+        ),
+        Misconception(
+            "clamped",
+            lambda chosen, rejected: -torch.sigmoid(chosen - rejected).clamp(min=1e-12).log().mean(),
+            "You bound the probability from below: no pair costs more than that bound, and a pair beyond it has no gradient. "
+            "torch.nn.functional.logsigmoid needs no bound.",
+        ),
+        Misconception(
+            "with_a_corner",
+            _with_a_corner,
+            "Your values are right, and so are the gradients but for equal rewards: relu and abs have a corner at 0, where "
+            "autograd does not find −½. torch.nn.functional.logsigmoid has no corner.",
+        ),
+        Misconception(
+            "rejected_detached",
+            lambda chosen, rejected: -logsigmoid(chosen - rejected.detach()).mean(),
+            "The rejected answer gets no gradient. Both rewards come from the model, and the loss pulls both.",
+        ),
+        Misconception(
+            "each_alone",
+            lambda chosen, rejected: (logsigmoid(rejected) - logsigmoid(chosen)).mean(),
+            "You take log σ of each reward alone, and then the difference. The probability is σ of the *difference*.",
+        ),
+        Misconception(
+            "all_against_all",
+            lambda chosen, rejected: -logsigmoid(chosen[:, None] - rejected).mean(),
+            "You compare every chosen answer with every rejected one. Pair i is chosen[i] and rejected[i]: the others were "
+            "never compared.",
+        ),
+        Misconception(
+            "bits",
+            lambda chosen, rejected: -logsigmoid(chosen - rejected).mean() / math.log(2),
+            "This is the loss in bits, with the logarithm to base 2. Asked are nats, the natural logarithm.",
         ),
         Misconception(
             "plain_exponentials",

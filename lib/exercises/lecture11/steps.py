@@ -44,6 +44,7 @@ def _prompts(generator):
         case("five answers", start, some, order, 0.3),
         case("two answers", torch.tensor([1.0, 0.0]), plane[:2], [2, 1], 0.1),
         case("two answers share a place, and a place is left out", torch.tensor([0.3, 0.1]), plane, [3, 1, 1], 0.5),
+        case("places far apart, one of them shared", start, some[:4], [7, 9, 1, 7], 0.5),
         case("all share one place", torch.tensor([0.3, 0.1]), plane, [1, 1, 1], 0.5),
         case("rewards of ten thousand", torch.tensor([1e4, -1e4]), plane, [2, 1, 3], 2.0),
         case("a learning rate of 0", torch.tensor([0.4, -0.2]), plane, [1, 2, 3], 0.0),
@@ -102,6 +103,47 @@ def _by_exponentials(w, features, ranks, learning_rate):
     return w - learning_rate * slope, -p.log().mean().item()
 
 
+def _log_after_sigmoid(w, features, ranks, learning_rate):
+    w = w.clone().requires_grad_()
+    rewards = features @ w
+    losses = [-torch.sigmoid(rewards[i] - rewards[j]).log() for i, j in _pairs(ranks)]
+    if not losses:
+        return w.detach(), 0.0
+    loss = sum(losses) / len(losses)
+    (slope,) = torch.autograd.grad(loss, w)
+    return (w - learning_rate * slope).detach(), loss.item()
+
+
+def _with_slope(slope):
+    """The loss is right; `slope(margins, winners, losers)` (P, D) is taken for the gradient of the pairs, and averaged."""
+
+    def answer(w, features, ranks, learning_rate):
+        if not _pairs(ranks):
+            return w.clone(), 0.0
+        winners, losers = (features[list(side)] for side in zip(*_pairs(ranks)))
+        margins = ((winners - losers) @ w)[:, None]
+        new = w - learning_rate * slope(margins, winners, losers).mean(dim=0)
+        return new, -logsigmoid(margins).mean().item()
+
+    return answer
+
+
+def _share_of(count):
+    """The sum over the pairs divided by `count(K)`, whatever their number is."""
+
+    def answer(w, features, ranks, learning_rate):
+        share = len(_pairs(ranks)) / count(len(ranks))
+        loss = prompt_step(w, features, ranks, learning_rate)[1]
+        return prompt_step(w, features, ranks, learning_rate * share)[0], share * loss
+
+    return answer
+
+
+def _ties_broken(ranks):
+    order = sorted(range(len(ranks)), key=lambda i: ranks[i])
+    return [(i, j) for a, i in enumerate(order) for j in order[a + 1 :]] if len(set(ranks)) > 1 else []
+
+
 def _nan_for_ties(w, features, ranks, learning_rate):
     if _pairs(ranks):
         return prompt_step(w, features, ranks, learning_rate)
@@ -150,6 +192,16 @@ STEP = Exercise(
             "Answers that share a place became pairs. Neither was preferred: leave such pairs out.",
         ),
         Misconception(
+            "ties_broken",
+            _from(_ties_broken),
+            "Of answers that share a place you let the earlier one in the list win. Neither was preferred: leave such pairs out.",
+        ),
+        Misconception(
+            "places_up_to_K",
+            _from(lambda ranks: [(i, j) for i, j in _pairs(ranks) if ranks[i] < len(ranks)]),
+            "Winners at places from K on are missing. Places may be left out, so compare ranks with each other, not with 1 to K.",
+        ),
+        Misconception(
             "later_answers_only",
             _from(lambda ranks: [(i, j) for i, j in _pairs(ranks) if i < j]),
             "Pairs are missing in which the better answer comes later in the list. Either of two may be the better one.",
@@ -183,6 +235,39 @@ STEP = Exercise(
                 ),
             ),
             "You divide by the number of answers. The mean is over the *pairs*.",
+        ),
+        Misconception(
+            "shared_places_in_the_mean",
+            _share_of(lambda K: max(K * (K - 1) // 2, 1)),
+            "You divide by K(K−1)/2 where places are shared too. The mean is over the pairs that there *are*.",
+        ),
+        Misconception(
+            "mean_of_the_square",
+            _share_of(lambda K: K * K),
+            "You divide by K², the size of the matrix of all differences. The mean is over the pairs in which one answer is "
+            "better.",
+        ),
+        Misconception(
+            "gradient_of_the_sum",
+            _with_slope(lambda m, winners, losers: -len(m) * torch.sigmoid(-m) * (winners - losers)),
+            "Your loss is the mean, but the step is along the gradient of the *sum* over the pairs.",
+        ),
+        Misconception(
+            "loser_forgotten",
+            _with_slope(lambda m, winners, losers: -torch.sigmoid(-m) * winners),
+            "Your gradient holds the winner's features alone. The margin is (features[i] − features[j]) · w: both belong to its "
+            "slope.",
+        ),
+        Misconception(
+            "p_for_1_minus_p",
+            _with_slope(lambda m, winners, losers: -torch.sigmoid(m) * (winners - losers)),
+            "Your pairs pull with p. A pair pulls with 1 − p: hard where the model is wrong, hardly where it is right.",
+        ),
+        Misconception(
+            "log_after_sigmoid",
+            _log_after_sigmoid,
+            "For a margin of −10,000 σ is 0, its log −∞ and the gradient NaN. torch.nn.functional.logsigmoid computes "
+            "both in one step.",
         ),
         Misconception(
             "plain_exponentials",

@@ -212,8 +212,9 @@ EXCUSED = {
         adapters.targets.linear_shape adapters.targets.select_targets""",
     "it is no part of the question: intervals, rounding, sizes of blocks, whether there is a GPU": """
         accounting.allocation._law accounting.fitting._covariance accounting.fitting._exp accounting.fitting._interval
-        accounting.memory._times evaluation.bradley_terry._climb evaluation.bradley_terry._information
-        evaluation.bradley_terry._log_likelihood evaluation.bradley_terry._quantile evaluation.bradley_terry._reachable
+        accounting.memory._times evaluation.bradley_terry._climb evaluation.bradley_terry._log_likelihood
+        evaluation.bradley_terry._newton evaluation.bradley_terry._quantile evaluation.bradley_terry._reachable
+        evaluation.bradley_terry._slope_and_information
         kernels.attention._merged kernels.int8._has_int_mm kernels.int8._plain kernels.precision.widened
         kernels.attention.in_dtype_of kernels.second_order.differentiable_gradients models.attention._Untrainable
         models.attention._cuts_gradient adapters.lora_layer._factor_grads adapters.lora_layer._matrix
