@@ -83,7 +83,7 @@ def gradient_difference(got: Any, expected: tuple[Array, ...], names: Sequence[s
         why = got if type(got) is str else "there is not one for each input"
         return Difference("gradient", f"with respect to {' and '.join(names)}", shorten(why, 400))
     for name, mine, wanted in zip(names, got, expected):
-        scale = float(np.abs(wanted.values).max(initial=0.0))
+        scale = float(np.abs(wanted.values[np.isfinite(wanted.values)]).max(initial=0.0))  # of a mistake, NaN too
         if found := difference(mine, wanted, Tolerance(1e-3, 1e-5 * scale), f"with respect to {name}"):
             return Difference("gradient", found.where, found.what, found.detail)
     return None

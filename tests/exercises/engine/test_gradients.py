@@ -107,6 +107,12 @@ def test_one_expected_gradient_that_is_0_does_not_excuse_the_others():
     assert gradient_difference((something,), (nothing, something), ("x", "y")).kind == "gradient"
 
 
+def test_a_gradient_with_a_nan_may_be_that_of_a_mistake():
+    broken, whole = to_plain((torch.tensor([float("nan"), 1.0]), torch.ones(2)))
+    assert gradient_difference((broken,), (broken,), ("x",)) is None
+    assert gradient_difference((whole,), (broken,), ("x",)) and gradient_difference((broken,), (whole,), ("x",))
+
+
 def test_the_gradient_is_that_of_finite_differences():
     def result(x):
         return {"p": torch.softmax(x, dim=-1), "n": [x.square().sum(), 3]}
