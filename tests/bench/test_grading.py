@@ -21,6 +21,7 @@ def small(monkeypatch):
     monkeypatch.setattr(bench_grading, "THEIRS", 2)
 
 
+@pytest.mark.nightly
 def test_a_small_class_is_graded_and_measured(small, tmp_path):
     names = bench_grading.hand_in(tmp_path / "submissions")
     assert len(names) == 2 and len(list((tmp_path / "submissions").iterdir())) == 8

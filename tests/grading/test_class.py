@@ -101,6 +101,7 @@ def test_copied_answers_are_seen_to_be_nearly_the_same(graded, students):
     assert all(name in section for name in group) and not any(name in section for name in others)
 
 
+@pytest.mark.nightly
 def test_killed_half_way_and_continued_it_has_the_same_bytes(graded, folder, lecture, capsys):
     out = folder / "killed"
     killed(
