@@ -1,0 +1,126 @@
+"""The lectures' own seeds: each table is of the present cells, says what the text says, and other seeds run as well."""
+
+import math
+import random
+from operator import gt
+from statistics import median
+
+import pytest
+
+from lib.course.run import job_for
+from lib.lectures import notebooks, seeded
+from lib.lectures.execution import execute
+from lib.lectures.lint.second_edition import is_second
+
+LOADED = {path: notebooks.load(path) for path in notebooks.all_notebooks()}
+SEEDED = [cells for path, notebook in LOADED.items() if (cells := seeded.seeded_cells(notebook, path))]
+SECOND = [path for path, notebook in LOADED.items() if is_second(notebook) and "seed" in notebooks.parameters(notebook)]
+OTHERS = random.Random(20_240_901).sample(range(1000, 2**32), 3)
+"""Seeds that no table has."""
+
+each_seeded = pytest.mark.parametrize("cells", SEEDED, ids=lambda cells: cells.name)
+
+
+def column(name, of):
+    """The column `name` of the table of lecture `of`, as numbers (False: 0, True: 1)."""
+    file = next(cells.file for cells in SEEDED if cells.name == of)
+    words = {"True": 1.0, "False": 0.0}
+    return [words[row[name]] if row[name] in words else float(row[name]) for row in seeded.table(file)]
+
+
+def lost_hump(t):
+    """In how many runs without a penalty the gold reward rises by 0.2 or more and then loses 0.2 or more."""
+    return sum(
+        best - start >= 0.2 and best - end >= 0.2
+        for best, start, end in zip(t("none.best"), t("start.gold"), t("none.gold"))
+    )
+
+
+def within(values, low, high):
+    return low <= min(values) and max(values) < high
+
+
+CLAIMS = [  # lecture, what it says, whether its table says so
+    ("01_attention", "one of 64 keys gets 0.89 of the weight", lambda t: min(t("scale.largest_weight")) > 0.885),
+    ("01_attention", "the largest weight near 0.11", lambda t: max(t("scale.largest_weight_scaled")) < 0.115),
+    ("01_attention", "We tried 30 seeds. On new texts the loss with the wrong mask was below 0.001 in all of them",
+     lambda t: max(t("leak.off_by_one")) < 0.001),
+    ("01_attention", "the loss with the right one was between 2.07 and 2.09",
+     lambda t: 2.07 < min(t("leak.causal")) and max(t("leak.causal")) < 2.09),
+    ("01_attention", "the same model is much *worse* than chance", lambda t: min(t("leak.in_use")) > 2 * math.log(8)),
+    ("01_attention", "at most 4 of 12 verbs and 4 of 12 objects, but once 7 of 12 nouns for pronouns (the median was 3)",
+     lambda t: max(t("random.verbs")) == max(t("random.objects")) == 4
+     and sorted(t("random.nouns"))[-2:] == [6, 7] and median(t("random.nouns")) == 3),
+    ("02_the_transformer", "the gradient falls to a quarter over 32 blocks",
+     lambda t: all(t("gradient.falls_in_every_run")) and 0.2 < min(t("gradient.falls_to")) < max(t("gradient.falls_to")) < 0.3),
+    ("02_the_transformer", "This was so in all five runs, and for each of 30 values of `seed`",
+     lambda t: all(t("gradient.dead_from_8_blocks_on")) and min(t("gradient.explodes_by")) > 1000),
+    ("02_the_transformer", "for 14 of them, one of the five runs or more ended above 100, at worst at 96,000",
+     lambda t: sum(x > 100 for x in t("norm.without_at_1_over_d")) == 14
+     and round(max(t("norm.without_at_1_over_d")), -3) == 96_000),
+    ("02_the_transformer", "the numbers overflow in every run, for all 30", lambda t: all(t("norm.overflow_in_every_run"))),
+    ("02_the_transformer", "With the norm the stream only grows", lambda t: max(t("norm.with")) < 4),
+    ("11_bradley_terry_reward", "it was 87 to 90 % for $K=4$, 74 to 79 % for $K=8$, and 94 to 96 % for independent pairs",
+     lambda t: within(t("coverage.pairs_4"), 0.865, 0.905) and within(t("coverage.pairs_8"), 0.735, 0.795)
+     and within(t("coverage.independent_8"), 0.935, 0.965)),
+    ("11_bradley_terry_reward", "for $K=8$ in 16 other runs: 93 to 96 %",
+     lambda t: within(t("interval.clustered_8") + t("interval.whole_8"), 0.925, 0.965)),
+    ("11_bradley_terry_reward", "In 16 other runs the fit was closer to the truth than Elo with $k=32$ every time, and than "
+     "$k=4$ 12 times", lambda t: sum(t("elo.fit_beats_32")) == 16 and sum(t("elo.fit_beats_4")) == 12),
+    ("11_bradley_terry_reward", "beat length and random weights every time (69 to 77 % against 61 to 66 % and 57 to 67 %), "
+     "and counted tokens 8 times",
+     lambda t: all(t("text.beats_length")) and all(t("text.beats_random")) and sum(t("text.beats_tokens")) == 8
+     and within(t("text.model"), 0.685, 0.775) and within(t("text.length"), 0.605, 0.665)
+     and within(t("text.random"), 0.565, 0.675)),
+    ("12_reinforce", "repeated with 30 seeds, none is off it by more than 15 %",
+     lambda t: within(t("error.least") + t("error.most"), 0.85, 1.15)),
+    ("12_reinforce", "1 to 11 of the 20 runs arrive without a baseline, 180 of 600 in all; without the hundred points, or "
+     "with leave-one-out, all 600 do",
+     lambda t: min(t("hundred.shifted")) == 1 and max(t("hundred.shifted")) == 11 and sum(t("hundred.shifted")) == 180
+     and sum(t("hundred.plain")) == sum(t("hundred.loo")) == 600),
+    ("12_reinforce", "4 to 11 of 50 miss it, and with leave-one-out none or one",
+     lambda t: {50 - n for n in t("four.plain")} >= {4, 11} and within(t("four.plain"), 39, 47) and min(t("four.loo")) == 49),
+    ("13_rlhf_ppo_dpo", "The proxy reward ends highest without a penalty in 12 of the 12.",
+     lambda t: all(map(lambda none, *others: none > max(others), t("none.proxy"), t("third.proxy"), t("one.proxy")))),
+    ("13_rlhf_ppo_dpo", "ends higher at $\\beta=0.3$ than at $\\beta=1$ in 12, and higher at $\\beta=1$ than without a "
+     "penalty in 11",
+     lambda t: all(map(gt, t("third.gold"), t("one.gold"))) and sum(map(gt, t("one.gold"), t("none.gold"))) == 11),
+    ("13_rlhf_ppo_dpo", "Without a penalty it ends below its start in 7, and in 3 of these no answer is a review any more. "
+     "In 8 it first rises by 0.2 or more",
+     lambda t: sum(map(gt, t("start.gold"), t("none.gold"))) == 7 and sum(x == -1 for x in t("none.gold")) == 3
+     and lost_hump(t) == 8),
+    ("13_rlhf_ppo_dpo", "On unseen pairs the reward model is right in 59 to 71 %, with ceilings of 84 to 86 %",
+     lambda t: within(t("reward.unseen"), 0.585, 0.715) and within(t("reward.ceiling"), 0.835, 0.865)),
+]  # fmt: skip
+
+
+@each_seeded
+def test_the_table_has_the_first_seeds_of_the_present_cells(cells):
+    """30 where ten minutes of CPU allow, never less than 12; the text says how many."""
+    rows = seeded.table(cells.file)
+    assert [int(row["seed"]) for row in rows] == [*range(len(rows))] and len(rows) >= 12
+    assert seeded.other_cells(rows, cells) == "", f"`course seeds {cells.name[:2]}`, once the old table is removed"
+    assert list(rows[0]) == ["seed", "cells", *cells.names, "seconds"]
+    assert sum(float(row["seconds"]) for row in rows) < seeded.BUDGET_SECONDS
+
+
+@pytest.mark.parametrize("of, says, holds", CLAIMS, ids=[says[:40] for _, says, _ in CLAIMS])
+def test_the_text_says_what_the_table_says(of, says, holds):
+    path = next(path for path in LOADED if path.stem == of)
+    text = " ".join(cell.source for cell in LOADED[path].cells if cell.cell_type == "markdown")
+    assert says in " ".join(text.split()), "the sentence has changed: then this test changes with it"
+    assert holds(lambda name: column(name, of))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", OTHERS)
+@each_seeded
+def test_the_training_cells_run_with_seeds_of_no_table(cells, seed):
+    assert {*cells.run(seed)} == {*cells.names, "seconds"}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("path", SECOND, ids=lambda path: path.stem)
+def test_a_lecture_runs_with_another_seed(path):
+    execution = execute(job_for(path, LOADED[path], 600.0, {"seed": OTHERS[0]}))
+    assert execution.ok, f"seed {OTHERS[0]}, cell {execution.cell}: {execution.traceback or execution.verdict}"
