@@ -76,6 +76,11 @@ def _merged_in_place(x, weight, A, B, alpha):
     return x @ weight.T
 
 
+def _merged_into_data(x, weight, A, B, alpha):
+    weight.data += alpha / A.shape[0] * (B @ A)
+    return x @ weight.T
+
+
 FORWARD = Exercise(
     id="lora.forward",
     slides=("W27",),
@@ -208,6 +213,11 @@ FORWARD = Exercise(
             "merged_in_place",
             _merged_in_place,
             "You add the update to W0 itself, so the next call would add it once more. The given matrix stays as it is.",
+        ),
+        Misconception(
+            "merged_into_data",
+            _merged_into_data,
+            "You write the update into W0's data: the next call would add it once more, and A and B get no gradient.",
         ),
         Misconception(
             "update_cut_off",

@@ -88,7 +88,13 @@ def _A_first(x, y, weight, A, alpha, learning_rate, steps):
 
 
 def _added_after_each(x, y, weight, A, alpha, learning_rate, steps):
-    return weight + sum(alpha / len(A) * B @ now for now, B in _factors(x, y, weight, A, alpha, learning_rate, steps))
+    s, B = alpha / A.shape[0], torch.zeros(weight.shape[0], A.shape[0]).to(weight)
+    for _ in range(steps):
+        slope = 2 * (x @ weight.T + s * x @ A.T @ B.T - y) / y.numel()
+        to_A, to_B = s * B.T @ slope.T @ x, s * slope.T @ (x @ A.T)
+        A, B = A - learning_rate * to_A, B - learning_rate * to_B
+        weight = weight + s * B @ A
+    return weight
 
 
 def _with_the_first_A(x, y, weight, A, alpha, learning_rate, steps):
