@@ -1,7 +1,5 @@
 """An exercise of `lora`: train the two factors of one layer by gradient descent, and merge them."""
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -63,6 +61,10 @@ def _by_optimizer(make, x, y, weight, A, alpha, learning_rate, steps, *, until_i
         optimizer.step()
         least = loss.item()
     return (weight + alpha / len(A) * B @ A).detach()
+
+
+def _with_momentum(parameters, lr):
+    return torch.optim.SGD(parameters, lr=lr, momentum=0.9)
 
 
 def _by_autograd(*inputs):
@@ -236,17 +238,17 @@ TUNE = Exercise(
         ),
         Misconception(
             "adamw",
-            partial(_by_optimizer, torch.optim.AdamW),
+            lambda *inputs: _by_optimizer(torch.optim.AdamW, *inputs),
             "That is AdamW. Plain gradient descent moves by minus the learning rate times the gradient, no more.",
         ),
         Misconception(
             "momentum",
-            partial(_by_optimizer, partial(torch.optim.SGD, momentum=0.9)),
+            lambda *inputs: _by_optimizer(_with_momentum, *inputs),
             "Your updates have momentum. Plain gradient descent moves by this update's gradient alone.",
         ),
         Misconception(
             "stops_when_the_loss_rises",
-            partial(_by_optimizer, torch.optim.SGD, until_it_rises=True),
+            lambda *inputs: _by_optimizer(torch.optim.SGD, *inputs, until_it_rises=True),
             "You stop when the loss rises. `steps` updates are made, whatever the loss does.",
         ),
         Misconception(
