@@ -40,6 +40,7 @@ def _layers(generator):
         case("alpha equal to the rank", *draw(2, 6, 3, 3), 3.0),
         case("alpha a whole number, and no multiple of the rank", *draw(4, 3, 6, 2), 5),
         case("alpha below the rank", *draw(1, 5, 4, 3), 2),
+        case("two equal rows of A, alpha below 1", x, W, A[[0, 0]], B, 0.5),
     ]
 
 
@@ -62,6 +63,22 @@ def _one_rank_after_another(x, weight, A, B, alpha):
 def _with_scale(scale):
     """An answer that scales the update by `scale(A, B, alpha)`."""
     return lambda x, weight, A, B, alpha: x @ weight.T + scale(A, B, alpha) * (x @ A.T @ B.T)
+
+
+def _frozen_path_cut_off(x, weight, A, B, alpha):
+    with torch.no_grad():
+        frozen = x @ weight.T
+    return frozen + alpha / A.shape[0] * (x @ A.T @ B.T)
+
+
+def _merged_in_place(x, weight, A, B, alpha):
+    weight += alpha / A.shape[0] * (B @ A)
+    return x @ weight.T
+
+
+def _merged_into_data(x, weight, A, B, alpha):
+    weight.data += alpha / A.shape[0] * (B @ A)
+    return x @ weight.T
 
 
 FORWARD = Exercise(
@@ -132,6 +149,31 @@ FORWARD = Exercise(
             "You divide by the rank but leave out α, by which the update is multiplied.",
         ),
         Misconception(
+            "whole_alpha",
+            _with_scale(lambda A, B, alpha: int(alpha) / A.shape[0]),
+            "You make α a whole number. It may be any number above 0, such as 0.5.",
+        ),
+        Misconception(
+            "rank_of_the_product",
+            _with_scale(lambda A, B, alpha: alpha / torch.linalg.matrix_rank(B @ A)),
+            "You divide by the rank of the matrix BA, which is 0 at the start. r is how many rows A has.",
+        ),
+        Misconception(
+            "rank_of_A",
+            _with_scale(lambda A, B, alpha: alpha / torch.linalg.matrix_rank(A)),
+            "You divide by the rank of the matrix A, which falls when rows are alike. r is how many rows A has.",
+        ),
+        Misconception(
+            "scaled_twice",
+            _with_scale(lambda A, B, alpha: (alpha / A.shape[0]) ** 2),
+            "The scale stands at both factors, so their product has its square. Scale one of the two.",
+        ),
+        Misconception(
+            "squeezed",
+            lambda *inputs: lora_forward(*inputs).squeeze(),
+            "Your result loses a dimension where the batch has one row. One row is a batch too: (1, d).",
+        ),
+        Misconception(
             "scales_everything",
             lambda x, weight, A, B, alpha: alpha / A.shape[0] * (x @ weight.T + x @ A.T @ B.T),
             "You also scale the frozen part. W0 stays unchanged; α/r applies only to BA.",
@@ -155,6 +197,27 @@ FORWARD = Exercise(
             "A_cut_off",
             lambda x, weight, A, B, alpha: x @ weight.T + alpha / A.shape[0] * (x @ A.T).detach() @ B.T,
             "The outputs are right, but no gradient comes back to A: what A makes of x is cut off. Only W0 is frozen.",
+        ),
+        Misconception(
+            "x_cut_off",
+            lambda x, weight, A, B, alpha: x @ weight.T + alpha / A.shape[0] * (x.detach() @ A.T @ B.T),
+            "The gradient of x lacks the way through A and B: the update reads an x that is cut off.",
+        ),
+        Misconception(
+            "frozen_path_cut_off",
+            _frozen_path_cut_off,
+            "The gradient of x lacks the way through W0. W0 is frozen, but the layers below it learn through it: only its own "
+            "gradient may be left out.",
+        ),
+        Misconception(
+            "merged_in_place",
+            _merged_in_place,
+            "You add the update to W0 itself, so the next call would add it once more. The given matrix stays as it is.",
+        ),
+        Misconception(
+            "merged_into_data",
+            _merged_into_data,
+            "You write the update into W0's data: the next call would add it once more, and A and B get no gradient.",
         ),
         Misconception(
             "update_cut_off",

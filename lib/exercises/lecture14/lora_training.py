@@ -48,15 +48,62 @@ def _tuned(
     return weight_now + (s if merge_scale is None else merge_scale(A, alpha)) * B @ A
 
 
-def _by_autograd(x, y, weight, A, alpha, learning_rate, steps):
+def _by_optimizer(make, x, y, weight, A, alpha, learning_rate, steps, *, until_it_rises=False):
     A = A.detach().clone().requires_grad_()
     B = torch.zeros(weight.shape[0], A.shape[0], dtype=A.dtype, requires_grad=True)
-    optimizer = torch.optim.SGD([A, B], lr=learning_rate)
+    optimizer, least = make([A, B], lr=learning_rate), float("inf")
     for _ in range(steps):
         optimizer.zero_grad()
-        torch.nn.functional.mse_loss(x @ (weight + alpha / len(A) * B @ A).T, y).backward()
+        loss = torch.nn.functional.mse_loss(x @ (weight + alpha / len(A) * B @ A).T, y)
+        if until_it_rises and loss.item() > least:
+            break
+        loss.backward()
         optimizer.step()
+        least = loss.item()
     return (weight + alpha / len(A) * B @ A).detach()
+
+
+def _with_momentum(parameters, lr):
+    return torch.optim.SGD(parameters, lr=lr, momentum=0.9)
+
+
+def _by_autograd(*inputs):
+    return _by_optimizer(torch.optim.SGD, *inputs)
+
+
+def _factors(x, y, weight, A, alpha, learning_rate, steps, A_first=False):
+    """A and B after each update, by formulas; with `A_first`, B's gradient is taken at the new A."""
+    s, B = alpha / A.shape[0], torch.zeros(weight.shape[0], A.shape[0]).to(weight)
+    for _ in range(steps):
+        slope = 2 * (x @ weight.T + s * x @ A.T @ B.T - y) / y.numel()
+        A_next = A - learning_rate * s * B.T @ slope.T @ x
+        B = B - learning_rate * s * slope.T @ (x @ (A_next if A_first else A).T)
+        A = A_next
+        yield A, B
+
+
+def _A_first(x, y, weight, A, alpha, learning_rate, steps):
+    merged = weight
+    for now, B in _factors(x, y, weight, A, alpha, learning_rate, steps, A_first=True):
+        merged = weight + alpha / len(A) * B @ now
+    return merged
+
+
+def _added_after_each(x, y, weight, A, alpha, learning_rate, steps):
+    s, B = alpha / A.shape[0], torch.zeros(weight.shape[0], A.shape[0]).to(weight)
+    for _ in range(steps):
+        slope = 2 * (x @ weight.T + s * x @ A.T @ B.T - y) / y.numel()
+        to_A, to_B = s * B.T @ slope.T @ x, s * slope.T @ (x @ A.T)
+        A, B = A - learning_rate * to_A, B - learning_rate * to_B
+        weight = weight + s * B @ A
+    return weight
+
+
+def _with_the_first_A(x, y, weight, A, alpha, learning_rate, steps):
+    merged = weight
+    for _, B in _factors(x, y, weight, A, alpha, learning_rate, steps):
+        merged = weight + alpha / len(A) * B @ A
+    return merged
 
 
 def _by_autograd_two_paths(x, y, weight, A, alpha, learning_rate, steps):
@@ -67,6 +114,11 @@ def _by_autograd_two_paths(x, y, weight, A, alpha, learning_rate, steps):
         to_A, to_B = torch.autograd.grad(loss, [A, B])
         A, B = (A - learning_rate * to_A).detach(), (B - learning_rate * to_B).detach()
     return torch.addmm(weight, B, A, alpha=alpha / A.shape[0])
+
+
+def _steep():
+    """Two inputs of one feature, and the same tensors for every seed."""
+    return torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [3.0]]), torch.tensor([[0.5]]), torch.tensor([[1.0]])
 
 
 def _layers(generator):
@@ -83,6 +135,7 @@ def _layers(generator):
         case("a square layer, rank 3", *draw(8, 4, 4, 3), 5, 0.05, 4),
         case("alpha below the rank", *draw(4, 5, 6, 3), 1.5, 0.2, 3),
         case("one row", *draw(1, 3, 5, 2), 3.0, 0.05, 5),
+        case("a large learning rate: the loss rises, and the updates go on", *_steep(), 2, 0.12, 3),
     ]
 
 
@@ -166,6 +219,61 @@ TUNE = Exercise(
                 x, y, weight, A, alpha, learning_rate, max(steps - 1, 0)
             ),
             "You make one update less than `steps`.",
+        ),
+        _mistake(
+            "integer_scale",
+            "You divide α by r with //, which drops the fraction: the scale need not be a whole number.",
+            scale=lambda A, alpha: alpha // A.shape[0],
+        ),
+        _mistake(
+            "rank_from_the_inputs",
+            "You divide α by the number of inputs. A is r × k: which of its two sizes is the rank?",
+            scale=lambda A, alpha: alpha / A.shape[1],
+        ),
+        Misconception(
+            "A_first",
+            _A_first,
+            "You update A first and use the new A for B's gradient. Both gradients belong to the same loss: compute both, then "
+            "update both.",
+        ),
+        Misconception(
+            "adamw",
+            lambda *inputs: _by_optimizer(torch.optim.AdamW, *inputs),
+            "That is AdamW. Plain gradient descent moves by minus the learning rate times the gradient, no more.",
+        ),
+        Misconception(
+            "momentum",
+            lambda *inputs: _by_optimizer(_with_momentum, *inputs),
+            "Your updates have momentum. Plain gradient descent moves by this update's gradient alone.",
+        ),
+        Misconception(
+            "stops_when_the_loss_rises",
+            lambda *inputs: _by_optimizer(torch.optim.SGD, *inputs, until_it_rises=True),
+            "You stop when the loss rises. `steps` updates are made, whatever the loss does.",
+        ),
+        Misconception(
+            "added_after_each_update",
+            _added_after_each,
+            "You add BA to the weight after each update, so early updates count again and again. It is merged once, at the end.",
+        ),
+        Misconception(
+            "merged_with_the_first_A",
+            _with_the_first_A,
+            "You merge the trained B with the A of the beginning. Both factors have moved: merge both as they are at the end.",
+        ),
+        Misconception(
+            "half_the_gradient",
+            lambda x, y, weight, A, alpha, learning_rate, steps: _tuned(
+                x, y, weight, A, alpha, learning_rate / 2, steps
+            ),
+            "Your updates are half as long as they should be. The derivative of a square has a factor of 2.",
+        ),
+        Misconception(
+            "mean_over_the_inputs",
+            lambda x, y, weight, A, alpha, learning_rate, steps: _tuned(
+                x, y, weight, A, alpha, learning_rate * weight.shape[0] / weight.shape[1], steps
+            ),
+            "You divide by N · k, how many numbers x has. The mean is over the N · d numbers of y.",
         ),
         Misconception(
             "row_by_row_mean",

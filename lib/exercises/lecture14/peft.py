@@ -1,14 +1,12 @@
-"""Exercises of notebook 14: a soft prompt in front of the text, and the bytes of QLoRA."""
-
-from collections.abc import Sequence
+"""Exercises of notebook 14: a soft prompt in front of the text, and the bytes of QLoRA (`peft_bytes`)."""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
+from lib.exercises.lecture14.peft_bytes import QLORA
 
 
 # --- peft.soft_prompt -------------------------------------------------------------------------------------------------
@@ -62,6 +60,17 @@ def _both(change, change_mask=None):
         return change(prompt, embeddings), seen if change_mask is None else change_mask(prompt, mask)
 
     return answer
+
+
+def _behind_padding(prompt, embeddings, mask):
+    first = mask.argmax(dim=1).tolist()  # of the tokens of each text
+    joined = [torch.cat([x[:at], prompt, x[at:]]) for x, at in zip(embeddings, first, strict=True)]
+    seen = [torch.cat([row[:at], row.new_ones(len(prompt)), row[at:]]) for row, at in zip(mask, first, strict=True)]
+    return torch.stack(joined), torch.stack(seen)
+
+
+def _padding_zeroed(prompt, embeddings, mask):
+    return soft_prompt(prompt, embeddings * mask[..., None], mask)
 
 
 def _joined(prompt, embeddings):
@@ -130,6 +139,38 @@ SOFT_PROMPT = Exercise(
             _both(lambda prompt, x: _joined(prompt.flip(0), x)),
             "Your prompt is the wrong way round: its first vector comes first.",
         ),
+        Misconception(
+            "mixed",
+            _both(
+                lambda prompt, x: torch.cat([prompt.repeat_interleave(len(x), 0).view(len(x), *prompt.shape), x], dim=1)
+            ),
+            "The P vectors are mixed up among the texts: `view` or `reshape` has put them into another order.",
+        ),
+        Misconception(
+            "own_parameter",
+            _both(lambda prompt, x: _joined(torch.nn.Parameter(prompt.detach().clone()), x)),
+            "You make a new Parameter of the prompt. The gradient ends there and does not come back to the one that was given.",
+        ),
+        Misconception(
+            "mask_copied",
+            _both(_joined, lambda prompt, mask: torch.cat([mask[:, :1].expand(-1, len(prompt)), mask], dim=1)),
+            "Your mask repeats its first column for the prompt: 0 where padding is on the left. A prompt is always seen.",
+        ),
+        Misconception(
+            "ones_as_long_as_the_text",
+            _both(_joined, lambda prompt, mask: torch.cat([torch.ones_like(mask[:, : len(prompt)]), mask], dim=1)),
+            "Your mask has at most T columns for the prompt. The prompt may be longer than the texts.",
+        ),
+        Misconception(
+            "padding_zeroed",
+            _padding_zeroed,
+            "You set the embeddings of the padding to zero. They stay as they are: the mask tells that nobody looks at them.",
+        ),
+        Misconception(
+            "behind_the_padding",
+            _behind_padding,
+            "Your prompt stands behind the padding on the left. It comes first, before all T positions.",
+        ),
         Misconception("detached", _both(lambda prompt, x: _joined(prompt.detach(), x)), DETACHED),
     ),
     hints=(
@@ -139,112 +180,6 @@ SOFT_PROMPT = Exercise(
     ),
 )
 
-
-# --- peft.qlora_bytes -------------------------------------------------------------------------------------------------
-def qlora_bytes(total: int, shapes: Sequence[tuple[int, int]], rank: int) -> tuple[int, float, float]:
-    """Trained numbers, bytes of the frozen base, bytes of what is trained (Dettmers et al. 2023, section 3).
-
-    Base: 4 bits each, one 8-bit scale per 64 of them, one 32-bit number per 256 scales. Trained: 2 bytes each for
-    the number and its gradient, and 8 for Adam's two moments.
-    """
-    trained = sum(rank * (d + k) for d, k in shapes)
-    return trained, total * (4 + 8 / 64 + 32 / (64 * 256)) / 8, 12.0 * trained
-
-
-def _bytes(total, shapes, rank, *, bits=4 + 8 / 64 + 32 / (64 * 256), each=12.0, count=None):
-    trained = sum(rank * (d + k) for d, k in shapes) if count is None else count(shapes, rank)
-    return trained, total * bits / 8, each * trained
-
-
-def _models(generator):
-    blocks, rank = torch.randint(2, 40, (2,), generator=generator).tolist()
-    return [
-        case("one square matrix, rank 2", 4096 * 16, [(64, 64)], 2),
-        case("queries and values of a 7B model, r = 16", 6_738_415_616, [(4096, 4096)] * 64, 16),
-        case("a matrix that is not square", 2**20, [(256, 1024)], 4),
-        case("four matrices of two shapes", 2**22, [(512, 512), (512, 128), (128, 512), (512, 512)], 8),
-        case("rank 1", 2**16, [(40, 30), (30, 50)], 1),
-        case("a random model", 64 * 256 * blocks, [(128 * blocks, 64)] * blocks, rank),
-    ]
-
-
-def _mistake(name, hint, **switches):
-    return Misconception(name, lambda total, shapes, rank: _bytes(total, shapes, rank, **switches), hint)
-
-
-QLORA = Exercise(
-    id="peft.qlora_bytes",
-    slides=("W28", "T47"),
-    points=4,
-    minutes=15,
-    title="A 7B model on one small GPU?",
-    reference=qlora_bytes,
-    cases=_models,
-    tolerance=Tolerance(rtol=1e-6, atol=0.0),
-    accepts=(
-        lambda total, shapes, rank: [
-            rank * sum(map(sum, shapes)),
-            total / 2 + total / 64 + total / 64 / 256 * 4,
-            (2 + 2 + 4 + 4) * rank * sum(sum(shape) for shape in shapes),
-        ],
-    ),
-    withheld=(
-        "lib.accounting.peft.adapter_parameters",
-        "lib.accounting.peft.low_rank_parameters",
-        "lib.accounting.peft.qlora_base_bytes",
-    ),
-    misconceptions=(
-        _mistake("no_scales", "You count the 4 bits alone. The scales, and the numbers that scale them, come on top.", bits=4),
-        _mistake(
-            "no_second_level",
-            "The 32-bit numbers are missing, one for each 256 scales.",
-            bits=4 + 8 / 64,
-        ),
-        _mistake(
-            "not_quantized_twice",
-            "You count a scale of 32 bits for each 64 weights. With double quantization a scale has 8 bits, and 256 of them "
-            "share one number of 32.",
-            bits=4 + 32 / 64,
-        ),
-        _mistake(
-            "second_level_per_weights",
-            "You count one 32-bit number per 256 weights. It is one per 256 scales, and a scale serves 64 weights.",
-            bits=4 + 8 / 64 + 32 / 256,
-        ),
-        _mistake(
-            "bits_for_bytes", "Your base is counted in bits. A byte has 8.", bits=8 * (4 + 8 / 64 + 32 / (64 * 256))
-        ),
-        _mistake("sixteen_bits", "You count the base with 16 bits per weight: that is LoRA, not QLoRA.", bits=16),
-        _mistake("scales_of_a_byte_as_bits", "A scale has 8 bits, not one.", bits=4 + 1 / 64 + 4 / (64 * 256)),
-        _mistake(
-            "weights_alone",
-            "You count the trained numbers alone (2 bytes each). Their gradients and Adam's two moments are in memory too.",
-            each=2.0,
-        ),
-        _mistake("no_moments", "Adam's two moments are missing: 4 bytes each.", each=4.0),
-        _mistake("one_moment", "Adam has two moments, 4 bytes each.", each=8.0),
-        _mistake("no_gradient", "The gradients of the trained numbers are missing, 2 bytes each.", each=10.0),
-        _mistake("all_in_fp32", "Numbers and gradients of the adapter have 2 bytes here, not 4.", each=16.0),
-        _mistake("one_factor", "You count A or B alone: a matrix of d by k has r · k and d · r numbers.",
-                 count=lambda shapes, rank: sum(rank * k for d, k in shapes)),
-        _mistake("the_other_factor", "You count B alone. A has numbers too: r for each input.",
-                 count=lambda shapes, rank: sum(rank * d for d, k in shapes)),
-        _mistake("product_of_the_sides", "You count r · d · k. The two factors have r · k and d · r numbers: r (d + k).",
-                 count=lambda shapes, rank: sum(rank * d * k for d, k in shapes)),
-        _mistake("full_matrices", "You count the matrices themselves, d · k. LoRA trains two thin ones beside each.",
-                 count=lambda shapes, rank: sum(d * k for d, k in shapes)),
-        _mistake("first_matrix_only", "You count the first matrix only. All of `shapes` are adapted.",
-                 count=lambda shapes, rank: rank * sum(shapes[0])),
-        _mistake("as_if_square", "You count 2 r d, which is right for square matrices only. It is r (d + k).",
-                 count=lambda shapes, rank: sum(2 * rank * d for d, k in shapes)),
-    ),
-    hints=(
-        "A matrix of d by k gets A with r rows of k numbers, and B with d rows of r numbers.",
-        "How many bits does one weight of the base take, when its share of the scale, and of the number that scales "
-        "the scale, is added to its own 4?",
-        "What is trained has four things in memory for each number: itself, its gradient, and two moments.",
-    ),
-)  # fmt: skip
 
 EXERCISES = (SOFT_PROMPT, QLORA)
 """The exercises of this module, in the order of the notebook."""
