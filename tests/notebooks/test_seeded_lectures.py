@@ -2,8 +2,8 @@
 
 import math
 import random
-from operator import gt
-from statistics import median
+from operator import gt, lt, sub, truediv
+from statistics import mean, median, stdev
 
 import pytest
 
@@ -91,6 +91,19 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      and lost_hump(t) == 8),
     ("13_rlhf_ppo_dpo", "On unseen pairs the reward model is right in 59 to 71 %, with ceilings of 84 to 86 %",
      lambda t: within(t("reward.unseen"), 0.585, 0.715) and within(t("reward.ceiling"), 0.835, 0.865)),
+    ("14_lora_and_peft", "it finds twice as many (2.0 to 2.3 times in each of 21 seeds)",
+     lambda t: within(list(map(truediv, t("two.full"), t("two.head"))), 1.95, 2.35) and len(t("seed")) == 21),
+    ("14_lora_and_peft", "LoRA is ahead in 13, full fine-tuning in 7, and once they are equal. The difference is 0.002 in the "
+     "mean, with a standard error of 0.005",
+     lambda t: [sum(map(gt, t("lora.accuracy"), t("two.full"))), sum(map(lt, t("lora.accuracy"), t("two.full")))] == [13, 7]
+     and round(mean(gains := list(map(sub, t("lora.accuracy"), t("two.full")))), 3) == 0.002
+     and round(stdev(gains) / 21**0.5, 3) == 0.005),
+    ("14_lora_and_peft", "In 21 seeds the shares lie between 0.39 and 0.92, at least 2.7 times what random numbers have, and the "
+     "last layer always has the largest",
+     lambda t: round(min(t("rank.least")), 2) == 0.39 and round(max(t("rank.most")), 2) == 0.92
+     and min(t("rank.over_noise")) > 2.65 and all(t("rank.last_most"))),
+    ("14_lora_and_peft", "in 8 to 11 of the 16 matrices more than a third lies outside",
+     lambda t: within(t("rank.third_outside"), 8, 12)),
 ]  # fmt: skip
 
 
