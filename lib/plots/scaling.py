@@ -50,18 +50,18 @@ def runs(by_data: Series, by_size: Series, levels: Mapping[str, Number]) -> Figu
     return fig
 
 
-def isoflops(
-    runs: Series, parabolas: Series, bottoms: tuple[Numbers, Numbers, Numbers], line: tuple[Numbers, Numbers]
-) -> Figure:
-    """Left: loss against N with a parabola for each budget, its lowest point marked; right: N_opt against C, and a power law.
+def isoflops(runs: Series, bottoms: tuple[Numbers, Numbers, Numbers], line: tuple[Numbers, Numbers]) -> Figure:
+    """Left: loss against N, a parabola in ln N through each budget's runs, its lowest point; right: N_opt against C.
 
-    `runs` and `parabolas` have the budgets as names; `bottoms` are C, N_opt and the loss there; `line` is C and N of the law.
+    `runs` have the budgets as names; `bottoms` are C, N_opt and the loss there; `line` is C and N of a power law.
     """
     fig, (left, right) = figure(8.4, 3.8, columns=2)
     C, best, lowest = (np.asarray(column) for column in bottoms)
     for number, (name, (N, loss)) in enumerate(runs.items()):
+        n = np.log(N)
+        along = np.linspace(n.min(), n.max(), 60)
         curve(left, N, loss, number, f"C = {name}", marker=True, linestyle="none")
-        left.plot(*parabolas[name], color=COLOURS[number], linewidth=1.2)
+        left.plot(np.exp(along), np.polyval(np.polyfit(n, loss, 2), along), color=COLOURS[number], linewidth=1.2)
     left.plot(best, lowest, "*", color="black", markersize=11, label="lowest point")
     left.set(xscale="log", xlabel="parameters N", ylabel="held-out loss (nats per token)")
     _few_sizes(left.xaxis, np.concatenate([np.asarray(N) for N, _ in runs.values()]))
@@ -74,24 +74,15 @@ def isoflops(
     return fig
 
 
-def moved_optima(recipes: Mapping[str, tuple[Series, Numbers, Numbers]], budgets: Sequence[str]) -> Figure:
-    """Left: loss against N at the middle budget, one curve per recipe; right: N_opt against C for each.
-
-    A recipe has its runs by budget (N, loss), the budgets C and the best sizes.
-    """
-    fig, (left, right) = figure(8.4, 3.8, columns=2)
-    middle = budgets[len(budgets) // 2]
-    for number, (name, (by_budget, C, best)) in enumerate(recipes.items()):
-        curve(left, *by_budget[middle], number, name, marker=True)
-        curve(right, C, best, number, name, marker=True)
-    left.set(xscale="log", xlabel="parameters N", ylabel="held-out loss (nats per token)", title=f"C = {middle}")
-    right.set(xlabel="budget C (FLOPs)", ylabel="best size N", title="where each curve is lowest", **LOG_TICKS)
-    every_C = np.unique(np.concatenate([np.asarray(budgets_of) for _, budgets_of, _ in recipes.values()])).tolist()
-    right.set_xticks(every_C, [f"{C:.1e}" for C in every_C])
-    right.set_xticks([], minor=True)
-    _few_sizes(right.yaxis, np.concatenate([np.asarray(best) for _, _, best in recipes.values()]))
-    _few_sizes(left.xaxis, np.concatenate([np.asarray(by_budget[middle][0]) for by_budget, _, _ in recipes.values()]))
-    left.legend(fontsize=8)
+def counted(best: tuple[Numbers, Numbers], lines: Series) -> Figure:
+    """Best sizes N' against the budget (C, N'), both counted without the table, and power laws fitted to parts of them."""
+    fig, (ax,) = figure(7.4, 3.6)
+    ax.plot(*best, color="black", linewidth=5, alpha=0.3, label="best by the law of all parameters")
+    for number, (name, (C, N)) in enumerate(lines.items()):
+        curve(ax, C, N, number, name)
+    ax.set(xlabel="budget 6 N'D, without the table (FLOPs)", ylabel="best size N'", **LOG_TICKS)
+    ax.set_ylim(np.min(best[1]) / 3, np.max(best[1]) * 3)
+    ax.legend(fontsize=8, loc="upper left")
     return fig
 
 
@@ -123,7 +114,7 @@ def forecasts(said: Mapping[str, tuple[Number, Number, Number]], measured: Numbe
     for number, loss in enumerate(np.atleast_1d(measured)):
         ax.axvline(loss, color=COLOURS[3], linewidth=1.2, label=None if number else "measured, one line per run")
     ax.set_yticks(range(len(said)), list(said))
-    ax.invert_yaxis()
+    ax.set_ylim(len(said) - 0.5, -0.5)  # the first on top
     ax.set_xlabel("held-out loss of the largest model (nats per token)")
     ax.legend(fontsize=8, loc="upper right")
     return fig

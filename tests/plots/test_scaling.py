@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from lib.accounting import KAPLAN_D, KAPLAN_N
@@ -25,24 +26,25 @@ def test_runs_draws_the_levels_in_both_panels():
 
 
 def test_isoflops_has_a_parabola_a_budget_and_a_law_through_the_lowest_points():
-    runs = {"small": ([1e4, 2e4], [4, 3.9]), "large": ([2e4, 4e4], [3.5, 3.4])}
-    parabolas = {"small": ([1e4, 2e4], [4, 3.8]), "large": ([2e4, 4e4], [3.5, 3.3])}
-    left, right = plots.isoflops(
-        runs, parabolas, ([1e9, 1e10], [1.5e4, 3e4], [3.8, 3.3]), ([1e9, 1e10], [1e4, 4e4])
-    ).axes
-    assert [len(line.get_xdata()) for line in left.lines] == [2, 2, 2, 2, 2]
+    N = np.array([1e4, 2e4, 4e4])
+    loss = 3.8 + (np.log(N) - np.log(2e4)) ** 2  # lowest at 20,000
+    runs = {"small": (N, loss), "large": (2 * N, loss - 0.5)}
+    left, right = plots.isoflops(runs, ([1e9, 1e10], [2e4, 4e4], [3.8, 3.3]), ([1e9, 1e10], [1e4, 4e4])).axes
+    assert [len(line.get_xdata()) for line in left.lines] == [3, 60, 3, 60, 2]
     assert left.lines[0].get_linestyle() == "None" and left.lines[0].get_color() == left.lines[1].get_color()
-    assert left.lines[4].get_ydata() == pytest.approx([3.8, 3.3]) and right.lines[0].get_ydata() == pytest.approx(
-        [1.5e4, 3e4]
-    )
+    x, y = left.lines[3].get_xdata(), left.lines[3].get_ydata()
+    assert y == pytest.approx(3.3 + (np.log(x) - np.log(4e4)) ** 2)
+    assert left.lines[4].get_ydata() == pytest.approx([3.8, 3.3])
+    assert right.lines[0].get_ydata() == pytest.approx([2e4, 4e4])
     assert right.lines[1].get_ydata() == pytest.approx([1e4, 4e4]) and right.get_yscale() == "log"
 
 
-def test_moved_optima_shows_the_middle_budget():
-    recipe = {"1": ([1, 2], [5, 4]), "2": ([1, 2], [3, 2]), "3": ([1, 2], [2, 1])}, [1e9, 2e9, 4e9], [1e4, 2e4, 4e4]
-    left, right = plots.moved_optima({"a": recipe, "b": recipe}, ["1", "2", "3"]).axes
-    assert left.lines[0].get_ydata() == pytest.approx([3, 2]) and left.get_title() == "C = 2"
-    assert len(right.lines) == 2 and right.lines[1].get_ydata() == pytest.approx([1e4, 2e4, 4e4])
+def test_counted_draws_the_best_sizes_and_the_laws_fitted_to_parts():
+    C = [1e13, 1e25]
+    ax = plots.counted((C, [300, 3e9]), {"a = 0.78": (C, [100, 1e11])}).axes[0]
+    assert [line.get_ydata()[-1] for line in ax.lines] == pytest.approx([3e9, 1e11])
+    assert [t.get_text() for t in ax.get_legend().get_texts()][1] == "a = 0.78"
+    assert ax.get_xscale() == ax.get_yscale() == "log" and ax.get_ylim() == pytest.approx((100, 9e9))
 
 
 def test_tokens_per_parameter_marks_models_and_twenty():

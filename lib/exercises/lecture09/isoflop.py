@@ -1,13 +1,13 @@
 """The exercise isoflop.estimate of notebook 09: parabolas at a few budgets, and a power law through their lowest points."""
 
-from itertools import groupby
-
 import numpy as np
 import torch
 
 from lib.accounting import BESIROGLU, compute_optimal, isoflop_fit
 from lib.exercises.engine.exercise import Exercise, Misconception, Tolerance, case
+from lib.exercises.lecture09 import isoflop_wrong as wrong
 from lib.exercises.lecture09.draws import Number, uniform
+from lib.exercises.lecture09.isoflop_wrong import bottoms, line
 
 
 # --- isoflop.estimate ---------------------------------------------------------------------------------------
@@ -19,20 +19,7 @@ def estimate(flops: list[Number], N: list[Number], loss: list[Number], budget: N
     >>> round(a, 6), f"{best:.3g}"
     (0.5, '2e+10')
     """
-    return _line(budget, *_bottoms(flops, np.log(N), loss))
-
-
-def _bottoms(flops, n, loss, vertex=lambda q, p: -p / (2 * q)):
-    """The budgets, and the vertex of the parabola at each."""
-    flops, loss = np.array(flops, dtype=float), np.array(loss, dtype=float)
-    budgets = np.unique(flops)
-    return budgets, np.array([vertex(*np.polyfit(n[flops == C], loss[flops == C], 2)[:2]) for C in budgets])
-
-
-def _line(budget, budgets, bottoms):
-    """A straight line through (ln C, ln N), read at `budget`."""
-    a, level = np.polyfit(np.log(budgets), bottoms, 1)
-    return float(a), float(np.exp(level + a * np.log(budget)))
+    return line(budget, *bottoms(flops, np.log(N), loss))
 
 
 def _curves(generator):
@@ -45,52 +32,24 @@ def _curves(generator):
     mixed = [column[order].tolist() for column in (C, N, losses)]
     three = [1e18] * 3 + [1e20] * 3, [1e8, 2e8, 4e8, 1e9, 2e9, 4e9]
     small = [1e10] * 4 + [4e10] * 3, [5e3, 9e3, 2e4, 3e4, 1.1e4, 2e4, 5e4]
+    uneven = (
+        [1e20] * 3 + [1e18] * 3 + [2e18] * 4,
+        [5e8, 1e9, 4e9, 4e7, 1e8, 2e8, 1e8, 2e8, 4e8, 8e8],
+        [2.41, 2.38, 2.47, 3.06, 3.01, 3.04, 2.96, 2.88, 2.87, 2.93],
+    )
+    twice = (
+        [1e10] * 5 + [4e10] * 3,
+        [5e3, 1e4, 1e4, 2e4, 4e4, 1e4, 2e4, 4e4],
+        [4.62, 4.5, 4.56, 4.49, 4.6, 4.35, 4.29, 4.33],
+    )
     return [
         case("two budgets, three sizes each", *three, [3.0, 2.9, 3.0, 2.5, 2.4, 2.5], 1e22),
         case("lowest points between the sizes", *three, [3.0, 2.9, 2.96, 2.5, 2.37, 2.42], 1e19),
         case("four sizes and three", *small, [4.6, 4.5, 4.52, 4.61, 4.4, 4.31, 4.37], 2e10),
+        case("uneven budgets, the largest first; a tried one is asked", *uneven, 2e18),
+        case("one size twice at a budget", *twice, 1e11),
         case("three budgets, noisy runs in no order", *mixed, float(10 ** uniform(generator, 1, 21, 23)[0])),
     ]
-
-
-def _neighbours(flops, N, loss, budget):
-    runs = [list(run) for _, run in groupby(zip(flops, N, loss, strict=True), key=lambda run: run[0])]
-    runs = [run for run in runs if len(run) >= 3]
-    bottoms = [_bottoms(*(np.array(column) for column in zip(*run, strict=True))) for run in runs]
-    budgets = [run[0][0] for run in runs]
-    return _line(budget, budgets, np.log([abs(b[1][0]) for b in bottoms]))
-
-
-def _lowest_runs(flops, N, loss, budget):
-    budgets = sorted(set(flops))
-    best = [min((run[2], run[1]) for run in zip(flops, N, loss, strict=True) if run[0] == C)[1] for C in budgets]
-    return _line(budget, budgets, np.log(best))
-
-
-def _in_N(flops, N, loss, budget):
-    budgets, bottoms = _bottoms(flops, np.array(N) / np.mean(N), loss)
-    return _line(budget, budgets, np.log(np.abs(bottoms) * np.mean(N)))
-
-
-def _every_run(flops, N, loss, budget):
-    budgets, bottoms = _bottoms(flops, np.log(N), loss)
-    return _line(budget, np.array(flops), bottoms[np.searchsorted(budgets, flops)])
-
-
-def _ends(flops, N, loss, budget):
-    budgets, bottoms = _bottoms(flops, np.log(N), loss)
-    return _line(budget, budgets[[0, -1]], bottoms[[0, -1]])
-
-
-def _straight(flops, N, loss, budget):
-    budgets, bottoms = _bottoms(flops, np.log(N), loss)
-    slope, level = np.polyfit(budgets, np.exp(bottoms), 1)
-    return float(slope), float(level + slope * budget)
-
-
-def _turned(flops, N, loss, budget):
-    a, best = estimate(flops, N, loss, budget)
-    return 1 / a, best
 
 
 def _by_hand(flops, N, loss, budget):
@@ -113,6 +72,17 @@ def _by_lib(flops, N, loss, budget):
     return fit.exponents[0], float(fit.at(budget).parameters)
 
 
+def _on_a_grid(flops, N, loss, budget):
+    """The lowest of many points of the parabola between the smallest and the largest size of each budget."""
+    best = {}
+    for C in sorted(set(flops)):
+        n, y = np.array([(np.log(size), of) for c, size, of in zip(flops, N, loss, strict=True) if c == C]).T
+        along = np.linspace(n.min(), n.max(), 200_001)
+        best[C] = along[np.polyval(np.polyfit(n, y, 2), along).argmin()]
+    a, level = np.polyfit(np.log(list(best)), list(best.values()), 1)
+    return a, np.exp(level + a * np.log(budget))
+
+
 ESTIMATE = Exercise(
     id="isoflop.estimate",
     slides=("T22",),
@@ -122,55 +92,55 @@ ESTIMATE = Exercise(
     reference=estimate,
     cases=_curves,
     tolerance=Tolerance(rtol=1e-4),
-    accepts=(_by_hand, _by_lib),
+    accepts=(_by_hand, _by_lib, _on_a_grid),
     withheld=("lib.accounting.allocation._bottom", "lib.accounting.allocation._through"),
     misconceptions=(
         Misconception(
             "parabola_in_N",
-            _in_N,
+            wrong.in_N,
             "Your parabolas are in N itself. The curves are nearly symmetric on a logarithmic axis: fit loss against ln N.",
         ),
         Misconception(
             "lowest_run",
-            _lowest_runs,
+            wrong.lowest_runs,
             "You took the best run of each budget. The lowest point of the parabola usually lies between the sizes that "
             "were tried.",
         ),
         Misconception(
             "in_the_order_given",
-            _neighbours,
+            wrong.neighbours,
             "You take runs that stand next to each other for one budget. The runs come in any order: group them by "
             "the value of `flops`.",
         ),
         Misconception(
             "vertex_without_two",
-            lambda C, N, loss, budget: _line(budget, *_bottoms(C, np.log(N), loss, lambda q, p: -p / q)),
+            lambda C, N, loss, budget: line(budget, *bottoms(C, np.log(N), loss, lambda q, p: -p / q)),
             "A parabola q·x² + p·x + r is lowest where its slope 2qx + p is zero.",
         ),
         Misconception(
             "vertex_sign",
-            lambda C, N, loss, budget: _line(budget, *_bottoms(C, np.log(N), loss, lambda q, p: p / (2 * q))),
+            lambda C, N, loss, budget: line(budget, *bottoms(C, np.log(N), loss, lambda q, p: p / (2 * q))),
             "The sign of the lowest point is wrong: 2qx + p = 0 gives a minus.",
         ),
         Misconception(
             "every_run_counts",
-            _every_run,
+            wrong.every_run,
             "Your line gives a budget with many runs more weight. Each budget has one lowest point, and each point counts "
             "once in the line.",
         ),
         Misconception(
             "first_and_last",
-            _ends,
+            wrong.ends,
             "Your line joins the smallest and the largest budget and ignores those between.",
         ),
         Misconception(
             "straight_axes",
-            _straight,
+            wrong.straight,
             "You fitted N against C. A power law is straight in ln N against ln C.",
         ),
         Misconception(
             "turned_round",
-            _turned,
+            wrong.turned,
             "Your exponent says how C grows with N. Asked is how N grows with C.",
         ),
         Misconception(
@@ -194,8 +164,63 @@ ESTIMATE = Exercise(
             "Both numbers are right, but in the wrong order: first the exponent, then N.",
         ),
         Misconception(
+            "mean_of_steps",
+            wrong.mean_of_steps,
+            "The mean of the exponents from budget to budget gives a short step as much weight as a long one. Fit one line to "
+            "all lowest points.",
+        ),
+        Misconception(
+            "line_turned_round",
+            wrong.other_line,
+            "You fitted ln C as a function of ln N and turned the line round. If the points are not exactly on it, that is "
+            "another line: predict ln N from ln C.",
+        ),
+        Misconception(
+            "own_lowest_point",
+            wrong.own_lowest_point,
+            "The exponent is right. For a budget that was tried you return its own lowest point; asked is what the line "
+            "gives.",
+        ),
+        Misconception(
+            "between_the_points",
+            wrong.between_the_points,
+            "The exponent is right. The second number comes from joining neighbouring points; asked is what the fitted line "
+            "gives, also beyond the budgets that were tried.",
+        ),
+        Misconception(
+            "from_the_last_point",
+            wrong.from_the_last_point,
+            "The exponent is right. For N you start at the largest budget's own point; the fitted line need not pass through "
+            "it.",
+        ),
+        Misconception(
+            "budgets_in_another_order",
+            wrong.another_order,
+            "Your budgets stand in one order and your lowest points in another. Keep each pair together.",
+        ),
+        Misconception(
+            "equally_many",
+            wrong.equally_many,
+            "You cut the runs into pieces of one length. Budgets may have unequally many: group by the value of `flops`.",
+        ),
+        Misconception(
+            "three_around_the_lowest",
+            wrong.three_around_the_lowest,
+            "Your parabola goes through the lowest run and its two neighbours. Least squares uses all runs of the budget.",
+        ),
+        Misconception(
+            "sizes_averaged",
+            wrong.sizes_averaged,
+            "You averaged the runs of one size first. Each run counts in its parabola, two of one size count twice.",
+        ),
+        Misconception(
+            "mixed_logarithms",
+            wrong.mixed_logarithms,
+            "Check the second number: you take log10 and undo it with `exp`, or the other way round.",
+        ),
+        Misconception(
             "loss_in_logarithms",
-            lambda C, N, loss, budget: _line(budget, *_bottoms(C, np.log(N), np.log(loss))),
+            lambda C, N, loss, budget: line(budget, *bottoms(C, np.log(N), np.log(loss))),
             "You took the logarithm of the loss, too. The parabola is fitted to the loss itself.",
         ),
     ),

@@ -43,6 +43,7 @@ def _mixtures(generator):
         case("repetition that wears out faster", [10.0, 40.0], [50.0, 50.0], 100.0, 5.3),
         case("read once exactly", [30.0], [100.0], 30.0, 15.4),
         case("a set that is never read", [50.0, 15.0], [0.0, 100.0], 75.0, 15.4),
+        case("half a per cent", [5.0, 100.0], [0.5, 99.5], 2000.0, 15.4),
         case("read half of it", [200.0, 1.0], [50.0, 50.0], 200.0, 2.0),
         case("random sets", sizes, [float(first), 30.0, 70.0 - first], 120.0, uniform(generator, 1, 2, 30)[0]),
     ]
@@ -136,6 +137,55 @@ EFFECTIVE = Exercise(
             "rounded",
             lambda *args: [round(x, 1) for x in effective(*args)],
             "Return the numbers as they are: rounding is for a table.",
+        ),
+        Misconception(
+            "whole_tokens",
+            lambda *args: [float(round(x)) for x in effective(*args)],
+            "Return the numbers as they are: the sizes may be in billions, and then a fraction is many tokens.",
+        ),
+        Misconception(
+            "whole_percents",
+            lambda tokens, percent, *rest: effective(tokens, [float(int(p)) for p in percent], *rest),
+            "Your shares are whole percentages. A share can be 0.5 as well.",
+        ),
+        Misconception(
+            "whole_epochs",
+            _each(lambda size, read, r: read if read <= size else _worth(size, read, r, lambda read, U: read // U - 1)),
+            "You count whole epochs only. A set that is read 3.4 times has R = 2.4.",
+        ),
+        Misconception(
+            "constant_of_the_paper",
+            lambda tokens, percent, total, r_star: effective(tokens, percent, total, 15.4),
+            "You use 15.4 for R*. It is an argument of the function.",
+        ),
+        Misconception(
+            "repetitions_alone",
+            _each(lambda size, read, r: read if read <= size else _worth(size, read, r) - size),
+            "That is what the repetitions add. The first reading of the set, U, counts as well.",
+        ),
+        Misconception(
+            "one_minus_forgotten",
+            _each(lambda size, read, r: read if read < size else size + size * r * math.exp(-(read / size - 1) / r)),
+            "The bracket is 1 − e^(−R/R*). For R = 0 the repetitions must be worth nothing.",
+        ),
+        Misconception(
+            "multiplied_in_the_exponent",
+            _each(
+                lambda size, read, r: read if read <= size else size + size * r * (1 - math.exp(-(read / size - 1) * r))
+            ),
+            "The exponent is −R/R*: the repetitions are divided by R*, not multiplied.",
+        ),
+        Misconception(
+            "never_read_left_out",
+            lambda tokens, percent, *rest: [
+                x for x, p in zip(effective(tokens, percent, *rest), percent, strict=True) if p
+            ],
+            "Your list has no place for a set with share 0. It is worth 0, and the list has one number for each set.",
+        ),
+        Misconception(
+            "never_read_counts",
+            _each(lambda size, read, r: _worth(min(size, read), read, r) if read else float(size)),
+            "A set with share 0 counts as a whole in your answer. Nothing of it is read, so it is worth 0.",
         ),
     ),
     hints=(

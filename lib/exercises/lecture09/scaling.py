@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.optimize import curve_fit
 
 from lib.accounting import fit_power_law
 from lib.exercises.engine.exercise import Exercise, Misconception, case
@@ -41,6 +42,19 @@ def _laws(generator):
         case("a loss below one nat", [2.0, 5.0, 11.0, 40.0], [0.9, 0.61, 0.5, 0.21]),
         case("an outlier in the middle", [1e3, 1e4, 3e5, 1e6], [5.0, 4.1, 4.2, 2.9]),
     ]
+
+
+def _of_the_losses(x, y):
+    """Least squares on y itself: large losses decide."""
+    slope, level = np.polyfit(np.log(x), np.log(y), 1)
+    fitted, _ = curve_fit(lambda u, c, alpha: np.exp(c - alpha * u), np.log(x), y, p0=(level, -slope))
+    return float(fitted[1])
+
+
+def _one_of_each_size(x, y, of):
+    """A line through one value of ln y for each size."""
+    at = {size: of([v for u, v in zip(x, np.log(y), strict=True) if u == size]) for size in dict.fromkeys(x)}
+    return -_slope(np.log(list(at)), list(at.values()))
 
 
 def _mean_of_steps(x, y):
@@ -116,6 +130,37 @@ EXPONENT = Exercise(
             "mixed_logarithms",
             lambda x, y: -_slope(np.log10(x), np.log(y)),
             "You mix ln and log10. Any base works if it is the same for both axes.",
+        ),
+        Misconception(
+            "never_negative",
+            lambda x, y: abs(fit_exponent(x, y)),
+            "Your exponent is positive even where the loss rises. Where y grows with x, α is negative.",
+        ),
+        Misconception(
+            "least_squares_of_the_losses",
+            _of_the_losses,
+            "Your curve makes the errors of y small, not those of ln y: large losses then count more. Fit a straight line to the "
+            "logarithms.",
+        ),
+        Misconception(
+            "sizes_count_once",
+            lambda x, y: _one_of_each_size(x, y, np.mean),
+            "Runs of one size share one vote in your line. Every run counts, two of one size count twice.",
+        ),
+        Misconception(
+            "last_run_of_a_size",
+            lambda x, y: _one_of_each_size(x, y, lambda values: values[-1]),
+            "If a size comes twice, you keep only its last run (a dict has each key once). Every run counts.",
+        ),
+        Misconception(
+            "covariance_and_variance",
+            lambda x, y: -float(np.cov(np.log(x), np.log(y))[0, 1] / np.var(np.log(x))),
+            "`np.cov` divides by n − 1 and `np.var` by n. Divide both sums by the same number.",
+        ),
+        Misconception(
+            "rounded",
+            lambda x, y: round(fit_exponent(x, y), 3),
+            "Return the exponent as it is: rounding is for a table.",
         ),
     ),
     hints=(

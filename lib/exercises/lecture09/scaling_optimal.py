@@ -39,7 +39,15 @@ def _budgets(generator):
         case("a small budget", 1e18, 406.4, 410.7, 0.34, 0.28),
         case("equal exponents", 6e20, 400.0, 800.0, 0.3, 0.3),
         case("a random law", flops, *drawn),
+        case("a toy's budget, where a fraction of a parameter counts", 6e3, 10.0, 40.0, 0.5, 0.6),
     ]
+
+
+def _slopes_in_N_and_D(flops, A, B, alpha, beta):
+    """αA/N^(α+1) = βB/D^(β+1) with D = C/6N, solved for ln N."""
+    per = math.log(flops / 6)
+    n = (math.log(alpha * A / (beta * B)) + (beta + 1) * per) / (alpha + beta + 2)
+    return math.exp(n), math.exp(per - n)
 
 
 def _by_derivative(flops, A, B, alpha, beta):
@@ -102,6 +110,37 @@ OPTIMAL = Exercise(
             "order",
             lambda flops, A, B, alpha, beta: optimal(flops, A, B, alpha, beta)[::-1],
             "The numbers are right, the order is wrong: parameters first, then tokens.",
+        ),
+        Misconception(
+            "six_forgotten_in_D",
+            lambda flops, *law: (optimal(flops, *law)[0], flops / optimal(flops, *law)[0]),
+            "Your N is right. For D, the budget is 6ND, not ND.",
+        ),
+        Misconception(
+            "same_prefactor_twice",
+            lambda flops, *law: (optimal(flops, *law)[0], _prefactor(*law) ** 2 * optimal(flops, *law)[1]),
+            "Your N is right. With D = C/(6N), the prefactor of D is 1/G, not G.",
+        ),
+        Misconception(
+            "half_and_half",
+            lambda flops, *law: _spent(flops, _prefactor(*law), 0.5),
+            "You let N and D grow alike, as C^½. That is right only if α = β.",
+        ),
+        Misconception(
+            "root_forgotten",
+            lambda flops, A, B, alpha, beta: _spent(flops, alpha * A / (beta * B), beta / (alpha + beta)),
+            "N stands in your condition with the power α + β. Take that root of the constants as well.",
+        ),
+        Misconception(
+            "slopes_in_N_and_D",
+            _slopes_in_N_and_D,
+            "You set the slope by N equal to the slope by D. But one more of N does not cost one of D: D = C/(6N) changes by "
+            "−D/N. Put D into the loss first, then differentiate.",
+        ),
+        Misconception(
+            "whole_numbers",
+            lambda *args: tuple(float(int(x)) for x in optimal(*args)),
+            "Your numbers are whole. Return them as they are: for a small budget the fraction counts.",
         ),
     ),
     hints=(
