@@ -26,7 +26,11 @@ _DEFINES = re.compile(
     r"((?:(?:The|An?) )?[\w'’-]+(?: [\w'’-]+){0,3}?) (is|was|are|were) "
     r"(?:an?|the|one|also|not|known|used|born|made|found)\b.*\."
 )
-_NO_SUBJECT = ["Although", "Also", "Another", "As", "At", "Because", "Both", "But", "Each", "Few", "He", "Her", "His", "However", "I", "If", "In", "It", "Its", "Many", "Most", "On", "She", "Simply", "Since", "Some", "Such", "That", "There", "These", "They", "This", "Those", "We", "What", "When", "While", "Who", "You"]
+_NO_SUBJECT = (
+    "Although", "Also", "Another", "As", "At", "Because", "Both", "But", "Each", "Few", "He", "Her", "His",
+    "However", "I", "If", "In", "It", "Its", "Many", "Most", "On", "She", "Simply", "Since", "Some", "Such", "That",
+    "There", "These", "They", "This", "Those", "We", "What", "When", "While", "Who", "You",
+)  # fmt: skip
 
 
 class QuestionAnswer(NamedTuple):
@@ -133,9 +137,15 @@ def batches_without_slack(data: Rollout, batch_size: int) -> Callable[[torch.Gen
 
 
 def write_answers(
-    model: Decoder, tokenizer: Tokenizer, prompts: Sequence[str], max_new_tokens: int = 40
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    max_new_tokens: int = 40,
+    *,
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
 ) -> list[tuple[str, bool]]:
-    """What the model writes after each prompt, greedily: the text, and whether it ended by itself.
+    """What the model writes after each prompt: the text, and whether it ended by itself. Greedy at `temperature` 0.
 
     Raises ValueError when there is no prompt.
     """
@@ -144,7 +154,8 @@ def write_answers(
     width = max(map(len, rows))
     ids = torch.tensor([[tokenizer.eos_id] * (width - len(row)) + row for row in rows])  # padded on the left
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    written = generate(model, ids, max_new_tokens, attention_mask=mask, eos_id=tokenizer.eos_id)[:, width:].tolist()
+    written = generate(model, ids, max_new_tokens, attention_mask=mask, eos_id=tokenizer.eos_id,
+                       temperature=temperature, generator=generator)[:, width:].tolist()  # fmt: skip
     ends = [row.index(tokenizer.eos_id) if tokenizer.eos_id in row else None for row in written]
     return [(tokenizer.decode(row[:end]), end is not None) for row, end in zip(written, ends)]
 
