@@ -52,9 +52,15 @@ def _by_spans(messages, encode, begin, end):
     return ids, wanted
 
 
-def _as_tensors(messages, encode, begin, end):
-    ids, wanted = _turns(messages, encode, begin, end)
-    return torch.tensor(ids, dtype=torch.long), torch.tensor(wanted, dtype=torch.long)
+def _by_pieces(messages, encode, begin, end):
+    pieces = []  # (ids, whether they are learned)
+    for message in messages:
+        pieces.append(([begin, *encode(message["role"] + "\n")], False))
+        pieces.append(([*encode(message["content"]), end], message["role"] == "assistant"))
+        pieces.append((encode("\n"), False))
+    return [i for tokens, _ in pieces for i in tokens], [
+        i if learned else -100 for tokens, learned in pieces for i in tokens
+    ]
 
 
 def _last_turn_only(messages, encode, begin, end):
@@ -120,7 +126,7 @@ LABELS = Exercise(
     title="A conversation with labels",
     reference=labels,
     cases=_conversations,
-    accepts=(_by_spans, _as_tensors),
+    accepts=(_by_spans, _by_pieces),
     misconceptions=(
         Misconception(
             "last_turn_only",
