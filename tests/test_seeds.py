@@ -94,7 +94,7 @@ def five_words_run(f, seed):
 
 def fine_tuned(f, seed):
     demonstrations = as_demonstrations(ASKED, load_small("gpt-wiki-small").tokenizer)
-    model, _ = f(decoder(vocab_size=4096), demonstrations, steps=2, seed=seed, **QUIET)
+    model, _ = f(decoder(vocab_size=4096, max_positions=64), demonstrations, steps=2, seed=seed, **QUIET)
     return model
 
 
