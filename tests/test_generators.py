@@ -18,11 +18,12 @@ from torch import nn
 from lib import ROOT
 from lib.adapters import LoraSettings, trainable_parameters
 from lib.adapters.targets import select_targets
-from lib.models import Decoder, Encoder
+from lib.models import Decoder, Encoder, load_small
 from lib.text import bert_tokenizer, smollm2_tokenizer
 from lib.training.masking_design import Design
 from lib.worlds.review_world import review_world, small_decoder
 from lib.worlds.verifiable import RlvrSettings, Sum, with_adapter
+from lib.worlds.wikipedia_questions import as_demonstrations, wikipedia_questions
 from tests.models import small
 from tests.worlds.tiny_world import tiny_world
 
@@ -85,6 +86,16 @@ def verified_step(f, g):
     return tuple(f(policy, smollm2_tokenizer(), [Sum(1, 2)], optimizer, settings, g))
 
 
+def drawn_rows(f, g):
+    small_rollout = as_demonstrations(wikipedia_questions("validation")[:9], load_small("gpt-wiki-small").tokenizer)
+    return list(f(small_rollout, 3)(g))
+
+
+def written_answers(f, g):
+    model, tokenizer, _ = load_small("gpt-wiki-small")
+    return f(model, tokenizer, ["What", "What is Art?"], 5, temperature=1.0, generator=g)
+
+
 CALLS = {  # "module.function" -> its result for a generator; what is changed in place is the result, too
     "bottleneck.Bottleneck": lambda f, g: f(6, 2, generator=g),
     "bottleneck.inject_bottleneck": lambda f, g: changed(decoder(), lambda m: f(m, 2, generator=g)),
@@ -100,7 +111,6 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "heads.SequenceClassifier": lambda f, g: f(encoder(), 3, generator=g),
     "heads.SpanExtractor": lambda f, g: f(encoder(), generator=g),
     "heads.TokenClassifier": lambda f, g: f(encoder(), 3, generator=g),
-    "instructions.write_instructions": lambda f, g: f(20, generator=g),
     "layers.initialise": lambda f, g: changed(decoder(), lambda m: f(m, small.decoder(), g)),
     "lora.attach": lambda f, g: changed(net(), lambda m: f(m, "x", SETTINGS, select_targets(m, ("0",)), g)),
     "lora.inject_lora": lambda f, g: changed(net(), lambda m: f(m, SETTINGS, generator=g)),
@@ -137,6 +147,8 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "subspace.RandomSubspace": lambda f, g: list(f(decoder(), 3, generator=g).signs.values()),
     "swapped.draw_swapped": lambda f, g: list(f("validation", 9, g)),
     "verifiable.rlvr_step": verified_step,
+    "wikipedia_questions.batches_without_slack": drawn_rows,
+    "wikipedia_questions.write_answers": written_answers,
 }
 
 

@@ -12,22 +12,21 @@ import torch
 from lib.evaluation import bradley_terry  # noqa: F401 (imported by lib.worlds otherwise while a test counts draws)
 from lib.exercises.engine.exercise import case
 from lib.exercises.engine.registry import get
-from lib.models import RewardModel
+from lib.models import RewardModel, load_small
 from lib.text import train_bpe, train_wordpiece
 from lib.training import FitSettings
 from lib.training.policy import PolicySettings
 from lib.training.recipes import Recipe
-from lib.worlds.instruction_tuning import base_model, demonstrate, everything_but_the_first
-from lib.worlds.instructions import Instruction
 from lib.worlds.review_world import review_world, small_decoder
 from lib.worlds.swapped import swap_finder
 from lib.worlds.swapped_runs import Way
+from lib.worlds.wikipedia_questions import QuestionAnswer, as_demonstrations
 from tests.test_generators import check, decoder, found, imported, seeded
 from tests.training.test_masking_design import TEXTS, TINY
 from tests.worlds.tiny_world import EOS_ID, LONGEST, tiny_world
 
 QUIET = {"show_progress": False}
-ASKED = [Instruction(which, word) for which in ("first", "last") for word in ("bad", "dab", "cab")]
+ASKED = [QuestionAnswer(f"What is {word}?", f"{word} is an art.", word) for word in ("Chess", "Dance", "Rugby")]
 
 
 @functools.cache
@@ -87,9 +86,8 @@ def built(f, seed):
 
 
 def fine_tuned(f, seed):
-    demonstrations = demonstrate(ASKED)
-    model, _ = f(base_model(ASKED, steps=1, **QUIET), demonstrations, everything_but_the_first(demonstrations),
-                 steps=2, seed=seed, **QUIET)  # fmt: skip
+    demonstrations = as_demonstrations(ASKED, load_small("gpt-wiki-small").tokenizer)
+    model, _ = f(decoder(vocab_size=4096, max_positions=64), demonstrations, steps=2, seed=seed, **QUIET)
     return model
 
 
@@ -99,8 +97,7 @@ CALLS = {  # "module.function" -> its result for a seed
     "checking.AnswerKey": lambda f, s: [vars(outcome) for outcome in f(get("dpo.dpo_loss"), s).expected],
     "checking.assess": lambda f, s: outcomes(f(get("dpo.dpo_loss"), get("dpo.dpo_loss").reference, s)),
     "exercise.Exercise.build_cases": lambda f, s: cases(f(get("dpo.dpo_loss"), s)),
-    "instruction_tuning.base_model": lambda f, s: f(ASKED, steps=1, seed=s, **QUIET),
-    "instruction_tuning.fine_tune": fine_tuned,
+    "made.encodes_pairs": lambda f, s: f(s)("ab"),
     "made.draws_in_turn": lambda f, s: list(map(f(s), [[0.2, 0.3, 0.5]] * 20)),
     "made.log_prob_of_sequence": lambda f, s: f(4, s)([1, 2]),
     "made.log_probs_in_window": lambda f, s: f(4, 3, s)(torch.tensor([1, 2])),
@@ -121,6 +118,7 @@ CALLS = {  # "module.function" -> its result for a seed
     "swapped.swap_finder": lambda f, s: f("lora", 2, "q", seed=s),
     "swapped.train_swap_finder": lambda f, s: f(swap_finder("head"), 0.01, s, steps=2),
     "swapped_runs.run": lambda f, s: {n: v for n, v in f(Way("lora", 2, "q", 2), 0.01, s).items() if n != "seconds"},
+    "wikipedia_questions.fine_tune": fine_tuned,
 }
 BY_SETTINGS = {  # whose settings hold the seed; `train_point` is in tests/training/test_scaling
     ("lib.training.fit", "fit"): fitted,

@@ -1,30 +1,14 @@
-"""Figures of notebook 10: equal losses, the connecting wall, weights of tokens, accuracy in training, ratings."""
+"""Figures of lecture 10: the connecting wall, weights of tokens, what fine-tuning changes in answers."""
 
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lib.plots.figure import COLOURS, MARKERS, curve, figure
+from lib.plots.figure import COLOURS, curve, figure
 
 _HATCHES = ("", "//", "..", "xx")  # so that groups can be told apart in grey too
 _TINTS = ("#9ecae1", "#fdd49e", "#c7e9c0", "#e0c3e0")  # light, so that black text is readable on them
-
-
-def loss_and_cost(rows: Mapping[str, tuple[float, float]]) -> Figure:
-    """Each sentence's loss (nats) and the cost of its errors to a reader, side by side; costs on a logarithmic axis."""
-    fig, (left, right) = figure(7.4, 0.55 * len(rows) + 1.1, columns=2, sharey=True)
-    for ax, column, colour in ((left, 0, COLOURS[0]), (right, 1, COLOURS[3])):
-        bars = ax.barh(list(rows), [values[column] for values in rows.values()], color=colour)
-        ax.bar_label(bars, fmt="%.2g", padding=3)
-        ax.grid(axis="y", visible=False)
-    left.invert_yaxis()
-    left.set(xlabel="−ln P(right word), in nats", title="what the loss sees")
-    left.set_xlim(0, 1.2 * max(loss for loss, _ in rows.values()))
-    right.set(xlabel="expected cost, in our units", title="what a reader pays", xscale="log")
-    low, high = min(cost for _, cost in rows.values()), max(cost for _, cost in rows.values())
-    right.set_xlim(low / 4, high * 4)
-    return fig
 
 
 def wall(answers: Mapping[str, Sequence[Sequence[str]]], solution: Mapping[str, Sequence[str]]) -> Figure:
@@ -79,25 +63,41 @@ def token_weights(weights: Mapping[str, Sequence[Sequence[float]]], names: Seque
     return fig
 
 
-def accuracy_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
-    """The share of right answers during training, one curve per run, which begins before the first update."""
-    fig, (ax,) = figure(6.6, 3.1)
-    for number, (name, points) in enumerate(curves.items()):
-        curve(ax, [step for step, _ in points], [share for _, share in points], number, name, marker=True)
-    ax.set(xlabel="updates", ylabel="right answers (share)", ylim=(-0.03, 1))
-    ax.legend(loc="upper left")
+def loss_by_part(models: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Nats of the parts of held-out answers (groups of bars), one bar of each group per model."""
+    fig, (ax,) = figure(7.4, 3.2)
+    parts = list(next(iter(models.values())))
+    width = 0.8 / len(models)
+    for number, (name, nats) in enumerate(models.items()):
+        left = [place + (number - (len(models) - 1) / 2) * width for place in range(len(parts))]
+        bars = ax.bar(left, [nats[part] for part in parts], 0.92 * width, color=COLOURS[number % len(COLOURS)],
+                      hatch=_HATCHES[number % 4], edgecolor="white", label=name)  # fmt: skip
+        ax.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
+    ax.set_xticks(range(len(parts)), parts)
+    ax.set(ylabel="−log P, nats per token", ylim=(0, 1.15 * max(max(nats.values()) for nats in models.values())))
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 
-def ratings(rows: Mapping[str, tuple[float, float, float]], *, title: str = "") -> Figure:
-    """Mean ratings from 1 to 7 with their intervals: name → (mean, low, high)."""
-    fig, (ax,) = figure(6.6, 0.5 * len(rows) + 1.1)
-    for number, (name, (mean, low, high)) in enumerate(rows.items()):
-        ax.errorbar(
-            mean, name, xerr=[[mean - low], [high - mean]], color=COLOURS[number % len(COLOURS)],
-            marker=MARKERS[number % len(MARKERS)], capsize=4, linewidth=2,
-        )  # fmt: skip
-        ax.annotate(f"{mean:.2f}", (mean, number), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9)
-    ax.set(xlim=(0.8, 7.2), xticks=range(1, 8), xlabel="rating, 1 (worst) to 7 (best)", title=title)
-    ax.set_ylim(len(rows) - 0.5, -0.7)
+def by_examples(
+    numbers: Sequence[int], panels: Mapping[str, Mapping[str, Sequence[float]]], levels: Mapping[str, float]
+) -> Figure:
+    """Measures against the number of demonstrations (logarithmic), one panel each; `levels`: the base, by panel title.
+
+    A panel maps each curve's name to its values. Titles name the unit.
+    """
+    fig, axes = figure(8.4, 3.1, columns=len(panels))
+    for ax, (title, curves) in zip(axes, panels.items()):
+        for number, (name, values) in enumerate(curves.items()):
+            curve(ax, list(numbers), list(values), number, name, marker=True)
+        if title in levels:
+            ax.axhline(levels[title], color="0.4", linestyle=":", label="base model")
+        shares = [value for values in curves.values() for value in values]
+        ax.set(xscale="log", xlabel="demonstrations", title=title)
+        ax.set_xticks(list(numbers), [str(n) for n in numbers])
+        ax.minorticks_off()
+        if max(shares) <= 1:
+            ax.set_ylim(-0.04, 1.06)
+        ax.legend(fontsize=8)
     return fig

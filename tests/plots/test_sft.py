@@ -3,16 +3,6 @@ from matplotlib.colors import to_rgba
 from lib.plots import sft as plots
 
 
-def widths(ax):
-    return [bar.get_width() for bar in ax.patches]
-
-
-def test_loss_and_cost_has_one_bar_a_sentence_on_each_side():
-    left, right = plots.loss_and_cost({"a": (0.5, 3.0), "b": (0.5, 0.03)}).axes
-    assert widths(left) == [0.5, 0.5] and widths(right) == [3.0, 0.03]
-    assert right.get_xscale() == "log" and left.yaxis_inverted()
-
-
 def test_wall_colours_a_word_by_the_group_where_it_belongs():
     solution = {"pies": ["Mud", "Rabbit"], "witch-": ["Hazel", "Craft"]}
     fig = plots.wall({"one": [["MUD", "Hazel"], ["Elm"]], "other": [["Rabbit"]]}, solution)
@@ -30,19 +20,20 @@ def test_token_weights_draws_each_token_of_each_answer():
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["short", "long"]
 
 
-def test_accuracy_curves_keeps_steps_and_shares():
-    ax = plots.accuracy_curves({"a": [(0, 0.0), (10, 0.5)], "b": [(0, 0.0), (10, 0.25)]}).axes[0]
-    assert [line.get_ydata().tolist() for line in ax.lines] == [[0, 0.5], [0, 0.25]]
-    assert ax.lines[0].get_xdata().tolist() == [0, 10]
+def test_loss_by_part_has_a_bar_for_each_part_of_each_model():
+    ax = plots.loss_by_part({"base": {"first": 4.5, "end": 4.75}, "tuned": {"first": 4.25, "end": 0.0625}}).axes[0]
+    heights = [[bar.get_height() for bar in bars] for bars in ax.containers]
+    assert heights == [[4.5, 4.75], [4.25, 0.0625]]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["first", "end"]
+    assert [text.get_text() for text in ax.texts] == ["4.50", "4.75", "4.25", "0.06"]
 
 
-def test_ratings_shows_mean_and_interval_on_the_scale():
-    ax = plots.ratings({"SFT": (4.0, 3.5, 4.25), "RLHF": (5.0, 4.75, 5.5)}).axes[0]
-    spans = [container.lines[2][0].get_segments()[0][:, 0].tolist() for container in ax.containers]
-    assert spans == [[3.5, 4.25], [4.75, 5.5]]
-    assert [text.get_text() for text in ax.texts] == ["4.00", "5.00"] and ax.yaxis_inverted()
-    low, high = ax.get_xlim()
-    assert low < 1 and high > 7
+def test_by_examples_keeps_values_and_draws_the_base_where_it_is_given():
+    panels = {"share": {"stops": [0.5, 1.0], "recited": [1.0, 0.0]}, "nats": {"answers": [5.5, 4.5]}}
+    left, right = plots.by_examples([1, 64], panels, {"nats": 4.75}).axes
+    assert [line.get_ydata().tolist() for line in left.lines] == [[0.5, 1.0], [1.0, 0.0]]
+    assert right.lines[0].get_ydata().tolist() == [5.5, 4.5] and right.lines[1].get_ydata() == [4.75, 4.75]
+    assert left.get_xscale() == "log" and left.get_ylim()[1] < 1.1 < right.get_ylim()[1]
 
 
 def test_answers_follow_each_other_with_a_gap_and_words_stand_in_their_column():

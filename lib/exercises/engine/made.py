@@ -160,6 +160,23 @@ def log_prob_of_sequence(V: int, seed: int) -> Callable[[list[int]], float]:
     return log_prob
 
 
+def encodes_pairs(seed: int) -> Callable[[str], list[int]]:
+    """A tokenizer of two letters a token: a text that is encoded in pieces has other ids than the whole. Ids are above 9.
+
+    >>> encode = encodes_pairs(0)
+    >>> len(encode("abc")), encode("ab") + encode("c") == encode("abc"), encode("a") + encode("bc") == encode("abc")
+    (2, True, False)
+    """
+
+    def encode(text: str) -> list[int]:
+        pairs = (text[i : i + 2] for i in range(0, len(text), 2))
+        return [
+            10 + (seed + sum(ord(letter) * 997**place for place, letter in enumerate(pair))) % 99_991 for pair in pairs
+        ]
+
+    return encode
+
+
 def _scores(V: int, code: int) -> Tensor:
     return torch.randn(V, generator=torch.Generator().manual_seed(code), dtype=torch.float64)
 

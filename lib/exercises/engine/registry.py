@@ -16,6 +16,7 @@ RETIRED: tuple[str, ...] = (
     "peft.answer_labels", "memory.which_recipes", "budget.gpus_needed", "reinforce.policy_gradient",
     "credit.surrogate", "ranking.pairs_from_ranking", "reward.loss_gradient", "reward.centre_rewards",
     "quantization.outlier_columns", "scaling.data_multiplier", "online.log_sum_exp", "credit.rewards_to_go",
+    "sft.expected_cost", "wall.parse_groups",
 )  # fmt: skip
 """Ids of exercises that the course once had. An id never changes and is never given again; CHANGELOG.md says when one
 goes, and why."""

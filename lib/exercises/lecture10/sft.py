@@ -1,116 +1,16 @@
-"""Exercises of notebook 10: the cost of an error, the probability of a response, labels and loss of fine-tuning.
+"""Exercises of lecture 10: the probability of a response, labels and loss of fine-tuning.
 
-The connecting wall of slide T20 is in `wall`.
+Several turns are in `conversation`, the connecting wall of slide T20 is in `wall`.
 """
 
 import math
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
 from lib.exercises.engine.made import log_prob_of_sequence
 from lib.exercises.lecture10.sft_tokens import RESPONSE_LABELS, SFT_LOSS
-
-
-# --- sft.expected_cost ------------------------------------------------------------------------------------------------
-def expected_cost(log_probs: Float[Tensor, " V"], costs: Float[Tensor, " V"]) -> float:
-    """Σ P(w)·cost(w): the average cost of a sampled next word to its reader (slide T18).
-
-    >>> round(expected_cost(torch.tensor([0.3, 0.7]).log(), torch.tensor([10.0, 0.0])), 4)
-    3.0
-    """
-    return (log_probs.exp() * costs).sum().item()
-
-
-def _costly_words(generator):
-    scores = torch.randn(6, generator=generator)
-    costs = torch.tensor([0.0, 10.0, 0.1, 3.0, 0.0, 1.0])
-    two = torch.tensor([0.3, 0.7]).log()
-    return [
-        case("Toronto is a city in [India | Canada]", two, torch.tensor([10.0, 0.0])),
-        case("we all live in the same [house | home]", two.clone(), torch.tensor([0.1, 0.0])),
-        case("six words", torch.log_softmax(scores, dim=0), costs),
-        case("a word with probability 0", torch.tensor([0.5, 0.5, 0.0]).log(), torch.tensor([1.0, 2.0, 50.0])),
-        case("three words that all have a cost", torch.tensor([0.5, 0.3, 0.2]).log(), torch.tensor([4.0, 2.0, 6.0])),
-        case("all costs are 0", torch.log_softmax(scores[:3], dim=0), torch.zeros(3)),
-    ]
-
-
-EXPECTED_COST = Exercise(
-    id="sft.expected_cost",
-    slides=("T18",),
-    points=2,
-    minutes=5,
-    title="What an error costs",
-    reference=expected_cost,
-    cases=_costly_words,
-    accepts=(lambda log_probs, costs: torch.dot(log_probs.exp(), costs),),
-    withheld=("lib.objectives.regularised.expected_reward",),
-    misconceptions=(
-        Misconception(
-            "cost_times_loss",
-            lambda log_probs, costs: -(log_probs * costs).sum().item(),
-            "You weight the costs by −log P, the loss. An expectation weights by the probability: exp of log_probs.",
-        ),
-        Misconception(
-            "logarithms_as_weights",
-            lambda log_probs, costs: (log_probs * costs).sum().item(),
-            "You weight the costs by logarithms of probabilities. An expectation weights by the probabilities: exp of "
-            "log_probs.",
-        ),
-        Misconception(
-            "powers_of_two",
-            lambda log_probs, costs: (2**log_probs * costs).sum().item(),
-            "The logarithms are natural ones: their inverse is exp, not a power of 2.",
-        ),
-        Misconception(
-            "not_added_up",
-            lambda log_probs, costs: log_probs.exp() * costs,
-            "These are the words' shares of the expected cost, one for each word. Add them up.",
-        ),
-        Misconception(
-            "errors_alike",
-            lambda log_probs, costs: log_probs.exp()[costs > 0].sum().item(),
-            "That is the probability of any costly word: every error counts 1. This is the problem on slide T18: the "
-            "errors "
-            "India and house count the same.",
-        ),
-        Misconception(
-            "unweighted",
-            lambda log_probs, costs: costs.sum().item(),
-            "You add up the costs of all words, however unlikely: multiply each by its probability.",
-        ),
-        Misconception(
-            "mean",
-            lambda log_probs, costs: (log_probs.exp() * costs).mean().item(),
-            "You divide by the number of words. The probabilities already sum to 1, so the expectation is a plain sum.",
-        ),
-        Misconception(
-            "likeliest_word_only",
-            lambda log_probs, costs: costs[log_probs.argmax()].item(),
-            "That is the cost of the likeliest word. A model that samples sometimes writes the other words too.",
-        ),
-        Misconception(
-            "given_an_error",
-            lambda log_probs, costs: (
-                (log_probs.exp() * costs).sum() / log_probs.exp()[costs > 0].sum().clamp(min=1e-9)
-            ).item(),
-            "You divide by the probability of an error: that is the expected cost given an error, however rare it is.",
-        ),
-        Misconception(
-            "log_of_the_cost",
-            lambda log_probs, costs: torch.logsumexp(log_probs + costs.log(), dim=0).item(),
-            "That is the logarithm of the expected cost: leave the logarithm out.",
-        ),
-    ),
-    hints=(
-        "log_probs.exp() are the probabilities.",
-        "Multiply them with the costs, word by word, and sum.",
-    ),
-)
 
 
 # --- sft.conditional_log_prob -----------------------------------------------------------------------------------------
@@ -228,4 +128,4 @@ CONDITIONAL = Exercise(
     ),
 )
 
-EXERCISES = (EXPECTED_COST, CONDITIONAL, RESPONSE_LABELS, SFT_LOSS)
+EXERCISES = (CONDITIONAL, RESPONSE_LABELS, SFT_LOSS)

@@ -82,7 +82,7 @@ RESPONSE_LABELS = Exercise(
     accepts=(_by_lists,),
     withheld=(
         "lib.objectives.sft.response_labels",
-        "lib.worlds.instruction_tuning.demonstrate",
+        "lib.worlds.wikipedia_questions.as_demonstrations",
         "lib.training.preferences.join_answers",
     ),
     misconceptions=(

@@ -1,6 +1,5 @@
-"""Exercises of notebook 10: parse a chatbot's answer to the connecting wall of slide T20, and score it."""
+"""Exercise of lecture 10: score an answer to the connecting wall of slide T20."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,129 +12,6 @@ _WORDS = (
     "Bluebell", "Blackberry", "Watercress", "Eskimo", "Mud", "Bluegrass", "Rabbit", "Doctor",
     "Keystone", "Hunt", "Grand Canyon", "Wensleydale", "Hazel", "Lavender", "Silver", "Craft",
 )  # fmt: skip
-_HEADING = r"Group \d+:"
-
-
-# --- wall.parse_groups ------------------------------------------------------------------------------------------------
-def parse_groups(text: str) -> list[list[str]]:
-    """The items after each "Group 1:", up to the next group or the end of the line (slide T20).
-
-    >>> parse_groups("Sure! Group 1: Mud, Silver Group 2: Hunt, Grand Canyon")
-    [['Mud', 'Silver'], ['Hunt', 'Grand Canyon']]
-    """
-    found = re.findall(rf"{_HEADING}(.*?)(?={_HEADING}|\n|$)", text)
-    return [[item.strip() for item in group.split(",") if item.strip()] for group in found]
-
-
-def _by_splitting(text):
-    parts = re.split(_HEADING, text)[1:]
-    lines = [part.split("\n")[0] for part in parts]
-    return [[item.strip() for item in line.split(",") if item.strip()] for line in lines]
-
-
-def _split(text, *, first=1, heading=_HEADING, cut=True, strip=True, empty=False, comma=","):
-    """`_by_splitting`, with the mistakes as options."""
-    lines = [part.split("\n")[0] if cut else part for part in re.split(heading, text)[first:]]
-    groups = [line.split(comma) if comma else line.replace(",", " ").split() for line in lines]
-    groups = [[item.strip() if strip else item for item in group] for group in groups]
-    return [[item for item in group if item.strip() or empty] for group in groups]
-
-
-def _greedy(text):
-    return [[i.strip() for i in line.split(",") if i.strip()] for line in re.findall(rf"{_HEADING}(.*)", text)]
-
-
-def _texts(generator):
-    order = [_WORDS[i] for i in torch.randperm(16, generator=generator).tolist()]
-    fours = [", ".join(order[i : i + 4]) for i in range(0, 16, 4)]
-    lines = "\n".join(f"Group {i}: {four}" for i, four in enumerate(fours, 1))
-    return [
-        case("all groups on one line, as on the slide",
-             "Sure, I'd be happy to help! Here are 4 groups:\n\n"
-             + " ".join(f"Group {i}: {four}" for i, four in enumerate(fours, 1))
-             + "\n\nI hope this helps, and good luck!"),
-        case("one group per line", f"Sure, here you are:\n{lines}\nLet me know, please, if I can do more."),
-        case("twelve groups of one", " ".join(f"Group {i}: {word}" for i, word in enumerate(order[:12], 1))),
-        case("a trailing comma", f"Group 1: {fours[0]},\nGroup 2: {fours[1]}"),
-        case("items as written, and the word Group in other places",
-             "Group work at last! Group 7: Yahoo!, St. Louis., “Guess Who?”, Group Theory Group 2: 2001: A Space Odyssey, "
-             f"{order[0]}.\nThe group is fine."),
-        case("an answer without groups", "I am sorry, but I see no connection, I really do not."),
-    ]  # fmt: skip
-
-
-PARSE = Exercise(
-    id="wall.parse_groups",
-    slides=("T20", "T21"),
-    points=3,
-    minutes=12,
-    title="Find the groups in an answer",
-    reference=parse_groups,
-    cases=_texts,
-    accepts=(_by_splitting,),
-    withheld=(
-        "lib.worlds.connecting_wall.parse_groups",
-        "lib.worlds.connecting_wall._items",
-        "lib.worlds.connecting_wall._lists",
-    ),
-    misconceptions=(
-        Misconception(
-            "split_at_spaces",
-            lambda text: _split(text, comma=None),
-            "You split at spaces, so Grand Canyon becomes two items. Items are separated by commas.",
-        ),
-        Misconception(
-            "spaces_kept",
-            lambda text: _split(text, strip=False),
-            "Spaces are left around your items: ' Mud' is not 'Mud'. Use .strip().",
-        ),
-        Misconception(
-            "greeting_kept",
-            lambda text: _split(text, first=0),
-            "The text before the first group is in your list as a group. “Sure, I'd be happy to help!” is not a group.",
-        ),
-        Misconception(
-            "farewell_kept",
-            lambda text: _split(text, cut=False),
-            "Your last group includes the text after it. A group ends at the end of its line.",
-        ),
-        Misconception(
-            "one_digit",
-            lambda text: _split(text, heading=r"Group \d:"),
-            "Groups from number 10 on are not found: \\d matches one digit, \\d+ a whole number.",
-        ),
-        Misconception(
-            "greedy",
-            _greedy,
-            "Your pattern matches to the end of the line, across the headings of the following groups. Stop before the "
-            "next “Group”.",
-        ),
-        Misconception(
-            "one_list",
-            lambda text: [item for group in parse_groups(text) for item in group],
-            "All items are in one list, which loses the groups. Return one list per group.",
-        ),
-        Misconception(
-            "empty_items",
-            lambda text: _split(text, empty=True),
-            "A comma at the end of a line makes an empty item: leave those out.",
-        ),
-        Misconception(
-            "punctuation_stripped",
-            lambda text: [[item.strip(".!?“”\"' ") for item in group] for group in parse_groups(text)],
-            "Signs at the ends of items are gone: Yahoo! is not Yahoo. Strip spaces only.",
-        ),
-        Misconception(
-            "small_letters",
-            lambda text: [[item.lower() for item in group] for group in parse_groups(text)],
-            "You changed capitals to small letters. A parser returns what was written; the comparison comes later.",
-        ),
-    ),
-    hints=(
-        're.split(r"Group \\d+:", text)[1:] gives what follows each heading.',
-        'Keep .split("\\n")[0] of each part, then split at commas, strip, and drop empty items.',
-    ),
-)
 
 
 # --- wall.score -------------------------------------------------------------------------------------------------------
@@ -297,4 +173,4 @@ SCORE = Exercise(
     ),
 )
 
-EXERCISES = (PARSE, SCORE)
+EXERCISES = (SCORE,)

@@ -198,7 +198,7 @@ EXCUSED = {
     "it reads or names what a lecture shows: tables, recipes, the words of a world": """
         accounting.memory.recipe_named slides.sizes._bare slides.sizes.as_number slides.sizes.match_size
         slides.sizes.parse_range slides.sizes.parse_size slides.sizes.scale slides.tables._read slides.tables.load_table
-        worlds.connecting_wall._key worlds.connecting_wall._names worlds.instructions.encode_words""",
+        worlds.connecting_wall._key worlds.connecting_wall._names worlds.wikipedia_questions.as_prompt""",
     "it finds, freezes or stores layers, and computes nothing": """
         adapters.freezing.begin_adapter adapters.peft_config._damaged adapters.peft_config._is_chosen
         adapters.peft_config._is_named adapters.peft_config.named_targets adapters.peft_config.read_config
