@@ -44,6 +44,7 @@ def test_a_shared_parameter_counts_once():
     (theirs.llama, 1, ("model.layers.1", "model.norm", "lm_head")),
     (theirs.gpt2, 1, ("transformer.h.1", "transformer.ln_f")),  # its head is the embedding, which is frozen
     (theirs.bert, 2, ("pooler",)),
+    (theirs.t5, 1, ("encoder.block.1", "encoder.block.2", "encoder.final", "decoder")),  # a block is a list of layers of its own
 ])  # fmt: skip
 def test_first_layers(make, layers, expected):
     model = make()

@@ -5,8 +5,10 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
-from lib.adapters import adapter_names, load_adapter, lora_parameters, merge, save_adapter
+from lib.adapters import LoraSettings, adapter_names, inject_lora, load_adapter, lora_parameters, merge, save_adapter
 from lib.adapters.targets import select_targets
 from tests.adapters import adapted
 from tests.adapters.adapted import IDS
@@ -44,6 +46,15 @@ def test_our_names_on_disk(folder):
     assert config["r"] == 2 and config["lora_alpha"] == 3.0 and config["peft_type"] == "LORA"
     assert config["target_modules"][0] == "stack.blocks.0.attention.qkv.q"
     assert {path.name for path in folder.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+
+
+def test_one_transposed_matrix_among_others_is_told_to_peft(tmp_path):
+    for name, second, told in (("both", nn.Linear(4, 4), True), ("none", None, False)):
+        first = Conv1D(4, 4) if second else nn.Linear(4, 4)
+        model = nn.ModuleDict({"first": first, "second": second or nn.Linear(4, 4)})
+        inject_lora(model, LoraSettings(rank=2, targets=("first", "second")))
+        save_adapter(model, tmp_path / name)
+        assert json.loads((tmp_path / name / "adapter_config.json").read_text())["fan_in_fan_out"] is told
 
 
 def test_one_of_several_and_over_an_older_one(folder):
