@@ -1,4 +1,4 @@
-"""Figures of notebook 17: memory against length, speed under a roofline."""
+"""Figures of notebook 17: memory and time against length, speed under a roofline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,6 +21,26 @@ def memory_by_length(lengths: Sequence[int], megabytes: Mapping[str, Sequence[fl
     return fig
 
 
+def time_per_pair(lengths: Sequence[int], seconds: Mapping[str, Mapping[tuple[str, int], float]], heads: int) -> Figure:
+    """Nanoseconds for each pair of tokens in a head against the length, one panel for each entry of `seconds`.
+
+    `seconds` has, by the panel's title, seconds by (name, length). Where the time grows with the square of the length a
+    line is flat.
+    """
+    fig, axes = figure(8.6, 3.2, columns=len(seconds))
+    for ax, (title, times) in zip(axes, seconds.items()):
+        for number, name in enumerate(dict.fromkeys(name for name, _ in times)):
+            values = [1e9 * times[name, T] / (heads * T**2) for T in lengths]
+            curve(ax, list(lengths), values, number, name, marker=True)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(list(lengths), [f"{length:,}" for length in lengths])
+        ax.set_ylim(bottom=0)
+        ax.set(xlabel="tokens T", title=title)
+    axes[0].set_ylabel("nanoseconds per pair of tokens")
+    axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
 def roofline(peak: float, bandwidth: float, points: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
     """Billions of operations per second against operations per byte under their roof, both axes logarithmic.
 
@@ -29,7 +49,9 @@ def roofline(peak: float, bandwidth: float, points: Mapping[str, tuple[Sequence[
     """
     fig, (ax,) = figure(7.4, 3.6)
     for number, (name, (intensity, speed)) in enumerate(points.items()):
-        curve(ax, list(intensity), list(speed), number, name, marker=True, markersize=max(5, 11 - 4 * number), zorder=3)
+        line = {} if len(set(intensity)) > 1 else {"linestyle": "none"}
+        size = max(5, 11 - 4 * number)
+        curve(ax, list(intensity), list(speed), number, name, marker=True, markersize=size, zorder=3, **line)
     every = [x for intensity, _ in points.values() for x in intensity]
     balance = peak / bandwidth
     ends = [min(*every, balance / 8) / 2, balance, 4 * max(*every, balance)]

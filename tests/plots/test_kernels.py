@@ -1,9 +1,30 @@
+import pytest
+
 from lib.plots import kernels as plots
 
 
 def test_memory_is_on_logarithmic_axes():
     ax = plots.memory_by_length([64, 128], {"reference": [1.0, 4.0]}).axes[0]
     assert ax.get_xscale() == ax.get_yscale() == "log" and ax.lines[0].get_ydata().tolist() == [1, 4]
+
+
+def test_time_per_pair_is_flat_where_time_grows_with_the_square():
+    seconds = {
+        "forward": {("tiled", 100): 1e-3, ("tiled", 200): 4e-3},
+        "both": {("tiled", 100): 3e-3, ("tiled", 200): 9e-3},
+    }
+    left, right = plots.time_per_pair([100, 200], seconds, heads=2).axes
+    assert left.get_title() == "forward" and left.get_xscale() == "log" and left.get_ylim()[0] == 0
+    assert left.lines[0].get_ydata() == pytest.approx([50, 50]) and right.lines[0].get_ydata() == pytest.approx(
+        [150, 112.5]
+    )
+
+
+def test_points_at_one_intensity_have_no_line():
+    lines = (
+        plots.roofline(80.0, 40.0, {"whole": ([2.0], [5.0]), "in tiles": ([0.125, 16.0], [5.0, 30.0])}).axes[0].lines
+    )
+    assert [line.get_linestyle() for line in lines] == ["None", "--", "-"]
 
 
 def test_the_roof_rises_with_the_bandwidth_up_to_the_peak():

@@ -46,6 +46,9 @@ def _parts(generator):
         case("equal maxima", full, (1.5, 2.25, torch.tensor([1.0, -2.0]))),
         case("the first part's values cancel", (2.0, 1.5, nothing), full),
         case("the second part's values cancel", full, (1.0, 2.5, nothing)),
+        case("both maxima above a thousand", (1001.5, 1.5, torch.tensor([0.5, 3.0])), (1000.0, 2.25, full[2])),
+        case("both maxima at minus three billion", (-3e9, 1.5, full[2]), (-3e9, 2.25, torch.tensor([0.5, 3.0]))),
+        case("large values far below", (0.0, 2.0, torch.tensor([1e12, -3e12])), (24.0, 1.25, full[2])),
     ]
 
 
@@ -71,6 +74,24 @@ def _empty_by_values(one, other):
 def _sign_turned(one, other):
     largest = max(one[0], other[0])
     return _scaled(one, other, math.exp(largest - one[0]), math.exp(largest - other[0]))
+
+
+def _both_times(factor, one, other):
+    return _scaled(one, other, factor, factor)
+
+
+def _to(m, one, other):
+    """Both parts brought to m, which need not be the larger maximum."""
+    return m, *_scaled(one, other, math.exp(one[0] - m), math.exp(other[0] - m))[1:]
+
+
+def _no_maximum(one, other):
+    a, b, common = math.exp(one[0]), math.exp(other[0]), math.exp(max(one[0], other[0]))
+    return _scaled(one, other, a / common, b / common)
+
+
+def _ties_lost(one, other):
+    return one if one[0] == other[0] else merge(one, other)
 
 
 def _to_the_first(one, other):
@@ -145,6 +166,45 @@ MERGE = Exercise(
             "already_divided",
             lambda one, other: (*merge(one, other)[:2], merge(one, other)[2] / merge(one, other)[1]),
             "You divide too early. Merge the parts without dividing; divide by the sum once, at the very end.",
+        ),
+        Misconception(
+            "to_the_smaller_maximum",
+            lambda one, other: _to(min(one[0], other[0]), one, other),
+            "You bring both parts to the smaller maximum, where the other's exponentials overflow: use the larger.",
+        ),
+        Misconception(
+            "to_another_reference",
+            lambda one, other: _to(float(torch.logaddexp(*torch.tensor([one[0], other[0]]).double())), one, other),
+            "Sum and values fit your m, but m must be the largest score: max(m1, m2), not a log-sum-exp.",
+        ),
+        Misconception(
+            "at_least_zero",
+            lambda one, other: _to(max(one[0], other[0], 0.0), one, other),
+            "Your maximum is never below 0. If all scores are far below, every exponential is 0: take the larger of the two.",
+        ),
+        Misconception(
+            "no_maximum",
+            _no_maximum,
+            "You take exponentials of the maxima themselves, which overflow, or are all 0. First subtract the common one.",
+        ),
+        Misconception(
+            "one_factor",
+            lambda one, other: _both_times(min(_factor(one, other), _factor(other, one)), one, other),
+            "You multiply both parts by the same factor. Each has its own, and that of the larger maximum is 1.",
+        ),
+        Misconception(
+            "sums_forgotten",
+            lambda one, other: (
+                merge(one, other)[0],
+                _factor(one, other) + _factor(other, one),
+                merge(one, other)[2],
+            ),
+            "You add the two factors alone. Each of them multiplies its part's own sum.",
+        ),
+        Misconception(
+            "ties_lost",
+            _ties_lost,
+            "Where the two maxima are equal you drop a part. Both count in full, with the factor 1.",
         ),
         Misconception(
             "factors_swapped",

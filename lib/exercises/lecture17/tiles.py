@@ -37,6 +37,7 @@ def _blocks(generator):
     far = (torch.tensor([[40.0], [-40.0]]), torch.tensor([[30.0], [-30.0], [29.5], [-29.0]]), torch.eye(4), 2)
     low = (torch.tensor([[40.0]]), torch.tensor([[-30.0], [-30.1], [-30.05]]), torch.eye(3), 1)
     apart = (torch.tensor([[45.0], [-65.0]]), torch.tensor([[1.0], [0.99], [0.98], [0.97]]), torch.eye(4), 2)
+    far_tiles = (torch.tensor([[4.0], [-4.0]]), torch.tensor([[50.0], [49.75], [-50.0], [-49.75]]), torch.eye(4), 2)
     return [
         case("two tiles of three keys", *draw(2, 6, 4, 3, 3)),
         case("the last tile is not full", *draw(3, 7, 4, 2, 3)),
@@ -49,17 +50,31 @@ def _blocks(generator):
         case("scores above a thousand, with another sign in each row", *far),
         case("scores far below zero", *low),
         case("one row has scores a hundred below the other's", *apart),
+        case("one tile has scores hundreds below the other's", *far_tiles),
+        case("more queries than keys in a tile", *draw(5, 7, 4, 3, 2)),
         case("sharp scores", *draw(3, 8, 16, 2, 3, 5.0)),
     ]
 
 
-def _tiled(q, k, v, width, *, scale=None, each_row=True, sum_shrinks=True, out_shrinks=True, start=-math.inf):
+def _tiled(
+    q,
+    k,
+    v,
+    width,
+    *,
+    scale=None,
+    each_row=True,
+    sum_shrinks=True,
+    out_shrinks=True,
+    start=-math.inf,
+    keep=torch.maximum,
+):
     """The loop with one thing wrong."""
     m = torch.full((len(q), 1), start)
     total, out = torch.zeros(len(q), 1), torch.zeros(len(q), v.shape[1])
     for at in range(0, len(k), width):
         s = q @ k[at : at + width].T * (1 / math.sqrt(q.shape[1]) if scale is None else scale)
-        new = torch.maximum(m, s.amax(dim=1, keepdim=True) if each_row else s.amax().expand(len(q), 1))
+        new = keep(m, s.amax(dim=1, keepdim=True) if each_row else s.amax().expand(len(q), 1))
         p, shrink = torch.exp(s - new), torch.exp(m - new)
         total = (shrink if sum_shrinks else 1) * total + p.sum(dim=1, keepdim=True)
         out = (shrink if out_shrinks else 1) * out + p @ v[at : at + width]
@@ -94,6 +109,43 @@ def _last_tile(q, k, v, width):
 def _no_maximum(q, k, v, width):
     p = torch.exp(q @ k.T / math.sqrt(q.shape[1]))
     return p @ v / p.sum(dim=1, keepdim=True)
+
+
+def _scores(q, k):
+    return q @ k.T / math.sqrt(q.shape[1])
+
+
+def _divided_each_time(q, k, v, width):
+    m, total, out = torch.full((len(q), 1), -math.inf), torch.zeros(len(q), 1), torch.zeros(len(q), v.shape[1])
+    for keys, values in zip(k.split(width), v.split(width)):
+        s = _scores(q, keys)
+        new = torch.maximum(m, s.amax(dim=1, keepdim=True))
+        p, shrink = torch.exp(s - new), torch.exp(m - new)
+        total = shrink * total + p.sum(dim=1, keepdim=True)
+        out, m = (shrink * out + p @ values) / total, new
+    return out
+
+
+def _maximum_over_queries(q, k, v, width):
+    s = _scores(q, k)
+    p = torch.exp(s - s.amax(dim=0))
+    return p @ v / p.sum(dim=1, keepdim=True)
+
+
+def _padded(q, k, v, width):
+    missing = -len(k) % width
+    k, v = (torch.cat([x, torch.zeros(missing, x.shape[1])]) for x in (k, v))
+    return query_block(q, k, v, width)
+
+
+def _last_tile_moved_back(q, k, v, width):
+    seen = [at for start in range(0, len(k), width) for at in range(min(start, max(0, len(k) - width)), len(k))[:width]]
+    return query_block(q, k[seen], v[seen], width)
+
+
+def _causal(q, k, v, width):
+    future = torch.ones(len(q), len(k), dtype=torch.bool).triu(1)
+    return _scores(q, k).masked_fill(future, -math.inf).softmax(dim=1) @ v
 
 
 def _not_divided(q, k, v, width):
@@ -172,6 +224,57 @@ QUERY_BLOCK = Exercise(
             "scaled_by_d_k",
             lambda q, k, v, width: _tiled(q, k, v, width, scale=1 / q.shape[1]),
             "You divide the scores by d_k. It is its square root.",
+        ),
+        Misconception(
+            "scaled_by_d_v",
+            lambda q, k, v, width: _tiled(q, k, v, width, scale=1 / math.sqrt(v.shape[1])),
+            "You divide the scores by √d_v. The root is that of d_k, the width of queries and keys.",
+        ),
+        Misconception(
+            "tile_maximum",
+            lambda q, k, v, width: _tiled(q, k, v, width, keep=lambda old, tile: tile),
+            "Your maximum goes down again in a tile of smaller scores, and exp(old − new) may overflow: "
+            "keep the larger of the two.",
+        ),
+        Misconception(
+            "first_maximum",
+            lambda q, k, v, width: _tiled(q, k, v, width, keep=lambda old, tile: tile if old.isinf().all() else old),
+            "You keep the first tile's maximum. Later scores may be far larger, and their exponentials overflow.",
+        ),
+        Misconception(
+            "over_queries",
+            lambda q, k, v, width: _scores(q, k).softmax(dim=0) @ v,
+            "Your softmax runs over the queries. For each query the weights add up to 1 over all keys.",
+        ),
+        Misconception(
+            "maximum_over_queries",
+            _maximum_over_queries,
+            "You subtract the largest score of each key. Within a row of scores, one query, the same number must be subtracted.",
+        ),
+        Misconception(
+            "divided_each_time",
+            _divided_each_time,
+            "You divide the output in every tile, and the next tile meets what has been divided. Divide once, after the last.",
+        ),
+        Misconception(
+            "padded",
+            _padded,
+            "You fill the last tile with keys of zeros. Their score is 0, not −∞, so they get weight: leave them out.",
+        ),
+        Misconception(
+            "last_tile_moved_back",
+            _last_tile_moved_back,
+            "Your last tile begins too early, and some keys count twice. It is smaller than the others.",
+        ),
+        Misconception(
+            "limited_scores",
+            lambda q, k, v, width: _scores(q, k).clamp(-80, 80).softmax(dim=1) @ v,
+            "You limit the scores so that nothing overflows. That changes the weights: subtract the maximum instead.",
+        ),
+        Misconception(
+            "causal",
+            _causal,
+            "You hide later keys. No causal mask is asked for: each query sees all keys.",
         ),
         Misconception(
             "full_tiles_only",

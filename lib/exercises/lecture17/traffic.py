@@ -26,6 +26,9 @@ def _machines(generator):
         case("waits for memory", 4096, 64, 64, *A100),
         case("a CPU", 1024, 64, 128, *cpu),
         case("waits for memory, the last block not full", 1000, 32, 64, *A100),
+        case("waits for memory, six queries in the last block", 1030, 64, 64, *A100),
+        case("intensity a little below the balance", 1000, 64, 125, 111.9e12, 1e12),
+        case("intensity a little above the balance", 1000, 64, 125, 111.05e12, 1e12),
         case("one block holds all queries", 128, 64, 128, 1e15, 1e12),
         case("a block larger than the text", 100, 64, 128, 1e15, 1e12),
         case("a query at a time", 64, 16, 1, 1e12, 1e11),
@@ -50,6 +53,18 @@ def _wrong(*, blocks=None, numbers=None, size=2, operations=4, join=max):
         return join(operations * T**2 * d_k / peak, size * moved / bandwidth)
 
     return answer
+
+
+def _rate(T, d_k, rows, peak, bandwidth):
+    return 4 * T**2 * d_k / least_seconds(T, d_k, rows, peak, bandwidth)
+
+
+def _full_blocks(T, d_k, rows, peak, bandwidth):
+    return least_seconds(-(-T // rows) * rows, d_k, rows, peak, bandwidth)
+
+
+def _causal_pairs(T, d_k, rows, peak, bandwidth):
+    return max(2 * T * (T + 1) * d_k / peak, 4 * T * d_k * (1 + -(-T // rows)) / bandwidth)
 
 
 LEAST_SECONDS = Exercise(
@@ -111,6 +126,11 @@ LEAST_SECONDS = Exercise(
             "Each block reads K and V: that is 2 T d_k numbers, not T d_k.",
         ),
         Misconception(
+            "one_of_them_once",
+            _wrong(numbers=lambda T, d_k, count, rows: 3 * T * d_k + count * T * d_k),
+            "You read one of K and V only once. Each block reads both.",
+        ),
+        Misconception(
             "queries_every_time",
             _wrong(numbers=lambda T, d_k, count, rows: count * 4 * T * d_k),
             "You move all of Q and O for every block. Over all blocks together, each row of Q and of O moves once.",
@@ -131,9 +151,34 @@ LEAST_SECONDS = Exercise(
             "This is what the plain way moves. In tiles no scores cross to slow memory.",
         ),
         Misconception(
+            "scores_too",
+            _wrong(numbers=lambda T, d_k, count, rows: (2 + 2 * count) * T * d_k + T * T),
+            "You add the scores. In tiles they never cross to slow memory.",
+        ),
+        Misconception(
+            "scores_too_both_ways",
+            _wrong(numbers=lambda T, d_k, count, rows: (2 + 2 * count) * T * d_k + 2 * T * T),
+            "You add scores that are written and read. In tiles they never leave fast memory.",
+        ),
+        Misconception(
             "rounded_down",
             _wrong(blocks=lambda T, rows: T // rows),
             "You round the number of blocks down. A last block that is not full reads K and V too.",
+        ),
+        Misconception(
+            "rounded_to_nearest",
+            _wrong(blocks=lambda T, rows: round(T / rows)),
+            "You round the number of blocks to the nearest. Even a last block of a few queries reads K and V: round up.",
+        ),
+        Misconception(
+            "rounded_down_to_one",
+            _wrong(blocks=lambda T, rows: max(1, T // rows)),
+            "You round the number of blocks down, though not to 0. A last block that is not full reads K and V too.",
+        ),
+        Misconception(
+            "last_as_full",
+            _full_blocks,
+            "You count the last block as if it were full. Only its queries are there: T rows of Q, K, V and O, and T² pairs.",
         ),
         Misconception(
             "fractions_of_blocks",
@@ -154,6 +199,26 @@ LEAST_SECONDS = Exercise(
             "half_the_operations",
             _wrong(operations=2),
             "You count half of the operations. A multiplication and an addition, in two matrix products, make 4 T² d_k.",
+        ),
+        Misconception(
+            "causal_pairs",
+            _causal_pairs,
+            "You count the pairs that a causal mask leaves. Here is no mask: all T² of them.",
+        ),
+        Misconception(
+            "a_rate",
+            _rate,
+            "Your number is operations per second. Asked for are the seconds.",
+        ),
+        Misconception(
+            "limits_swapped",
+            lambda T, d_k, rows, peak, bandwidth: least_seconds(T, d_k, rows, bandwidth, peak),
+            "You divide the operations by the bandwidth, or the bytes by the peak: swap them.",
+        ),
+        Misconception(
+            "milliseconds",
+            lambda *all: 1000 * least_seconds(*all),
+            "Your times are a thousand times too long: seconds are asked for.",
         ),
     ),
     hints=(
