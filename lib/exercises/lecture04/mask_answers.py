@@ -263,6 +263,7 @@ def loss_cases(generator):
         case("rows with different numbers of selected tokens", *batch(3, 12, 0.3)),
         case("nothing selected in two of three rows", *few),
         case("a single selected token", *one),
+        case("a single row", *batch(1, 7)),
         case("a [MASK] that the text itself contains", *given),
         case("every token selected", *batch(2, 5, 1.0)),
         case("logits in the thousands", *large),
