@@ -69,6 +69,7 @@ def designs(runs: Mapping[tuple[int, int], Sequence[float]], level: float) -> Fi
         for (corrupted, _), mean in zip(row, means):
             ax.annotate(f"{mean:.2f}", (corrupted, mean), (8, -14), textcoords="offset points", fontsize=10)
     ax.axhline(level, color="black", linestyle=":", label=f"unigram: {level:.2f}")
+    ax.margins(y=0.12)
     ax.set(xlabel="corrupted (%)", ylabel="held-out loss at 15 % [MASK]\n(nats per token)", xlim=(5, 48))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
@@ -116,7 +117,7 @@ def questions(losses: Mapping[str, Mapping[str, Sequence[float]]], levels: Mappi
         ax.axvline(levels[question], color="black", linestyle=":")
         ax.set_title(f"{question}\n(dotted: {levels[question]:.2f})", fontsize=10)
         ax.set_xlabel("nats per token")
-        ax.margins(x=0.2)
+        ax.margins(x=0.3)
     axes[0].set_xlim(0, None)
     axes[0].set_yticks(range(len(designs)), designs)
     axes[0].invert_yaxis()
