@@ -69,6 +69,56 @@ def designs(runs: Mapping[tuple[int, int], Sequence[float]], level: float) -> Fi
         for (corrupted, _), mean in zip(row, means):
             ax.annotate(f"{mean:.2f}", (corrupted, mean), (8, -14), textcoords="offset points", fontsize=10)
     ax.axhline(level, color="black", linestyle=":", label=f"unigram: {level:.2f}")
+    ax.margins(y=0.12)
     ax.set(xlabel="corrupted (%)", ylabel="held-out loss at 15 % [MASK]\n(nats per token)", xlim=(5, 48))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def ranks(shares: Mapping[str, tuple[float, float]]) -> Figure:
+    """How often each method puts the hidden word first, and among its first five: two bars a method, shares from 0 to 1.
+
+    Raises ValueError where there is no method.
+    """
+    checks.not_empty(shares=list(shares))
+    fig, (ax,) = figure(7.0, 0.7 * len(shares) + 0.9)
+    for number, (name, shift) in enumerate((("rank 1", -0.2), ("rank 1 to 5", 0.2))):
+        values = [100 * each[number] for each in shares.values()]
+        places = [place + shift for place in range(len(values))]
+        bars = ax.barh(
+            places, values, 0.38, color=COLOURS[number], hatch=("", "//")[number], edgecolor="white", label=name
+        )
+        ax.bar_label(bars, fmt="%.1f %%", padding=3, fontsize=9)
+    ax.set_yticks(range(len(shares)), list(shares))
+    ax.set(xlabel="hidden words found (%)", xlim=(0, None))
+    ax.margins(x=0.12)
+    ax.grid(axis="y", visible=False)
+    ax.invert_yaxis()
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def questions(losses: Mapping[str, Mapping[str, Sequence[float]]], levels: Mapping[str, float]) -> Figure:
+    """Held-out losses, a panel for each question and a row for each design: a dot for each run, and the mean in numbers.
+
+    `losses` holds a question's designs with their runs, `levels` a question's level without reading (a dotted line).
+    All panels have one scale, from 0. Raises ValueError where there is no question, or a design has no run.
+    """
+    checks.not_empty(losses=list(losses))
+    designs = list(next(iter(losses.values())))
+    fig, axes = figure(9.0, 0.45 * len(designs) + 1.3, columns=len(losses), sharex=True, sharey=True)
+    for number, (ax, (question, rows)) in enumerate(zip(axes, losses.items())):
+        for place, (name, runs) in enumerate(rows.items()):
+            checks.not_empty(**{f"losses[{question!r}][{name!r}]": list(runs)})
+            ax.plot(runs, [place] * len(runs), MARKERS[number], color=COLOURS[number], alpha=0.7, clip_on=False)
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # the number is legible where the line runs
+            beside = {"textcoords": "offset points", "va": "center", "fontsize": 9, "bbox": paper}
+            ax.annotate(f"{np.mean(runs):.2f}", (max(runs), place), (8, 0), **beside)
+        ax.axvline(levels[question], color="black", linestyle=":")
+        ax.set_title(f"{question}\n(dotted: {levels[question]:.2f})", fontsize=10)
+        ax.set_xlabel("nats per token")
+        ax.margins(x=0.3)
+    axes[0].set_xlim(0, None)
+    axes[0].set_yticks(range(len(designs)), designs)
+    axes[0].invert_yaxis()
     return fig

@@ -37,3 +37,33 @@ def test_designs_have_a_dot_for_each_run_and_a_line_for_each_predicted_share():
         plots.designs({}, 5.9)
     with pytest.raises(ValueError, match="13"):
         plots.designs({(13, 40): []}, 5.9)
+
+
+def test_ranks_have_two_bars_a_method_in_per_cent():
+    ax = plots.ranks({"unigram": (0.12, 0.365), "model": (0.32, 0.5)}).axes[0]
+    first, five = ax.containers
+    assert [round(bar.get_width(), 6) for bar in first] == [12, 32]
+    assert [round(bar.get_width(), 6) for bar in five] == [36.5, 50]
+    assert [t.get_text() for t in ax.texts] == ["12.0 %", "32.0 %", "36.5 %", "50.0 %"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["unigram", "model"] and ax.yaxis_inverted()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["rank 1", "rank 1 to 5"]
+    with pytest.raises(ValueError, match="shares"):
+        plots.ranks({})
+
+
+def test_questions_have_a_panel_each_a_dot_for_each_run_and_the_level():
+    losses = {"hidden?": {"one": [5.0, 6.0], "two": [4.0]}, "right?": {"one": [0.5, 0.7], "two": [12.0]}}
+    left, right = plots.questions(losses, {"hidden?": 5.9, "right?": 0.46}).axes
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in left.lines[:2]] == [
+        ([5.0, 6.0], [0, 0]),
+        ([4.0], [1]),
+    ]
+    assert list(left.lines[2].get_xdata()) == [5.9, 5.9] and list(right.lines[2].get_xdata()) == [0.46, 0.46]
+    assert [t.get_text() for t in (*left.texts, *right.texts)] == ["5.50", "4.00", "0.60", "12.00"]
+    assert left.get_xlim() == right.get_xlim() and left.get_xlim()[0] == 0 and right.get_xlim()[1] > 12
+    assert [t.get_text() for t in left.get_yticklabels()] == ["one", "two"] and left.yaxis_inverted()
+    assert right.get_title() == "right?\n(dotted: 0.46)"
+    with pytest.raises(ValueError, match="losses"):
+        plots.questions({}, {})
+    with pytest.raises(ValueError, match="two"):
+        plots.questions({"hidden?": {"one": [1.0], "two": []}}, {"hidden?": 5.9})

@@ -61,6 +61,8 @@ def _check_shares(given, corrupted, selected, changed, ordinary):
         return complaint
     if len(selected) > 1 and 0 < rate < 1 and selected.sum() > 1000 and (selected == selected[0]).all():
         return "the same positions are selected in every row"
+    if (complaint := _shared_fates(corrupted == mask_id, selected)) is not None:
+        return complaint
     masked = corrupted == mask_id
     fates = {"[MASK]": (masked, 0.8), "random": (changed & ~masked, 0.1), "kept": (~changed, 0.1)}
     for fate, (which, share) in fates.items():
@@ -71,7 +73,35 @@ def _check_shares(given, corrupted, selected, changed, ordinary):
         return "the random tokens are nearly all the same"
     if len(replaced) > 20 * vocab_size and set(range(vocab_size)) - set(special_ids) - set(replaced.tolist()):
         return "some ids of the vocabulary never come as a random token"
+    if len(replaced) > 50 and _drawn_elsewhere(corrupted, selected, changed & ~masked, masked, vocab_size):
+        return "some draws do not come from `generator`"
     return None
+
+
+def _shared_fates(masked, selected):
+    """A complaint if fates follow the order of the text, or if most rows of eight selected tokens or more have only one."""
+    fates, count = masked[selected].float(), selected.sum(dim=1)
+    first, second = fates[: len(fates) // 2].mean(), fates[len(fates) // 2 :].mean()
+    if len(fates) > 1000 and max(first, second) > 0.95 and min(first, second) < 0.75:
+        return "the fates depend on the place in the text"
+    each = (masked & selected).sum(dim=1)[count >= 8] / count[count >= 8]
+    if len(each) > 1 and ((each > 0) & (each < 1)).float().mean() < 0.5 and 0.2 < each.mean() < 0.95:
+        return "all selected tokens of a row have the same fate"
+    return None
+
+
+def _drawn_elsewhere(corrupted, selected, replaced, masked, vocab_size):
+    """Whether fates or random tokens are what the global random states of seed 0 give, see _global."""
+    seed_0, words = torch.Generator(), corrupted[replaced]
+    fates = torch.rand(masked.shape, generator=seed_0.manual_seed(0))
+    if torch.equal((fates < 0.8)[selected], masked[selected]):
+        return True
+    drawn = torch.randint(vocab_size, masked.shape, generator=seed_0.manual_seed(0))
+    in_order = torch.randint(vocab_size, (20,), generator=seed_0.manual_seed(0))
+    in_numpy = torch.from_numpy(np.random.RandomState(0).randint(0, vocab_size, masked.shape))
+    return any(torch.equal(words, w) for w in (drawn[replaced], in_numpy[replaced])) or torch.equal(
+        words[:20], in_order
+    )
 
 
 def _off(what, part, whole, share):
@@ -99,15 +129,17 @@ def wrong_masking(
     rest=False,
     one_word=False,
     lowest=0,
-    own_draws=False,
+    own_draws="",
 ):
     """An answer with one mistake, chosen by the arguments; without any, a right answer."""
 
     def answer(ids, mask_id, vocab_size, special_ids, rate, generator):
-        generator = None if own_draws else generator
+        generator = None if own_draws == "all" else generator
         shape = ids.shape[1:] if per_column else ids.shape
         selected = (torch.rand(shape, generator=generator) < (rate_used or rate)).expand(ids.shape)
-        if not specials:
+        if specials == "by order":
+            selected = selected & (ids > max(special_ids))
+        elif not specials:
             selected = selected & ~torch.isin(ids, torch.tensor(special_ids))
         draw = torch.rand(ids.shape, generator=generator)
         to_mask = selected & (draw < split[0])
@@ -115,7 +147,8 @@ def wrong_masking(
             to_random = selected & ~to_mask & (torch.rand(ids.shape, generator=generator) < 0.1)
         else:
             to_random = selected & ~to_mask & (draw < sum(split))
-        random = torch.randint(lowest, vocab_size, ids.shape, generator=generator)
+        words = None if own_draws else generator  # "words": the fates come from generator, the random tokens do not
+        random = torch.randint(lowest, vocab_size, ids.shape, generator=words)
         random = torch.full_like(ids, int(random.flatten()[0])) if one_word else random
         corrupted = torch.where(to_random, random, ids.masked_fill(to_mask, mask_id))
         if labels == "everywhere":
@@ -133,6 +166,45 @@ def split_of_all(ids, mask_id, vocab_size, special_ids, rate, generator):
     random = torch.randint(vocab_size, ids.shape, generator=generator)
     corrupted = torch.where(ordinary & (draw >= 0.8) & (draw < 0.9), random, ids)
     return corrupted.masked_fill(ordinary & (draw < 0.8), mask_id), ids.masked_fill(~(selected & ordinary), IGNORED)
+
+
+def _split(ids, mask_id, selected, fate, words):
+    """Corrupted ids and labels, once everything is drawn."""
+    corrupted = ids.masked_fill(selected & (fate < 0.8), mask_id)
+    corrupted = torch.where(selected & (fate >= 0.8) & (fate < 0.9), words, corrupted)
+    return corrupted, ids.masked_fill(~selected, IGNORED)
+
+
+def rate_of_all(ids, mask_id, vocab_size, special_ids, rate, generator):
+    """As many tokens as the rate of all would be, taken from the ordinary ones."""
+    ordinary = ~torch.isin(ids, torch.tensor(special_ids))
+    higher = rate * ids.numel() / max(1, int(ordinary.sum()))
+    selected = (torch.rand(ids.shape, generator=generator) < higher) & ordinary
+    fate = torch.rand(ids.shape, generator=generator)
+    return _split(ids, mask_id, selected, fate, torch.randint(vocab_size, ids.shape, generator=generator))
+
+
+def limits_of_15(ids, mask_id, vocab_size, special_ids, rate, generator):
+    """One draw for both, with the limits of 15 %: 0.12 and 0.135."""
+    draw = torch.rand(ids.shape, generator=generator)
+    selected = (draw < rate) & ~torch.isin(ids, torch.tensor(special_ids))
+    words = torch.randint(vocab_size, ids.shape, generator=generator)
+    return _split(ids, mask_id, selected, draw / 0.15, words)
+
+
+def fate_by_place(ids, mask_id, vocab_size, special_ids, rate, generator):
+    """The first 80 % of the selected tokens become [MASK], the next 10 % random."""
+    selected = (torch.rand(ids.shape, generator=generator) < rate) & ~torch.isin(ids, torch.tensor(special_ids))
+    rank = selected.flatten().cumsum(dim=0).view_as(ids) - 1
+    words = torch.randint(vocab_size, ids.shape, generator=generator)
+    return _split(ids, mask_id, selected, rank / selected.sum().clamp(min=1), words)
+
+
+def fate_of_the_row(ids, mask_id, vocab_size, special_ids, rate, generator):
+    """One draw decides the fate of all selected tokens of a row."""
+    selected = (torch.rand(ids.shape, generator=generator) < rate) & ~torch.isin(ids, torch.tensor(special_ids))
+    fate = torch.rand(len(ids), 1, generator=generator).expand(ids.shape)
+    return _split(ids, mask_id, selected, fate, torch.randint(vocab_size, ids.shape, generator=generator))
 
 
 def in_place(ids, *rest):
@@ -191,6 +263,7 @@ def loss_cases(generator):
         case("rows with different numbers of selected tokens", *batch(3, 12, 0.3)),
         case("nothing selected in two of three rows", *few),
         case("a single selected token", *one),
+        case("a single row", *batch(1, 7)),
         case("a [MASK] that the text itself contains", *given),
         case("every token selected", *batch(2, 5, 1.0)),
         case("logits in the thousands", *large),

@@ -1,5 +1,7 @@
 """Exercise of notebook 04: how much is corrupted and how much is predicted, set apart from each other."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -36,6 +38,8 @@ def _cases(generator):
         case("15 / 15", *drawn(4, 10, 0.15, 0.15)),
         case("40 / 15", *drawn(4, 10, 0.4, 0.15)),
         case("10 / 30, three copies", *drawn(4, 10, 0.1, 0.3)),
+        case("10 / 30, as 0.1 · 3", *drawn(4, 10, 0.1, 0.1 * 3)),  # 0.30000000000000004
+        case("10 / 80, eight copies", *drawn(3, 20, 0.1, 0.8)),
         case("20 / 40, two copies", *drawn(2, 20, 0.2, 0.4)),
         case("everything hidden, half predicted", *drawn(5, 8, 1.0, 0.5)),
         case("25 / 100, four copies of one window", *drawn(1, 40, 0.25, 1.0)),
@@ -44,11 +48,15 @@ def _cases(generator):
     ]
 
 
-def _wrong(hide, label, *, order="below", rows="all", wanted="ids", empty=IGNORED):
+def _rounded(corrupted, predicted):
+    return max(1, round(predicted / corrupted))
+
+
+def _wrong(hide, label, *, order="below", count=_rounded, wanted="ids", empty=IGNORED):
     """An answer from two rules: what copy k hides, and what it labels, of a draw d with shares c and p."""
 
     def answer(ids, draw, mask_id, corrupted, predicted):
-        copies = max(1, round(predicted / corrupted)) if rows == "all" else 1
+        copies = count(corrupted, predicted)
         parts = []
         for k in range(copies):
             hidden = hide(draw, k, corrupted, predicted)
@@ -57,6 +65,8 @@ def _wrong(hide, label, *, order="below", rows="all", wanted="ids", empty=IGNORE
             parts.append((read, answers))
         if order == "beside":  # all copies of the first window, then all of the second
             return tuple(torch.stack(part, dim=1).flatten(0, 1) for part in zip(*parts))
+        if order == "stacked":
+            return tuple(torch.stack(part) for part in zip(*parts))
         return tuple(torch.cat(part) for part in zip(*parts))
 
     return answer
@@ -68,6 +78,18 @@ def _own(d, k, c, p):
 
 def _asked(d, k, c, p):
     return _own(d, k, c, p) & (d < p)
+
+
+def _branched(d, k, c, p):
+    """As the statement has it: a second limit for the labels only where one copy is enough."""
+    return _asked(d, k, c, p) if p <= c else _own(d, k, c, p)
+
+
+def _counted_up(corrupted, predicted):
+    copies, low = 0, 0.0
+    while low < predicted:
+        copies, low = copies + 1, low + corrupted
+    return copies
 
 
 def _in_place(ids, draw, mask_id, corrupted, predicted):
@@ -99,15 +121,33 @@ TWO_RATES = Exercise(
         ),
         Misconception(
             "one_copy_hides_all",
-            _wrong(lambda d, k, c, p: d < max(c, p), lambda d, k, c, p: d < p, rows="one"),
+            _wrong(lambda d, k, c, p: d < max(c, p), lambda d, k, c, p: d < p, count=lambda c, p: 1),
             "You hide the predicted share in a single copy, so more is corrupted than `corrupted` says. Several copies of "
             "each window share the work.",
         ),
         Misconception(
             "too_few_copies",
-            _wrong(_own, _asked, rows="one"),
+            _wrong(_own, _asked, count=lambda c, p: 1),
             "You have one copy of each window, so no more is asked than is hidden in it. How many copies does `predicted` "
             "need?",
+        ),
+        Misconception(
+            "quotient_cut_off",
+            _wrong(_own, _branched, count=lambda c, p: max(1, int(p / c))),
+            "A copy is missing: 0.3 / 0.1 is 2.9999999999999996 in the computer, and int() or // cut that down to 2. round() "
+            "finds the whole number that is meant.",
+        ),
+        Misconception(
+            "quotient_rounded_up",
+            _wrong(_own, _branched, count=lambda c, p: math.ceil(p / c)),
+            "There is a copy too many: 0.1 · 3 / 0.1 is 3.0000000000000004 in the computer, and ceil makes 4 of it. round() "
+            "finds the whole number that is meant.",
+        ),
+        Misconception(
+            "counted_up",
+            _wrong(_own, _branched, count=_counted_up),
+            "There is a copy too many. You count up in steps of `corrupted`, and the rounding errors add up: eight times 0.1 "
+            "stays below 0.8. Find the number of copies first, from the quotient.",
         ),
         Misconception(
             "same_gaps_in_each_copy",
@@ -120,6 +160,11 @@ TWO_RATES = Exercise(
             _wrong(lambda d, k, c, p: d < (k + 1) * c, lambda d, k, c, p: (d < (k + 1) * c) & (d < p)),
             "Later copies hide what the earlier ones hid, and more. Each copy hides a share of `corrupted`: its part of the "
             "draws has a lower limit too.",
+        ),
+        Misconception(
+            "earlier_gaps_stay",
+            _wrong(lambda d, k, c, p: d < (k + 1) * c, _asked),
+            "Later copies still hide what the earlier ones hid. Each copy begins with the original windows.",
         ),
         Misconception(
             "asks_what_can_be_read",
@@ -141,6 +186,11 @@ TWO_RATES = Exercise(
             _wrong(_own, _asked, order="beside"),
             "The copies of one window follow each other in your answer. First come all windows in their first copy, then "
             "all in their second.",
+        ),
+        Misconception(
+            "stacked",
+            _wrong(_own, _asked, order="stacked"),
+            "The copies have a dimension of their own, (copies, B, T). They are more rows of one batch: torch.cat.",
         ),
         Misconception(
             "zero_for_no_label",

@@ -1,24 +1,23 @@
 """Exercises of notebook 04: masking, the distribution at one position, the loss."""
 
-import math
-
 import torch
-from torch.nn import functional as F
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
-from lib.exercises.engine.gradients import DETACHED
 from lib.exercises.lecture04.mask_answers import (
     check_masking,
+    fate_by_place,
+    fate_of_the_row,
     fixed_number,
     in_place,
-    loss_cases,
+    limits_of_15,
     mask_tokens,
     no_copy,
+    rate_of_all,
     split_of_all,
     wrong_masking,
 )
+from lib.exercises.lecture04.masked_loss import LOSS
 from lib.exercises.lecture04.slots import SLOT_PROBABILITIES
-from lib.objectives import mlm_loss
 
 
 # --- mlm.mask_tokens --------------------------------------------------------------------------------------------------
@@ -37,12 +36,16 @@ def _mask_cases(generator):
     small = small.masked_fill(torch.rand(64, 256, generator=generator) < 0.1, 0)
     small[:, 0], small[:, -1] = 1, 2
 
+    padded, *rest = batch(64, 256, 0.15)
+    padded[:, 128:] = 0
+
     only_special = torch.tensor([[2, 3, 0, 0], [2, 1, 3, 0]])
     return [
         case("64 rows of 256 tokens, 15 %", *batch(64, 256, 0.15)),
         case("64 rows of 128 tokens, 40 %", *batch(64, 128, 0.40)),
         case("every ordinary token is selected", *batch(64, 64, 1.0)),
         case("every ordinary token of a small vocabulary", small, 3, 64, [1, 2, 3], 1.0, seeded()),
+        case("rows of which half is padding", padded, *rest),
         case("nothing is selected", *batch(2, 8, 0.0)),
         case("only special tokens", only_special, 4, 1000, [0, 1, 2, 3, 4], 1.0, torch.Generator().manual_seed(0)),
     ]
@@ -139,9 +142,43 @@ MASK_TOKENS = Exercise(
         ),
         Misconception(
             "generator_unused",
-            wrong_masking(own_draws=True),
-            "You draw without `generator`. Pass it to every draw (generator=generator): with the same seed the same tokens "
-            "are masked.",
+            wrong_masking(own_draws="all"),
+            "Your draws do not depend on `generator`. Pass it to every draw (generator=generator) and do not seed it anew: "
+            "with the same seed the same tokens are masked.",
+        ),
+        Misconception(
+            "some_draws_without_generator",
+            wrong_masking(own_draws="words"),
+            "You choose with `generator`, but draw the fates or the random tokens without it. Pass it to every draw "
+            "(randint_like and rand_like do not take one).",
+        ),
+        Misconception(
+            "rate_of_all",
+            rate_of_all,
+            "You choose more of the ordinary tokens, to make up for the special ones. `rate` is the probability of each "
+            "ordinary token, however many special ones there are.",
+        ),
+        Misconception(
+            "limits_of_15",
+            limits_of_15,
+            "Your limits belong to a rate of 15 %. Of the chosen tokens 80 % become [MASK], at every rate.",
+        ),
+        Misconception(
+            "fate_by_place",
+            fate_by_place,
+            "You hand out the fates in the order of the text: [MASK] first, kept tokens at the end. Each chosen token draws "
+            "its own fate.",
+        ),
+        Misconception(
+            "fate_of_the_row",
+            fate_of_the_row,
+            "All chosen tokens of a row have the same fate. Draw one number for each token, not for each row.",
+        ),
+        Misconception(
+            "special_by_order",
+            wrong_masking(specials="by order"),
+            "You take every id up to the largest special one for special. The list may have gaps: torch.isin looks each id "
+            "up.",
         ),
         Misconception(
             "no_copy",
@@ -162,137 +199,5 @@ MASK_TOKENS = Exercise(
     ),
 )
 
-
-# --- mlm.loss ---------------------------------------------------------------------------------------------------------
-def loss(logits, labels, input_ids, mask_id):
-    """mlm_loss. What a selected token was replaced with does not matter, so input_ids and mask_id are not used."""
-    return mlm_loss(logits, labels)
-
-
-def _token_losses(logits, labels):
-    """Shape (B, T), 0 where nothing is selected."""
-    return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
-
-
-def _over(logits, labels, which):
-    return (_token_losses(logits, labels) * which).sum() / which.sum()
-
-
-def _by_hand(logits, labels, input_ids, mask_id):
-    chosen = labels != -100
-    return -torch.log_softmax(logits[chosen], dim=-1).gather(1, labels[chosen][:, None]).mean()
-
-
-def _mean_of_rows(logits, labels, input_ids, mask_id):
-    counts = (labels != -100).sum(dim=1)
-    return (_token_losses(logits, labels).sum(dim=1) / counts.clamp(min=1)).mean()
-
-
-def _log_outside(logits, labels, input_ids, mask_id):
-    chosen = labels != -100
-    return -torch.softmax(logits[chosen], dim=-1).gather(1, labels[chosen][:, None]).mean().log()
-
-
-def _log_of_softmax(logits, labels, input_ids, mask_id):
-    chosen = labels != -100
-    return -torch.softmax(logits[chosen], dim=-1).gather(1, labels[chosen][:, None]).log().mean()
-
-
-def _shifted(logits, labels, input_ids, mask_id):
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
-
-
-LOSS = Exercise(
-    id="mlm.loss",
-    slides=("C09",),
-    points=3,
-    minutes=12,
-    title="The loss of masked language modelling",
-    reference=loss,
-    cases=loss_cases,
-    gradient=("logits",),
-    accepts=(_by_hand, lambda z, y, x, m: F.cross_entropy(z.flatten(0, 1), y.flatten())),
-    withheld=(
-        "lib.kernels.loss.plain_losses",
-        "lib.kernels.loss.plain_row_losses",
-        "lib.kernels.loss.cross_entropy",
-        "lib.training.recipes.masked_loss",
-        "lib.kernels.loss._CrossEntropy",
-        "lib.kernels.loss._reduce",
-    ),
-    misconceptions=(
-        Misconception(
-            "mean_over_all_tokens",
-            lambda z, y, x, m: _token_losses(z, y).mean(),
-            "You divide by the number of all tokens. Only the selected ones are predicted: divide by their number, or "
-            "the loss shrinks with the masking rate.",
-        ),
-        Misconception(
-            "sum",
-            lambda z, y, x, m: _token_losses(z, y).sum(),
-            "You add up and do not divide. A sum grows with the batch: take the mean over the chosen tokens, so that "
-            "batches are comparable.",
-        ),
-        Misconception(
-            "mask_only",
-            lambda z, y, x, m: _over(z, y, (x == m) & (y != -100)),
-            "You count only the [MASK] tokens. Random and kept tokens were selected too: see the labels, not "
-            "input_ids.",
-        ),
-        Misconception(
-            "changed_only",
-            lambda z, y, x, m: _over(z, y, (x != y) & (y != -100)),
-            "You leave out the selected tokens that were kept. They count like the others.",
-        ),
-        Misconception(
-            "mean_of_rows",
-            _mean_of_rows,
-            "You average within each row, then over rows. Tokens in rows with few selected tokens then weigh too much. "
-            "Take "
-            "one mean over all selected tokens of the batch.",
-        ),
-        Misconception(
-            "ignored_as_word_0",
-            lambda z, y, x, m: _token_losses(z, y.clamp(min=0)).mean(),
-            "You treat −100 as a word. It means: no prediction here.",
-        ),
-        Misconception(
-            "log_outside",
-            _log_outside,
-            "You take the logarithm of the mean probability. The logarithm belongs inside: the mean of ln P.",
-        ),
-        Misconception(
-            "log_of_softmax",
-            _log_of_softmax,
-            "For logits in the thousands the softmax rounds to 0, and log 0 is −∞. torch.log_softmax or F.cross_entropy "
-            "stay finite.",
-        ),
-        Misconception(
-            "id_0_ignored",
-            lambda z, y, x, m: F.cross_entropy(z[y > 0], y[y > 0]),
-            "You leave out labels of 0. Id 0 is a word like any other; only −100 means that nothing is predicted.",
-        ),
-        Misconception(
-            "shifted",
-            _shifted,
-            "You compare position t with label t + 1, as a causal model does. Here position t predicts the token at t.",
-        ),
-        Misconception(
-            "bits",
-            lambda z, y, x, m: _by_hand(z, y, x, m) / math.log(2),
-            "These are bits. The loss is in nats, as in PyTorch: use the natural logarithm.",
-        ),
-        Misconception(
-            "no_minus",
-            lambda z, y, x, m: -_by_hand(z, y, x, m),
-            "The sign is wrong: the loss is the *negative* log-likelihood, and never below 0.",
-        ),
-        Misconception("detached", lambda z, y, x, m: _by_hand(z, y, x, m).detach(), DETACHED),
-    ),
-    hints=(
-        "Which positions are chosen? A boolean tensor of them picks rows of the logits and of the labels.",
-        "What is left are M rows of logits and M ids: which function of PyTorch takes these two?",
-    ),
-)
 
 EXERCISES = (MASK_TOKENS, SLOT_PROBABILITIES, LOSS)

@@ -1,6 +1,7 @@
 """An exercise of notebook 04: the probability of each word at a masked position (slide C09)."""
 
 import torch
+from torch.nn import functional as F
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
@@ -25,12 +26,23 @@ def _slot_cases(generator):
         case(
             "scores in the hundreds", *_one_large(60 * draw(5, 8).float(), 15 * draw(4, 8).float(), 1), 1
         ).without_gradient(),
+        case("far larger scores at another position", *_large_elsewhere(draw(6, 8).float(), draw(4, 8).float()), 3),
     ]
 
 
 def _one_large(E, H, t):
     """The first word is parallel to H[t], so that exp() of its score overflows for every draw."""
     return torch.cat((4 * H[t : t + 1], E[1:])), H
+
+
+def _large_elsewhere(E, H):
+    """The first word has a score of 300 at position 0, where nothing is asked."""
+    return E, torch.cat((300 * E[:1] / E[0].square().sum(), H[1:]))
+
+
+def _shifted_by_all(E, H, t):
+    shares = (E @ H.T - (E @ H.T).max()).exp()[:, t]
+    return shares / shares.sum()
 
 
 def _printed(E, H, t):
@@ -75,7 +87,8 @@ SLOT_PROBABILITIES = Exercise(
         Misconception(
             "next_token",
             lambda E, H, t: torch.softmax(E @ H[t - 1], dim=0),
-            "You use the vector before t, as a GPT would. A masked model uses the vector *at* the position it fills.",
+            "You use H[t − 1]. Positions are counted from 0, and a masked model uses the vector *at* the position that it fills "
+            "(a GPT would use the one before).",
         ),
         Misconception(
             "scores",
@@ -97,6 +110,22 @@ SLOT_PROBABILITIES = Exercise(
             _plain_exp,
             "exp() of a score above 88 is infinite in float32, and ∞/∞ is NaN. Subtract the largest score first, or "
             "use torch.softmax.",
+        ),
+        Misconception(
+            "shifted_by_all",
+            _shifted_by_all,
+            "You subtract the largest score of all positions. If another position has far larger scores, every exponential at "
+            "t rounds to 0, and 0/0 is NaN. Take the maximum at t.",
+        ),
+        Misconception(
+            "over_everything",
+            lambda E, H, t: torch.softmax((E @ H.T).flatten(), dim=0).view(len(E), len(H))[:, t],
+            "You normalise over all words at all positions. The words compete for one position: does your answer sum to 1?",
+        ),
+        Misconception(
+            "cosine",
+            lambda E, H, t: torch.softmax(F.cosine_similarity(E, H[t][None], dim=1), dim=0),
+            "You compare directions only. The score is the plain dot product: the lengths of the vectors count.",
         ),
         Misconception(
             "log_probabilities",
