@@ -98,14 +98,14 @@ def _mistake(name, hint, **switches):
 
 
 def _by_rule(rule):
-    """Bits per byte where `rule(N, window, stride)` lists the windows (begin, end) and the first target of each."""
+    """Bits per byte where `rule(N, window, stride)` lists the windows: begin, end, and the targets that count."""
 
     def answer(log_probs, ids, num_bytes, window, stride):
-        nats = {}
-        for begin, end, first in rule(len(ids), window, stride):
+        nats = 0.0
+        for begin, end, targets in rule(len(ids), window, stride):
             answers = log_probs(ids[begin:end])
-            nats |= {t: -answers[t - begin - 1, ids[t]].item() for t in range(first, end)}
-        return sum(nats.values()) / LN2 / num_bytes
+            nats -= sum(answers[t - begin - 1, ids[t]].item() for t in targets)
+        return nats / LN2 / num_bytes
 
     return answer
 
@@ -115,21 +115,25 @@ def _begins(N, window, stride):
 
 
 def _last_visit(N, window, stride):
-    return [(b, min(b + window, N), b + 1) for b in _begins(N, window, stride)]
+    begins = _begins(N, window, stride)
+    last = [*(b + 1 for b in begins[1:]), N]
+    return [(b, min(b + window, N), range(b + 1, end)) for b, end in zip(begins, last)]
 
 
 def _stride_at_the_end(N, window, stride):
-    return [(b, e, max(b + 1, e - stride) if b else 1) for b, e, _ in _last_visit(N, window, stride)]
+    ends = [(b, min(b + window, N)) for b in _begins(N, window, stride)]
+    return [(b, end, range(max(b + 1, end - stride) if b else 1, end)) for b, end in ends]
 
 
 def _last_moved_back(N, window, stride):
     begins = [min(b, max(N - window, 0)) for b in _begins(N, window, stride)]
     ends = [min(b + window, N) for b in begins]
-    return zip(begins, ends, [1, *ends])
+    return [(b, end, range(first, end)) for b, end, first in zip(begins, ends, [1, *ends])]
 
 
 def _share_one(N, window, stride):
-    return [(b, min(b + window, N), b + 1) for b in range(0, N - 1, window - 1)]
+    ends = [(b, min(b + window, N)) for b in range(0, N - 1, window - 1)]
+    return [(b, end, range(b + 1, end)) for b, end in ends]
 
 
 def _bos_in_front(log_probs, ids, num_bytes, window, stride):
