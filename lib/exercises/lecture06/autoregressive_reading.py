@@ -155,7 +155,7 @@ LAST_TOKEN = Exercise(
     ),
     hints=(
         "Flip the mask: the first 1 of the flipped mask is the last 1 of the mask. argmax finds a first 1.",
-        "last = T − 1 − mask.flip(1).argmax(dim=1); then hidden[torch.arange(B), last].",
+        "Place k of the flipped mask is place T − 1 − k of the mask. hidden[torch.arange(B), places] takes one vector a row.",
     ),
 )
 

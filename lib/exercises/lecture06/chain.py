@@ -187,7 +187,7 @@ TERMS = Exercise(
     ),
     hints=(
         "Word number t (from 0) is predicted from [BOS] and words[:t].",
-        "A list comprehension over enumerate(words) with (['[BOS]', *words[:t]], word).",
+        "enumerate(words) gives t and the word. Its context is a new list each time: [BOS], then what stands before place t.",
     ),
 )
 
