@@ -46,6 +46,14 @@ def _against(logits, input_ids):
     return logits + 5000 * torch.ones_like(logits).scatter(-1, following, 0.0)
 
 
+def _kept_from_0(epsilon):
+    hint = (
+        f"You keep the probability away from 0 with {epsilon:g}. The loss of an unlikely token then stops growing, and its "
+        "gradient is 0. torch.log_softmax needs no such number."
+    )
+    return Misconception(f"kept_from_0_by_{epsilon:g}".replace("-", "_"), answers.kept_from_0(epsilon), hint)
+
+
 LOSS = Exercise(
     id="autoregressive.loss",
     slides=("C19", "C21"),
@@ -120,12 +128,7 @@ LOSS = Exercise(
             answers.log_of_softmax,
             "For logits in the thousands the softmax rounds to 0, and log 0 is −∞. torch.log_softmax stays finite.",
         ),
-        Misconception(
-            "kept_from_0",
-            answers.kept_from_0,
-            "You keep the probability away from 0 with a small number. The loss of an unlikely token then stops growing, and "
-            "its gradient is 0. torch.log_softmax needs no such number.",
-        ),
+        *map(_kept_from_0, (1e-8, 1e-9, 1e-10, 1e-12)),
         Misconception(
             "one_maximum",
             answers.one_maximum,

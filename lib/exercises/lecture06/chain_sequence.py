@@ -58,6 +58,17 @@ def _by_logs(next_probs, ids):
     return math.exp(sum(map(math.log, factors))) if all(factors) else 0.0
 
 
+def _log_of_a_little_more(epsilon):
+    def answer(next_probs, ids):
+        return math.exp(sum(math.log(p + epsilon) for p in _factors(next_probs, ids)))
+
+    hint = (
+        f"You add {epsilon:g} to every probability, so that an impossible sequence becomes possible. Its probability is "
+        "exactly 0: multiply, without logarithms."
+    )
+    return Misconception(f"log_of_{epsilon:g}_more".replace("-", "_"), answer, hint)
+
+
 SEQUENCE = Exercise(
     id="chain.sequence_probability",
     slides=("C19", "N37"),
@@ -106,12 +117,7 @@ SEQUENCE = Exercise(
             lambda next_probs, ids: math.exp(sum(math.log(p) for p in _factors(next_probs, ids))),
             "A probability may be 0, and math.log(0) is an error. The product has no such trouble: it is 0.",
         ),
-        Misconception(
-            "log_of_a_little_more",
-            lambda next_probs, ids: math.exp(sum(math.log(p + 1e-8) for p in _factors(next_probs, ids))),
-            "You add a small number to every probability, so that an impossible sequence becomes possible. Its probability is "
-            "exactly 0: multiply, without logarithms.",
-        ),
+        *map(_log_of_a_little_more, (1e-8, 1e-9, 1e-10, 1e-12)),
         Misconception(
             "zeros_left_out",
             lambda next_probs, ids: math.prod((p for p in _factors(next_probs, ids) if p > 0), start=1.0),

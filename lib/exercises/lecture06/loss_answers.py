@@ -106,9 +106,14 @@ def squeezed(logits, input_ids, attention_mask):
     return (pair_losses(logits, input_ids).squeeze() * asked).sum() / asked.sum()
 
 
-def kept_from_0(logits, input_ids, attention_mask):
-    p = torch.softmax(logits[:, :-1], dim=-1).gather(-1, input_ids[:, 1:, None]).squeeze(-1)
-    return -p[real_pairs(attention_mask)].clamp_min(1e-12).log().mean()
+def kept_from_0(epsilon):
+    """No probability is below `epsilon`."""
+
+    def answer(logits, input_ids, attention_mask):
+        p = torch.softmax(logits[:, :-1], dim=-1).gather(-1, input_ids[:, 1:, None]).squeeze(-1)
+        return -p[real_pairs(attention_mask)].clamp_min(epsilon).log().mean()
+
+    return answer
 
 
 def log_of_softmax(logits, input_ids, attention_mask):
