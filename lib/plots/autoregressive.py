@@ -61,12 +61,16 @@ def horizontal_bars(values: Mapping[str, float], *, xlabel: str, digits: int = 2
     return fig
 
 
-def surprise(tokens: Sequence[str], bits: Mapping[str, Sequence[float]]) -> Figure:
-    """Surprisal in bits of each token of one text, one row of bars for each model."""
+def surprise(tokens: Sequence[str], bits: Mapping[str, Sequence[float]], boundary: int | None = None) -> Figure:
+    """Surprisal in bits of each token of one text, a row of bars for each model; a dashed line before token `boundary`."""
+    if boundary is not None and not 0 <= boundary <= len(tokens):
+        raise ValueError(f"boundary must be from 0 to the number of tokens, {len(tokens)}, got {boundary}")
     fig, axes = figure(0.27 * len(tokens) + 1.5, 1.9 * len(bits) + 0.6, rows=len(bits), sharex=True)
     for number, (ax, (name, values)) in enumerate(zip(axes, bits.items())):
         checks.same_length(**{"tokens": tokens, name: values})
         ax.bar(range(len(tokens)), values, color=COLOURS[number % len(COLOURS)])
+        if boundary is not None:
+            ax.axvline(boundary - 0.5, color="0.35", linestyle="--")
         ax.set(title=name, ylabel="bits")
         ax.grid(axis="x", visible=False)
     axes[-1].set_xticks(range(len(tokens)), tokens, rotation=90)

@@ -36,3 +36,10 @@ def test_surprise_has_one_row_a_model_and_one_bar_a_token():
     assert [[bar.get_height() for bar in ax.patches] for ax in fig.axes] == [[1, 2], [0.5, 0.25]]
     with pytest.raises(ValueError, match="small must have the length of tokens, 2, got 1"):
         plots.surprise(["a", "b"], {"small": [1.0]})
+
+
+def test_surprise_marks_where_a_part_begins():
+    ax = plots.surprise(["a", "b", "c"], {"small": [1.0, 2.0, 3.0]}, boundary=2).axes[0]
+    assert [line.get_xdata() for line in ax.lines] == [[1.5, 1.5]]
+    with pytest.raises(ValueError, match="boundary must be from 0 to the number of tokens, 1, got 2"):
+        plots.surprise(["a"], {"small": [1.0]}, boundary=2)

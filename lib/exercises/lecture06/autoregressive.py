@@ -6,6 +6,7 @@ import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
+from lib.exercises.lecture06 import loss_answers as answers
 from lib.exercises.lecture06.autoregressive_reading import LAST_TOKEN, PERPLEXITY
 from lib.exercises.lecture06.autoregressive_windows import BITS_PER_BYTE
 from lib.objectives import autoregressive_loss
@@ -21,7 +22,10 @@ def _loss_cases(generator):
     left = torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]])
     both = torch.tensor([[0, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
     lonely = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 1]])
+    pairs = torch.tensor([[1, 1], [0, 1], [1, 1]])
     far = draw(2, 4, 5)
+    uneven = draw(2, 4, 5)
+    levels = 150.0 * (torch.arange(8).view(2, 4, 1) - 4)  # exp(-150) is 0 in float32
     return [
         case("one sentence", *draw(1, 4, 5), torch.ones(1, 4, dtype=torch.long)),
         case("a batch without padding", *draw(3, 6, 7), torch.ones(3, 6, dtype=torch.long)),
@@ -31,6 +35,8 @@ def _loss_cases(generator):
         case("a sentence of one token: no pair", *draw(2, 4, 6), lonely),
         case("logits in the thousands", _against(*far), far[1], torch.ones(2, 4, dtype=torch.long)),
         case("two tokens: one prediction", *draw(1, 2, 3), torch.ones(1, 2, dtype=torch.long)),
+        case("three sentences of two tokens", *draw(3, 2, 4), pairs),
+        case("each position 150 above the last", uneven[0] + levels, uneven[1], torch.ones(2, 4, dtype=torch.long)),
     ]
 
 
@@ -40,67 +46,12 @@ def _against(logits, input_ids):
     return logits + 5000 * torch.ones_like(logits).scatter(-1, following, 0.0)
 
 
-def _asked(attention_mask):
-    return (attention_mask[:, 1:] * attention_mask[:, :-1]).bool()
-
-
-def _nll(logits, input_ids):
-    """Of token t + 1 at position t, (B, T - 1)."""
-    log_probs = torch.log_softmax(logits[:, :-1], dim=-1)
-    return -log_probs.gather(-1, input_ids[:, 1:, None]).squeeze(-1)
-
-
-def _by_hand(logits, input_ids, attention_mask):
-    return _nll(logits, input_ids)[_asked(attention_mask)].mean()
-
-
-def _by_torch(logits, input_ids, attention_mask):
-    labels = input_ids[:, 1:].masked_fill(~_asked(attention_mask), -100)
-    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels.flatten())
-
-
-def _not_shifted(logits, input_ids, attention_mask):
-    nll = -torch.log_softmax(logits, dim=-1).gather(-1, input_ids[..., None]).squeeze(-1)
-    return nll[attention_mask.bool()].mean()
-
-
-def _shifted_backwards(logits, input_ids, attention_mask):
-    nll = -torch.log_softmax(logits[:, 1:], dim=-1).gather(-1, input_ids[:, :-1, None]).squeeze(-1)
-    return nll[_asked(attention_mask)].mean()
-
-
-def _mean_of_rows(logits, input_ids, attention_mask):
-    asked = _asked(attention_mask)
-    return ((_nll(logits, input_ids) * asked).sum(1) / asked.sum(1)).mean()
-
-
-def _padding_in_the_mean(logits, input_ids, attention_mask):
-    asked = _asked(attention_mask)
-    return (_nll(logits, input_ids) * asked).sum() / asked.numel()
-
-
-def _one_side(side):
-    """Only the target ("right") or only the token that is read ("left") must be real."""
-
-    def answer(logits, input_ids, attention_mask):
-        real = attention_mask[:, 1:] if side == "right" else attention_mask[:, :-1]
-        return _nll(logits, input_ids)[real.bool()].mean()
-
-    return answer
-
-
-def _divided_by_tokens(logits, input_ids, attention_mask):
-    return (_nll(logits, input_ids) * _asked(attention_mask)).sum() / attention_mask.sum()
-
-
-def _around_the_end(logits, input_ids, attention_mask):
-    both = (attention_mask * attention_mask.roll(-1, dims=1)).bool()
-    return torch.nn.functional.cross_entropy(logits[both], input_ids.roll(-1, dims=1)[both])
-
-
-def _log_of_softmax(logits, input_ids, attention_mask):
-    p = torch.softmax(logits[:, :-1], dim=-1).gather(-1, input_ids[:, 1:, None]).squeeze(-1)
-    return -p[_asked(attention_mask)].log().mean()
+def _kept_from_0(epsilon):
+    hint = (
+        f"You keep the probability away from 0 with {epsilon:g}. The loss of an unlikely token then stops growing, and its "
+        "gradient is 0. torch.log_softmax needs no such number."
+    )
+    return Misconception(f"kept_from_0_by_{epsilon:g}".replace("-", "_"), answers.kept_from_0(epsilon), hint)
 
 
 LOSS = Exercise(
@@ -112,7 +63,7 @@ LOSS = Exercise(
     reference=lambda logits, input_ids, attention_mask: autoregressive_loss(logits, input_ids, attention_mask),
     cases=_loss_cases,
     gradient=("logits",),
-    accepts=(_by_hand, _by_torch),
+    accepts=(answers.by_hand, answers.by_torch),
     withheld=(
         "lib.evaluation.perplexity.bits_per_byte",
         "lib.evaluation.perplexity.perplexity",
@@ -130,76 +81,118 @@ LOSS = Exercise(
     misconceptions=(
         Misconception(
             "not_shifted",
-            _not_shifted,
+            answers.not_shifted,
             "Position t is scored on token t, which it has just read. It should be scored on token t + 1: shift.",
         ),
         Misconception(
             "shifted_backwards",
-            _shifted_backwards,
+            answers.shifted_backwards,
             "You shifted in the wrong direction: position t predicts token t − 1, which it has already seen.",
         ),
         Misconception(
             "padding_counts",
-            lambda logits, input_ids, attention_mask: _nll(logits, input_ids).mean(),
+            lambda logits, input_ids, attention_mask: answers.pair_losses(logits, input_ids).mean(),
             "Padded positions are part of your mean. Keep those where the token and the next one are both real.",
         ),
         Misconception(
             "padding_in_the_denominator",
-            _padding_in_the_mean,
+            answers.padding_in_the_mean,
             "The sum is right, but you divide by the number of all positions, padding included. The loss becomes too "
             "small.",
         ),
         Misconception(
             "only_the_target_real",
-            _one_side("right"),
+            answers.one_side("right"),
             "You ask only whether the right one of a pair is real. With padding on the left, padding then predicts the first "
             "token: the left one must be real, too.",
         ),
         Misconception(
             "only_the_left_one_real",
-            _one_side("left"),
+            answers.one_side("left"),
             "You ask only whether the left one of a pair is real. The last token of a sentence then predicts padding.",
         ),
         Misconception(
             "divided_by_tokens",
-            _divided_by_tokens,
+            answers.divided_by_tokens,
             "You divide by the number of real tokens. The first token of a sentence is not predicted: divide by the number "
             "of pairs.",
         ),
         Misconception(
             "around_the_end",
-            _around_the_end,
+            answers.around_the_end,
             "roll goes round the end: the last position is compared with the first token. A sentence of T tokens has T − 1 "
             "pairs.",
         ),
         Misconception(
             "log_of_softmax",
-            _log_of_softmax,
+            answers.log_of_softmax,
             "For logits in the thousands the softmax rounds to 0, and log 0 is −∞. torch.log_softmax stays finite.",
+        ),
+        *map(_kept_from_0, (1e-8, 1e-9, 1e-10, 1e-12)),
+        Misconception(
+            "one_maximum",
+            answers.one_maximum,
+            "You subtract the largest logit of the whole batch. Where the logits of a position lie far below it, all "
+            "exponentials are 0. Each position needs its own maximum; torch.log_softmax does that.",
+        ),
+        Misconception(
+            "token_0_ignored",
+            answers.token_0_ignored,
+            "Your padding has the label 0, and label 0 is ignored: but token 0 is a token like the others. Label padding "
+            "with a number that is no token (-100 is what cross_entropy ignores by default), or select by the mask.",
+        ),
+        Misconception(
+            "sentences_in_one_row",
+            answers.sentences_in_one_row,
+            "You put the sentences one after the other and then shift: the last token of one is asked for the first token of the "
+            "next. Shift each sentence first.",
+        ),
+        Misconception(
+            "padding_on_the_right",
+            answers.padding_on_the_right,
+            "Of a sentence of L tokens you take the first L positions. That is right only where the padding is on the right.",
+        ),
+        Misconception(
+            "means_by_count",
+            answers.means_by_count,
+            "A sentence of one token has no pair: its mean is 0/0, and 0 times that is NaN. Add up, and divide once at the end.",
+        ),
+        Misconception(
+            "one_less_in_all",
+            answers.one_less_in_all,
+            "You divide by the number of real tokens minus 1. Each sentence has one pair less than tokens, not the batch.",
+        ),
+        Misconception(
+            "squeezed",
+            answers.squeezed,
+            "squeeze() without an axis takes away every axis of length 1: with one pair a sentence, also that of the pairs. Then "
+            "(B,) and (B, 1) broadcast to (B, B). Use squeeze(-1).",
         ),
         Misconception(
             "mean_of_sentence_means",
-            _mean_of_rows,
+            answers.mean_of_rows,
             "You average each sentence first, so a token of a short sentence weighs more. The mean is over all tokens.",
         ),
         Misconception(
             "sum",
-            lambda logits, input_ids, attention_mask: _nll(logits, input_ids)[_asked(attention_mask)].sum(),
+            lambda logits, input_ids, attention_mask: answers.pair_losses(logits, input_ids)[
+                answers.real_pairs(attention_mask)
+            ].sum(),
             "This is the sum over tokens, −log P(x). The loss is the mean per predicted token.",
         ),
         Misconception(
             "sign",
-            lambda logits, input_ids, attention_mask: -_by_hand(logits, input_ids, attention_mask),
+            lambda logits, input_ids, attention_mask: -answers.by_hand(logits, input_ids, attention_mask),
             "Training makes log P larger; a loss is made smaller. The minus sign is missing.",
         ),
         Misconception(
             "bits",
-            lambda logits, input_ids, attention_mask: _by_hand(logits, input_ids, attention_mask) / math.log(2),
+            lambda logits, input_ids, attention_mask: answers.by_hand(logits, input_ids, attention_mask) / math.log(2),
             "This is in bits (log base 2). Losses are in nats: the natural logarithm.",
         ),
         Misconception(
             "detached",
-            lambda logits, input_ids, attention_mask: _by_hand(logits, input_ids, attention_mask).detach(),
+            lambda logits, input_ids, attention_mask: answers.by_hand(logits, input_ids, attention_mask).detach(),
             DETACHED,
         ),
     ),

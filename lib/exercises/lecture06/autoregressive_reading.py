@@ -30,7 +30,17 @@ def _pool_cases(generator):
         ),
         case("padding on both sides of a row", draw(2, 5), torch.tensor([[0, 1, 1, 0, 0], [0, 0, 1, 0, 0]])),
         case("one token", draw(1, 1), torch.ones(1, 1, dtype=torch.long)),
+        case(
+            "a last real vector of zeros",
+            _with_a_zero(draw(2, 4), 0, 2),
+            torch.tensor([[0, 1, 1, 0], [1, 1, 1, 1]]),
+        ),
     ]
+
+
+def _with_a_zero(hidden, row, place):
+    hidden[row, place] = 0.0
+    return hidden
 
 
 def _by_position(hidden, attention_mask):
@@ -41,6 +51,21 @@ def _by_position(hidden, attention_mask):
 def _masked_mean(hidden, attention_mask):
     weights = attention_mask[..., None].to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def _before_the_first_padding(hidden, attention_mask):
+    return hidden[torch.arange(len(hidden)), (attention_mask == 0).int().argmax(dim=1) - 1]
+
+
+def _left_or_right(hidden, attention_mask):
+    places = [len(mask) - 1 if mask[-1] else int(mask.sum()) - 1 for mask in attention_mask]
+    return hidden[torch.arange(len(hidden)), torch.tensor(places)]
+
+
+def _not_zero(hidden, attention_mask):
+    """Padding is set to 0, and the last vector that is not 0 is taken."""
+    real = (hidden * attention_mask[..., None]).abs().sum(-1) > 0
+    return _pool(hidden, real.long())
 
 
 def _side_of_first_row(hidden, attention_mask):
@@ -79,6 +104,33 @@ LAST_TOKEN = Exercise(
             "You find out from the first row on which side the padding is. Each row may have its own: look row by row.",
         ),
         Misconception(
+            "left_or_right",
+            _left_or_right,
+            "You take the last column, or count where that is padding. A row may have padding on both sides: look for the last 1 "
+            "of its mask.",
+        ),
+        Misconception(
+            "before_the_first_padding",
+            _before_the_first_padding,
+            "You take the token before the first padding. In a row with padding on both sides the first padding stands at the "
+            "beginning: look for the last 1 of the mask, not for a 0.",
+        ),
+        Misconception(
+            "not_zero",
+            _not_zero,
+            "You look for the last vector that is not zero. A real token's vector may be zero, too: ask the mask.",
+        ),
+        Misconception(
+            "axis_kept",
+            lambda hidden, attention_mask: _pool(hidden, attention_mask)[:, None],
+            "The axis of the tokens is still there, with length 1. One vector a sentence has the shape (B, D): squeeze(1).",
+        ),
+        Misconception(
+            "squeezed",
+            lambda hidden, attention_mask: _pool(hidden, attention_mask)[:, None].squeeze(),
+            "squeeze() without an axis also takes away the batch when it holds one sentence. Name the axis: squeeze(1).",
+        ),
+        Misconception(
             "first_token",
             lambda hidden, attention_mask: hidden[torch.arange(len(hidden)), attention_mask.argmax(dim=1)],
             "That is the first token, as BERT uses [CLS]. In a causal model the first token has seen only itself.",
@@ -103,7 +155,7 @@ LAST_TOKEN = Exercise(
     ),
     hints=(
         "Flip the mask: the first 1 of the flipped mask is the last 1 of the mask. argmax finds a first 1.",
-        "last = T − 1 − mask.flip(1).argmax(dim=1); then hidden[torch.arange(B), last].",
+        "Place k of the flipped mask is place T − 1 − k of the mask. hidden[torch.arange(B), places] takes one vector a row.",
     ),
 )
 
@@ -185,6 +237,22 @@ PERPLEXITY = Exercise(
             "no_minus",
             lambda log_probs: 1 / _perplexity(log_probs),
             "This is below 1: the minus sign is missing. Less probability means more perplexity.",
+        ),
+        Misconception(
+            "mean_of_probabilities",
+            lambda log_probs: sum(map(len, log_probs)) / sum(math.exp(v) for row in log_probs for v in row),
+            "You average the probabilities, and take one over the mean. The mean is taken over logarithms, in the exponent.",
+        ),
+        Misconception(
+            "end_counted",
+            lambda log_probs: math.exp(-sum(map(sum, log_probs)) / sum(len(row) + 1 for row in log_probs)),
+            "You count one token more for each sentence than there are log-probabilities. Each of those is one token, and there "
+            "is no other.",
+        ),
+        Misconception(
+            "first_left_out",
+            lambda log_probs: _perplexity([row[1:] for row in log_probs]),
+            "You leave out the first token of each sentence. It has a probability here, too: every number counts.",
         ),
         Misconception(
             "not_divided",

@@ -97,6 +97,68 @@ def _mistake(name, hint, **switches):
     return Misconception(name, partial(_in_windows, **switches), hint)
 
 
+def _by_rule(rule):
+    """Bits per byte where `rule(N, window, stride)` lists the windows: begin, end, and the targets that count."""
+
+    def answer(log_probs, ids, num_bytes, window, stride):
+        nats = 0.0
+        for begin, end, targets in rule(len(ids), window, stride):
+            answers = log_probs(ids[begin:end])
+            nats -= sum(answers[t - begin - 1, ids[t]].item() for t in targets)
+        return nats / LN2 / num_bytes
+
+    return answer
+
+
+def _begins(N, window, stride):
+    return range(0, max(N - window, 0) + stride, stride)
+
+
+def _last_visit(N, window, stride):
+    begins = _begins(N, window, stride)
+    last = [*(b + 1 for b in begins[1:]), N]
+    return [(b, min(b + window, N), range(b + 1, end)) for b, end in zip(begins, last)]
+
+
+def _stride_at_the_end(N, window, stride):
+    ends = [(b, min(b + window, N)) for b in _begins(N, window, stride)]
+    return [(b, end, range(max(b + 1, end - stride) if b else 1, end)) for b, end in ends]
+
+
+def _last_moved_back(N, window, stride):
+    begins = [min(b, max(N - window, 0)) for b in _begins(N, window, stride)]
+    ends = [min(b + window, N) for b in begins]
+    return [(b, end, range(first, end)) for b, end, first in zip(begins, ends, [1, *ends])]
+
+
+def _share_one(N, window, stride):
+    ends = [(b, min(b + window, N)) for b in range(0, N - 1, window - 1)]
+    return [(b, end, range(b + 1, end)) for b, end in ends]
+
+
+def _bos_in_front(log_probs, ids, num_bytes, window, stride):
+    def with_bos(part):
+        return log_probs(torch.cat([ids[:1], part[1:]]))
+
+    return _in_windows(with_bos, ids, num_bytes, window, stride)
+
+
+def _one_beyond(log_probs, ids, num_bytes, window, stride):
+    """Each window is also asked for the token after it."""
+    nats, counted, begin = 0.0, 1, 0
+    while counted < len(ids):
+        answers = log_probs(ids[begin : begin + window])
+        end = min(begin + window + 1, len(ids))
+        nats -= sum(answers[t - begin - 1, ids[t]].item() for t in range(counted, end))
+        begin, counted = begin + stride, end
+    return nats / LN2 / num_bytes
+
+
+def _bos_counted(log_probs, ids, num_bytes, window, stride):
+    N = len(ids)
+    return _in_windows(log_probs, ids, num_bytes, window, stride) / (N - 1) * N
+
+
 def _per_token(log_probs, ids, num_bytes, window, stride):
     return _in_windows(log_probs, ids, len(ids) - 1, window, stride)
 
@@ -143,6 +205,44 @@ BITS_PER_BYTE = Exercise(
             "not_shifted",
             "Row t of the model's answer is about the token after position t. You look token t up in it: shift by one.",
             shift=0,
+        ),
+        Misconception(
+            "stride_at_the_end",
+            _by_rule(_stride_at_the_end),
+            "Of each later window you count the last `stride` tokens. The last window may be shorter, and then fewer are new: "
+            "count those after the end of the window before.",
+        ),
+        Misconception(
+            "last_moved_back",
+            _by_rule(_last_moved_back),
+            "You move the last window back so that it is full. It begins `stride` after the one before, and may be shorter.",
+        ),
+        Misconception(
+            "last_visit",
+            _by_rule(_last_visit),
+            "A token that two windows predict counts in the first of them. You keep the number of the last one, which has read "
+            "less before it.",
+        ),
+        Misconception(
+            "stride_not_used",
+            _by_rule(_share_one),
+            "Your windows share one token, whatever `stride` is. Each begins `stride` after the one before.",
+        ),
+        Misconception(
+            "bos_in_front",
+            _bos_in_front,
+            "You put ids[0] at the beginning of each window. A later window reads the text as it is: "
+            "ids[begin : begin + window].",
+        ),
+        Misconception(
+            "one_beyond",
+            _one_beyond,
+            "You also use the last row of a window, about the token after it. A window counts only tokens that it holds.",
+        ),
+        Misconception(
+            "bos_counted",
+            _bos_counted,
+            "Your sum is that of one token too many: ids[0] is given, so N ids have N − 1 losses.",
         ),
         _mistake("nats", "These are nats per byte. One bit is ln 2 nats: divide by it.", scale=1.0),
         Misconception(

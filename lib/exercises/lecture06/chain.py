@@ -1,13 +1,11 @@
-"""Exercises of notebook 06: the chain rule, term by term and as a number."""
+"""Exercises of notebook 06 on the chain rule: its terms; the number comes from `chain_sequence`."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
-from lib.exercises.engine.compare import Tolerance
-from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
-from lib.exercises.engine.made import next_probs_of_prefix, next_probs_of_steps
+from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture06.chain_sequence import SEQUENCE
 
 
 # --- chain.terms ------------------------------------------------------------------------------------------------------
@@ -92,6 +90,11 @@ def _one_list(words):
     return terms
 
 
+def _one_term_per_word(words):
+    """A dict from word to context: a repeated word keeps only its last context."""
+    return [(context, word) for word, context in {word: context for context, word in chain_terms(words)}.items()]
+
+
 def _in_place(words):
     words.insert(0, "[BOS]")
     return [(words[:t], words[t]) for t in range(1, len(words))]
@@ -145,6 +148,17 @@ TERMS = Exercise(
             "the words.",
         ),
         Misconception(
+            "one_term_per_word",
+            _one_term_per_word,
+            "A word that comes twice has only one term: in a dict with words as keys the second one replaces the first. "
+            "Append to a list.",
+        ),
+        Misconception(
+            "words_to_the_end",
+            lambda words: [["[BOS]", *words[: t + 1]] for t in range(len(words))],
+            "Each of your entries is one list with the word at its end. Asked for are pairs: the context, then the word.",
+        ),
+        Misconception(
             "contexts_as_text",
             lambda words: [(" ".join(context), word) for context, word in chain_terms(words)],
             "Your contexts are texts. A context is a list of words, which a model can read one by one.",
@@ -173,117 +187,7 @@ TERMS = Exercise(
     ),
     hints=(
         "Word number t (from 0) is predicted from [BOS] and words[:t].",
-        "A list comprehension over enumerate(words) with (['[BOS]', *words[:t]], word).",
-    ),
-)
-
-
-# --- chain.sequence_probability ---------------------------------------------------------------------------------------
-def sequence_probability(next_probs: Callable[[list[int]], Sequence[float]], ids: Sequence[int]) -> float:
-    """P(ids) as the product of `next_probs(ids[:t])[ids[t]]` over t (slides C19, N37).
-
-    >>> sequence_probability(lambda prefix: [0.25, 0.75], [1, 0])
-    0.1875
-    """
-    return math.prod((next_probs(list(ids[:t]))[token] for t, token in enumerate(ids)), start=1.0)
-
-
-def _sequences(generator):
-    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
-    model = Made(next_probs_of_prefix, (4, seed))
-    return [
-        case("three tokens", model, [2, 0, 3]),
-        case("one token", model, [1]),
-        case("a repeated token", model, [3, 3, 3, 3]),
-        case("no tokens: the empty product", model, []),
-        case("a token of probability 0", Made(next_probs_of_steps, (4,)), [1, 2, 0, 0]),
-        case("two impossible steps", Made(next_probs_of_steps, (3,)), [0, 2, 1]),
-        case("another model", Made(next_probs_of_prefix, (3, seed + 1)), [0, 2, 1, 1]),
-    ]
-
-
-def _factors(next_probs, ids):
-    return [next_probs(list(ids[:t]))[token] for t, token in enumerate(ids)]
-
-
-def _by_logs(next_probs, ids):
-    factors = _factors(next_probs, ids)
-    return math.exp(sum(map(math.log, factors))) if all(factors) else 0.0
-
-
-SEQUENCE = Exercise(
-    id="chain.sequence_probability",
-    slides=("C19", "N37"),
-    points=3,
-    minutes=10,
-    title="The probability of a sequence",
-    reference=sequence_probability,
-    cases=_sequences,
-    tolerance=Tolerance(atol=0.0),  # a probability of 0 is 0, not 1e-9
-    accepts=(_by_logs,),
-    misconceptions=(
-        Misconception(
-            "sum",
-            lambda next_probs, ids: float(sum(_factors(next_probs, ids))),
-            "You add the conditional probabilities. The probability of one event and then another is a product; a sum "
-            "can "
-            "exceed 1.",
-        ),
-        Misconception(
-            "last_factor_only",
-            lambda next_probs, ids: next_probs(list(ids[:-1]))[ids[-1]] if ids else 1.0,
-            "That is the probability of the last token given the others, one factor of many. Multiply the factors of all "
-            "tokens.",
-        ),
-        Misconception(
-            "prefix_of_one",
-            lambda next_probs, ids: math.prod(
-                (next_probs(list(ids[max(t - 1, 0) : t]))[i] for t, i in enumerate(ids)), start=1.0
-            ),
-            "You pass only the previous token. The model needs the whole prefix ids[:t].",
-        ),
-        Misconception(
-            "no_context",
-            lambda next_probs, ids: math.prod((next_probs([])[token] for token in ids), start=1.0),
-            "Every factor has an empty context: you multiply as if the tokens were independent.",
-        ),
-        Misconception(
-            "sees_itself",
-            lambda next_probs, ids: math.prod(
-                (next_probs(list(ids[: t + 1]))[i] for t, i in enumerate(ids)), start=1.0
-            ),
-            "The prefix of token t ends before it: ids[:t]. Yours already contains the token to be predicted.",
-        ),
-        Misconception(
-            "log_of_zero",
-            lambda next_probs, ids: math.exp(sum(math.log(p) for p in _factors(next_probs, ids))),
-            "A probability may be 0, and math.log(0) is an error. The product has no such trouble: it is 0.",
-        ),
-        Misconception(
-            "log_of_a_little_more",
-            lambda next_probs, ids: math.exp(sum(math.log(p + 1e-8) for p in _factors(next_probs, ids))),
-            "You add a small number to every probability, so that an impossible sequence becomes possible. Its probability is "
-            "exactly 0: multiply, without logarithms.",
-        ),
-        Misconception(
-            "first_token_given",
-            lambda next_probs, ids: math.prod(_factors(next_probs, ids)[1:], start=1.0),
-            "You take the first token as given. It has a probability too: next_probs([])[ids[0]].",
-        ),
-        Misconception(
-            "log_probability",
-            lambda next_probs, ids: float(sum(math.log(p) for p in _factors(next_probs, ids))),
-            "This is log P. In practice one computes that, but the exercise asks for the probability: take exp of it.",
-        ),
-        Misconception(
-            "mean_per_token",
-            lambda next_probs, ids: math.prod(_factors(next_probs, ids)) ** (1 / len(ids)) if ids else 1.0,
-            "You took the geometric mean: that is 1/perplexity. The probability of a sequence is the plain product.",
-        ),
-    ),
-    hints=(
-        "Factor t is next_probs(ids[:t])[ids[t]]: first call the model, then look up the next token.",
-        "math.prod multiplies a sequence of numbers, and gives 1 for none.",
+        "enumerate(words) gives t and the word. Its context is a new list each time: [BOS], then what stands before place t.",
     ),
 )
 
