@@ -28,10 +28,11 @@ def _cases(generator):
 
 def _large(generator):
     """Whole numbers, which float32 adds exactly: visible scores of −900 and −901, or 900 and 899; hidden: ±950."""
-    x = torch.tensor([[[-900.0, 0, 1], [-901, 1, 1], [950, 0, 1]], [[900, 0, 1], [899, 1, 1], [-950, 1, 1]]])
+    low, high = [[-900.0, 0, 1], [-901, 1, 1]], [[900.0, 0, 1], [899, 1, 1]]
+    x = torch.tensor([[*low, [950, 0, 1]], [*high, [-950, 1, 1]], [*low, [-950, 0, 1]]])
     first = torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 0, 0]])  # the key of head 1 is the first number of x
     last = first.flip(0)  # its query is the last number, 1
-    real = torch.tensor([[True, True, False], [True, True, False]])
+    real = torch.tensor([[True, True, False]]).repeat(3, 1)
     return x, last, first, *torch.randn(2, 3, 3, generator=generator), 3, real
 
 

@@ -23,6 +23,7 @@ def _softmax_cases(generator):
         case("a masked score (minus infinity)", torch.tensor([[0.0, -math.inf, 1.0]])),
         case("a masked score among large ones", torch.tensor([[-math.inf, 3e3, 3e3 - 2.0]])),
         case("one score", torch.tensor([[5.0]])),
+        case("one score far below the others", torch.tensor([[2.0, -3e3, 1.0]])),
         case("a masked score, and the others far below 0", torch.tensor([[-math.inf, -4e3, -4e3 - 1.0]])),
     ]
 
