@@ -158,6 +158,11 @@ ATTENTION = Exercise(
             "You cut large scores off, so that all beyond the limit become equal. torch.softmax needs no such help.",
         ),
         Misconception(
+            "scaled_in_place",
+            lambda q, k, v, mask: answers.weights(q.div_(q.shape[-1] ** 0.5), k, mask, 1.0) @ v,
+            "`q /= …` changes the caller's q, not only your own. Write `q = q / …`, or divide the scores.",
+        ),
+        Misconception(
             "weights_detached",
             lambda q, k, v, mask: answers.weights(q, k, mask).detach() @ v,
             "The values get their gradient, but the weights are cut off from q and k: nothing would learn where to look.",
