@@ -56,8 +56,8 @@ CAUSAL_MASK = Exercise(
         ),
         Misconception(
             "window_of_the_new",
-            lambda T, S: causal_mask(T, S) & causal_mask(T, S).flip(0, 1),
-            "Each query sees only some of the positions before it. It may look back to the very first.",
+            lambda T, S: causal_mask(T, S).triu(S - 2 * T + 1),
+            "Each query sees only as many positions as there are queries. It may look back to the very first.",
         ),
         Misconception(
             "the_future",
