@@ -1,5 +1,7 @@
 """An exercise of `attention`: a whole layer of several heads, for a padded batch."""
 
+import math
+
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
@@ -266,8 +268,13 @@ MULTI_HEAD = Exercise(
         ),
         Misconception(
             "softmax_over_queries",
-            answers.over_queries,
+            answers.over_queries(-math.inf),
             "Your softmax runs down the columns. Each query spreads its weight over the keys: dim=-1.",
+        ),
+        Misconception(
+            "softmax_over_queries_finite",
+            answers.over_queries(-1e9),
+            "Each column of your weights sums to 1 instead of each row. A query spreads its weight over the keys: dim=-1.",
         ),
         Misconception(
             "matrices_transposed",

@@ -85,10 +85,12 @@ def mask_after(x, W_q, W_k, W_v, W_o, num_heads, real):
     return merged(weights * real[:, None, None], v) @ W_o
 
 
-def over_queries(x, W_q, W_k, W_v, W_o, num_heads, real):
-    q, k, v = (split(x @ W, num_heads) for W in (W_q, W_k, W_v))
-    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~real[:, None, None], -math.inf)
-    return merged(scores.softmax(dim=-2), v) @ W_o
+def over_queries(hidden):
+    def answer(x, W_q, W_k, W_v, W_o, num_heads, real):
+        scores, v = parts(x, (W_q, W_k, W_v), num_heads)
+        return merged(scores.masked_fill(~real[:, None, None], hidden).softmax(dim=-2), v) @ W_o
+
+    return answer
 
 
 def one_wide_head(x, W_q, W_k, W_v, W_o, num_heads, real):
@@ -162,7 +164,9 @@ def heads_to_heads(x, W_q, W_k, W_v, W_o, num_heads, real):
 
 
 def zeroed_before(x, W_q, W_k, W_v, W_o, num_heads, real):
-    return multi_head(x * real[..., None], W_q, W_k, W_v, W_o, num_heads, torch.ones_like(real))
+    kept = x * real[..., None]
+    q, k, v = split(x @ W_q, num_heads), split(kept @ W_k, num_heads), split(kept @ W_v, num_heads)
+    return merged((q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1), v) @ W_o
 
 
 def number_subtracted(x, W_q, W_k, W_v, W_o, num_heads, real):
