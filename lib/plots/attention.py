@@ -137,3 +137,21 @@ def first_token_share(shares: Sequence[float], expected: float) -> Figure:
     ax.set(xlabel="layer", ylabel="share of attention on token 1", ylim=(0, 1))
     ax.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0))
     return fig
+
+
+def shares_by_layer(shares: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
+    """Shares in each layer as bars that stand side by side, a colour and a hatch for each entry of `shares`.
+
+    Raises ValueError if the entries have not the same number of layers.
+    """
+    fig, (ax,) = figure(6.4, 2.8)
+    (layers,) = {len(values) for values in shares.values()} or {0}
+    width = 0.8 / len(shares)
+    for number, (label, values) in enumerate(shares.items()):
+        x = np.arange(1, layers + 1) + (number - (len(shares) - 1) / 2) * width
+        look = {"color": COLOURS[number], "hatch": ("", "//", "xx")[number % 3], "edgecolor": "white"}
+        ax.bar_label(ax.bar(x, values, width, label=label, **look), fmt="{:.0%}", padding=2, fontsize="small")
+    ax.set(xlabel="layer", ylabel=ylabel, ylim=(0, 1), xticks=range(1, layers + 1))
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left")
+    return fig

@@ -54,6 +54,18 @@ def test_first_token_share_draws_the_even_share_too():
     assert ax.lines[0].get_ydata().tolist() == [0.2, 0.6] and ax.lines[1].get_ydata()[0] == 0.1
 
 
+def test_shares_by_layer_draws_a_pair_of_bars_for_each_layer():
+    ax = plots.shares_by_layer({"weight": [0.5, 0.2, 0.3], "flow": [0.1, 0.05, 0.0]}, "share").axes[0]
+    assert [bar.get_height() for bar in ax.patches] == [0.5, 0.2, 0.3, 0.1, 0.05, 0.0]
+    assert len({round(bar.get_x(), 3) for bar in ax.patches}) == 6, "no bar hides another"
+    assert [text.get_text() for text in ax.texts] == ["50%", "20%", "30%", "10%", "5%", "0%"]
+
+
+def test_shares_by_layer_wants_as_many_layers_in_each_entry():
+    with pytest.raises(ValueError, match="too many values"):
+        plots.shares_by_layer({"weight": [0.5, 0.2], "flow": [0.1]}, "share")
+
+
 def test_paired_shares_draws_a_group_of_bars_for_each_name():
     ax = plots.paired_shares(["x", "y"], {"head": [0.9, 0.5], "distance": [0.3, None]}, of=10).axes[0]
     assert [bar.get_width() for bar in ax.patches] == [0.9, 0.5, 0.3]

@@ -1,4 +1,4 @@
-"""Exercises of lecture 01: attention; masks and receptive fields, and several heads, come from modules of their own."""
+"""Exercises of lecture 01: attention; masks, receptive fields and several heads come from modules of their own."""
 
 import math
 
@@ -7,9 +7,10 @@ import torch
 from lib.exercises.engine.compare import Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
+from lib.exercises.lecture01 import attention_answers as answers
+from lib.exercises.lecture01.attention_fields import RECEPTIVE_FIELD
 from lib.exercises.lecture01.attention_heads import MULTI_HEAD
-from lib.exercises.lecture01.attention_masks import CAUSAL_MASK, RECEPTIVE_FIELD
-from lib.kernels import attention_reference
+from lib.exercises.lecture01.attention_masks import CAUSAL_MASK
 
 
 # --- attention.attention ------------------------------------------------------------------------------------
@@ -28,8 +29,16 @@ def _attention_cases(generator):
         case("causal", draw(4, 8), draw(4, 8), draw(4, 8), torch.ones(4, 4).tril().bool()),
         case("more keys than queries", draw(2, 4), draw(5, 4), draw(5, 3), some),
         case("each query sees one key", draw(3, 2), draw(3, 2), draw(3, 2), one_each).without_gradient(),  # of q, k: 0
+        case("a hidden value of a thousand million", *_large_value(generator)).without_gradient(),
         *(case(*large).without_gradient() for large in (far, *_large_scores(generator))),  # it is 0, or rounding
     ]
+
+
+def _large_value(generator):
+    """Two queries and three keys; the last is hidden, and its value so large that a weight of 1e-8 would show."""
+    q, k, v = torch.randn(3, 3, 4, generator=generator)
+    v[2] = 1e9
+    return q[:2], k, v, torch.tensor([[True, True, False], [True, True, False]])
 
 
 def _large_scores(generator):
@@ -48,98 +57,19 @@ def _large_scores(generator):
     ]
 
 
-def _weights(q, k, mask, scale=None):
-    scores = q @ k.T * (q.shape[-1] ** -0.5 if scale is None else scale)
-    return torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1)
-
-
-def _mask_after(q, k, v, mask):
-    return (torch.softmax(q @ k.T / q.shape[-1] ** 0.5, dim=-1) * mask) @ v
-
-
-def _zero_scores(q, k, v, mask):
-    return torch.softmax(q @ k.T / q.shape[-1] ** 0.5 * mask, dim=-1) @ v
-
-
-def _wrong_axis(q, k, v, mask):
-    scores = (q @ k.T / q.shape[-1] ** 0.5).masked_fill(~mask, -math.inf)
-    return torch.softmax(scores, dim=0) @ v
-
-
-def _inverted(fill):
-    def answer(q, k, v, mask):
-        scores = (q @ k.T / q.shape[-1] ** 0.5).masked_fill(mask, fill)
-        return torch.softmax(scores, dim=-1) @ v
-
-    return answer
-
-
-def _filled(q, k, v, mask):
-    scores = (q @ k.T / q.shape[-1] ** 0.5).masked_fill(~mask, -1e4)
-    return torch.softmax(scores, dim=-1) @ v
-
-
-def _hidden_far_below(q, k, v, mask):
-    return torch.softmax((q @ k.T / q.shape[-1] ** 0.5).masked_fill(~mask, -1e9), dim=-1) @ v
-
-
-def _added(q, k, v, mask):
-    scores = q @ k.T / q.shape[-1] ** 0.5 + (~mask) * -1e4
-    return torch.softmax(scores, dim=-1) @ v
-
-
-def _mask_added(q, k, v, mask):
-    return torch.softmax(q @ k.T / q.shape[-1] ** 0.5 + mask, dim=-1) @ v
-
-
-def _negative_mask_times_infinity(q, k, v, mask):
-    return torch.softmax(q @ k.T / q.shape[-1] ** 0.5 + ~mask * -math.inf, dim=-1) @ v
-
-
-def _renormalised(q, k, v, mask):
-    w = torch.softmax(q @ k.T / q.shape[-1] ** 0.5, dim=-1) * mask
-    return w / (w.sum(dim=-1, keepdim=True) + 1e-9) @ v
-
-
-def _one_maximum(q, k, v, mask):
-    scores = (q @ k.T / q.shape[-1] ** 0.5).masked_fill(~mask, -math.inf)
-    e = (scores - scores.max()).exp()
-    return e / e.sum(dim=-1, keepdim=True) @ v
-
-
-def _clamped(q, k, v, mask):
-    scores = (q @ k.T / q.shape[-1] ** 0.5).clamp(-50, 50)
-    return torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1) @ v
-
-
-def _largest_of_all(q, k, v, mask):
-    scores = q @ k.T / q.shape[-1] ** 0.5
-    e = (scores - scores.amax(dim=-1, keepdim=True)).exp() * mask
-    return e / e.sum(dim=-1, keepdim=True) @ v
-
-
-def _no_shift(q, k, v, mask):
-    e = (q @ k.T / q.shape[-1] ** 0.5).exp() * mask
-    return e / e.sum(dim=-1, keepdim=True) @ v
-
-
-def _reference_attention(q, k, v, mask):
-    return attention_reference(q[None, None], k[None, None], v[None, None], mask=mask)[0, 0]
-
-
 ATTENTION = Exercise(
     id="attention.attention",
     slides=("N34", "C20"),
     points=4,
     minutes=15,
     title="Scaled dot-product attention",
-    reference=_reference_attention,
+    reference=answers.reference_attention,
     cases=_attention_cases,
     gradient=("q", "k", "v"),
     tolerance=Tolerance(rtol=1e-3),  # exp(scores − logsumexp) is right too: 1e-3 is the rounding of scores of 15,000
     accepts=(
-        lambda q, k, v, mask: _weights(q, k, mask) @ v,
-        _hidden_far_below,  # below every score that the statement allows
+        lambda q, k, v, mask: answers.weights(q, k, mask) @ v,
+        answers.hidden_far_below,  # below every score that the statement allows
         lambda q, k, v, mask: torch.nn.functional.scaled_dot_product_attention(
             q[None, None], k[None, None], v[None, None], attn_mask=mask
         )[0, 0],
@@ -161,118 +91,144 @@ ATTENTION = Exercise(
     misconceptions=(
         Misconception(
             "not_scaled",
-            lambda q, k, v, mask: _weights(q, k, mask, 1.0) @ v,
+            lambda q, k, v, mask: answers.weights(q, k, mask, 1.0) @ v,
             "The scores are not divided by √d_k. Their variance is then d_k, and with many numbers per key the softmax puts "
             "nearly all weight on one key.",
         ),
         Misconception(
             "divided_by_k",
-            lambda q, k, v, mask: _weights(q, k, mask, 1 / q.shape[-1]) @ v,
+            lambda q, k, v, mask: answers.weights(q, k, mask, 1 / q.shape[-1]) @ v,
             "You divide by d_k, not by its square root. A dot product of d_k terms has variance d_k, standard deviation √d_k.",
         ),
         Misconception(
             "divided_by_root_of_d_v",
-            lambda q, k, v, mask: _weights(q, k, mask, v.shape[-1] ** -0.5) @ v,
+            lambda q, k, v, mask: answers.weights(q, k, mask, v.shape[-1] ** -0.5) @ v,
             "You divide by √d_v, the width of the values. The score is a dot product of a query and a key, of d_k terms.",
         ),
         Misconception(
             "divided_by_root_of_keys",
-            lambda q, k, v, mask: _weights(q, k, mask, len(k) ** -0.5) @ v,
+            lambda q, k, v, mask: answers.weights(q, k, mask, len(k) ** -0.5) @ v,
             "You divide by √S, the number of keys. What makes scores large is the length d_k of each key.",
         ),
         Misconception(
+            "divided_by_root_of_queries",
+            lambda q, k, v, mask: answers.weights(q, k, mask, len(q) ** -0.5) @ v,
+            "You divide by √T, the number of queries. What makes scores large is the length d_k of each key.",
+        ),
+        Misconception(
+            "divided_after_softmax",
+            lambda q, k, v, mask: answers.weights(q, k, mask, 1.0) @ v / q.shape[-1] ** 0.5,
+            "You divide the result by √d_k, after the softmax. The scores are to be divided, before the softmax.",
+        ),
+        Misconception(
+            "assumed_causal",
+            lambda q, k, v, mask: answers.weights(q, k, torch.ones_like(mask).tril(len(k) - len(q))) @ v,
+            "You hide the future, whatever `mask` says. Hide where `mask` is False: it need not be a triangle.",
+        ),
+        Misconception(
+            "a_little_below_the_smallest",
+            answers.just_below,
+            "A hidden key gets a score a little below the smallest, and so a small weight. Its weight must be 0: only "
+            "−∞ is sure.",
+        ),
+        Misconception(
             "mask_forgotten",
-            lambda q, k, v, mask: _weights(q, k, torch.ones_like(mask)) @ v,
+            lambda q, k, v, mask: answers.weights(q, k, torch.ones_like(mask)) @ v,
             "Your queries look at hidden keys too: the mask is not used.",
         ),
         Misconception(
             "mask_added",
-            _mask_added,
+            answers.mask_added,
             "You add True and False to the scores, which is 1 and 0. A hidden key loses 1 point by that; it must lose all.",
         ),
         Misconception(
             "zero_times_infinity",
-            _negative_mask_times_infinity,
+            answers.negative_mask_times_infinity,
             "You multiply the mask by −∞. Where nothing is hidden that is 0 · ∞, NaN: use masked_fill or torch.where.",
         ),
         Misconception(
             "one_maximum_for_all",
-            _one_maximum,
+            answers.one_maximum,
             "You subtract one maximum from all rows. A row that lies far below it underflows to 0/0: each query needs the "
             "maximum of its own visible scores.",
         ),
         Misconception(
             "clamped",
-            _clamped,
+            answers.clamped,
             "You cut large scores off, so that all beyond the limit become equal. torch.softmax needs no such help.",
         ),
         Misconception(
+            "scaled_in_place",
+            lambda q, k, v, mask: answers.weights(q.div_(q.shape[-1] ** 0.5), k, mask, 1.0) @ v,
+            "`q /= …` changes the caller's q, not only your own. Write `q = q / …`, or divide the scores.",
+        ),
+        Misconception(
             "weights_detached",
-            lambda q, k, v, mask: _weights(q, k, mask).detach() @ v,
+            lambda q, k, v, mask: answers.weights(q, k, mask).detach() @ v,
             "The values get their gradient, but the weights are cut off from q and k: nothing would learn where to look.",
         ),
         Misconception(
             "masked_after_softmax",
-            _mask_after,
+            answers.mask_after,
             "You mask after the softmax, so the remaining weights no longer sum to 1. Mask the scores, before the "
             "softmax.",
         ),
         Misconception(
             "renormalised",
-            _renormalised,
+            answers.renormalised,
             "You mask after the softmax and divide again. Where a hidden score is far above the visible ones, these have "
             "become 0 by then, and nothing is left to divide. Mask the scores, before the softmax.",
         ),
         Misconception(
             "masked_with_zero",
-            _zero_scores,
+            answers.zero_scores,
             "A masked score of 0 still has the weight exp(0) = 1. For a weight of 0 the score must be −∞.",
         ),
         Misconception(
             "softmax_over_queries",
-            _wrong_axis,
+            answers.wrong_axis,
             "Your softmax runs over the queries. Each query spreads its attention over the keys: dim=-1.",
         ),
         Misconception(
             "mask_upside_down",
-            _inverted(-math.inf),
+            answers.inverted(-math.inf),
             "True means “may attend”. You mask the positions that may be seen and attend to the others.",
         ),
         Misconception(
             "mask_upside_down_finite",
-            _inverted(-1e9),
+            answers.inverted(-1e9),
             "You hide where the mask is True. True means that the query may look there.",
         ),
         Misconception(
             "hidden_scores_not_low_enough",
-            _filled,
+            answers.filled,
             "A hidden score gets a large negative number here, but a visible score may lie below it, and then the hidden key "
             "wins. −∞ lies below every score.",
         ),
         Misconception(
             "a_number_added_to_hidden_scores",
-            _added,
+            answers.added,
             "You add a large negative number to hidden scores. A hidden score that is larger still comes through; −∞ swallows "
             "every score.",
         ),
         Misconception(
             "largest_of_hidden_too",
-            _largest_of_all,
+            answers.largest_of_all,
             "Hidden scores take part in your softmax and are taken out afterwards. Where a hidden one is far above, all "
             "visible exponentials underflow to 0, and 0/0 is NaN: hide the scores first.",
         ),
         Misconception(
             "overflow",
-            _no_shift,
+            answers.no_shift,
             "exp() of a score above 88 is infinite in float32, and ∞/∞ is NaN. Subtract the largest visible score first, or "
             "use torch.softmax.",
         ),
         Misconception(
             "weights_returned",
-            lambda q, k, v, mask: _weights(q, k, mask),
+            lambda q, k, v, mask: answers.weights(q, k, mask),
             "These are the weights, (T, S). Attention returns the weighted sum of the values: multiply by v.",
         ),
-        Misconception("detached", lambda q, k, v, mask: (_weights(q, k, mask) @ v).detach(), DETACHED),
+        Misconception("detached", lambda q, k, v, mask: (answers.weights(q, k, mask) @ v).detach(), DETACHED),
     ),
     hints=(
         "Three steps: scores q kᵀ/√d_k of shape (T, S); −∞ where mask is False; softmax over the keys, times v.",

@@ -1,5 +1,7 @@
 """An exercise of `attention`: a whole layer of several heads, for a padded batch."""
 
+import math
+
 import torch
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
@@ -27,13 +29,13 @@ def _cases(generator):
 
 
 def _large(generator):
-    """Whole numbers, which float32 adds exactly: visible scores of 450, 449 or 0, hidden ones of 900 or −900."""
-    x = torch.tensor([[[30.0, 0, 1], [29, 1, 1], [60, 0, 1]], [[-30, 0, 1], [-29, 1, 1], [1, 0, 1]]])
-    W = torch.zeros(3, 3)
-    W[0, 0], W[2, 1] = 1, 1
-    W_q = torch.tensor([[0.0, 0, 0], [0, 0, 0], [15, 0, 0]])
-    real = torch.tensor([[True, True, False], [True, True, False]])
-    return x, W_q, W, *torch.randn(2, 3, 3, generator=generator), 3, real
+    """Whole numbers, which float32 adds exactly: visible scores of −900 and −901, or 900 and 899; hidden: ±950."""
+    low, high = [[-900.0, 0, 1], [-901, 1, 1]], [[900.0, 0, 1], [899, 1, 1]]
+    x = torch.tensor([[*low, [950, 0, 1]], [*high, [-950, 1, 1]], [*low, [-950, 0, 1]]])
+    first = torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 0, 0]])  # the key of head 1 is the first number of x
+    last = first.flip(0)  # its query is the last number, 1
+    real = torch.tensor([[True, True, False]]).repeat(3, 1)
+    return x, last, first, *torch.randn(2, 3, 3, generator=generator), 3, real
 
 
 MULTI_HEAD = Exercise(
@@ -104,6 +106,11 @@ MULTI_HEAD = Exercise(
             "itself.",
         ),
         Misconception(
+            "padding_at_the_start",
+            answers.padding_at_the_start,
+            "You count the real tokens and take them to be the last. Padding may stand at the end: use `real` itself.",
+        ),
+        Misconception(
             "mask_of_the_first_sentence",
             answers.first_sentence,
             "You hide in every sentence what is padding in the first. Each sentence has its own row of `real`.",
@@ -143,6 +150,52 @@ MULTI_HEAD = Exercise(
             "not_hidden_enough",
             answers.not_hidden_enough,
             "Padding gets a negative score here, but a real token's may lie below it or near. −∞ lies below every score.",
+        ),
+        Misconception(
+            "number_subtracted",
+            answers.number_subtracted,
+            "You take a number off the scores of padding. Such a score may have been higher still; −∞ lies below "
+            "every score.",
+        ),
+        Misconception(
+            "padding_tokens_zeroed",
+            answers.zeroed_before,
+            "You set padding to 0 in x. Its scores are then 0 and not hidden, so it still takes a share of the "
+            "weight. Hide scores with −∞.",
+        ),
+        Misconception(
+            "heads_to_heads",
+            answers.heads_to_heads,
+            "Your scores are (B, T, H, H): within each token, heads look at heads. Swap T and H first, so that tokens "
+            "look at tokens.",
+        ),
+        Misconception(
+            "own_part_of_x",
+            answers.own_parts,
+            "Your head h sees only its own part of x. Each head reads all of x; it is the columns of the matrices "
+            "that are cut.",
+        ),
+        Misconception(
+            "merged_interleaved",
+            answers.merged_interleaved,
+            "On the way back you put d_k before H, so that the heads' numbers alternate. Head by head side by side: "
+            "(B, T, H, d_k), then flatten.",
+        ),
+        Misconception(
+            "heads_averaged",
+            lambda *given: answers.multi_head(*given) / given[5],
+            "You average what the heads contribute. Their outputs stand side by side, and W_o adds them up.",
+        ),
+        Misconception(
+            "residual_added",
+            lambda *given: given[0] + answers.multi_head(*given),
+            "You add x to the result. That sum comes in lecture 02; here only the layer is asked for.",
+        ),
+        Misconception(
+            "weights_detached",
+            answers.weights_detached,
+            "The values get their gradient, but the weights are cut off from W_q and W_k: nothing would learn where "
+            "to look.",
         ),
         Misconception(
             "overflow",
@@ -215,8 +268,13 @@ MULTI_HEAD = Exercise(
         ),
         Misconception(
             "softmax_over_queries",
-            answers.over_queries,
+            answers.over_queries(-math.inf),
             "Your softmax runs down the columns. Each query spreads its weight over the keys: dim=-1.",
+        ),
+        Misconception(
+            "softmax_over_queries_finite",
+            answers.over_queries(-1e9),
+            "Each column of your weights sums to 1 instead of each row. A query spreads its weight over the keys: dim=-1.",
         ),
         Misconception(
             "matrices_transposed",

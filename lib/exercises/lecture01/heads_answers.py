@@ -85,10 +85,12 @@ def mask_after(x, W_q, W_k, W_v, W_o, num_heads, real):
     return merged(weights * real[:, None, None], v) @ W_o
 
 
-def over_queries(x, W_q, W_k, W_v, W_o, num_heads, real):
-    q, k, v = (split(x @ W, num_heads) for W in (W_q, W_k, W_v))
-    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~real[:, None, None], -math.inf)
-    return merged(scores.softmax(dim=-2).nan_to_num(0), v) @ W_o
+def over_queries(hidden):
+    def answer(x, W_q, W_k, W_v, W_o, num_heads, real):
+        scores, v = parts(x, (W_q, W_k, W_v), num_heads)
+        return merged(scores.masked_fill(~real[:, None, None], hidden).softmax(dim=-2), v) @ W_o
+
+    return answer
 
 
 def one_wide_head(x, W_q, W_k, W_v, W_o, num_heads, real):
@@ -115,6 +117,7 @@ def hiding(hide, *, finish=lambda out, real: out):
     return answer
 
 
+padding_at_the_start = hiding(lambda real, T: (torch.arange(T) < (T - real.sum(dim=1, keepdim=True)))[:, None, None])
 padding_at_the_end = hiding(lambda real, T: (torch.arange(T) >= real.sum(dim=1, keepdim=True))[:, None, None])
 queries_hidden_finite = hiding(lambda real, T: ~real[:, None, :, None])
 real_hidden_finite = hiding(lambda real, T: real[:, None, None])
@@ -152,3 +155,36 @@ def no_shift(x, W_q, W_k, W_v, W_o, num_heads, real):
     scores, v = parts(x, (W_q, W_k, W_v), num_heads)
     e = scores.masked_fill(~real[:, None, None], -math.inf).exp()
     return merged(e / e.sum(dim=-1, keepdim=True), v) @ W_o
+
+
+def heads_to_heads(x, W_q, W_k, W_v, W_o, num_heads, real):
+    q, k, v = ((x @ W).unflatten(-1, (num_heads, -1)) for W in (W_q, W_k, W_v))  # (B, T, H, d_k)
+    weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)  # (B, T, H, H)
+    return (weights @ v).flatten(2) @ W_o
+
+
+def zeroed_before(x, W_q, W_k, W_v, W_o, num_heads, real):
+    kept = x * real[..., None]
+    q, k, v = split(x @ W_q, num_heads), split(kept @ W_k, num_heads), split(kept @ W_v, num_heads)
+    return merged((q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1), v) @ W_o
+
+
+def number_subtracted(x, W_q, W_k, W_v, W_o, num_heads, real):
+    scores, v = parts(x, (W_q, W_k, W_v), num_heads)
+    return merged((scores - 500.0 * ~real[:, None, None]).softmax(dim=-1), v) @ W_o
+
+
+def weights_detached(x, W_q, W_k, W_v, W_o, num_heads, real):
+    weights, v = heads(x, W_q, W_k, W_v, num_heads, real)
+    return merged(weights.detach(), v) @ W_o
+
+
+def own_parts(x, W_q, W_k, W_v, W_o, num_heads, real):
+    """Each head sees its own columns of x alone: the blocks on the diagonal of each matrix."""
+    own = torch.block_diag(*torch.ones(num_heads, x.shape[-1] // num_heads, x.shape[-1] // num_heads))
+    return multi_head(x, own * W_q, own * W_k, own * W_v, W_o, num_heads, real)
+
+
+def merged_interleaved(x, W_q, W_k, W_v, W_o, num_heads, real):
+    weights, v = heads(x, W_q, W_k, W_v, num_heads, real)
+    return (weights @ v).permute(0, 2, 3, 1).flatten(2) @ W_o

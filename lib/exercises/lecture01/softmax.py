@@ -23,6 +23,7 @@ def _softmax_cases(generator):
         case("a masked score (minus infinity)", torch.tensor([[0.0, -math.inf, 1.0]])),
         case("a masked score among large ones", torch.tensor([[-math.inf, 3e3, 3e3 - 2.0]])),
         case("one score", torch.tensor([[5.0]])),
+        case("one score far below the others", torch.tensor([[2.0, -3e3, 1.0]])),
         case("a masked score, and the others far below 0", torch.tensor([[-math.inf, -4e3, -4e3 - 1.0]])),
     ]
 
@@ -52,6 +53,16 @@ def _mean_shift(z):
 
 def _clamped(z):
     return _plain_softmax(z.clamp(-80, 80))
+
+
+def _shifted_by(shift):
+    """An answer that subtracts `shift(z)` instead of each row's maximum."""
+
+    def answer(z):
+        e = (z - shift(z)).exp()
+        return e / e.sum(dim=-1, keepdim=True)
+
+    return answer
 
 
 def _unnormalised(z):
@@ -128,6 +139,30 @@ SOFTMAX = Exercise(
             "overflows, and −∞ makes it infinite. Only one score of the row is safe: the largest.",
         ),
         Misconception(
+            "shift_by_the_largest_size",
+            _shifted_by(lambda z: z.masked_fill(z == -math.inf, 0).abs().amax(dim=-1, keepdim=True)),
+            "You subtract the largest absolute value. In a row of negative scores that lies thousands above the "
+            "largest score, and all exponentials become 0: 0/0. Subtract the largest score, with its sign.",
+        ),
+        Misconception(
+            "shift_only_downwards",
+            _shifted_by(lambda z: z.amax(dim=-1, keepdim=True).clamp(min=0)),
+            "You do not shift a row whose scores are all below 0. Then every exponential becomes 0, and 0/0 is NaN: "
+            "subtract the row's largest score, whatever its sign.",
+        ),
+        Misconception(
+            "shift_by_a_constant",
+            _shifted_by(lambda z: 1000.0),
+            "You subtract the same constant everywhere. It saves rows of one size only: each row needs its own "
+            "largest score.",
+        ),
+        Misconception(
+            "clamped_below",
+            lambda z: torch.softmax(z.clamp(min=-100), dim=-1),
+            "You lift small scores, −∞ among them, to a limit. In a row whose scores all lie below the limit they "
+            "become equal. exp(−∞) is 0 and needs no help.",
+        ),
+        Misconception(
             "clamped",
             _clamped,
             "You cut large scores off, so that all scores beyond the limit become equal. Subtracting the row's maximum "
@@ -154,6 +189,11 @@ SOFTMAX = Exercise(
             "divided_by_the_mean",
             _divided_by_mean,
             "Each row sums to the number of its scores: you divide by the mean of the exponentials instead of their sum.",
+        ),
+        Misconception(
+            "powers_of_two",
+            lambda z: torch.softmax(z * math.log(2), dim=-1),
+            "You take powers of 2. Softmax takes e to the power of each score: exp(z).",
         ),
         Misconception(
             "no_exponential",
