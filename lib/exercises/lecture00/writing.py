@@ -31,6 +31,8 @@ def _score_cases(generator):
         case("temperature 0 and scores close together", torch.tensor([0.4995, 0.5, 0.0]), 0.0),
         case("one score is minus infinity", torch.tensor([1.0, -torch.inf, 0.0, -1.0]), 0.7),
         case("temperature 0, one score is minus infinity", torch.tensor([-torch.inf, -5.0, -4.0]), 0.0),
+        case("minus infinity beside scores around minus 10,000", torch.tensor([-9990.0, -torch.inf, -9991.0]), 1.0),
+        case("a high temperature, one score is minus infinity", torch.tensor([1.0, -torch.inf, 0.0]), 100.0),
         case("random scores", drawn, 1.3),
         case("random scores, temperature 0", drawn, 0.0),
     ]
@@ -103,6 +105,20 @@ def _smoothed(logits, temperature):
     return (logits / (temperature + 0.01)).softmax(dim=-1)
 
 
+def _finite_for_infinite(logits, temperature):
+    return probabilities(logits.masked_fill(logits == -torch.inf, -1000.0), temperature)
+
+
+def _shifted_by_magnitude(logits, temperature):
+    powers = ((logits - logits.abs().max()) / temperature).exp()
+    return powers / powers.sum()
+
+
+def _divided_in_place(logits, temperature):
+    logits /= temperature
+    return logits.softmax(dim=-1)
+
+
 def _low_is_zero(logits, temperature):
     return probabilities(logits, 0 if temperature < 0.01 else temperature)
 
@@ -133,7 +149,8 @@ PROBABILITIES = Exercise(
         Misconception(
             "temperature_ignored",
             _unless_zero(lambda logits, temperature: logits.softmax(dim=-1)),
-            "Your probabilities are those of temperature 1, whatever the temperature is.",
+            "Your probabilities are those of temperature 1, whatever the temperature is. Did you divide the "
+            "probabilities by it, and then by their sum? It cancels out: divide the scores.",
         ),
         Misconception(
             "zero_is_one",
@@ -218,6 +235,23 @@ PROBABILITIES = Exercise(
             _smoothed,
             "You add a small number to the temperature against the division by zero. That changes every other "
             "temperature, too. Give temperature 0 a branch of its own.",
+        ),
+        Misconception(
+            "finite_for_infinite",
+            _finite_for_infinite,
+            "You put a finite score in the place of −∞. Beside scores of minus ten thousand, or at a high temperature, such a "
+            "token comes after all. The exponential of −∞ is 0: leave it as it is.",
+        ),
+        Misconception(
+            "shifted_by_magnitude",
+            _unless_zero(_shifted_by_magnitude),
+            "You subtract the largest magnitude. If all scores are far below 0, every exponential is then 0, and 0/0 is NaN. "
+            "Subtract the largest score.",
+        ),
+        Misconception(
+            "divided_in_place",
+            _unless_zero(_divided_in_place),
+            "`logits /= temperature` changes the scores of the caller. Write `logits / temperature`, which makes new ones.",
         ),
         Misconception(
             "low_taken_for_zero",
