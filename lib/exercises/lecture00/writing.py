@@ -18,6 +18,7 @@ def _score_cases(generator):
     drawn = 4 * torch.randn(6, generator=generator)
     scores = torch.tensor([2.0, 1.0, 0.0])
     tied = torch.tensor([0.0, 3.0, 1.0, 3.0])
+    low = torch.tensor([-9990.0, -torch.inf, -9991.0], dtype=torch.float64)  # in float32 they are good to 0.001
     return [
         case("the example, temperature 1", scores, 1.0),
         case("the example, temperature 0.5", scores, 0.5),
@@ -31,7 +32,7 @@ def _score_cases(generator):
         case("temperature 0 and scores close together", torch.tensor([0.4995, 0.5, 0.0]), 0.0),
         case("one score is minus infinity", torch.tensor([1.0, -torch.inf, 0.0, -1.0]), 0.7),
         case("temperature 0, one score is minus infinity", torch.tensor([-torch.inf, -5.0, -4.0]), 0.0),
-        case("minus infinity beside scores around minus 10,000", torch.tensor([-9990.0, -torch.inf, -9991.0]), 1.0),
+        case("minus infinity beside scores around minus 10,000", low, 1.0),
         case("a high temperature, one score is minus infinity", torch.tensor([1.0, -torch.inf, 0.0]), 100.0),
         case("random scores", drawn, 1.3),
         case("random scores, temperature 0", drawn, 0.0),
@@ -57,6 +58,13 @@ def _shifted_by_hand(logits, temperature):
         return _only(logits, logits.argmax())
     scaled = (logits - logits.max()) / temperature
     return scaled.exp() / scaled.exp().sum()
+
+
+def _by_logarithms(logits, temperature):
+    if temperature == 0:
+        return (torch.arange(len(logits)) == logits.argmax()).to(logits.dtype)
+    scaled = logits / temperature
+    return (scaled - scaled.logsumexp(0)).exp()
 
 
 def _in_a_list(logits, temperature):
@@ -131,7 +139,7 @@ PROBABILITIES = Exercise(
     title="From scores to probabilities, with a temperature",
     reference=probabilities,
     cases=_score_cases,
-    accepts=(_shifted_by_hand, _in_a_list),
+    accepts=(_shifted_by_hand, _in_a_list, _by_logarithms),
     withheld=("lib.generation.warpers.warp",),
     misconceptions=(
         Misconception(
