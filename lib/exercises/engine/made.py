@@ -75,8 +75,10 @@ def next_probs_of_prefix(V: int, seed: int) -> Callable[[list[int]], list[float]
     return next_probs
 
 
-def next_probs_of_calls(V: int, seed: int) -> Callable[[list[int]], list[float]]:
+def next_probs_of_calls(V: int, seed: int, most: int | None = None) -> Callable[[list[int]], list[float]]:
     """As `next_probs_of_prefix`, but each call counts, too: whoever asks twice for one token gets another row.
+
+    The model raises RuntimeError when it is called more than `most` times.
 
     >>> model = next_probs_of_calls(3, seed=0)
     >>> model([2, 1]) == model([2, 1])
@@ -87,6 +89,8 @@ def next_probs_of_calls(V: int, seed: int) -> Callable[[list[int]], list[float]]
     def next_probs(prefix: list[int]) -> list[float]:
         nonlocal calls
         calls += 1
+        if most is not None and calls > most:
+            raise RuntimeError(f"this model was called {calls} times, but only {most} new tokens may be written")
         return next_probs_of_prefix(V, seed + calls)(prefix)
 
     return next_probs

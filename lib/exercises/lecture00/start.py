@@ -45,6 +45,12 @@ TOKEN_COUNT = Exercise(
             len(TOKENS) + TEXT.count(" "),
             "You counted the four spaces, too. In this text each space is part of the token after it.",
         ),
+        Misconception(
+            "two_marks_added",
+            len(TOKENS) + 2,
+            "You counted a mark at the beginning and one at the end, too. This tokenizer adds none: `encode` returns what "
+            "stands in the text.",
+        ),
         Misconception("characters", len(TEXT), "You counted characters. A token is mostly several of them."),
         Misconception("text", str(len(TOKENS)), "Your answer is in quotes: that makes it text, not a number."),
         Misconception(

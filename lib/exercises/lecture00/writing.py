@@ -18,6 +18,7 @@ def _score_cases(generator):
     drawn = 4 * torch.randn(6, generator=generator)
     scores = torch.tensor([2.0, 1.0, 0.0])
     tied = torch.tensor([0.0, 3.0, 1.0, 3.0])
+    low = torch.tensor([-9990.0, -torch.inf, -9991.0], dtype=torch.float64)  # in float32 they are good to 0.001
     return [
         case("the example, temperature 1", scores, 1.0),
         case("the example, temperature 0.5", scores, 0.5),
@@ -31,6 +32,8 @@ def _score_cases(generator):
         case("temperature 0 and scores close together", torch.tensor([0.4995, 0.5, 0.0]), 0.0),
         case("one score is minus infinity", torch.tensor([1.0, -torch.inf, 0.0, -1.0]), 0.7),
         case("temperature 0, one score is minus infinity", torch.tensor([-torch.inf, -5.0, -4.0]), 0.0),
+        case("minus infinity beside scores around minus 10,000", low, 1.0),
+        case("a high temperature, one score is minus infinity", torch.tensor([1.0, -torch.inf, 0.0]), 100.0),
         case("random scores", drawn, 1.3),
         case("random scores, temperature 0", drawn, 0.0),
     ]
@@ -55,6 +58,13 @@ def _shifted_by_hand(logits, temperature):
         return _only(logits, logits.argmax())
     scaled = (logits - logits.max()) / temperature
     return scaled.exp() / scaled.exp().sum()
+
+
+def _by_logarithms(logits, temperature):
+    if temperature == 0:
+        return (torch.arange(len(logits)) == logits.argmax()).to(logits.dtype)
+    scaled = logits / temperature
+    return (scaled - scaled.logsumexp(0)).exp()
 
 
 def _in_a_list(logits, temperature):
@@ -103,6 +113,20 @@ def _smoothed(logits, temperature):
     return (logits / (temperature + 0.01)).softmax(dim=-1)
 
 
+def _finite_for_infinite(logits, temperature):
+    return probabilities(logits.masked_fill(logits == -torch.inf, -1000.0), temperature)
+
+
+def _shifted_by_magnitude(logits, temperature):
+    powers = ((logits - logits.abs().max()) / temperature).exp()
+    return powers / powers.sum()
+
+
+def _divided_in_place(logits, temperature):
+    logits /= temperature
+    return logits.softmax(dim=-1)
+
+
 def _low_is_zero(logits, temperature):
     return probabilities(logits, 0 if temperature < 0.01 else temperature)
 
@@ -115,7 +139,7 @@ PROBABILITIES = Exercise(
     title="From scores to probabilities, with a temperature",
     reference=probabilities,
     cases=_score_cases,
-    accepts=(_shifted_by_hand, _in_a_list),
+    accepts=(_shifted_by_hand, _in_a_list, _by_logarithms),
     withheld=("lib.generation.warpers.warp",),
     misconceptions=(
         Misconception(
@@ -133,7 +157,8 @@ PROBABILITIES = Exercise(
         Misconception(
             "temperature_ignored",
             _unless_zero(lambda logits, temperature: logits.softmax(dim=-1)),
-            "Your probabilities are those of temperature 1, whatever the temperature is.",
+            "Your probabilities are those of temperature 1, whatever the temperature is. Did you divide the "
+            "probabilities by it, and then by their sum? It cancels out: divide the scores.",
         ),
         Misconception(
             "zero_is_one",
@@ -218,6 +243,23 @@ PROBABILITIES = Exercise(
             _smoothed,
             "You add a small number to the temperature against the division by zero. That changes every other "
             "temperature, too. Give temperature 0 a branch of its own.",
+        ),
+        Misconception(
+            "finite_for_infinite",
+            _finite_for_infinite,
+            "You put a finite score in the place of −∞. Beside scores of minus ten thousand, or at a high temperature, such a "
+            "token comes after all. The exponential of −∞ is 0: leave it as it is.",
+        ),
+        Misconception(
+            "shifted_by_magnitude",
+            _unless_zero(_shifted_by_magnitude),
+            "You subtract the largest magnitude. If all scores are far below 0, every exponential is then 0, and 0/0 is NaN. "
+            "Subtract the largest score.",
+        ),
+        Misconception(
+            "divided_in_place",
+            _unless_zero(_divided_in_place),
+            "`logits /= temperature` changes the scores of the caller. Write `logits / temperature`, which makes new ones.",
         ),
         Misconception(
             "low_taken_for_zero",

@@ -36,6 +36,7 @@ def _draw_cases(generator):
         case("at the end of a piece, and the next token has probability 0", gaps, 0.5),
         case("shortly before 1, and the last token has probability 0", gaps, 0.999),
         case("small pieces first", torch.tensor([0.125, 0.125, 0.25, 0.5]), 0.4),
+        case("a thousand small pieces", torch.cat((torch.tensor([0.5]), torch.full((1000,), 0.0005))), 0.75025),
         case("one token", torch.tensor([1.0]), 0.75),
         case("the probabilities sum to a little less than u", short, 1 - 1e-12),
         *(case(f"random probabilities, piece {i}", mixed, inside[i]) for i in (1, 4, 6)),
@@ -62,6 +63,10 @@ def _reached(probabilities, u):
 def _sorted(probabilities, u):
     falling, order = probabilities.sort(descending=True, stable=True)
     return int(order[draw(falling, u)])
+
+
+def _tiny_left_out(probabilities, u):
+    return draw(probabilities.where(probabilities >= 1e-3, 0), u)
 
 
 def _alone(probabilities, u):
@@ -136,6 +141,17 @@ DRAW = Exercise(
             lambda probabilities, u: _above(probabilities, u, len),
             "Where rounding leaves the sum just below u, you return a number that no token has: no piece ends beyond u, and a "
             "search or a count then gives the number of all pieces. The statement says which token it is then.",
+        ),
+        Misconception(
+            "beyond_is_minus_one",
+            lambda probabilities, u: _above(probabilities, u, lambda p: -1),
+            "Where rounding leaves the sum just below u, you return −1, which is no token's number. The statement says which "
+            "token it is then.",
+        ),
+        Misconception(
+            "tiny_left_out",
+            _tiny_left_out,
+            "You leave out tokens whose probability is small. They have pieces, too, and many of them make a long one.",
         ),
         Misconception(
             "one_too_far",

@@ -129,6 +129,13 @@ def test_a_model_that_counts_its_calls_begins_anew_when_it_is_made():
         assert [next_probs([1, 3]) for _ in range(2)] == rows
 
 
+def test_a_model_that_counts_its_calls_refuses_one_too_many():
+    next_probs = made.next_probs_of_calls(4, 5, 1)
+    assert next_probs([1, 3]) == made.next_probs_of_prefix(4, 6)([1, 3])
+    with pytest.raises(RuntimeError, match="called 2 times, but only 1 new tokens may be written"):
+        next_probs([1, 3])
+
+
 def test_steps_go_up_by_one_and_begin_anywhere():
     next_probs = made.next_probs_of_steps(4)
     assert next_probs([]) == [0.25] * 4 and next_probs([1, 3]) == [0.5, 0, 0, 0.5]
