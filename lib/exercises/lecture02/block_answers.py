@@ -5,6 +5,7 @@ import math
 import torch
 from torch.nn import functional as F
 
+from lib.exercises.engine.exercise import case
 from lib.kernels import apply_rotary, rotary_angles
 
 _FULL = -math.inf
@@ -114,6 +115,35 @@ def bare_softmax(scores, axis):
     """Without taking the maximum away."""
     powers = scores.exp()
     return powers / powers.sum(axis, keepdim=True)
+
+
+# --- cases ----------------------------------------------------------------------------------------------------------
+def cases(generator):
+    """Shapes of all kinds, then numbers: large, small, zeros, and scores that fill a softmax."""
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    def weights(D, F):
+        names = [f"{kind}_{part}" for kind in ("self", "cross") for part in ("query", "key", "value", "output")]
+        w = {name: 1.2 * draw(D, D) / D**0.5 for name in names}
+        w |= {f"{kind}_norm": 0.5 + torch.rand(D, generator=generator) for kind in ("self", "cross", "feed")}
+        return w | {"up": draw(F, D) / D**0.5, "down": draw(D, F) / F**0.5}
+
+    w = weights(8, 12)
+    sharp = {name: (1000 if name.endswith("query") else 1) * W.double() for name, W in w.items()}
+    small = 3e-3 * draw(2, 4, 8)
+    small[0, 1] = 0
+    return [
+        case("one text, two heads", 2 * draw(1, 3, 8), draw(1, 5, 8), w, 2),
+        case("two texts, as long as their sources", 2 * draw(2, 4, 8), draw(2, 4, 8), w, 2),
+        case("a source shorter than the target", 2 * draw(2, 5, 6), draw(2, 2, 6), weights(6, 7), 3),
+        case("one head", 2 * draw(1, 4, 4), draw(1, 3, 4), weights(4, 6), 1),
+        case("the first token of a target", 2 * draw(2, 1, 8), draw(2, 6, 8), w, 4),
+        case("a stream of large numbers", 50 * draw(1, 4, 8), 3 * draw(1, 3, 8), w, 2),
+        case("a stream of small numbers, and one vector of zeros", small, draw(2, 3, 8), w, 2),
+        case("scores in the thousands, in float64", 2 * draw(1, 5, 8).double(), draw(1, 4, 8).double(), sharp, 2),
+    ]
 
 
 # --- other right ways -------------------------------------------------------------------------------------------------

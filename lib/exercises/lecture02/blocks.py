@@ -2,12 +2,11 @@
 
 from functools import partial
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import gelu, silu
 
-from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.engine.exercise import Exercise, Misconception
 from lib.exercises.engine.gradients import DETACHED
 from lib.exercises.lecture02 import block_answers as made
 
@@ -21,32 +20,6 @@ def decoder_block(
 ) -> Float[Tensor, "B T D"]:
     """Causal self-attention, cross-attention to `memory` and feed-forward, each added to the stream (C42; W21)."""
     return made.block(x, memory, w, H)
-
-
-def _cases(generator):
-    def draw(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    def weights(D, F):
-        names = [f"{kind}_{part}" for kind in ("self", "cross") for part in ("query", "key", "value", "output")]
-        w = {name: 1.2 * draw(D, D) / D**0.5 for name in names}
-        w |= {f"{kind}_norm": 0.5 + torch.rand(D, generator=generator) for kind in ALL}
-        return w | {"up": draw(F, D) / D**0.5, "down": draw(D, F) / F**0.5}
-
-    w = weights(8, 12)
-    sharp = {name: (1000 if name.endswith("query") else 1) * W.double() for name, W in w.items()}
-    small = 3e-3 * draw(2, 4, 8)
-    small[0, 1] = 0
-    return [
-        case("one text, two heads", 2 * draw(1, 3, 8), draw(1, 5, 8), w, 2),
-        case("two texts, as long as their sources", 2 * draw(2, 4, 8), draw(2, 4, 8), w, 2),
-        case("a source shorter than the target", 2 * draw(2, 5, 6), draw(2, 2, 6), weights(6, 7), 3),
-        case("one head", 2 * draw(1, 4, 4), draw(1, 3, 4), weights(4, 6), 1),
-        case("the first token of a target", 2 * draw(2, 1, 8), draw(2, 6, 8), w, 4),
-        case("a stream of large numbers", 50 * draw(1, 4, 8), 3 * draw(1, 3, 8), w, 2),
-        case("a stream of small numbers, and one vector of zeros", small, draw(2, 3, 8), w, 2),
-        case("scores in the thousands, in float64", 2 * draw(1, 5, 8).double(), draw(1, 4, 8).double(), sharp, 2),
-    ]
 
 
 def _mistake(name, hint, **switches):
@@ -70,7 +43,7 @@ DECODER_BLOCK = Exercise(
     minutes=30,
     title="A block that reads another text",
     reference=decoder_block,
-    cases=_cases,
+    cases=made.cases,
     gradient=("x", "memory"),
     accepts=(made.with_torch, made.a_head_at_a_time),
     misconceptions=(
