@@ -264,7 +264,7 @@ HALVES = Exercise(
         Misconception(
             "heads_alternate",
             pair_answers.alternating,
-            "You cut the rows as if the heads alternated. The first K rows are head 1, the next K are head 2.",
+            "You dealt the rows out to the heads in turn. The first K rows are head 1, the next K are head 2.",
         ),
         Misconception(
             "width_from_columns",
