@@ -142,7 +142,7 @@ def cases(generator):
         case("the first token of a target", 2 * draw(2, 1, 8), draw(2, 6, 8), w, 4),
         case("a stream of large numbers", 50 * draw(1, 4, 8), 3 * draw(1, 3, 8), w, 2),
         case("a stream of small numbers, and one vector of zeros", small, draw(2, 3, 8), w, 2),
-        case("scores in the thousands, in float64", 2 * draw(1, 5, 8).double(), draw(1, 4, 8).double(), sharp, 2),
+        case("scores in the thousands, in float64", 2 * draw(6, 5, 8).double(), draw(6, 4, 8).double(), sharp, 4),
     ]
 
 
