@@ -28,10 +28,10 @@ def position_scores(panels: Mapping[str, Tensor]) -> Figure:
     return fig
 
 
-def by_depth(runs: Mapping[str, Tensor], depths: Sequence[int], *, ylabel: str, floor: float) -> Figure:
+def by_depth(runs: Mapping[str, Tensor], depths: Sequence[int], *, ylabel: str, floor: float = 0.0) -> Figure:
     """Values (seeds, depths) on logarithmic axes: a curve through the medians of the seeds, and a point for each seed.
 
-    What is below `floor`, such as 0, is drawn there. Raises ValueError for values that are negative or not finite.
+    What is below a `floor` above 0, such as 0, is drawn there. Raises ValueError for values that are negative or not finite.
     """
     fig, (ax,) = figure(6.8, 3.4)
     for number, (name, values) in enumerate(runs.items()):
@@ -42,10 +42,10 @@ def by_depth(runs: Mapping[str, Tensor], depths: Sequence[int], *, ylabel: str, 
         curve(ax, list(depths), drawn.median(dim=0).values.numpy(), number, name)
         points = {"color": COLOURS[number], "marker": MARKERS[number], "s": 16, "alpha": 0.6}
         ax.scatter(np.tile(depths, len(values)), drawn.flatten().numpy(), **points)
-    ax.axhline(floor, color="0.5", linewidth=0.8)
-    ax.annotate(
-        "0, or smaller than this", (max(depths), floor), (-2, 4), textcoords="offset points", ha="right", fontsize=8
-    )
+    if floor:
+        ax.axhline(floor, color="0.5", linewidth=0.8)
+        place = {"textcoords": "offset points", "ha": "right", "fontsize": 8}
+        ax.annotate("0, or smaller than this", (max(depths), floor), (-2, 4), **place)
     ax.set_xscale("log", base=2)
     ax.set_xticks(list(depths), [str(depth) for depth in depths])
     ax.set_yscale("log")
@@ -62,6 +62,26 @@ def stream_sizes(sizes: Mapping[str, Sequence[float]]) -> Figure:
     ax.set_yscale("log")
     ax.set(xlabel="after block (0: the embedding)", ylabel="root mean square of a vector")
     ax.legend(frameon=False)
+    return fig
+
+
+def without_one_layer(losses: Mapping[str, Mapping[int, float]], whole: float, chance: float) -> Figure:
+    """The loss of a model that lacks one layer, {kind of layer: {block: loss}}, in nats per token.
+
+    Lines show the loss of the `whole` model and that of an even guess, `chance`. Raises ValueError for a loss that is
+    not finite.
+    """
+    fig, (ax,) = figure(6.8, 3.4)
+    for number, (name, values) in enumerate(losses.items()):
+        if not np.isfinite(list(values.values())).all():
+            raise ValueError(f"{name} must be finite, got {values}")
+        curve(ax, list(values), list(values.values()), number, name, marker=True)
+    for height, words in ((whole, "all parts"), (chance, "guessing evenly")):
+        ax.axhline(height, color="0.4", linewidth=0.9, linestyle="--")
+        place = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": 8}
+        ax.annotate(words, (1, height), (-4, -3), xycoords=("axes fraction", "data"), **place)
+    ax.set(xlabel="block that lacks the layer", ylabel="loss (nats per token)", ylim=(0, None))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return fig
 
 

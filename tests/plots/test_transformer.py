@@ -38,6 +38,21 @@ def test_by_depth_refuses_what_it_cannot_draw(values, words):
         plots.by_depth({"with": values}, [4, 8], ylabel="gradient", floor=0.1)
 
 
+def test_by_depth_draws_no_floor_where_there_is_none():
+    ax = plots.by_depth({"with": torch.tensor([[1.0, 20.0]])}, [4, 8], ylabel="gradient").axes[0]
+    assert len(ax.lines) == 1 and not ax.texts and ax.lines[0].get_ydata().tolist() == [1, 20]
+
+
+def test_without_one_layer_draws_each_kind_and_two_levels_to_compare_with():
+    losses = {"attention": {1: 4.9, 3: 3.4}, "feed-forward": {1: 11.9, 3: 4.0}}
+    ax = plots.without_one_layer(losses, whole=3.1, chance=10.8).axes[0]
+    assert [list(line.get_ydata()) for line in ax.lines] == [[4.9, 3.4], [11.9, 4.0], [3.1] * 2, [10.8] * 2]
+    assert [list(line.get_xdata()) for line in ax.lines[:2]] == [[1, 3]] * 2
+    assert [text.get_text() for text in ax.texts] == ["all parts", "guessing evenly"] and ax.get_ylim()[0] == 0
+    with pytest.raises(ValueError, match="attention must be finite"):
+        plots.without_one_layer({"attention": {1: float("nan")}}, whole=3.1, chance=10.8)
+
+
 def test_stream_sizes_begins_with_the_embedding():
     ax = plots.stream_sizes({"first token": [0.1, 50.0, 40.0], "the others": [0.1, 0.5, 2.0]}).axes[0]
     assert [line.get_xdata().tolist() for line in ax.lines] == [[0, 1, 2]] * 2

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 
 from lib.accounting import parameter_breakdown
+from lib.exercises.engine.compare import EXACT
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.models import TransformerConfig
 
@@ -25,9 +26,9 @@ def llama_parameters(V: int, D: int, L: int, H: int, G: int, F: int) -> int:
     return _llama(V, D, L, H, G, F)
 
 
-def _llama(V, D, L, H, G, F, *, matrices=3, embeddings=2, query_output=2, key_value=2, norms=2, last_norm=1):
+def _llama(V, D, L, H, G, F, *, K=None, matrices=3, embeddings=2, query_output=2, key_value=2, norms=2, last_norm=1):
     """The sum, with a factor for each part, so that a mistake changes one number."""
-    K = D // H
+    K = K or D // H
     attention = query_output * D * H * K + key_value * D * G * K
     return embeddings * V * D + L * (attention + matrices * D * F + norms * D) + last_norm * D
 
@@ -63,6 +64,7 @@ LLAMA = Exercise(
     reference=llama_parameters,
     cases=_llamas,
     accepts=(_by_breakdown,),
+    tolerance=EXACT,
     withheld=(
         "lib.accounting.parameters.attention_parameters",
         "lib.accounting.parameters.feed_forward_parameters",
@@ -103,6 +105,37 @@ LLAMA = Exercise(
             "output_projection_forgotten",
             partial(_llama, query_output=1),
             "Attention ends with a matrix D × D that mixes the heads' outputs. It is not in your sum.",
+        ),
+        Misconception(
+            "groups_for_heads",
+            lambda V, D, L, H, G, F: _llama(V, D, L, H, 1, F, key_value=2 * (H // G)),
+            "You took G for the size of a group, or D/G for the width of keys and values. There are G heads of keys, each "
+            "D/H wide.",
+        ),
+        Misconception(
+            "divided_first",
+            lambda V, D, L, H, G, F: _llama(V, D, L, H, 1, F, key_value=2 * H * (G // H)),
+            "G // H is 0 where heads are shared, and keys and values vanish. Work out D // H first.",
+        ),
+        Misconception(
+            "one_of_two_shared",
+            partial(_llama, query_output=3, key_value=1),
+            "Keys and values are both shared: G heads each. In your count only one of the two is.",
+        ),
+        Misconception(
+            "narrow_output",
+            partial(_llama, query_output=1, key_value=3),
+            "The output matrix reads all H heads' results: D × D. In your count it is as narrow as those of keys and values.",
+        ),
+        Misconception(
+            "width_of_smollm2",
+            partial(_llama, K=64),
+            "You took 64 for the width of a head, as in SmolLM2. Here it is D/H.",
+        ),
+        Misconception(
+            "last_norm_in_each_layer",
+            lambda V, D, L, H, G, F: _llama(V, D, L, H, G, F, norms=3, last_norm=0),
+            "The last norm stands once, after all layers. You count it in each.",
         ),
         Misconception(
             "no_norms",

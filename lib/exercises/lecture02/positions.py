@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lib.exercises.engine.compare import EXACT, Tolerance
 from lib.exercises.engine.exercise import Exercise, Misconception, case
+from lib.exercises.lecture02 import pair_answers
 
 
 def _draw(generator, low: int, high: int) -> int:
@@ -58,6 +59,16 @@ def _reflected(k, D):
     return M
 
 
+def _sine_times_k(k, D):
+    step = _shift(1, D)
+    return torch.where(torch.eye(D).bool(), _shift(k, D), k * step)
+
+
+def _right_at_zero(k, D):
+    rows = [_shift(t, D) @ torch.tensor([0.0, 1.0] * (D // 2)) for t in (k, 0)]
+    return torch.outer(*rows) / rows[1].square().sum()
+
+
 def _shifts(generator):
     return [
         case("one position on, two features", 1, 2),
@@ -93,6 +104,12 @@ SHIFT = Exercise(
             "2i + 1 its cosine.",
         ),
         Misconception(
+            "halves_backwards",
+            lambda k, D: _shift(k, D, sine=-1, halves=True),
+            "This is the turn of `rotate`, with its pairs half a head apart. In this table the pairs are neighbours, and the "
+            "sine comes first.",
+        ),
+        Misconception(
             "exponent",
             lambda k, D: _shift(k, D, speed=lambda i, D: 10_000 ** (-i / D)),
             "Your speeds fall too slowly. With i counting the pairs, the exponent is 2i/D.",
@@ -102,6 +119,11 @@ SHIFT = Exercise(
             lambda k, D: _shift(k, D, speed=lambda i, D: 10_000 ** (-4 * i / D)),
             "Your speeds fall too fast: 2i is counted double somewhere. If your index already runs 0, 2, 4, …, the exponent is "
             "that index over D.",
+        ),
+        Misconception(
+            "exponent_reaches_one",
+            lambda k, D: _shift(k, D, speed=lambda i, D: 10_000 ** (-2 * i / max(D - 2, 1))),
+            "Your last pair has a speed of exactly 1/10000. The exponent 2i/D stays below 1.",
         ),
         Misconception(
             "faster_pairs",
@@ -122,6 +144,21 @@ SHIFT = Exercise(
             "absolute_shift",
             lambda k, D: _shift(abs(k), D),
             "A negative k goes back, so its angles are negative. You used the size of k without its sign.",
+        ),
+        Misconception(
+            "nothing_backwards",
+            lambda k, D: _shift(max(k, 0), D),
+            "For a negative k your matrix shifts by nothing, as a loop over range(k) does. An angle may be negative.",
+        ),
+        Misconception(
+            "sine_times_k",
+            _sine_times_k,
+            "k · sin a is not sin(k · a): k belongs into the angle.",
+        ),
+        Misconception(
+            "right_at_zero",
+            _right_at_zero,
+            "Your matrix takes PE(0) to PE(k), and no other row to its place. M must do so for every t.",
         ),
         Misconception(
             "rotary_base",
@@ -162,17 +199,6 @@ def halves(weight: Float[Tensor, "HK D"], heads: int) -> Float[Tensor, "HK D"]:
     return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).reshape(weight.shape)
 
 
-def _by_slices(weight, heads):
-    of_heads = weight.chunk(heads)
-    return torch.cat([part for head in of_heads for part in (head[0::2], head[1::2])])
-
-
-def _by_index(weight, heads):
-    K = len(weight) // heads
-    order = [h * K + 2 * (j % (K // 2)) + j // (K // 2) for h in range(heads) for j in range(K)]
-    return weight[order]
-
-
 def _matrices(generator):
     def draw(rows, columns):
         return torch.randn(rows, columns, generator=generator)
@@ -195,7 +221,7 @@ HALVES = Exercise(
     title="Bring the pairs into the other order",
     reference=halves,
     cases=_matrices,
-    accepts=(_by_slices, _by_index),
+    accepts=(pair_answers.by_slices, pair_answers.by_index),
     tolerance=EXACT,
     withheld=("lib.models.packaged._halves",),
     misconceptions=(
@@ -234,6 +260,26 @@ HALVES = Exercise(
             "heads_and_pairs_swapped",
             lambda weight, heads: weight.unflatten(0, (-1, 2, heads)).transpose(0, 2).reshape(weight.shape),
             "You cut the rows as if the heads alternated. The first K rows are head 1, the next K are head 2.",
+        ),
+        Misconception(
+            "heads_alternate",
+            pair_answers.alternating,
+            "You dealt the rows out to the heads in turn. The first K rows are head 1, the next K are head 2.",
+        ),
+        Misconception(
+            "width_from_columns",
+            lambda weight, heads: pair_answers.cut(weight, weight.shape[1] // heads),
+            "You took the width of a head from the columns, which are the model's d. A head has len(weight) / heads rows.",
+        ),
+        Misconception(
+            "one_after_another",
+            pair_answers.one_after_another,
+            "You swap rows one after another, so a row that has moved is moved again. Build the new order from the old rows.",
+        ),
+        Misconception(
+            "mirrored",
+            pair_answers.mirrored,
+            "The second numbers of the pairs stand in reverse. The pairs stay in their sequence, in both halves.",
         ),
         Misconception(
             "heads_kept_apart",
