@@ -64,6 +64,16 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      lambda t: len(t("seed")) == 10 and within(t("plateau.above"), 0.025, 0.075)),
     ("04_mlm_masking", "Ten of ten seeds reported 0.79 to 0.97 nats, with 5.99 to 6.04 at the gaps.",
      lambda t: within(t("copy.reported"), 0.785, 0.975) and within(t("copy.gaps"), 5.985, 6.045)),
+    ("09_scaling_laws", "With 16 seeds (`course seeds 09 --table`) the line says 1.05 to 1.09, the fit with a floor 1.67 to 1.83",
+     lambda t: within(t("floor.line"), 1.045, 1.095) and within(t("floor.floor"), 1.665, 1.835) and len(t("seed")) == 16),
+    ("09_scaling_laws", "Kaplan's form is closer in all four runs in 5 of them; the worst of its four forecasts is off by 1.1 to "
+     "4.6 %, that of the sum by 2.1 to 7.7 %",
+     lambda t: sum(t("live.kaplan_closer")) == 5 and within(t("live.kaplan"), 0.0105, 0.0465)
+     and within(t("live.chinchilla"), 0.0205, 0.0775)),
+    ("09_scaling_laws", "in 16 seeds the upper end lay between 3.05 and 3.32, that of the line without a floor between 2.65 and 2.69",
+     lambda t: within(t("failure.floor_high"), 3.045, 3.325) and within(t("failure.line_high"), 2.645, 2.695)),
+    ("09_scaling_laws", "the sum gave 0.44 to 0.56 and the mean 0.29 to 0.32",
+     lambda t: within(t("early.sum"), 0.435, 0.565) and within(t("early.mean"), 0.285, 0.325)),
     ("11_bradley_terry_reward", "it was 87 to 90 % for $K=4$, 74 to 79 % for $K=8$, and 94 to 96 % for independent pairs",
      lambda t: within(t("coverage.pairs_4"), 0.865, 0.905) and within(t("coverage.pairs_8"), 0.735, 0.795)
      and within(t("coverage.independent_8"), 0.935, 0.965)),
