@@ -64,6 +64,15 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      lambda t: len(t("seed")) == 10 and within(t("plateau.above"), 0.025, 0.075)),
     ("04_mlm_masking", "Ten of ten seeds reported 0.79 to 0.97 nats, with 5.99 to 6.04 at the gaps.",
      lambda t: within(t("copy.reported"), 0.785, 0.975) and within(t("copy.gaps"), 5.985, 6.045)),
+    ("06_autoregressive_objective", "the loss after 50 steps was between 6.93 and 6.97, never below the unigram model's. After 100 "
+     "steps it was between 6.69 and 6.76, and after 250 between 6.24 and 6.31: in 12 of 12 below the unigram model, and above",
+     lambda t: within(t("train.50"), 6.925, 6.975) and within(t("train.100"), 6.685, 6.765) and len(t("seed")) == 12
+     and within(t("train.250"), 6.235, 6.315)
+     and all(t("train.above_at_50") + t("train.below_at_100") + t("train.above_bigram"))),
+    ("06_autoregressive_objective", "the first token got 26 to 35 % right, fresh weights 45 to 83 %, and the model trained on "
+     "Wikipedia 73 to 88 %: in this order 12 times of 12",
+     lambda t: within(t("pool.first"), 0.255, 0.355) and within(t("pool.fresh"), 0.445, 0.835)
+     and within(t("pool.last"), 0.725, 0.885) and all(t("pool.in_order"))),
     ("09_scaling_laws", "With 16 seeds (`course seeds 09 --table`) the line says 1.05 to 1.09, the fit with a floor 1.67 to 1.83",
      lambda t: within(t("floor.line"), 1.045, 1.095) and within(t("floor.floor"), 1.665, 1.835) and len(t("seed")) == 16),
     ("09_scaling_laws", "Kaplan's form is closer in all four runs in 5 of them; the worst of its four forecasts is off by 1.1 to "
