@@ -64,8 +64,8 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      lambda t: len(t("seed")) == 10 and within(t("plateau.above"), 0.025, 0.075)),
     ("04_mlm_masking", "Ten of ten seeds reported 0.79 to 0.97 nats, with 5.99 to 6.04 at the gaps.",
      lambda t: within(t("copy.reported"), 0.785, 0.975) and within(t("copy.gaps"), 5.985, 6.045)),
-    ("06_autoregressive_objective", "the loss after 50 steps was between 6.93 and 6.97, never below the unigram model's. After 100 "
-     "steps it was between 6.69 and 6.76, and after 250 between 6.24 and 6.31: in 12 of 12 below the unigram model, and above",
+    ("06_autoregressive_objective", "the loss after 50 steps was between 6.93 and 6.97, never below the unigram model's. After "
+     "100 steps it was between 6.69 and 6.76, and after 250 between 6.24 and 6.31: in 12 of 12 below the unigram model, and above",
      lambda t: within(t("train.50"), 6.925, 6.975) and within(t("train.100"), 6.685, 6.765) and len(t("seed")) == 12
      and within(t("train.250"), 6.235, 6.315)
      and all(t("train.above_at_50") + t("train.below_at_100") + t("train.above_bigram"))),
@@ -79,7 +79,8 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      "4.6 %, that of the sum by 2.1 to 7.7 %",
      lambda t: sum(t("live.kaplan_closer")) == 5 and within(t("live.kaplan"), 0.0105, 0.0465)
      and within(t("live.chinchilla"), 0.0205, 0.0775)),
-    ("09_scaling_laws", "in 16 seeds the upper end lay between 3.05 and 3.32, that of the line without a floor between 2.65 and 2.69",
+    ("09_scaling_laws", "in 16 seeds the upper end lay between 3.05 and 3.32, that of the line without a floor between "
+     "2.65 and 2.69",
      lambda t: within(t("failure.floor_high"), 3.045, 3.325) and within(t("failure.line_high"), 2.645, 2.695)),
     ("09_scaling_laws", "the sum gave 0.44 to 0.56 and the mean 0.29 to 0.32",
      lambda t: within(t("early.sum"), 0.435, 0.565) and within(t("early.mean"), 0.285, 0.325)),
