@@ -16,10 +16,13 @@ def memory_by_length(lengths: Sequence[int], megabytes: Mapping[str, Sequence[fl
     for number, (name, values) in enumerate(megabytes.items()):
         curve(ax, list(lengths), list(values), number, name, marker=True)
     ends = [values[-1] for values in megabytes.values()]
-    for power, end, label in ((2, 2 * ends[0], "as T²"), (1, ends[-1] / 2, "as T")):
+    middle = len(lengths) // 2
+    for power, end, label, rise in ((2, 2 * ends[0], "as T²", 8), (1, ends[-1] / 2, "as T", -16)):
         guide = [end * (length / lengths[-1]) ** power for length in lengths]
         ax.plot(list(lengths), guide, color="0.6", linestyle=":", zorder=1)
-        ax.annotate(label, (lengths[-1], end), (4, 0), textcoords="offset points", va="center", color="0.4")
+        ax.annotate(
+            label, (lengths[middle], guide[middle]), (0, rise), textcoords="offset points", ha="right", color="0.4"
+        )
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     ax.set_xticks(list(lengths), [str(length) for length in lengths])
