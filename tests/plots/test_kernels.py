@@ -8,6 +8,11 @@ def test_memory_is_on_logarithmic_axes():
     assert ax.get_xscale() == ax.get_yscale() == "log" and ax.lines[0].get_ydata().tolist() == [1, 4]
 
 
+def test_the_guides_grow_with_the_length_and_with_its_square():
+    ax = plots.memory_by_length([64, 128], {"reference": [1.0, 4.0], "tiled": [1.0, 2.0]}).axes[0]
+    assert [line.get_ydata().tolist() for line in ax.lines[2:]] == [[2, 8], [0.5, 1]]
+
+
 def test_time_per_pair_is_flat_where_time_grows_with_the_square():
     seconds = {
         "forward": {("tiled", 100): 1e-3, ("tiled", 200): 4e-3},
@@ -35,3 +40,9 @@ def test_the_roof_rises_with_the_bandwidth_up_to_the_peak():
     assert ax.lines[1].get_xdata().tolist() == [0.125, 16] and ax.lines[1].get_ydata().tolist() == [5, 30]
     roof = ax.lines[2]
     assert roof.get_xdata().tolist() == [0.0625, 2, 64] and roof.get_ydata().tolist() == [2.5, 80, 80]
+
+
+def test_a_ceiling_is_drawn_below_the_roof():
+    ax = plots.roofline(80.0, 40.0, {"in tiles": ([0.125, 16.0], [5.0, 30.0])}, ceilings={"cache": 33.0}).axes[0]
+    (line,) = (line for line in ax.lines if line.get_label() == "cache")
+    assert list(line.get_ydata()) == [33, 33] and line.get_linestyle() == ":"
