@@ -39,7 +39,9 @@ def test_by_examples_keeps_values_and_draws_the_base_where_it_is_given():
 
 
 def test_by_examples_gives_all_panels_with_large_values_one_axis():
-    axes = plots.by_examples([0, 1], {"share": {"a": [0, 1]}, "x": {"b": [4.75, 5.5]}, "y": {"c": [6.25, 5]}}, {}).axes
+    axes = plots.by_examples(
+        [0, 1], {"share": {"a": [0.0, 1.0]}, "x": {"b": [4.75, 5.5]}, "y": {"c": [6.25, 5.0]}}, {}
+    ).axes
     assert [ax.get_ylim() for ax in axes[1:]] == [(4.5, 6.5)] * 2
     assert [label.get_text() for label in axes[2].get_xticklabels()] == ["0", "1"]
 
