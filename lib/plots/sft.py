@@ -100,8 +100,8 @@ def by_examples(
         ax.set(xlabel="demonstrations", title=title)
         ax.set_xticks(range(len(numbers)), [str(n) for n in numbers])
         if max(values[title]) <= 1:
-            ax.set_ylim(-0.04, 1.06)
+            ax.set(ylim=(-0.04, 1.5), yticks=[0, 0.25, 0.5, 0.75, 1])  # the legend stands above the curves
         else:
             ax.set_ylim(math.floor(2 * min(large)) / 2, math.ceil(2 * max(large)) / 2)
-        ax.legend(fontsize=8)
+        ax.legend(fontsize=8, loc="upper right")
     return fig
