@@ -1,5 +1,6 @@
 """Figures of lecture 10: the connecting wall, weights of tokens, what fine-tuning changes in answers."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -49,14 +50,15 @@ def _tile(ax, row: int, column: int, word: str, group: int | None) -> None:
 
 
 def token_weights(weights: Mapping[str, Sequence[Sequence[float]]], names: Sequence[str]) -> Figure:
-    """The weight of each token of each answer in the loss, one panel per reduction."""
+    """The weight of each token of each answer in the loss, one panel per reduction, all with one y-axis."""
     fig, axes = figure(8.0, 2.7, columns=len(weights))
+    highest = max(weight for rows in weights.values() for row in rows for weight in row)
     for ax, (reduction, rows) in zip(axes, weights.items()):
         start = 0
         for number, (name, row) in enumerate(zip(names, rows)):
             ax.bar(range(start, start + len(row)), row, color=COLOURS[number], hatch=_HATCHES[number], label=name)
             start += len(row) + 1
-        ax.set(title=reduction, xticks=[], xlabel="tokens of the answers", ylim=(0, 1.3 * max(max(r) for r in rows)))
+        ax.set(title=reduction, xticks=[], xlabel="tokens of the answers", ylim=(0, 1.1 * highest))
         ax.grid(axis="x", visible=False)
     axes[0].set_ylabel("weight of a token")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
@@ -83,21 +85,23 @@ def loss_by_part(models: Mapping[str, Mapping[str, float]]) -> Figure:
 def by_examples(
     numbers: Sequence[int], panels: Mapping[str, Mapping[str, Sequence[float]]], levels: Mapping[str, float]
 ) -> Figure:
-    """Measures against the number of demonstrations (logarithmic), one panel each; `levels`: the base, by panel title.
+    """Measures for each number of demonstrations (equal steps; 0 is the base), one panel each; `levels`: dotted lines.
 
-    A panel maps each curve's name to its values. Titles name the unit.
+    A panel maps each curve's name to its values. Titles name the unit. Panels with values above 1 share one y-axis.
     """
     fig, axes = figure(8.4, 3.1, columns=len(panels))
+    values = {title: [value for row in curves.values() for value in row] for title, curves in panels.items()}
+    large = [value for row in values.values() if max(row) > 1 for value in row]
     for ax, (title, curves) in zip(axes, panels.items()):
-        for number, (name, values) in enumerate(curves.items()):
-            curve(ax, list(numbers), list(values), number, name, marker=True)
+        for number, (name, row) in enumerate(curves.items()):
+            curve(ax, range(len(numbers)), list(row), number, name, marker=True)
         if title in levels:
             ax.axhline(levels[title], color="0.4", linestyle=":", label="base model")
-        shares = [value for values in curves.values() for value in values]
-        ax.set(xscale="log", xlabel="demonstrations", title=title)
-        ax.set_xticks(list(numbers), [str(n) for n in numbers])
-        ax.minorticks_off()
-        if max(shares) <= 1:
-            ax.set_ylim(-0.04, 1.06)
-        ax.legend(fontsize=8)
+        ax.set(xlabel="demonstrations", title=title)
+        ax.set_xticks(range(len(numbers)), [str(n) for n in numbers])
+        if max(values[title]) <= 1:
+            ax.set(ylim=(-0.04, 1.5), yticks=[0, 0.25, 0.5, 0.75, 1])  # the legend stands above the curves
+        else:
+            ax.set_ylim(math.floor(2 * min(large)) / 2, math.ceil(2 * max(large)) / 2)
+        ax.legend(fontsize=8, loc="upper right")
     return fig

@@ -18,6 +18,7 @@ def test_token_weights_draws_each_token_of_each_answer():
     fig = plots.token_weights({"mean": [[0.25], [0.25] * 3], "sum": [[1.0], [1.0] * 3]}, ["short", "long"])
     assert [[bar.get_height() for bar in ax.patches] for ax in fig.axes] == [[0.25] * 4, [1.0] * 4]
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["short", "long"]
+    assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
 
 
 def test_loss_by_part_has_a_bar_for_each_part_of_each_model():
@@ -33,7 +34,16 @@ def test_by_examples_keeps_values_and_draws_the_base_where_it_is_given():
     left, right = plots.by_examples([1, 64], panels, {"nats": 4.75}).axes
     assert [line.get_ydata().tolist() for line in left.lines] == [[0.5, 1.0], [1.0, 0.0]]
     assert right.lines[0].get_ydata().tolist() == [5.5, 4.5] and right.lines[1].get_ydata() == [4.75, 4.75]
-    assert left.get_xscale() == "log" and left.get_ylim()[1] < 1.1 < right.get_ylim()[1]
+    assert [label.get_text() for label in left.get_xticklabels()] == ["1", "64"] and max(left.get_yticks()) == 1
+    assert right.get_ylim() == (4.5, 5.5)
+
+
+def test_by_examples_gives_all_panels_with_large_values_one_axis():
+    axes = plots.by_examples(
+        [0, 1], {"share": {"a": [0.0, 1.0]}, "x": {"b": [4.75, 5.5]}, "y": {"c": [6.25, 5.0]}}, {}
+    ).axes
+    assert [ax.get_ylim() for ax in axes[1:]] == [(4.5, 6.5)] * 2
+    assert [label.get_text() for label in axes[2].get_xticklabels()] == ["0", "1"]
 
 
 def test_answers_follow_each_other_with_a_gap_and_words_stand_in_their_column():

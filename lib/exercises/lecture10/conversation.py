@@ -95,6 +95,45 @@ def _contents_as_one(messages, encode, begin, end):
     return ids, wanted
 
 
+def _header_in_two_calls(messages, encode, begin, end):
+    """Encodes the role and its line break apart: in a tokenizer of pairs an odd role has other ids then."""
+    ids, wanted = [], []
+    for message in messages:
+        head = [begin, *encode(message["role"]), *encode("\n")]
+        more, counted = _turns([message], encode, begin, end)
+        kept = 1 + len(encode(message["role"] + "\n"))
+        ids += head + more[kept:]
+        wanted += [-100] * len(head) + counted[kept:]
+    return ids, wanted
+
+
+def _no_last_line_break(messages, encode, begin, end):
+    ids, wanted = [], []
+    for message in messages:
+        more, counted = _turns([message], encode, begin, end)
+        cut = len(more) - len(encode("\n"))
+        ids, wanted = ids + more[:cut], wanted + counted[:cut]
+    return ids, wanted
+
+
+def _empty_answer_skipped(messages, encode, begin, end):
+    ids, wanted = [], []
+    for message in messages:
+        more, counted = _turns([message], encode, begin, end)
+        ids, wanted = ids + more, wanted + (counted if message["content"] else [-100] * len(more))
+    return ids, wanted
+
+
+def _roles(trains):
+    """`labels`, with `trains(role)` for the question whose messages are learned."""
+
+    def answer(messages, encode, begin, end):
+        roles = {message["role"] for message in messages}
+        return _turns(messages, encode, begin, end, trained=[role for role in roles if trains(role)])
+
+    return answer
+
+
 def _ends_by_value(messages, encode, begin, end):
     ids, wanted = _turns(messages, encode, begin, end)
     return ids, [end if token == end else label for token, label in zip(ids, wanted)]
@@ -114,6 +153,8 @@ def _conversations(generator):
         case("no answer", [system, user], encode, _BEGIN, _END),
         case("an empty answer: its end counts", [user, answer | {"content": ""}, more, second], encode, 7, 3),
         case("two answers in a row", [user, second, answer], encode, _BEGIN, _END),
+        case("a tool's result", [user, answer, {"role": "tool", "content": "No page found."}, second], encode, 7, 3),
+        case("another role's name", [user, {"role": "assistant_2", "content": "A sport."}, answer], encode, 7, 3),
         case("no message", [], encode, _BEGIN, _END),
     ]
 
@@ -137,6 +178,31 @@ LABELS = Exercise(
             "all_roles",
             lambda *given: _turns(*given, trained=("system", "user", "assistant")),
             "Messages of users and of the system have labels too. The model reads them; it should not learn to write them.",
+        ),
+        Misconception(
+            "all_but_user_and_system",
+            _roles(lambda role: role not in ("user", "system")),
+            'A tool\'s messages have labels too: only the role that is exactly "assistant" is learned, not all but two.',
+        ),
+        Misconception(
+            "role_contains_assistant",
+            _roles(lambda role: "assistant" in role),
+            'A role whose name only contains "assistant" has labels too: compare the role as a whole.',
+        ),
+        Misconception(
+            "header_in_two_calls",
+            _header_in_two_calls,
+            'You encode the role and its line break apart. They are one piece: encode(role + "\\n").',
+        ),
+        Misconception(
+            "no_last_line_break",
+            _no_last_line_break,
+            "The line break after each message's end is missing. It belongs to the ids, with the label −100.",
+        ),
+        Misconception(
+            "empty_answer_skipped",
+            _empty_answer_skipped,
+            "An answer without content has no label on its end. To say nothing and stop is learned too.",
         ),
         Misconception(
             "after_the_first_answer_all",

@@ -79,6 +79,28 @@ def _every_repetition(groups, words, solution):
     return _by_hand(groups, words, solution) | {"repeated": twice}
 
 
+def _invented_once(groups, words, solution):
+    marks = _by_hand(groups, words, solution)
+    return marks | {"invented": list(dict.fromkeys(marks["invented"]))}
+
+
+def _missing_as_in_the_solution(groups, words, solution):
+    marks = _by_hand(groups, words, solution)
+    return marks | {"missing": [word for group in solution for word in group if word in marks["missing"]]}
+
+
+def _groups_with_capitals(groups, words, solution):
+    right = sum(sorted(group) in [sorted(g) for g in groups] for group in solution)
+    return _by_hand(groups, words, solution) | {"correct": right}
+
+
+def _sets_everywhere(groups, words, solution):
+    """Groups are sets from the start: a word twice in one group is one word."""
+    return _by_hand([sorted({item.lower(): item for item in group}.values()) for group in groups], words, solution) | {
+        "invented": _by_hand(groups, words, solution)["invented"]
+    }
+
+
 def _answers(generator):
     words = [_WORDS[i] for i in torch.randperm(16, generator=generator).tolist()]
     solution = [words[i::4] for i in range(4)]
@@ -93,6 +115,7 @@ def _answers(generator):
         case("words invented and forgotten", [[*a, "Elm"], [*b[:2], "Kestone", b[3]], c], words, solution),
         case("a group given three times", [d, d[::-1], [w.lower() for w in d], b[:3]], words, solution),
         case("a group with a repeated word", [a, [*b, b[1]], d, c], words, solution),
+        case("an invented word given twice", [[*a[:3], "Elm"], ["Oak", *b[1:]], c, ["Elm", *d[:3]]], words, solution),
         case("no groups", [], words, solution),
     ]
 
@@ -160,6 +183,27 @@ SCORE = Exercise(
             "invented_for_missing",
             _swapped,
             "You swapped two keys: invented words are only in the answer, missing words only on the wall.",
+        ),
+        Misconception(
+            "invented_once",
+            _invented_once,
+            "An invented item that is given twice stands twice in `invented`: as written, in the answer's order.",
+        ),
+        Misconception(
+            "missing_as_in_the_solution",
+            _missing_as_in_the_solution,
+            "Your missing words are in the solution's order; the wall's order is asked for. Go through `words`.",
+        ),
+        Misconception(
+            "groups_with_capitals",
+            _groups_with_capitals,
+            "You compare the groups with their capitals: MUD is Mud there too.",
+        ),
+        Misconception(
+            "sets_everywhere",
+            _sets_everywhere,
+            "You make each group a set first, so a word that stands twice in it is lost: it is repeated, and the group "
+            "is not exactly the solution's.",
         ),
         Misconception(
             "each_repetition",
