@@ -87,11 +87,13 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      lambda t: within(t("failure.floor_high"), 3.045, 3.325) and within(t("failure.line_high"), 2.645, 2.695)),
     ("09_scaling_laws", "the sum gave 0.44 to 0.56 and the mean 0.29 to 0.32",
      lambda t: within(t("early.sum"), 0.435, 0.565) and within(t("early.mean"), 0.285, 0.325)),
-    ("10_alignment_and_sft", "one demonstration made all 66 answers stop every time; with all demonstrations it was 47 to 65",
+    ("10_alignment_and_sft", "one demonstration made all 66 answers stop every time; with all demonstrations it was "
+     "47 to 65",
      lambda t: min(t("stops.1")) == 1 and within([66 * x for x in t("stops.all")], 46.5, 65.5) and len(t("seed")) == 12),
     ("10_alignment_and_sft", "but with 12 seeds 6 to 24", lambda t: within([66 * x for x in t("copied.all")], 5.5, 24.5)),
     ("10_alignment_and_sft", "(None did with 12 seeds.)", lambda t: max(t("subject.all")) == 0),
-    ("10_alignment_and_sft", "tokens between cost 0.02 nats less to 0.06 more than for the base, and first tokens 0.28 to 0.65 less",
+    ("10_alignment_and_sft", "tokens between cost 0.02 nats less to 0.06 more than for the base, and first tokens "
+     "0.28 to 0.65 less",
      lambda t: within(t("between.all"), -0.025, 0.065) and within(t("first.all"), -0.655, -0.275)),
     ("10_alignment_and_sft", "with 12 seeds by 0.31 to 0.37 and by 0.69 to 0.87",
      lambda t: within(t("plain.all"), 0.305, 0.375) and within(t("plain.8"), 0.685, 0.875)),
