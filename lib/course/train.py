@@ -160,11 +160,11 @@ def rlvr(folder: Path, steps: int | None = None) -> None:
     from lib.worlds.verifiable import RlvrSettings, report, train_rlvr, with_adapter
 
     tokenizer, file = smollm2_tokenizer(), folder / "rlvr.json"
-    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"after": {}, "before": None}
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"after": {}}
     for seed in (s for s in RLVR_SEEDS if str(s) not in found["after"]):
         settings = RlvrSettings(seed=seed) if steps is None else RlvrSettings(seed=seed, steps=steps)
         policy = with_adapter(load_smollm2(), settings)
-        found["before"] = found["before"] or report(policy, tokenizer, settings)
+        found["before"] = found.get("before") or report(policy, tokenizer, settings)
         started = time.process_time()
         for row in train_rlvr(policy, tokenizer, settings):
             row["seconds"] = round(time.process_time() - started, 1)

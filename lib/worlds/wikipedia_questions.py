@@ -19,7 +19,7 @@ from lib.models import Decoder
 from lib.objectives import token_log_probs
 from lib.text import Tokenizer, load_corpus
 from lib.training.fit import FitSettings, History, fit
-from lib.training.preferences import demonstration_loss, join_answers, take
+from lib.training.preferences import batches_of, demonstration_loss, join_answers
 
 _SENTENCES = re.compile(r"(?<=[a-z0-9)]\.)\s+(?=[A-Z])")
 _DEFINES = re.compile(
@@ -126,14 +126,14 @@ def batches_without_slack(data: Rollout, batch_size: int) -> Callable[[torch.Gen
 
     Raises ValueError when `batch_size` is less than 1.
     """
-    checks.whole("batch_size", batch_size)
+    draw = batches_of(data, batch_size)
 
-    def draw(generator: torch.Generator) -> Rollout:
-        batch = take(data, torch.randint(len(data.input_ids), (batch_size,), generator=generator))
+    def cut(generator: torch.Generator) -> Rollout:
+        batch = draw(generator)
         width = int(batch.attention_mask.sum(dim=1).max())
         return Rollout(*(part[:, :width] for part in batch))
 
-    return draw
+    return cut
 
 
 def write_answers(
