@@ -121,9 +121,13 @@ class Writer:
         return bound
 
     def _free(self, wanted: str, origin: str = "assigned") -> str:
-        """`wanted`, with a number if the name is already used for something else."""
+        """`wanted`, with a number if the name is already used for something else, or is Python's own (torch.round)."""
         number, name = 1, wanted
-        while self.taken.get(name, {origin}) != {origin} or (origin == "assigned" and name in self.taken):
+        while (
+            hasattr(builtins, name)
+            or self.taken.get(name, {origin}) != {origin}
+            or (origin == "assigned" and name in self.taken)
+        ):
             number += 1
             name = f"{wanted}_{number}"
         self.taken[name] = {origin}

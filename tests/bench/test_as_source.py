@@ -93,6 +93,11 @@ def test_names_that_the_notebook_uses_are_spared():
     assert "def own_plus_2" in writer.preamble()
 
 
+def test_no_import_hides_what_python_has():
+    writer = Writer()
+    assert writer.expression(torch.round) == "round_2" and writer.imports == ["from torch import round as round_2"]
+
+
 def test_names_of_a_notebook_are_found():
     bound = bound_names("import a.b, c as d\nfrom e import f\nx, y = 1, 2\ndef g():\n    z = 1")
     assert bound["d"] == {"import c"} and bound["f"] == {"from e import f"}

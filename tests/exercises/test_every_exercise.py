@@ -49,7 +49,7 @@ def test_right_answers_pass(id, seed):
 
 @pytest.mark.parametrize("seed", by_day(1, SEEDS))
 @pytest.mark.parametrize("id, name", MISTAKES)
-def test_each_mistake_is_recognised_as_itself(id, name, seed):
+def test_each_mistake_is_recognised_as_itself(id, name, seed, unchecked):
     exercise = EXERCISES[id]
     mistake = next(m for m in exercise.misconceptions if m.name == name)
     found = assessed(id, mistake.answer, seed)

@@ -60,7 +60,7 @@ def test_every_exercise_is_in_a_lecture(release):
 
 @pytest.mark.parametrize("whole", by_day(1, [False, True]), ids=["one of a kind", "all"])
 @pytest.mark.parametrize("name", LECTURES)
-def test_each_known_answer_is_graded_as_what_it_is(name, whole, release, grader, tmp_path):
+def test_each_known_answer_is_graded_as_what_it_is(name, whole, release, grader, tmp_path, unchecked):
     made, kinds = lecture(name, release), {}
     for number, sheet in enumerate(sheets(made) if whole else representatives(made)):
         handed_in(tmp_path, made, f"student{number:02d}", sheet)
