@@ -163,7 +163,7 @@ def test_the_text_says_what_the_table_says(of, says, holds):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("seed", OTHERS)
+@pytest.mark.parametrize("seed", OTHERS[1:])  # with the first of them the whole lecture runs, below
 @each_seeded
 def test_the_training_cells_run_with_seeds_of_no_table(cells, seed):
     assert {*cells.run(seed)} == {*cells.names, "seconds"}
