@@ -38,7 +38,8 @@ def _answers(generator):
     words = [_WORDS[i] for i in torch.randperm(16, generator=generator).tolist()]
     solution = [words[i::4] for i in range(4)]
     a, b, c, d = solution
-    shuffled = [c[::-1], a[2:] + a[:2], d, [word.upper() for word in b]]
+    small = [word.lower() if word == min(d) else word for word in d[::-1]]  # capitals come first when sorted
+    shuffled = [c[::-1], a[2:] + a[:2], small, [word.upper() for word in b]]
     return [
         case("all right, in another order", shuffled, words, solution),
         case(
