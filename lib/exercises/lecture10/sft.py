@@ -10,7 +10,8 @@ import torch
 
 from lib.exercises.engine.exercise import Exercise, Made, Misconception, case
 from lib.exercises.engine.made import log_prob_of_sequence
-from lib.exercises.lecture10.sft_tokens import RESPONSE_LABELS, SFT_LOSS
+from lib.exercises.lecture10.sft_batch_loss import SFT_LOSS
+from lib.exercises.lecture10.sft_tokens import RESPONSE_LABELS
 
 
 # --- sft.conditional_log_prob -----------------------------------------------------------------------------------------
@@ -36,6 +37,10 @@ def _log_of_ratio(log_prob, prompt, response):
     return math.log(math.exp(log_prob([*prompt, *response])) / math.exp(log_prob([*prompt])))
 
 
+def _log_of_probability(log_prob, prompt, response):
+    return math.log(math.exp(log_prob([*prompt, *response]) - log_prob([*prompt])))
+
+
 def _prompt_extended(log_prob, prompt, response):
     prompt += response
     return log_prob(prompt) - log_prob(prompt)
@@ -44,12 +49,14 @@ def _prompt_extended(log_prob, prompt, response):
 def _questions(generator):
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
     model = Made(log_prob_of_sequence, (5, seed))
+    many = Made(log_prob_of_sequence, (2000, seed))  # with 2000 tokens each costs some 8 nats
     return [
         case("a prompt of three tokens, a response of two", model, [0, 3, 1], [4, 2]),
         case("a long prompt, a response of one token", model, [2, 2, 0, 1, 4, 3], [1]),
         case("no prompt: the response's own probability", model, [], [3, 0, 2]),
         case("an empty response: probability 1", model, [1, 2], []),
         case("a text of 520 tokens, whose probability no float holds", model, [3, 1, 4] * 140, [0, 2] * 50),
+        case("an answer whose own probability no float holds", many, [3, 1], [0, 2] * 60),
         case("another model", Made(log_prob_of_sequence, (3, seed + 1)), [1], [2, 0, 1, 1]),
     ]
 
@@ -92,6 +99,32 @@ CONDITIONAL = Exercise(
             _log_of_ratio,
             "You leave the logarithms: the probability of a long text is too small for any float and becomes 0. "
             "Subtract the logarithms themselves.",
+        ),
+        Misconception(
+            "through_one_probability",
+            _log_of_probability,
+            "You take exp of the difference and its logarithm again: a long response's own probability is too small for any "
+            "float and becomes 0. The difference is the result already.",
+        ),
+        Misconception(
+            "response_first",
+            lambda log_prob, prompt, response: log_prob([*response, *prompt]) - log_prob([*prompt]),
+            "You join the lists the other way round: the response follows the prompt.",
+        ),
+        Misconception(
+            "each_token_alone",
+            lambda log_prob, prompt, response: float(sum(log_prob([token]) for token in response)),
+            "You score each token of the response alone. It stands after the prompt and the tokens before it.",
+        ),
+        Misconception(
+            "in_bits",
+            lambda log_prob, prompt, response: conditional_log_prob(log_prob, prompt, response) / math.log(2),
+            "Your logarithm has base 2; log P is in nats here, as log_prob gives it.",
+        ),
+        Misconception(
+            "against_the_response_alone",
+            lambda log_prob, prompt, response: conditional_log_prob(log_prob, prompt, response) - log_prob([*response]),
+            "You subtract log P(response) as well: that says how much the prompt helps. Only log P(prompt) is subtracted.",
         ),
         Misconception(
             "prompt_extended",

@@ -1,16 +1,12 @@
-"""Labels and loss of supervised fine-tuning: two exercises of `sft`."""
+"""The labels of supervised fine-tuning: an exercise of `sft`."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.nn import functional
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
-from lib.exercises.engine.gradients import DETACHED
-from lib.objectives import sft_loss
 
 
 # --- sft.response_labels ----------------------------------------------------------------------------------------------
@@ -35,7 +31,7 @@ def _batch(prompts, responses, pad_id, *, ignore=-100, hide_prompt=True, hide_pa
         input_ids[row, :end] = torch.tensor([*prompt, *response])
         labels[row, :end] = input_ids[row, :end]
         if hide_prompt:
-            labels[row, : min(end, len(prompt) + hide_more)] = ignore
+            labels[row, : max(0, min(end, len(prompt) + hide_more))] = ignore
     return input_ids, labels
 
 
@@ -61,12 +57,61 @@ def _inputs_hidden_too(prompts, responses, pad_id):
     return labels.masked_fill(labels == -100, pad_id), labels
 
 
+def _padded_on_the_left(prompts, responses, pad_id):
+    rows = [(torch.tensor([*p, *r]), torch.tensor([-100] * len(p) + [*r])) for p, r in zip(prompts, responses)]
+    length = max(len(ids) for ids, _ in rows)
+    input_ids = [torch.cat((torch.full((length - len(ids),), pad_id), ids)) for ids, _ in rows]
+    labels = [torch.cat((torch.full((length - len(ids),), -100), label)) for ids, label in rows]
+    return torch.stack(input_ids), torch.stack(labels)
+
+
+def _room_for_the_longest_of_each(prompts, responses, pad_id):
+    input_ids, labels = _batch(prompts, responses, pad_id)
+    more = max(map(len, prompts)) + max(map(len, responses)) - input_ids.shape[1]
+    wider = torch.full((len(prompts), more), pad_id)
+    return torch.cat((input_ids, wider), dim=1), torch.cat((labels, torch.full_like(wider, -100)), dim=1)
+
+
+def _padded_with_zero(prompts, responses, pad_id):
+    return _batch(prompts, responses, 0)
+
+
+def _ignored_in_the_inputs(prompts, responses, pad_id):
+    return _batch(prompts, responses, -100)[0], _batch(prompts, responses, pad_id)[1]
+
+
+def _last_token_hidden(prompts, responses, pad_id):
+    input_ids, labels = _batch(prompts, responses, pad_id)
+    for row, (prompt, response) in enumerate(zip(prompts, responses)):
+        labels[row, max(0, len(prompt) + len(response) - 1)] = -100
+    return input_ids, labels
+
+
+def _prompt_by_value(prompts, responses, pad_id):
+    input_ids, labels = _batch(prompts, responses, pad_id)
+    for row, prompt in enumerate(prompts):
+        labels[row] = labels[row].masked_fill(torch.isin(labels[row], torch.tensor(prompt).long()), -100)
+    return input_ids, labels
+
+
+def _counted_from_the_end(prompts, responses, pad_id):
+    input_ids, labels = _batch(prompts, responses, pad_id)
+    for row, (prompt, response) in enumerate(zip(prompts, responses)):
+        if not response:
+            labels[row, : len(prompt)] = input_ids[row, : len(prompt)]
+    return input_ids, labels
+
+
 def _demonstrations(generator):
     draw = [torch.randint(1, 50, (n,), generator=generator).tolist() for n in (4, 3, 2, 5, 3, 1)]
+    told = [5, 57, 8]  # 57 is the padding, too
     return [
         case("two rows of different lengths", draw[0:4:2], draw[1:4:2], 0),
         case("one row, nothing to pad", [draw[4]], [draw[1]], 0),
         case("a response that ends with the padding id", [draw[0], draw[2]], [[*draw[5], 49], [*draw[1], 49]], 49),
+        case("the padding id inside a prompt and a response", [told, [6]], [[57, 9, *told], [7, 57]], 57),
+        case("a word of the prompt again in the response", [[11, 12, 13], [14]], [[12, 11], [14, 15, 16]], 58),
+        case("an empty prompt, and an empty response", [[], [21, 22, 23], [24]], [[25, 26], [], [27, 28, 29, 30]], 59),
         case("three rows, a response of one token", [draw[2], draw[5], draw[3]], [draw[3], draw[5], draw[1]], 0),
     ]
 
@@ -120,6 +165,47 @@ RESPONSE_LABELS = Exercise(
             "label teaches the model how to begin.",
         ),
         Misconception(
+            "last_token_masked",
+            _last_token_hidden,
+            "The last token of each response has no label: it is often the end token, and without it nothing stops.",
+        ),
+        Misconception(
+            "label_one_place_early",
+            lambda p, r, pad_id: _batch(p, r, pad_id, hide_more=-1),
+            "The last token of each prompt has a label too. It is where the response is predicted, but its own label is −100: "
+            "labels are not shifted.",
+        ),
+        Misconception(
+            "prompt_masked_by_value",
+            _prompt_by_value,
+            "You mask each id that occurs in the prompt, also where the response repeats it. Mask by position.",
+        ),
+        Misconception(
+            "counted_from_the_end",
+            _counted_from_the_end,
+            "An empty response gets the prompt's labels: [-len(response):] with length 0 is the whole row.",
+        ),
+        Misconception(
+            "padded_on_the_left",
+            _padded_on_the_left,
+            "You put the padding in front. Here it stands on the right, after the response.",
+        ),
+        Misconception(
+            "padded_with_zero",
+            _padded_with_zero,
+            "You pad with 0; the padding is pad_id, whatever it is.",
+        ),
+        Misconception(
+            "room_for_the_longest_of_each",
+            _room_for_the_longest_of_each,
+            "You add the longest prompt and the longest response, which may stand in different rows: take the longest row.",
+        ),
+        Misconception(
+            "ignored_in_the_inputs",
+            _ignored_in_the_inputs,
+            "−100 stands in input_ids, but it is no token: only labels have it. The inputs are padded with pad_id.",
+        ),
+        Misconception(
             "zero_for_ignore",
             lambda p, r, pad_id: _batch(p, r, pad_id, ignore=0),
             "You wrote 0 where there is nothing to predict, but 0 is a token. Losses ignore the value −100.",
@@ -134,167 +220,5 @@ RESPONSE_LABELS = Exercise(
     hints=(
         "Begin with two tensors of the final size: one full of pad_id, one full of −100.",
         "For each row, ids go to [: len(p) + len(r)], and labels only to [len(p) : len(p) + len(r)].",
-    ),
-)
-
-
-# --- sft.sft_loss -----------------------------------------------------------------------------------------------------
-def _token_losses(logits: Tensor, input_ids: Tensor) -> Tensor:
-    """−log P of each token except the first, given the tokens before it: (B, T − 1)."""
-    log_probs = torch.log_softmax(logits[:, :-1], dim=-1)
-    return -log_probs.gather(-1, input_ids[:, 1:, None]).squeeze(-1)
-
-
-def _loss_with(logits: Tensor, input_ids: Tensor, mask: Tensor, *, per: int | None = None) -> Tensor:
-    """The mean over the tokens of `mask`, or their sum divided by `per`."""
-    kept = _token_losses(logits, input_ids)[mask[:, 1:]]
-    return kept.mean() if per is None else kept.sum() / per
-
-
-def _with_cross_entropy(logits, input_ids, response_mask):
-    labels = input_ids.masked_fill(~response_mask, -100)[:, 1:]
-    return functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels.flatten())
-
-
-def _prompt_too(logits, input_ids, response_mask):
-    return _loss_with(logits, input_ids, response_mask.flip(1).cummax(dim=1).values.flip(1))
-
-
-def _padding_too(logits, input_ids, response_mask):
-    return _loss_with(logits, input_ids, response_mask.cummax(dim=1).values)
-
-
-def _all_positions(logits, input_ids, response_mask):
-    return _loss_with(logits, input_ids, torch.ones_like(response_mask))
-
-
-def _unshifted(logits, input_ids, response_mask):
-    return functional.cross_entropy(logits[response_mask], input_ids[response_mask])
-
-
-def _mask_not_moved(logits, input_ids, response_mask):
-    return _token_losses(logits, input_ids)[response_mask[:, :-1]].mean()
-
-
-def _mean_of_means(logits, input_ids, response_mask):
-    losses = _token_losses(logits, input_ids)
-    return torch.stack([row[kept].mean() for row, kept in zip(losses, response_mask[:, 1:])]).mean()
-
-
-def _sum_of_all(logits, input_ids, response_mask):
-    return _loss_with(logits, input_ids, response_mask, per=1)
-
-
-def _mean_of_sums(logits, input_ids, response_mask):
-    return _loss_with(logits, input_ids, response_mask, per=len(logits))
-
-
-def _answered(generator):
-    def batch(rows, V=7):
-        """Rows of (prompt, response, padding) lengths, with random ids and logits; the padding id is 0."""
-        length = sum(rows[0])
-        mask, input_ids = torch.zeros(len(rows), length, dtype=torch.bool), torch.zeros(len(rows), length)
-        for row, (prompt, _, padding) in enumerate(rows):
-            end = length - padding
-            mask[row, prompt:end] = True
-            input_ids[row, :end] = torch.randint(0, V, (end,), generator=generator)
-        return 2 * torch.randn(len(rows), length, V, generator=generator), input_ids.long(), mask
-
-    logits, ids, mask = batch([(2, 3, 2), (3, 2, 2)])
-    return [
-        case("answers of different lengths", *batch([(3, 4, 0), (2, 2, 3), (4, 1, 2)])),
-        case("one row", *batch([(3, 2, 3)])),
-        case("an answer of one token at the very end", *batch([(5, 1, 0), (1, 4, 1)])),
-        case(
-            "logits of a thousand", 1e3 * logits.sign(), ids, mask
-        ),  # at 10,000 float32 has only three digits after the point
-    ]
-
-
-SFT_LOSS = Exercise(
-    id="sft.sft_loss",
-    slides=("C33",),
-    points=4,
-    minutes=15,
-    title="The loss of supervised fine-tuning",
-    reference=sft_loss,
-    cases=_answered,
-    gradient=("logits",),
-    accepts=(_with_cross_entropy, lambda logits, ids, mask: _loss_with(logits, ids, mask)),
-    withheld=(
-        "lib.objectives.log_probs._after",
-        "lib.objectives.log_probs._next_ids",
-        "lib.objectives.log_probs.chunked_token_log_probs",
-        "lib.objectives.log_probs.response_log_prob",
-        "lib.objectives.log_probs.token_log_probs",
-        "lib.objectives.policy.reinforce_loss",
-        "lib.objectives.sft.response_labels",
-        "lib.training.preferences.demonstration_loss",
-    ),
-    misconceptions=(
-        Misconception(
-            "prompt_counted",
-            _prompt_too,
-            "The tokens of the prompt are in your mean. The slide trains P(response | instruction): only where "
-            "response_mask is true.",
-        ),
-        Misconception(
-            "padding_counted",
-            _padding_too,
-            "You count everything after the prompt, padding included. Its loss soon falls to 0 and hides the rest.",
-        ),
-        Misconception(
-            "everything_counted",
-            _all_positions,
-            "All positions count in your mean; only those of response_mask should.",
-        ),
-        Misconception(
-            "unshifted",
-            _unshifted,
-            "You compare logits[:, t] with token t, which the model has just read. They predict token t + 1.",
-        ),
-        Misconception(
-            "mask_not_shifted",
-            _mask_not_moved,
-            "The ids are shifted but the mask is not: you lose the first token of each answer and count the one after its "
-            "end. The mask belongs to the predicted tokens: response_mask[:, 1:].",
-        ),
-        Misconception(
-            "mean_of_means",
-            _mean_of_means,
-            "You average each answer first, then the answers: 'sequence_mean'. The exercise asks for the mean over all "
-            "tokens, where a long answer has more weight.",
-        ),
-        Misconception(
-            "sum_for_mean",
-            _sum_of_all,
-            "This is the sum over the tokens: it grows with the batch. Divide by the number of counted tokens.",
-        ),
-        Misconception(
-            "sum_per_answer",
-            _mean_of_sums,
-            "You divide by the number of answers ('sequence_sum'), not by the number of tokens.",
-        ),
-        Misconception(
-            "zeros_in_the_mean",
-            lambda logits, ids, mask: _loss_with(logits, ids, mask, per=mask[:, 1:].numel()),
-            "You set the loss of other tokens to zero and then average over them as well. Divide by the answers' "
-            "tokens.",
-        ),
-        Misconception("detached", lambda logits, ids, mask: sft_loss(logits, ids, mask).detach(), DETACHED),
-        Misconception(
-            "in_bits",
-            lambda logits, ids, mask: _loss_with(logits, ids, mask) / math.log(2),
-            "Your logarithm has base 2. The loss is in nats: the natural logarithm.",
-        ),
-        Misconception(
-            "sign",
-            lambda logits, ids, mask: -_loss_with(logits, ids, mask),
-            "This is the mean log-probability: a loss is its negative.",
-        ),
-    ),
-    hints=(
-        "logits[:, :-1] predict input_ids[:, 1:], and response_mask[:, 1:] says which of these count.",
-        "torch.log_softmax, then .gather(-1, ids[..., None]), then the values where the mask is true, then −mean.",
     ),
 )
