@@ -68,7 +68,8 @@ def heatmap(
     values = np.asarray(values, dtype=float)
     checks.shape("values", values, len(rows), len(columns))
     picture = ax.imshow(values, aspect="auto", cmap="Blues", **image)
-    slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, columns)) > 3 else {}
+    angle = 45 if len(columns) <= 10 else 60  # many names would touch
+    slant = {"rotation": angle, "ha": "right", "rotation_mode": "anchor"} if max(map(len, columns)) > 3 else {}
     ax.set_xticks(range(len(columns)), columns, **slant)
     ax.set_yticks(range(len(rows)), rows)
     ax.set_title(title)

@@ -114,7 +114,8 @@ def _mark_crossings(ax: Axes, x: Sequence[Number], curves: Iterable[Sequence[Num
             if low <= level < high:
                 at = left * (right / left) ** (math.log(level / low) / math.log(high / low))
                 ax.plot(at, level, marker="o", markersize=9, color="black", fillstyle="none")
-                ax.annotate(f"{math.floor(at) + 1:,}", (at, level), (-6, 5), textcoords="offset points", ha="right")
+                ax.annotate(f"{math.floor(at) + 1:,}", (at, level), (-6, 5), textcoords="offset points", ha="right",
+                            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
                 break
 
 

@@ -97,7 +97,8 @@ def tokens_per_parameter(C: Numbers, laws: Mapping[str, Numbers], models: Points
     for label, x, y in models:
         ax.plot(x, y, "o", color="black", markersize=5)
         (side, up), ha = ((7, 7), "left") if label in right else ((-7, 0), "right")
-        ax.annotate(label, (x, y), xytext=(side, up), textcoords="offset points", fontsize=9, ha=ha, va="center")
+        ax.annotate(label, (x, y), xytext=(side, up), textcoords="offset points", fontsize=9, ha=ha, va="center",
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     ax.axhline(20, color="0.6", linewidth=1, linestyle=":", label="20 tokens per parameter")
     ax.set(xlabel="budget C (FLOPs)", ylabel="tokens per parameter D/N", **LOG_TICKS)
     ax.set_yticks((1, 10, 20, 100, 1000), ["1", "10", "20", "100", "1,000"])
