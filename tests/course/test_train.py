@@ -249,7 +249,7 @@ def test_reports_are_of_the_policy_before_and_after_each_run(tmp_path, monkeypat
     stored = json.loads((tmp_path / "rlvr.json").read_text())
     assert (stored["before"], stored["after"]) == ([0, 0], {str(seed): [seed, 3] for seed in train.RLVR_SEEDS})
     table = (tmp_path / "rlvr.csv").read_text().splitlines()
-    assert len(table) == 1 + 3 * 3 and len(set(line.rpartition(",")[0] for line in table)) == 10
+    assert len(table) == 1 + 3 * 3 and len({line.rpartition(",")[0] for line in table}) == 10
     assert [policy.seed for policy in policies] == [0, 1, 1, 2]
 
 

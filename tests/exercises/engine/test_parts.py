@@ -716,3 +716,34 @@ def test_numbers_that_numpy_lacks_keep_their_dtype(dtype):
 ])  # fmt: skip
 def test_an_id_that_went_is_remembered(id):
     assert id in registry.RETIRED and id not in registry.all_exercises()
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**63 - 1])
+def test_an_answer_may_be_seeded_with_any_seed_of_a_grader(seed):
+    one, again = (run_answer(lambda: [random.random(), float(np.random.rand())], case("none"), seed=seed).value
+                  for _ in range(2))  # fmt: skip
+    assert one == again
+
+
+def test_a_model_reads_as_many_ids_as_its_window_has():
+    from lib.exercises.engine import made
+
+    model, next_probs = made.log_probs_in_window(4, 3, 5), made.next_probs_of_prefix(4, 5)
+    found = model(T([2, 0, 1]))
+    for row, prefix in zip(found, ([2], [2, 0], [2, 0, 1]), strict=True):
+        assert row.exp().tolist() == pytest.approx(next_probs(prefix), rel=1e-6)
+    assert torch.equal(model(T([2, 0])), found[:2]) and found.dtype == torch.float64
+    for length in (0, 4):
+        with pytest.raises(ValueError, match=f"this model reads 1 to 3 ids at a time, got {length}"):
+            model(torch.zeros(length).long())
+
+
+def test_tokens_are_drawn_as_often_as_their_probabilities_say():
+    from lib.exercises.engine import made
+
+    draw = made.draws_in_turn(0)
+    counts = Counter(draw([0.0, 0.2, 0.0, 0.8]) for _ in range(2000))
+    assert set(counts) == {1, 3} and abs(counts[1] / 2000 - 0.2) < 4.5 * (0.16 / 2000) ** 0.5
+    draw, again = made.draws_in_turn(1), made.draws_in_turn(1)
+    assert [draw([0.5, 0.5]) for _ in range(20)] == [again([0.5, 0.5]) for _ in range(20)]
+    assert {made.draws_in_turn(2)([weight, weight]) for weight in (0.5, 3.0)} != {0, 1}, "weights need not add up to 1"
