@@ -64,7 +64,7 @@ def _inputs_hidden_too(prompts, responses, pad_id):
 def _demonstrations(generator):
     draw = [torch.randint(1, 50, (n,), generator=generator).tolist() for n in (4, 3, 2, 5, 3, 1)]
     return [
-        case("two rows of different lengths", draw[0:4:2], draw[1:4:2], 0),
+        case("two rows of different lengths", draw[0:4:2], draw[3:0:-2], 0),
         case("one row, nothing to pad", [draw[4]], [draw[1]], 0),
         case("a response that ends with the padding id", [draw[0], draw[2]], [[*draw[5], 49], [*draw[1], 49]], 49),
         case("three rows, a response of one token", [draw[2], draw[5], draw[3]], [draw[3], draw[5], draw[1]], 0),
