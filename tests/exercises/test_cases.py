@@ -14,6 +14,7 @@ import torch
 from lib.exercises import all_exercises
 from lib.exercises.engine.checking import AnswerKey, run_all
 from lib.exercises.engine.running import copy_inputs
+from lib.objectives import rloo
 from lib.text import mask_tokens
 
 EXERCISES = all_exercises()
@@ -497,3 +498,103 @@ def test_without_its_slip_it_is_right(id):
     right = {"mlm.mask_tokens": masks, "writing.loop": loop, "scaling.fit_exponent": lambda x, y: slope(x, np.log(y))}
     key = AnswerKey(EXERCISES[id])
     assert all(verdict.right for verdict in key.verdicts(run_all(key.exercise, right[id], key.cases)))
+
+
+WITHHELD = {
+    "attention.causal_mask": "kernels.masks.prefix_mask kernels.masks.sliding_window_mask",
+    "attention.attention":
+        "kernels.attention.attention_fused kernels.attention.attention_weights "
+        "kernels.attention.default_scale kernels.tiled._TiledAttention kernels.tiled._Tiles "
+        "kernels.tiled.attention_tiled kernels.tiled.plain_attention kernels.triton._Attention "
+        "kernels.triton.triton_attention kernels.triton_launch.launch models.attention.CrossAttention "
+        "models.attention.SelfAttention",
+    "attention.multi_head":
+        "kernels.attention.attention_fused kernels.attention.attention_reference "
+        "kernels.attention.attention_weights kernels.tiled._TiledAttention kernels.tiled._Tiles "
+        "kernels.tiled.attention_tiled kernels.tiled.plain_attention kernels.triton._Attention "
+        "kernels.triton.triton_attention kernels.triton_launch.launch models.attention.CrossAttention "
+        "models.attention.SelfAttention",
+    "autoregressive.loss":
+        "evaluation.perplexity._total evaluation.perplexity.bits_per_byte evaluation.perplexity.perplexity "
+        "objectives.autoregressive._labels_for objectives.autoregressive.sequence_log_prob "
+        "objectives.autoregressive.shift_labels objectives.log_probs._after objectives.log_probs._next_ids "
+        "objectives.log_probs.chunked_token_log_probs objectives.log_probs.token_log_probs "
+        "objectives.sft.sft_loss training.recipes.next_token_loss",
+    "autoregressive.last_token": "models.heads.last_real_token objectives.reduction.last_counted",
+    "autoregressive.perplexity": "evaluation.perplexity._total evaluation.perplexity.perplexity",
+    "baseline.leave_one_out": "objectives.advantages.rloo",
+    "budget.state_bytes": "accounting.measured.tensor_bytes",
+    "counting.llama_parameters":
+        "accounting.parameters.attention_parameters accounting.parameters.feed_forward_parameters "
+        "accounting.parameters.non_embedding_parameters accounting.parameters.norm_parameters "
+        "adapters.freezing.count_trainable models.count.count_parameters",
+    "credit.train_step": "objectives.policy.reinforce_loss",
+    "dpo.dpo_loss": "objectives.dpo.implicit_reward training.preferences.preference_loss",
+    "groups.bytes_of": "accounting.memory.quantized_bytes",
+    "isoflop.estimate": "accounting.allocation._bottom accounting.allocation._through",
+    "judge.debiased_preference": "evaluation.judges._verdicts",
+    "lora.forward":
+        "adapters.lora.attach adapters.lora.inject_lora adapters.lora_layer.LoraLayer "
+        "adapters.lora_layer._LowRankProduct adapters.lora_layer._add_low_rank "
+        "adapters.lora_layer._add_product adapters.lora_layer._with_low_rank adapters.saved.load_adapter",
+    "lora.tune":
+        "adapters.lora.attach adapters.lora.inject_lora adapters.lora.weight_changes "
+        "adapters.lora_layer.LoraLayer adapters.lora_layer._LowRankProduct adapters.lora_layer._add_low_rank "
+        "adapters.lora_layer._add_product adapters.lora_layer._with_low_rank adapters.merging.merge "
+        "adapters.saved.load_adapter",
+    "memory.training_bytes": "accounting.memory.training_memory",
+    "mlm.mask_tokens":
+        "text.masking._chance text.masking._draw_words text.masking._replace training.recipes.mlm_sampler",
+    "mlm.loss":
+        "kernels.loss._CrossEntropy kernels.loss._reduce kernels.loss.cross_entropy kernels.loss.plain_losses "
+        "kernels.loss.plain_row_losses training.recipes.masked_loss",
+    "parallel.sharded_step": "accounting.group.train_in_group training.parallel.ShardedAdamW",
+    "peft.qlora_bytes":
+        "accounting.peft.adapter_parameters accounting.peft.low_rank_parameters "
+        "accounting.peft.qlora_base_bytes",
+    "positions.halves": "models.packaged._halves",
+    "ppo.update": "objectives.policy._clip_range objectives.policy._ratio",
+    "quantization.absmax":
+        "kernels.grouped.quantize_groups kernels.int8.absmax_round kernels.int8.quantize_absmax",
+    "quantization.int8_product":
+        "kernels.int8._float_product kernels.int8._padded_product kernels.int8.dequantize "
+        "kernels.int8.int8_matmul kernels.int8.integer_matmul",
+    "quantization.outlier_product": "kernels.int8.outlier_matmul",
+    "ranking.difference": "evaluation.bradley_terry.fit_bradley_terry",
+    "ranking.best_accuracy": "worlds.sentences.best_accuracy",
+    "reinforce.estimate":
+        "objectives.policy.reinforce_loss slides.recomputed.reinforce._estimate "
+        "worlds.bandit.estimate_gradients",
+    "reward.bradley_terry_loss":
+        "objectives.dpo.dpo_loss objectives.preference.bradley_terry_probability "
+        "training.preferences.reward_model_loss",
+    "scaling.fit_exponent": "accounting.fitting._best_floor accounting.fitting.fit_power_law_with_floor",
+    "scaling.compute_optimal": "accounting.allocation.allocation_exponents",
+    "sft.response_labels":
+        "objectives.sft.response_labels training.preferences.join_answers "
+        "worlds.wikipedia_questions.as_demonstrations",
+    "sft.sft_loss":
+        "objectives.log_probs._after objectives.log_probs._next_ids "
+        "objectives.log_probs.chunked_token_log_probs objectives.log_probs.response_log_prob "
+        "objectives.log_probs.token_log_probs objectives.policy.reinforce_loss objectives.sft.response_labels "
+        "training.preferences.demonstration_loss",
+    "softmax.softmax":
+        "kernels.attention.attention_weights kernels.softmax.log_softmax kernels.softmax.logsumexp "
+        "kernels.triton._Softmax kernels.triton.triton_softmax kernels.triton_launch.launch",
+    "tiles.query_block": "kernels.tiled.attention_tiled",
+    "writing.probabilities": "generation.warpers.warp",
+}  # fmt: skip
+"""What an exercise withholds besides what its reference calls, without "lib.", written down once more: a name that is dropped
+hands out the points of its exercise for a call of the library."""
+
+
+def test_these_are_withheld_while_an_answer_is_graded():
+    found = {id: {name.removeprefix("lib.") for name in e.withheld} for id, e in EXERCISES.items() if e.withheld}
+    assert found == {id: set(names.split()) for id, names in WITHHELD.items()}
+
+
+def test_what_would_answer_leave_one_out_is_withheld():
+    """As an answer it is right, so a notebook that only calls it must not pass."""
+    key = AnswerKey(EXERCISES["baseline.leave_one_out"])
+    assert all(verdict.right for verdict in key.verdicts(run_all(key.exercise, rloo, key.cases)))
+    assert "objectives.advantages.rloo" in WITHHELD["baseline.leave_one_out"]
