@@ -29,10 +29,13 @@ def bytes_of_uses(
     {'Adam': 109.3, '8-bit Adam': 68.9, 'LoRA': 15.1, 'QLoRA': 5.6, 'serve, 16 bit': 15.6, 'serve, 4 bit': 6.1}
     """
     need_config(config, one_sided=True)
-    tokens = min(checks.whole("trained", trained), config.max_positions)
-    kept = sum(activation_bytes(config, 1, tokens, bytes_per_value=2, recompute=True).values())
-    kept += (2 * 4 - 2) * tokens * config.vocab_size  # the count above has the logits once, in 16 bits
-    cache = kv_cache_bytes(config, 1, min(checks.whole("cached", cached), config.max_positions))
+    trained, cached = (
+        size if config.max_positions is None else min(size, config.max_positions)
+        for size in (checks.whole("trained", trained), checks.whole("cached", cached))
+    )
+    kept = sum(activation_bytes(config, 1, trained, bytes_per_value=2, recompute=True).values())
+    kept += (2 * 4 - 2) * trained * config.vocab_size  # the count above has the logits once, in 16 bits
+    cache = kv_cache_bytes(config, 1, cached)
     adapter = adapter_parameters("lora", num_layers=config.num_layers, d_model=config.d_model, rank=rank)
     numbers = count_parameters(config)
     outside = config.vocab_size * config.d_model * (1 if config.tie_embeddings else 2)

@@ -67,10 +67,13 @@ def _total(
     """The summed negative log-likelihood in nats (in double precision) and how many tokens it is of."""
     checks.whole("batch_size", batch_size)
     checks.not_empty(input_ids=input_ids)
-    nats, tokens = 0.0, 0
+    counts = (shift_labels(input_ids, attention_mask) != -100).sum(dim=1)
+    if not counts.any():
+        raise ValueError("attention_mask must leave a token to predict, got one that hides every pair of neighbours")
+    nats = 0.0
     for start in range(0, len(input_ids), batch_size):
-        ids = input_ids[start : start + batch_size]
-        mask = None if attention_mask is None else attention_mask[start : start + batch_size]
-        nats -= sequence_log_prob(model(ids, attention_mask=mask), ids, mask).double().sum().item()
-        tokens += int((shift_labels(ids, mask) != -100).sum())
-    return nats, tokens
+        rows = slice(start, start + batch_size)
+        if counts[rows].any():  # a batch may have nothing to predict where others have
+            ids, mask = input_ids[rows], None if attention_mask is None else attention_mask[rows]
+            nats -= sequence_log_prob(model(ids, attention_mask=mask), ids, mask).double().sum().item()
+    return nats, int(counts.sum())

@@ -35,3 +35,21 @@ def test_bad_input():
         bytes_of_uses(CONFIG, cached=0)
     with pytest.raises(ValueError, match="rank"):
         bytes_of_uses(CONFIG, rank=0)
+
+
+def test_a_model_without_a_limit_has_as_many_tokens_as_asked():
+    free, wide = replace(CONFIG, position="rotary", max_positions=None), replace(CONFIG, position="rotary")
+    asked = {"trained": 7, "cached": 9}
+    assert bytes_of_uses(free, **asked) == bytes_of_uses(replace(wide, max_positions=9), **asked)
+    assert bytes_of_uses(free) == bytes_of_uses(replace(wide, max_positions=8192))
+
+
+def test_what_is_usual():
+    usual = bytes_of_uses(replace(CONFIG, max_positions=9000))
+    assert usual == bytes_of_uses(replace(CONFIG, max_positions=9000), trained=2048, cached=8192, rank=16)
+    for name in ("trained", "cached", "rank"):
+        other = bytes_of_uses(replace(CONFIG, max_positions=9000), **{name: 8})
+        assert {use for use in usual if usual[use] != other[use]} == {
+            "trained": {"Adam", "8-bit Adam", "LoRA", "QLoRA"}, "cached": {"serve, 16 bit", "serve, 4 bit"},
+            "rank": {"LoRA", "QLoRA"},
+        }[name]  # fmt: skip

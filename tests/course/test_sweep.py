@@ -130,3 +130,20 @@ def test_a_gpu_has_one_run_at_a_time_unless_told_otherwise(asked, options, jobs)
 def test_each_count_has_to_be_positive(capsys):
     assert main(["sweep", "scaling", "--last", "0"]) == 2
     assert "--last must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_each_sweep_has_its_own_grid_run_and_table(asked, capsys, monkeypatch):
+    from lib.training import scaling_choices
+
+    ran = []
+    monkeypatch.setattr("lib.training.sweeps.sweep", lambda points, run, file, executor, description: ran.append(
+        (points, run, file, description)) or [{"seconds": "60"}])  # fmt: skip
+    assert main(["sweep", "scaling_choices", "--last", "2"]) == main(["sweep", "scaling", "--last", "2"]) == 0
+    assert ran == [
+        (scaling_choices.choices_grid()[-2:], scaling_choices.train_choice, DATA / "sweeps" / "scaling_choices.csv",
+         "sweep scaling_choices"),
+        (scaling.scaling_grid()[-2:], scaling.train_point, DATA / "sweeps" / "scaling.csv", "sweep scaling"),
+    ]  # fmt: skip
+    assert capsys.readouterr().out.splitlines()[0] == "scaling_choices.csv: 1 runs, 1 minutes of training"
+    assert main(["sweep", "scaling_choices", "--profile", "gpu"]) == 2
+    assert "--profile gpu is for the sweep scaling" in capsys.readouterr().err and len(ran) == 2

@@ -216,3 +216,94 @@ def test_a_finished_seed_of_rlvr_is_not_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "RLVR_SEEDS", (0, 1, 2))
     train.rlvr(folder, 2)
     assert seen == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_reports_are_of_the_policy_before_and_after_each_run(tmp_path, monkeypatch):
+    """Before: untrained, once; after: of each seed when its run has ended. A seed that is stopped has none."""
+    verifiable = importlib.import_module("lib.worlds.verifiable")
+    policies = []
+
+    def with_adapter(model, settings):
+        policies.append(SimpleNamespace(seed=settings.seed, updates=0))
+        return policies[-1]
+
+    def rows(policy, tokenizer, settings):
+        for step in range(3):
+            if policy.seed == rows.stop_at and step == 2:
+                raise KeyboardInterrupt
+            policy.updates += 1
+            yield {"seed": settings.seed, "step": step, "reward": policy.updates}
+
+    monkeypatch.setattr("lib.models.load_smollm2", lambda: None)
+    monkeypatch.setattr("lib.text.smollm2_tokenizer", lambda: None)
+    monkeypatch.setattr(verifiable, "with_adapter", with_adapter)
+    monkeypatch.setattr(verifiable, "report", lambda policy, *given: [policy.seed, policy.updates])
+    monkeypatch.setattr(verifiable, "train_rlvr", rows)
+    rows.stop_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        train.rlvr(tmp_path)
+    stored = json.loads((tmp_path / "rlvr.json").read_text())
+    assert (stored["before"], stored["after"]) == ([0, 0], {"0": [0, 3]}) and stored["settings"]["seed"] is None
+    rows.stop_at = None
+    train.rlvr(tmp_path)
+    stored = json.loads((tmp_path / "rlvr.json").read_text())
+    assert (stored["before"], stored["after"]) == ([0, 0], {str(seed): [seed, 3] for seed in train.RLVR_SEEDS})
+    table = (tmp_path / "rlvr.csv").read_text().splitlines()
+    assert len(table) == 1 + 3 * 3 and len({line.rpartition(",")[0] for line in table}) == 10
+    assert [policy.seed for policy in policies] == [0, 1, 1, 2]
+
+
+def test_a_model_that_cannot_be_kept_leaves_its_checkpoint(fits, monkeypatch, tmp_path):
+    """A full disk at the end of hours: the next call goes on from the last state, and has nothing to train."""
+    text = SimpleNamespace(splits={part: [SimpleNamespace(text="t")] for part in ("train", "validation")})
+    monkeypatch.setattr("lib.text.load_corpus", lambda name: text)
+    monkeypatch.setattr("lib.text.train_bpe", lambda texts, size: None)
+    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+
+    def full(*given, folder):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("lib.models.save_small", full)
+    with pytest.raises(OSError, match="no space left"):
+        train.train_model("gpt-wiki-small", tmp_path, 5)
+    assert (tmp_path / "cache" / "runs" / "gpt-wiki-small-5.pt").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_a_group_the_first_process_alone_keeps_the_model(fits, monkeypatch, tmp_path, rank, capsys):
+    text = SimpleNamespace(splits={part: [SimpleNamespace(text="t")] for part in ("train", "validation")})
+    saved = []
+    monkeypatch.setattr("lib.text.load_corpus", lambda name: text)
+    monkeypatch.setattr("lib.text.train_bpe", lambda texts, size: None)
+    monkeypatch.setattr("lib.models.save_small", lambda *given, folder: saved.append(folder))
+    monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
+    in_group(monkeypatch, rank, 2)
+    train.train_model("gpt-wiki-small", tmp_path, 5)
+    ((_, options),) = fits["fitted"]
+    assert options["checkpoint"].name == "gpt-wiki-small-5-2.pt", "a run of one process is another one"
+    assert len(saved) == (rank == 0) and options["checkpoint"].exists() is (rank > 0)
+    assert ("validation loss" in capsys.readouterr().out) is (rank == 0)
+
+
+def test_every_design_is_run_once_with_each_seed(tmp_path, monkeypatch):
+    from lib.training import masking_design
+
+    done = []
+
+    def run(name, seed, tokenizer, texts, recipe):
+        if len(done) == run.stop_after:
+            raise KeyboardInterrupt
+        done.append((name, seed))
+        return {"design": name, "seed": seed, "steps": recipe.settings.steps}
+
+    corpus = SimpleNamespace(splits={part: [] for part in ("train", "validation")})
+    monkeypatch.setattr(masking_design, "design_run", run)
+    monkeypatch.setattr("lib.text.load_corpus", lambda name: corpus)
+    monkeypatch.setattr("lib.text.train_wordpiece", lambda texts, size: None)
+    run.stop_after = 5
+    assert main(["train", "masking-design", "--steps", "7", "--out", str(tmp_path)]) == 130
+    run.stop_after = -1
+    assert main(["train", "masking-design", "--steps", "7", "--out", str(tmp_path)]) == 0
+    rows = (tmp_path / "experiments" / "masking_design.csv").read_text().splitlines()
+    wanted = [(name, seed) for seed in train.MASKING_SEEDS for name in masking_design.DESIGNS]
+    assert done == wanted and rows[1:] == [f"{name},{seed},7" for name, seed in wanted]

@@ -84,3 +84,24 @@ def test_rows_are_added_up_in_double_precision():
     ids = torch.tensor([[1, 1]] + [[0, 0]] * 7)
     nats = bits_per_byte(lambda ids, attention_mask=None: table[ids], ids, 1) * math.log(2)
     assert nats == pytest.approx(1e8 + 7 * math.log(2), abs=0.01)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_a_batch_with_nothing_to_predict_is_no_fault_where_others_have_something(batch_size, generator):
+    scores, model = table_model(generator)
+    P = torch.softmax(scores.double(), dim=-1)
+    ids, mask = torch.tensor([[4, 4, 4], [0, 1, 2], [3, 3, 3]]), torch.tensor([[1, 0, 0], [1, 1, 1], [0, 0, 1]])
+    expected = math.exp(-math.log(P[0, 1] * P[1, 2]) / 2)
+    assert perplexity(model, ids, mask, batch_size=batch_size) == pytest.approx(expected, rel=1e-5)
+    assert bits_per_byte(model, ids, 1, mask, batch_size=batch_size) == pytest.approx(2 * math.log2(expected), rel=1e-5)
+    for measure in (perplexity, lambda *a, **k: bits_per_byte(*a[:2], 3, *a[2:], **k)):
+        with pytest.raises(ValueError, match="attention_mask must leave a token to predict"):
+            measure(model, ids, mask * torch.tensor([[1], [0], [1]]), batch_size=batch_size)
+
+
+def test_a_mask_of_other_rows_is_refused(generator, unchecked):
+    _, model = table_model(generator)
+    ids = torch.tensor([[0, 1, 2]] * 8)
+    for rows in (7, 9, 16):
+        with pytest.raises(ValueError, match=r"attention_mask must have the shape of input_ids, \(8, 3\)"):
+            perplexity(model, ids, torch.ones(rows, 3).long())

@@ -62,7 +62,7 @@ def test_padding_changes_no_row():
         assert torch.equal(together[row, 5 - length :], alone[0])
 
 
-@pytest.mark.parametrize("pad_id", [None, 2])
+@pytest.mark.parametrize("pad_id", [None, 0, 2])
 def test_rows_end_each_at_their_end_of_sequence(pad_id):
     """Whichever token it is: a row that ended stays ended, though the model would go on."""
     model, waits = ours(decoder(max_positions=64, pad_id=pad_id)), []

@@ -181,3 +181,16 @@ def test_a_prompt_may_hold_the_end_of_a_sequence():
     assert world.attention_mask[:, :2].all() and not world.response_mask[:, :2].any()
     assert world.response_mask[:, 2:].sum(1).tolist() == [2, 2, 2, 2, 2, 2, 1]
     assert world.input_ids[-1].tolist() == [EOS, 0, EOS, EOS] and world.log_probs.exp().sum().item() == pytest.approx(1)
+
+
+def test_a_sequence_may_end_with_token_zero(generator):
+    answers = rollout(decoder(vocab_size=7), torch.tensor([[0, 1]]), 5, samples=60, eos_id=0, generator=generator)
+    lengths = set()
+    for ids, counts in zip(answers.input_ids[:, 2:].tolist(), answers.response_mask[:, 2:].tolist()):
+        end = ids.index(0) + 1 if 0 in ids else 5
+        lengths.add(end)
+        assert counts == [True] * end + [False] * (5 - end)
+    assert len(lengths) > 2
+    world = enumerate_responses(decoder(), torch.tensor([0, 1]), 2, eos_id=0)
+    assert [ids[2:].tolist() for ids in world.input_ids] == [[0, 0], [1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]]
+    assert world.response_mask[:, 2:].sum(dim=1).tolist() == [1, 2, 2, 2, 2, 2, 2]

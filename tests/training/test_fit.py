@@ -476,3 +476,49 @@ def test_an_error_of_the_callers_own_leaves_modes_and_random_numbers_alone(where
         fit(model, functions["loss"], functions["sample"], FitSettings(steps=1), evaluate=functions["evaluate"],
             show_progress=False)  # fmt: skip
     assert not any(m.training for m in model.modules()) and torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_an_evaluation_is_in_the_checkpoint_of_its_update(tmp_path, every):
+    """Evaluated and saved after the same update, then stopped: the evaluation is not lost, nor made twice."""
+    settings, calls = FitSettings(steps=6, checkpoint_every=every, eval_every=every), []
+
+    def stopped(model, batch):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return square_error(model, batch)
+
+    options = {"evaluate": lambda model: model[3].bias.item(), "show_progress": False}
+    whole = fit(model_with_dropout(), square_error, draw, settings, **options)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model_with_dropout(), stopped, draw, settings, checkpoint=tmp_path / "r.pt", **options)
+    resumed = fit(model_with_dropout(seed=9), stopped, draw, settings, checkpoint=tmp_path / "r.pt", **options)
+    assert resumed.evaluations == whole.evaluations and len(resumed.evaluations) == 6 // every
+    again = fit(model_with_dropout(seed=9), stopped, draw, settings, checkpoint=tmp_path / "r.pt", **options)
+    assert again == resumed, "a run that has ended is not evaluated once more"
+
+
+def test_a_history_that_is_returned_is_not_the_one_in_the_checkpoint(tmp_path):
+    """What a caller does with it changes nothing of the run."""
+    arguments = (square_error, draw, FitSettings(steps=2))
+    first = fit(model_with_dropout(), *arguments, checkpoint=tmp_path / "r.pt", show_progress=False)
+    kept = list(first.loss)
+    first.loss.clear()
+    assert fit(model_with_dropout(), *arguments, checkpoint=tmp_path / "r.pt", show_progress=False).loss == kept
+
+
+def test_a_run_begins_at_its_own_seed_whatever_the_model_was_made_with():
+    """Dropout is seeded by the settings, also the seed 0, and batches do not come from dropout's generator."""
+    states, batches = [], []
+
+    def loss(model, batch):
+        states.append(torch.get_rng_state())
+        return square_error(model, batch)
+
+    for seed in (0, 7):
+        torch.manual_seed(99 + seed)
+        fit(model_with_dropout(), loss, lambda g: batches.append(draw(g)) or batches[-1], FitSettings(1, seed=seed),
+            show_progress=False)  # fmt: skip
+        assert torch.equal(states[-1], torch.Generator().manual_seed(seed).get_state())
+        assert torch.equal(batches[-1][0], draw(torch.Generator().manual_seed(seed))[0])

@@ -99,3 +99,39 @@ def test_the_questions_are_the_same_for_every_model(tokenizer):
     assert (
         asked["loss_kept"] < 0.01 and asked["loss_masked"] == pytest.approx(30, abs=0.1) and asked["loss_random"] > 25
     )
+
+
+def test_a_seed_draws_the_weights_and_the_batches(tokenizer, monkeypatch):
+    """And the model is asked after its training, about held-out text."""
+    seen = []
+
+    def fit(model, loss_fn, sample, settings, **more):
+        seen.append((model.encoder.tokens.weight.detach().clone(), settings.seed, more["count_tokens"]))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+
+    monkeypatch.setattr("lib.training.masking_design.fit", fit)
+    rows = [design_run("15 / 15", seed, tokenizer, TEXTS, TINY) for seed in (3, 3, 4)]
+    assert torch.equal(seen[0][0], seen[1][0]) and not torch.equal(seen[0][0], seen[2][0])
+    assert [each[1] for each in seen] == [3, 3, 4] and seen[0][2].__name__ == "predicted_tokens"
+    for row in rows:  # of zeros every piece is equally likely
+        assert row["loss_masked"] == pytest.approx(math.log(tokenizer.vocab_size), abs=2e-4)
+
+
+def test_questions_are_about_the_validation_text_and_without_dropout(tokenizer):
+    texts = ["a storm ! " * 400]
+    seen = set()
+
+    class Watches(torch.nn.Module):
+        def encoder(self, ids):
+            seen.update(ids.flatten().tolist())
+            assert not self.training and not torch.is_grad_enabled()
+            return torch.zeros(*ids.shape, tokenizer.vocab_size)
+
+        def head(self, hidden):
+            return hidden
+
+    questions(tokenizer, texts, TINY)["loss_kept"](Watches().train())
+    allowed = {*tokenizer.encode("a storm !"), *tokenizer.special_ids}
+    assert seen and seen <= allowed

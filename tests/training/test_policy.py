@@ -288,3 +288,24 @@ def test_without_a_price_the_penalty_is_nothing(world, how):
             reinforce(policy, *arguments, eos_id=EOS_ID, show_progress=False)
         histories.append(torch.cat([p.detach().flatten() for p in policy.parameters()]))
     assert torch.equal(*histories)
+
+
+@pytest.mark.parametrize("how", ["reinforce", "ppo"])
+def test_the_end_token_is_handed_on(world, how):
+    """An answer that has ended earns nothing behind its end: without it every answer would have all its tokens."""
+    lengths = []
+
+    def score(answers):
+        lengths.extend(answers.response_mask.sum(dim=1).tolist())
+        return world.score(answers)
+
+    train(world, replace(ONE, samples=40), how, score)
+    assert set(lengths) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("how", ["reinforce", "ppo"])
+def test_a_gold_score_is_measured_and_not_learned_from(world, how):
+    plain, watched = (train(world, replace(ONE, iterations=2), how, gold_score=gold)
+                      for gold in (None, lambda answers: -9 * world.score(answers)))  # fmt: skip
+    assert all(torch.equal(a, b) for a, b in zip(plain[0].parameters(), watched[0].parameters()))
+    assert plain[1].gold_score == [] and plain[1].score == watched[1].score and len(watched[1].gold_score) == 2

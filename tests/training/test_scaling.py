@@ -165,3 +165,26 @@ def test_the_curve_has_sixteen_places_or_one_for_each_update():
     assert scaling._curve(scaling.History(loss=[3.0])) == "512:3.000"
     long = scaling._curve(scaling.History(loss=[1.0] * 2**16)).split()
     assert [int(pair.split(":")[0]) // 512 for pair in long] == [2**k for k in range(1, 17)]
+
+
+def test_a_seed_draws_the_weights_and_the_order_of_the_windows(monkeypatch):
+    """Each of the two would already give every seed another loss."""
+    seen, fit = [], scaling.fit
+
+    def watched(model, loss_fn, sample, settings, **more):
+        seen.append((model.tokens.weight.detach().clone(), sample(torch.Generator().manual_seed(settings.seed)),
+                     settings.seed))  # fmt: skip
+        return fit(model, loss_fn, sample, settings, **more)
+
+    monkeypatch.setattr(scaling, "fit", watched)
+    windows = torch.arange(16 * 64).view(16, 64) % 512
+    monkeypatch.setattr(scaling, "scaling_data", lambda: (windows, windows[:2], windows[:2]))
+    for seed in (3, 3, 4):
+        try:
+            train_point(ScalingPoint(1, 16, 512, seed))
+        except IndexError:  # the sample that was looked at is missing at the end
+            pass
+    (weights, batch, seed), again, other = seen
+    assert torch.equal(weights, again[0]) and not torch.equal(weights, other[0])
+    assert torch.equal(batch, again[1]) and not torch.equal(batch, other[1])
+    assert [each[2] for each in seen] == [3, 3, 4]

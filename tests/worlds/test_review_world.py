@@ -190,3 +190,43 @@ def test_each_prompt_is_answered_as_often_as_asked(generator):
     prompts = drawn.input_ids[:, : world.prompts.shape[1]]
     assert len(prompts) == 6 and torch.equal(prompts[::2], prompts[1::2])
     assert drawn.response_mask.sum(dim=1).max() <= 16
+
+
+def test_a_reward_model_is_trained_on_a_copy_of_the_policy(generator):
+    """Step 3 starts from the SFT policy and is compared with it: step 2 must not have changed it."""
+    world = review_world(16)
+    sft = small_decoder(world.tokenizer.vocab_size).eval()
+    before = deepcopy(sft.state_dict())
+    pairs = compare_answers(world, sft, lambda texts: torch.tensor([float(len(text)) for text in texts]), 8,
+                            generator=generator)  # fmt: skip
+    model = train_reward_model(sft, pairs, steps=2, show_progress=False)
+    assert all(torch.equal(value, before[name]) for name, value in sft.state_dict().items())
+    assert not {p.data_ptr() for p in sft.parameters()} & {p.data_ptr() for p in model.parameters()}
+    assert any(not torch.equal(own, value) for own, value in zip(model.backbone.state_dict().values(), before.values()))
+    assert all(p.requires_grad and p.grad is None for p in sft.parameters()) and not model.training
+
+
+@pytest.mark.parametrize("train, rate", [("sft", 3e-3), ("reward model", 1e-3)])
+def test_a_seed_draws_the_first_weights_and_the_batches(train, rate, monkeypatch):
+    """One without the other would still give another run for every seed."""
+    world, seen = review_world(8), []
+    sft = small_decoder(world.tokenizer.vocab_size)
+    pairs = PreferencePairs(rollout_of([[5, 6]], 1), rollout_of([[5, 7, 8]], 2))
+    monkeypatch.setattr("lib.worlds.review_world.fit", lambda *given, **named: seen.append(given))
+
+    def trained(seed):
+        if train == "sft":
+            return train_sft(world, steps=30, seed=seed, show_progress=False).tokens.weight
+        return train_reward_model(sft, pairs, steps=30, seed=seed, show_progress=False).output.weight
+
+    first, again, other = trained(3), trained(3), trained(4)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert [given[3].seed for given in seen] == [3, 3, 4]
+    assert {(given[3].steps, given[3].learning_rate) for given in seen} == {(30, rate)}
+    batch = seen[0][2](torch.Generator().manual_seed(0))
+    assert len(batch.input_ids if train == "sft" else batch) == 32
+
+
+def test_a_short_run_has_a_short_warm_up():
+    world = review_world(8)
+    assert not train_sft(world, steps=1, show_progress=False).training

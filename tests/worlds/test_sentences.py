@@ -67,3 +67,22 @@ def test_letters_and_the_ceiling():
 def test_bad_input_is_refused(call):
     with pytest.raises(ValueError):
         call()
+
+
+def test_an_article_with_exactly_the_fewest_sentences_counts():
+    every = article_sentences(1)
+    number = max(len(sentences) for _, sentences in every)
+    assert [len(sentences) for _, sentences in article_sentences(number)] == [number]
+    assert article_sentences(number + 1) == []
+
+
+def test_a_reader_is_noisy_and_the_favour_of_an_article_cancels():
+    """Of pairs whose tastes differ by 1 the better one is chosen in σ(1) = 73 % of cases, whatever the article adds."""
+    articles = [("a", ["0", "1"]), ("b", ["100", "101"])]
+    pairs = draw_pairs(articles, float, 4000, generator=torch.Generator().manual_seed(0))
+    right = [float(better) > float(worse) for better, worse in zip(pairs.better, pairs.worse)]
+    p = 1 / (1 + 2.718281828**-1)
+    for article in (0, 1):
+        mine = [won for won, a in zip(right, pairs.article.tolist()) if a == article]
+        assert abs(sum(mine) / len(mine) - p) < 4.5 * (p * (1 - p) / len(mine)) ** 0.5
+        assert abs(len(mine) - 2000) < 4.5 * 1000**0.5

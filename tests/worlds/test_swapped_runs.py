@@ -1,6 +1,7 @@
 import csv
 
 import pytest
+import torch
 
 from lib.course.cli import main
 from lib.worlds import swapped_runs as runs
@@ -78,3 +79,67 @@ def test_bad_input(tmp_path, quick):
         runs.smallest_dimension(1.5)
     with pytest.raises(KeyError):
         runs.show_table([Way("lora", 3, "q")])
+
+
+def test_a_run_hands_its_seed_on_and_each_column_is_of_its_own_split(monkeypatch):
+    """Seed, rate and updates go to the model and to its training; what is written down is what was measured."""
+    calls, made = [], torch.nn.Linear(3, 1).train()
+    monkeypatch.setattr(runs, "swap_finder", lambda *given, **named: calls.append((given, named)) or made)
+    monkeypatch.setattr(runs, "train_swap_finder", lambda *given: calls.append(given) or [9.0, *range(10)])
+    monkeypatch.setattr(runs, "trained_numbers", lambda model: 5)
+    modes = []
+    monkeypatch.setattr(
+        runs, "swap_accuracy",
+        lambda model, split: modes.append(model.training) or {"validation": 0.123456, "test": 0.654321}[split],
+    )  # fmt: skip
+    way = Way("lora", 8, "q+v", steps=40)
+    row = runs.run(way, 0.03, 17)
+    assert calls == [(("lora", 8, "q+v"), {"seed": 17}), (made, 0.03, 17, 40)] and modes == [False, False]
+    assert row.pop("seconds") >= 0 and row == {
+        "method": "lora", "size": 8, "targets": "q+v", "steps": 40, "learning_rate": 0.03, "seed": 17, "trained": 5,
+        "loss": 4.5, "validation": 0.1235, "test": 0.6543,
+    }  # fmt: skip
+
+
+def table(way, entries):
+    """Rows of one way: (rate, seed, validation, test)."""
+    return [
+        {name: str(value) for name, value in way._asdict().items()}
+        | {"learning_rate": str(rate), "seed": str(seed), "trained": "7", "validation": str(val), "test": str(test)}
+        for rate, seed, val, test in entries
+    ]
+
+
+def test_a_rate_is_chosen_by_validation_on_the_choosing_seed_alone():
+    """Neither the test split nor the seeds that are reported may choose: that would make the comparison unfair."""
+    way = Way("lora", 8, "q+v")
+    rows = table(way, [(0.001, 100, 0.2, 0.9), (0.01, 100, 0.4, 0.1), (0.1, 100, 0.3, 0.5), (0.1, 0, 0.9, 0.9)])
+    rows += table(way._replace(steps=9), [(0.03, 100, 0.8, 0.8)]) + table(
+        Way("lora", 9, "q+v"), [(0.03, 100, 0.8, 0.8)]
+    )
+    assert runs.chosen_rate(rows, way) == runs.chosen_rate(rows[::-1], way) == 0.01
+
+
+def test_results_are_the_test_accuracies_of_the_reported_seeds_at_the_chosen_rate(tmp_path, monkeypatch):
+    ways = [Way("head"), Way("full"), *(Way("subspace", dim) for dim in (4, 64, 16))]
+    monkeypatch.setattr(runs, "WAYS", ways)
+    rows = []
+    for way, reached in zip(ways, (0.2, 0.6, 0.3, 0.5, 0.4)):
+        rows += table(way, [(0.01, 100, 0.9, 0.99), (0.1, 100, 0.8, 0.98), (0.1, 0, 0.7, 0.97), (0.01, 7, 0.1, 0.96)])
+        rows += table(way, [(0.01, seed, 0.95, round(reached + 0.01 * (seed - 1.5), 3)) for seed in SEEDS])
+    file = tmp_path / "peft.csv"
+    with open(file, "w", newline="", encoding="utf-8") as text:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    found = runs.results(file)
+    assert [found[way].accuracies for way in ways[:2]] == [[0.185, 0.195, 0.205, 0.215], [0.585, 0.595, 0.605, 0.615]]
+    assert found[ways[0]].mean == pytest.approx(0.2) and found[ways[0]].spread == pytest.approx(0.01 * (5 / 3) ** 0.5)
+    assert {(one.learning_rate, one.trained) for one in found.values()} == {(0.01, 7)}
+    for share, dim in ((0.24, 4), (0.26, 16), (0.49, 16), (0.51, 64), (0.74, 64), (0.76, None), (0.0, 4)):
+        assert runs.smallest_dimension(share, file) == dim
+    with pytest.raises(ValueError, match="must have the rates"):
+        runs.rate_curve(Way("head"), file)
+    whole = table(Way("head"), [(rate, 100, rate / 2, 0.9) for rate in RATES[::-1]] + [(0.1, 3, 0.77, 0.8)])
+    monkeypatch.setattr(runs, "_rows", lambda file: whole)
+    assert runs.rate_curve(Way("head")) == [rate / 2 for rate in RATES]

@@ -1,6 +1,8 @@
+import copy
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -167,3 +169,89 @@ def test_the_two_files_of_the_stored_runs_agree():
         judged = [(text, s.answer) for s in sums()["held_out"] for text in found["samples"][s.question]]
         assert float(run["held_out"]) == sum(verify(*pair) for pair in judged) / len(judged)
         assert float(run["strict"]) == sum(verify_strictly(*pair) for pair in judged) / len(judged)
+
+
+def test_rows_are_measured_every_so_often_and_at_the_end(model, tokenizer, monkeypatch):
+    monkeypatch.setattr(verifiable, "evaluate", lambda *given: {"held_out": 0.5, "strict": 0.25})
+    settings = replace(QUICK, steps=5, evaluate_every=3)
+    rows = list(train_rlvr(with_adapter(model, settings), tokenizer, settings))
+    assert [row["step"] for row in rows if row["held_out"] != ""] == [0, 3, 5]
+    assert all((row["held_out"] == "") == (row["strict"] == "") for row in rows)
+
+
+def test_the_last_row_is_measured_and_not_learned_from(model, tokenizer, monkeypatch):
+    """Otherwise the policy that is kept, and reported on, has taken one step more than its rows say."""
+    monkeypatch.setattr(verifiable, "verify", lambda text, answer: float(len(text) % 2))
+    monkeypatch.setattr(verifiable, "evaluate", lambda *given: {"held_out": 0.5, "strict": 0.25})
+    with_adapter(model, QUICK)
+    states = []
+    for _ in train_rlvr(model, tokenizer, QUICK):
+        states.append(torch.cat([p.detach().flatten().clone() for p in trainable_parameters(model)]))
+    assert len(states) == 3 and not torch.equal(states[0], states[1]) and torch.equal(states[1], states[2])
+
+
+def test_measuring_changes_nothing_of_the_run(model, tokenizer, monkeypatch):
+    few = {split: found[:4] for split, found in sums().items()}
+    monkeypatch.setattr(verifiable, "sums", lambda: few)
+    often, once = (
+        list(train_rlvr(with_adapter(copy.deepcopy(model), QUICK), tokenizer, replace(QUICK, evaluate_every=every)))
+        for every in (1, 2)
+    )
+    assert [row["examples"] for row in often] == [row["examples"] for row in once]
+
+
+def test_a_step_by_hand(model, tokenizer, monkeypatch):
+    """Half a run later: the adapter has moved, so the penalty is not 0; both its sign and its weight are in the step."""
+    monkeypatch.setattr(verifiable, "verify", lambda text, answer: float(len(text) % 2) + answer)
+    settings = replace(QUICK, beta=0.7)
+    with_adapter(model, settings)
+    with torch.no_grad():
+        for p in trainable_parameters(model):
+            p.add_(0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
+    own, kept = copy.deepcopy(model), {}
+    rollout = verifiable.rollout
+    monkeypatch.setattr(verifiable, "rollout", lambda *a, **n: kept.setdefault("answers", rollout(*a, **n)))
+    optimizer = torch.optim.SGD(trainable_parameters(model), lr=1.0)
+    found = rlvr_step(model, tokenizer, [Sum(1, 2), Sum(3, 4)], optimizer, settings, torch.Generator().manual_seed(0))
+
+    answers = kept["answers"]
+    log_probs = log_probs_of(own, answers).sum(dim=1)
+    with torch.no_grad(), use_adapter(own, None):
+        reference = log_probs_of(own, answers).sum(dim=1)
+    kl = log_probs.detach() - reference
+    torch.testing.assert_close(found.kl, kl)
+    assert kl.abs().min() > 1e-3
+    reward = torch.tensor([float(len(text) % 2) + (3 if i < 3 else 7) for i, text in enumerate(found.texts)])
+    assert torch.equal(found.reward, reward)
+    returns = (reward - 0.7 * kl).view(2, 3)
+    advantages = (returns - (returns.sum(1, keepdim=True) - returns) / 2).flatten()
+    parameters = trainable_parameters(own)
+    gradients = torch.autograd.grad(-(advantages * log_probs).mean(), parameters)
+    norm = torch.cat([g.flatten() for g in gradients]).norm().item()
+    for after, before, gradient in zip(trainable_parameters(model), parameters, gradients, strict=True):
+        torch.testing.assert_close(after, before - gradient * min(1.0, 1 / (norm + 1e-6)), rtol=1e-4, atol=1e-6)
+    assert found.length.tolist() == answers.response_mask.sum(dim=1).tolist()
+
+
+def test_a_report_tells_one_right_answer_of_four_from_four(model, tokenizer, monkeypatch):
+    """The first of four is right, and lists a second number; the greedy answer is right for the first half of the sums."""
+    right = {s.question: s.answer for s in sums()["held_out"]} | {q: a for task in NEARBY for q, a in nearby(task)}
+
+    def answers(policy, tokenizer, questions, settings, samples=0):
+        if not samples:
+            return [f"{right.get(q, '')}" if i < len(questions) / 2 else "none" for i, q in enumerate(questions)]
+        return [f"{right[q]} or 999" if k == 0 else "none" for q in questions for k in range(samples)]
+
+    monkeypatch.setattr(verifiable, "answers_to", answers)
+    found = report(model, tokenizer, QUICK)
+    assert (found["one_of"], found["greedy"]) == (1.0, 0.5) and {found[task] for task in NEARBY} == {0.5}
+    assert set(map(len, found["samples"].values())) == {4} and list(found["elsewhere"]) == list(verifiable.ELSEWHERE)
+    assert evaluate(model, tokenizer, sums()["held_out"], QUICK) == {"held_out": 0.25, "strict": 0.0}
+
+
+@pytest.mark.parametrize("name", ["questions", "max_new_tokens", "rank", "samples", "learning_rate"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_every_number_of_the_settings_is_checked(name, value, unchecked):
+    with pytest.raises(ValueError, match=name):
+        RlvrSettings(**{name: value})
+    assert RlvrSettings(samples=2, beta=0, steps=1, evaluate_every=1).beta == 0

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from lib.models import Decoder, TransformerConfig, load_small
+from lib.training import History
 from lib.worlds.wikipedia_questions import (
     QuestionAnswer,
     as_demonstrations,
@@ -117,3 +118,72 @@ def test_bad_input():
         wikipedia_questions("train", longest=0)
     with pytest.raises(ValueError, match="prompts"):
         as_demonstrations([], load_small("gpt-wiki-small").tokenizer)
+
+
+def says(ids, eos_id):
+    """A decoder that writes these ids after any prompt, then its end."""
+    config = TransformerConfig(architecture="decoder", vocab_size=4096, d_model=16, num_layers=1, num_heads=1, d_ff=8,
+                               max_positions=64, position="rotary")  # fmt: skip
+    model = Decoder(config, generator=torch.Generator().manual_seed(0)).eval()
+    after = dict(zip([-1, *ids], [*ids, eos_id]))
+
+    def logits(hidden):
+        last = after[logits.last]
+        logits.last = last if last != eos_id else -1
+        return torch.nn.functional.one_hot(torch.full(hidden.shape[:2], last), 4096).float()
+
+    logits.last = -1
+    model.logits = logits
+    return model
+
+
+@pytest.mark.parametrize("words", ["", " It is"])
+@pytest.mark.parametrize("most", [1, 2, 3, 9])
+def test_an_answer_may_be_empty_or_cut_off(words, most, small):
+    """The end token at the very first place ends an answer, too."""
+    ids = small.tokenizer.encode(words)
+    found = write_answers(says(ids, small.tokenizer.eos_id), small.tokenizer, ["What?", "What is Art?"], most)
+    assert found == [(small.tokenizer.decode(ids[:most]), most > len(ids))] * 2
+
+
+def test_answers_of_three_tokens_have_three_parts(small):
+    batch = as_demonstrations([RUGBY], small.tokenizer)
+    three = batch._replace(response_mask=batch.response_mask & (batch.response_mask.cumsum(1) <= 3))
+    parts = loss_by_part(small.model, three)
+    whole = loss_by_part(small.model, batch)
+    assert parts["first"] == whole["first"] and all(part.shape == (1,) for part in parts.values())
+    nats = torch.stack(list(parts.values()))
+    assert len(nats.unique()) == 3 and not any(part.requires_grad for part in parts.values())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "question"),
+    [("A cat is a pet.", "What is a cat?"), ("An owl is not a pet.", "What is an owl?"),
+     ("The cats were the pets.", "What were the cats?"), ("Tom's Owl is also a pet.", "What is Tom's Owl?"),
+     ("If is a word.", None), ("One two three four is a row.", "What is One two three four?"),
+     ("One two three four five is a row.", None), ("The one two three four is a row.", "What is the one two three four?")],
+)  # fmt: skip
+def test_which_subjects_are_asked_about(sentence, question):
+    assert question_of(sentence) == question
+
+
+def test_the_longest_answer_has_exactly_as_many_characters_as_allowed():
+    every = wikipedia_questions("validation", longest=200)
+    longest = max(len(pair.answer) for pair in every)
+    assert len(wikipedia_questions("validation", longest=longest)) == len(every)
+    assert len(wikipedia_questions("validation", longest=longest - 1)) < len(every)
+
+
+def test_fine_tuning_hands_its_settings_on(small, monkeypatch):
+    """The seed draws the batches; a run of one update has no warm-up; without `counted` all of the answers count."""
+    seen, data = [], as_demonstrations([RUGBY, ART], small.tokenizer)
+    monkeypatch.setattr("lib.worlds.wikipedia_questions.fit", lambda *given, **named: seen.append(given) or History())
+    base = says([], 0)
+    for steps, seed in ((1, 0), (4, 3), (30, 9)):
+        fine_tune(base, data, steps=steps, seed=seed, show_progress=False)
+    assert [(s.steps, s.seed, s.warmup_steps, s.learning_rate) for _, _, _, s in seen] == [
+        (1, 0, 0, 1e-3), (4, 3, 3, 1e-3), (30, 9, 5, 1e-3),
+    ]  # fmt: skip
+    batch = seen[0][2](torch.Generator().manual_seed(0))
+    assert len(batch.input_ids) == 8 and seen[0][0] is not base
+    assert {int(n) for n in batch.response_mask.sum(dim=1)} == {int(n) for n in data.response_mask.sum(dim=1)}

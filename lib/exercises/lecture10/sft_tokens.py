@@ -106,7 +106,7 @@ def _demonstrations(generator):
     draw = [torch.randint(1, 50, (n,), generator=generator).tolist() for n in (4, 3, 2, 5, 3, 1)]
     told = [5, 57, 8]  # 57 is the padding, too
     return [
-        case("two rows of different lengths", draw[0:4:2], draw[1:4:2], 0),
+        case("two rows of different lengths", draw[0:4:2], draw[3:0:-2], 0),
         case("one row, nothing to pad", [draw[4]], [draw[1]], 0),
         case("a response that ends with the padding id", [draw[0], draw[2]], [[*draw[5], 49], [*draw[1], 49]], 49),
         case("the padding id inside a prompt and a response", [told, [6]], [[57, 9, *told], [7, 57]], 57),

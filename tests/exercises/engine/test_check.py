@@ -529,3 +529,19 @@ def test_a_right_value_is_said_to_be_right_without_cases(capsys):
 def test_other_points_than_numbers_are_refused_before_anything_runs(points, demos, unchecked):
     with pytest.raises(ValueError, match="points must be a number"):
         check("demo.mean", lambda x: 1 / 0, points=points)
+
+
+def test_the_first_case_that_is_wrong_is_told_with_its_own_inputs(demos):
+    """Cases before it were right: its number, its words, its input, what it printed and what came of it."""
+
+    def answer(x):
+        print("rows:", x.dim())
+        return torch.tensor(5.0) if x.dim() == 1 else demos.mean(x) * 1.0
+
+    message = wrong(answer)
+    assert "Case 2 of 3, one number: " in message and "    input     x = tensor float32 (1,) [2.]" in message
+    assert "    expected  tensor float32 () 2." in message and "    got       tensor float32 () 5." in message
+    assert "    printed   rows: 1" in message and "rows: 2" not in message
+    message = wrong(lambda x: demos.mean(x) if x.numel() else torch.tensor([7.0, 0.0]))
+    assert "Case 3 of 3, an empty row: " in message and "input     x = tensor float32 (2, 0)" in message
+    assert "expected 0, got 7" in message

@@ -247,3 +247,45 @@ def test_inputs_that_require_grad_are_copies():
     with torch.no_grad():
         made += 1
     assert x.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "form, shown",
+    [
+        (lambda loss: loss.item(), "4"), (lambda loss: loss.numpy(), "array float32 () 4."),
+        (lambda loss: np.array([loss.item()]), "array float64 (1,) [4.]"),
+    ],
+)  # fmt: skip
+def test_what_is_shown_is_what_came_not_the_tensor_that_was_compared(form, shown):
+    fixed = Exercise(**{**vars(MSE), "cases": lambda g: [case("by hand", torch.tensor([0.0, 2.0]), torch.zeros(2))]})
+    found = assess(fixed, lambda x, y: form(((x - y) ** 2).sum()))
+    assert found.verdicts[0].kind in ("value", "shape") and f"    got       {shown}" in explain(found)
+    right = assess(fixed, lambda x, y: form(((x - y) ** 2).mean()))
+    assert not right.passed and getattr(right.outcomes[0].value, "kind", "number") != "tensor"
+
+
+def test_every_tensor_of_a_list_has_its_gradient_compared():
+    """Two lists of tensors: one name stands for several gradients, and the last counts as the first."""
+
+    def total(xs, ys):
+        return sum(x.square().sum() for x in xs) + sum((3 * y).sum() for y in ys)
+
+    def drawn(generator):
+        xs, ys = ([torch.randn(2, generator=generator) for _ in range(3)] for _ in range(2))
+        return [case("three of each", xs, ys), case("by name", xs=xs[:2], ys=tuple(ys))]
+
+    lists = Exercise(
+        **{**vars(MSE), "reference": total, "cases": drawn, "gradient": ("xs", "ys"), "misconceptions": ()}
+    )
+    assert assess(lists, total).passed
+    for number, cut in enumerate(("xs", "xs", "xs", "ys", "ys", "ys")):
+
+        def answer(xs, ys):
+            parts = {"xs": list(xs), "ys": list(ys)}
+            at = min(number % 3, len(parts[cut]) - 1)
+            parts[cut][at] = parts[cut][at].detach()
+            return total(**parts)
+
+        found = assess(lists, answer)
+        assert [verdict.kind for verdict in found.verdicts] == ["gradient"] * 2
+        assert all(f"with respect to {cut}" in verdict.reason for verdict in found.verdicts)

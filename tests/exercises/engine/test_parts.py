@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections import Counter, OrderedDict, defaultdict, namedtuple
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -165,6 +166,22 @@ def test_difference_says_where():
     assert "spaces or capitals" in str(difference("a ", "A", Tolerance()))
 
 
+@pytest.mark.parametrize(
+    "got, kind, what",
+    [
+        ([math.nan, 1.0, 3.0], "value", "1 of 3 values are off"),
+        ([math.nan, math.nan, 2.0], "nan", "1 of 3 values are NaN"),
+        ([math.nan, math.nan, 3.0], "nan", "1 of 3 values are NaN"),
+        ([0.0, 1.0, 2.0], "value", "1 of 3 values are off"), ([math.nan, 1.0, 2.0], None, None),
+    ],
+)  # fmt: skip
+def test_a_nan_that_belongs_there_is_no_wrong_one(got, kind, what):
+    """It is neither the fault nor counted: the student is told of the others."""
+    for form in (T, lambda x: T(x, dtype=torch.float64), np.array, lambda x: T([complex(v) for v in x])):
+        found = difference(to_plain(form(got)), to_plain(form([math.nan, 1.0, 2.0])), Tolerance())
+        assert (found and found.kind, found and found.what) == (kind, what)
+
+
 def test_an_array_of_many_dimensions_is_shown_by_its_ends():
     assert describe(to_plain(torch.zeros((2,) * 4 + (9,)))) == "tensor float32 (2, 2, 2, 2, 9) [0. 0. ... 0. 0.]"
 
@@ -191,6 +208,23 @@ def test_time_limit_puts_back_what_was_there():
         signal.signal(signal.SIGALRM, before)
     with pytest.raises(ValueError, match="seconds must be positive"):
         call_limited(lambda: 3, seconds=0)
+
+
+@pytest.mark.parametrize(
+    "call, error", [(lambda: 3, None), (lambda: 1 / 0, ZeroDivisionError), (lambda: threading.Event().wait(20), TimeUp)]
+)
+def test_an_alarm_that_rings_again_and_again_does_so_afterwards(call, error):
+    before = signal.signal(signal.SIGALRM, lambda *a: None)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 100, 7)
+        with pytest.raises(error) if error else nullcontext():
+            call_limited(call, seconds=0.05 if error is TimeUp else 20)
+        rest, interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        assert 50 < rest <= 100 and interval == 7
+        assert call_limited(lambda: 4, seconds=5) == 4 and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_result_that_comes_too_late_does_not_count(monkeypatch):
@@ -682,3 +716,34 @@ def test_numbers_that_numpy_lacks_keep_their_dtype(dtype):
 ])  # fmt: skip
 def test_an_id_that_went_is_remembered(id):
     assert id in registry.RETIRED and id not in registry.all_exercises()
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**63 - 1])
+def test_an_answer_may_be_seeded_with_any_seed_of_a_grader(seed):
+    one, again = (run_answer(lambda: [random.random(), float(np.random.rand())], case("none"), seed=seed).value
+                  for _ in range(2))  # fmt: skip
+    assert one == again
+
+
+def test_a_model_reads_as_many_ids_as_its_window_has():
+    from lib.exercises.engine import made
+
+    model, next_probs = made.log_probs_in_window(4, 3, 5), made.next_probs_of_prefix(4, 5)
+    found = model(T([2, 0, 1]))
+    for row, prefix in zip(found, ([2], [2, 0], [2, 0, 1]), strict=True):
+        assert row.exp().tolist() == pytest.approx(next_probs(prefix), rel=1e-6)
+    assert torch.equal(model(T([2, 0])), found[:2]) and found.dtype == torch.float64
+    for length in (0, 4):
+        with pytest.raises(ValueError, match=f"this model reads 1 to 3 ids at a time, got {length}"):
+            model(torch.zeros(length).long())
+
+
+def test_tokens_are_drawn_as_often_as_their_probabilities_say():
+    from lib.exercises.engine import made
+
+    draw = made.draws_in_turn(0)
+    counts = Counter(draw([0.0, 0.2, 0.0, 0.8]) for _ in range(2000))
+    assert set(counts) == {1, 3} and abs(counts[1] / 2000 - 0.2) < 4.5 * (0.16 / 2000) ** 0.5
+    draw, again = made.draws_in_turn(1), made.draws_in_turn(1)
+    assert [draw([0.5, 0.5]) for _ in range(20)] == [again([0.5, 0.5]) for _ in range(20)]
+    assert {made.draws_in_turn(2)([weight, weight]) for weight in (0.5, 3.0)} != {0, 1}, "weights need not add up to 1"

@@ -274,3 +274,101 @@ def test_a_title_with_a_dollar_is_no_formula():
 
 def test_the_same_gradebook_gives_the_same_bytes():
     assert class_page(fake_class(20, seed=5)) == class_page(fake_class(20, seed=5))
+
+
+@pytest.mark.parametrize("status", ["right", "wrong", "time up", "crashed", "not written", "missing", "unreadable"])
+def test_answers_are_compared_whatever_became_of_them(status):
+    """A copied answer that runs out of time is a copy all the same; a stub, or nothing, is none."""
+    written = status in ("right", "wrong", "time up", "crashed")
+    rows = [result(s, NOTEBOOK, entry("mlm.loss", status, COPIED)) for s in ("ada", "bob")]
+    found = [(each.group.students, each.statuses, each.same_text) for each in class_report._alike(book_of(*rows))]
+    assert found == ([(("ada", "bob"), (status,), True)] if written else [])
+    ours, tokens, source = pasted(150)
+    rows = [result("ada", NOTEBOOK, entry("mlm.loss", status, source, shape=tokens))]
+    found = [(item, student, copied.name) for item, student, copied in class_report._copied(book_of(*rows))]
+    assert found == ([(LOSS, "ada", ours.name)] if written else [])
+
+
+def test_what_an_answer_calls_is_part_of_its_text():
+    """The same three lines over a renamed copy are not identical in every character."""
+    wrapper = "def mlm_loss(logits, labels):\n    return work(logits, labels)"
+    inside = COPIED.replace("def mlm_loss", "def work")
+
+    def calls(student, source):
+        helper = {"name": "work", "source": source, "shape": shape_of(source)}
+        return result(student, NOTEBOOK, entry("mlm.loss", "right", wrapper, helpers=[helper]))
+
+    for other, same_text in ((inside, True), (inside.replace("total", "t"), False)):
+        (found,) = class_report._alike(book_of(calls("ada", inside), calls("bob", other)))
+        assert found.group.students == ("ada", "bob") and found.same_text is same_text
+
+
+def drawn(monkeypatch, call):
+    """The axes of a picture."""
+    figures = []
+    monkeypatch.setattr("lib.grading.reports.pictures._svg", lambda fig, name, alt: figures.append(fig) or alt)
+    alt = call()
+    return figures[0].axes[0], alt
+
+
+def test_the_pictures_draw_the_numbers(monkeypatch):
+    from lib.grading.reports import pictures
+
+    axes, alt = drawn(monkeypatch, lambda: pictures.histogram((0.0, 2.0, 4.0, 6.0), (3, 5, 1), 6))
+    assert [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in axes.patches] == [
+        (1, pytest.approx(3)), (3, pytest.approx(5)), (5, pytest.approx(1)),
+    ]  # fmt: skip
+    assert "of the points of 9 students. The most frequent range (5) is from 2 to 4 of 6" in alt
+    counts = [{"right": 2, "crashed": 1, "time up": 2}, {"wrong": 4, "missing": 1, "not written": 3, "right": 1}]
+    axes, alt = drawn(monkeypatch, lambda: pictures.outcomes(["a.x", "b.y"], counts))
+    bars = {part.get_label(): [(bar.get_x(), bar.get_width()) for bar in part] for part in axes.containers}
+    assert bars == {
+        "right": [(0, 2), (0, 1)], "wrong": [(2, 0), (1, 4)], "time up or crashed": [(2, 3), (5, 0)],
+        "not written or missing": [(5, 0), (5, 4)],
+    }  # fmt: skip
+    assert axes.get_xlim() == (0, 9) and "Right: a.x 2 of 5, b.y 1 of 9" in alt
+    axes, alt = drawn(monkeypatch, lambda: pictures.mistakes(["a.x: sum", "b.y: mean"], [7, 2]))
+    assert [bar.get_width() for bar in axes.patches] == [7, 2] and "Most frequent: a.x: sum 7, b.y: mean 2" in alt
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a.x: sum", "b.y: mean"]
+
+
+def test_every_status_has_its_part_of_a_bar():
+    from lib.grading.reports import pictures
+    from lib.grading.reports.pages import SIGNS
+
+    parts = [status for statuses in pictures.OUTCOMES.values() for status in statuses]
+    assert sorted(parts) == sorted(SIGNS)
+
+
+def test_the_most_frequent_known_mistakes_are_pictured(monkeypatch):
+    """Twelve of them; those of the same number by their names; wrong answers that nobody knows are none."""
+    seen = []
+    monkeypatch.setattr("lib.grading.reports.pictures.mistakes", lambda names, counts: seen.append((names, counts)))
+    results = [made(f"s{k:02}{n}", f"m{k:02}") for k in range(14) for n in range(3 if k in (5, 13) else 1)]
+    results += [made(f"t{n}", None) for n in range(9)]
+    class_report._mistakes([analyse(book_of(*results), item) for item in (LOSS, MASK)])
+    ((names, counts),) = seen
+    assert names[:3] == ["mlm.loss: m05", "mlm.loss: m13", "mlm.loss: m00"] and counts == [3, 3] + [1] * 10
+    assert names[-1] == "mlm.loss: m10"
+    assert class_report._mistakes([analyse(book_of(*results[-9:]), LOSS)]) is None and len(seen) == 1
+
+
+def test_who_waits_for_points_is_in_no_discrimination():
+    """With the 0 that an answer has until it is read, the exercise would seem to divide the class."""
+    rows = [result(s, NOTEBOOK, entry("mlm.loss", status), entry("report.q2", "manual"))
+            for s, status in zip("abcdef", ["right", "right", "wrong", "wrong", "right", "wrong"])]  # fmt: skip
+    manual = {(s, "report.q2"): points for s, points in zip("abcd", (4, 3, 1, 2))}
+    found = analyse(book_of(*rows, items=(LOSS, ESSAY), manual=manual), ESSAY)
+    assert found.difficulty == pytest.approx((1 + 0.75 + 0.25 + 0.5) / 4) and found.seen == 6
+    assert found.discrimination == pytest.approx(np.corrcoef([1, 0.75, 0.25, 0.5], [3, 3, 0, 0])[0, 1])
+
+
+@pytest.mark.parametrize("scores, others", [([0, 1, 0.5, 0.25], [9, 1, 2, 7]), ([0, 1, 1], [3, 4, 9])])
+def test_a_correlation_is_numpys(scores, others):
+    assert correlation(scores, others) == (pytest.approx(np.corrcoef(scores, others)[0, 1]), "")
+
+
+def test_points_of_one_student_are_all_three_quartiles():
+    points = class_report._points(book_of(row("ada", "rwn")), ("ada",))
+    total = book_of(row("ada", "rwn")).total("ada")
+    assert points.quartiles == (total,) * 3 and points.mean == total > 0

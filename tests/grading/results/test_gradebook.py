@@ -192,3 +192,56 @@ def test_a_page_is_called_like_its_student_or_like_nobody_else():
     assert len(set(names)) == len(names)
     for name in names:
         assert len(name.encode()) < 200 and name[0] not in ".-" and not set("/\\\0") & set(name)
+
+
+def test_points_of_a_person_count_for_her_question_alone():
+    """Not for an exercise that is graded by cases, nor for another student's or another question's answer."""
+    other = Item("11.ipynb", "report.q3", "More words", ("T10",), 2, manual=True)
+    results = [result(s, "11.ipynb", report__q2="manual", report__q3="manual") for s in ("ada", "bob")]
+    results.append(result("ada", mlm__loss="wrong"))
+    by_key = {(r["student"], r["notebook"]): r for r in results}
+    manual = {("ada", "report.q2"): 3.5, ("ada", "mlm.loss"): 3, ("bob", "report.q3"): 0}
+    book = Gradebook((LOSS, ESSAY, other), ("ada", "bob"), by_key, manual)
+    assert [[book.points(s, item) for item in book.items] for s in book.students] == [[0, 3.5, 0], [0, 0, 0]]
+    assert [[book.awaits(s, item) for item in book.items] for s in book.students] == [
+        [False, False, True], [False, True, False],
+    ]  # fmt: skip
+    assert book.total("ada") == 3.5 and book.out_of == 9
+
+
+def test_an_exercise_is_looked_up_in_its_own_notebook():
+    """The same id in another file of the student is another answer."""
+    twice = [result("ada", "03.ipynb", mlm__loss="wrong"), result("ada", "11.ipynb", mlm__loss="right")]
+    book = book_of(*twice)
+    assert book.status("ada", LOSS) == "wrong" and book.points("ada", LOSS) == 0
+
+
+def test_totals_of_decimal_points_are_exact():
+    tenths = tuple(Item("03.ipynb", f"a.e{n}", "", (), 0.1) for n in range(10))
+    graded = result("ada", **{f"a__e{n}": "right" for n in range(10)})
+    book = Gradebook(tenths, ("ada",), {("ada", "03.ipynb"): graded})
+    assert book.total("ada") == book.out_of == 1
+
+
+def test_columns_of_ones_own_are_kept_for_every_row_that_has_them(tmp_path):
+    path = tmp_path / "manual.csv"
+    path.write_text("exercise,student,remark,points,mood\nreport.q2,bob,late,,\nreport.q2,ada,,2,:)\n")
+    filled = read_manual(path, [ESSAY], ["ada", "bob"])
+    assert filled.points == {("ada", "report.q2"): 2}
+    book = book_of(*(result(s, "11.ipynb", report__q2="manual") for s in ("ada", "bob", "cem")))
+    table = list(csv.DictReader(io.StringIO(manual_csv(book, filled))))
+    assert [(row["student"], row["points"], row["remark"], row["mood"]) for row in table] == [
+        ("ada", "2", "", ":)"), ("bob", "", "late", ""), ("cem", "", "", ""),
+    ]  # fmt: skip
+    (tmp_path / "again.csv").write_text(manual_csv(book, filled))
+    again = read_manual(tmp_path / "again.csv", [ESSAY], ["ada", "bob", "cem"])
+    assert again.points == filled.points and manual_csv(book, again) == manual_csv(book, filled)
+
+
+def test_a_question_that_was_dropped_keeps_no_row_unless_something_was_filled_in(tmp_path):
+    path = tmp_path / "manual.csv"
+    path.write_text("student,exercise,points\nada,report.q1,\n")
+    assert read_manual(path, [ESSAY], ["ada"]) == Filled()
+    path.write_text("student,exercise,points\nada,report.q1,1\n")
+    with pytest.raises(CourseError, match="'report.q1' is not a written answer here"):
+        read_manual(path, [ESSAY], ["ada"])

@@ -344,3 +344,45 @@ def test_a_part_of_an_assignment_is_whole():
     part = Assignment(items, {"start.token_count": "0", "mlm.loss": "1"}).only(["03.ipynb"])
     assert part.items == items[1:] and part.definitions == {"mlm.loss": "1"}
     assert part.notebooks == {"03.ipynb": ["mlm.loss"]}
+
+
+def test_a_result_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    """Grades, pages and manual.csv too: a full disk costs what is new, and no file is cut off."""
+    store = Store(tmp_path)
+    store.write_result(RESULT)
+    write_text(tmp_path / "manual.csv", "ada,3.5")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lib.files.os.fsync", full)
+    for write in (lambda: store.write_result(RESULT | {"notes": ["x" * 9999]}),
+                  lambda: write_text(tmp_path / "manual.csv", "ada,4")):  # fmt: skip
+        with pytest.raises(OSError, match="No space left"):
+            write()
+    assert store.read_result(PLANNED) == RESULT and (tmp_path / "manual.csv").read_text() == "ada,3.5"
+    assert [p.name for p in tmp_path.rglob("*") if p.name.startswith(".")] == []
+
+
+def test_a_folder_of_somebody_elses_files_is_refused_and_stays(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with (
+        pytest.raises(CourseError, match="contains thesis.tex but no grading; choose another --out"),
+        Store(tmp_path).held(),
+    ):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(CourseError, match="is a file; --out must name a folder"), Store(tmp_path / "file").held():
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "thesis.tex"]
+
+
+def test_a_lock_ends_with_its_block_also_after_an_error(tmp_path):
+    store = Store(tmp_path / "out")
+    for error in (None, KeyError, KeyboardInterrupt):
+        with pytest.raises(error or StopIteration), store.held():
+            with pytest.raises(CourseError, match="another `course grade` is running"), Store(tmp_path / "out").held():
+                pass
+            raise error or StopIteration
+    with store.held():
+        pass
