@@ -66,16 +66,16 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      lambda t: len(t("seed")) == 10 and within(t("plateau.above"), 0.025, 0.075)),
     ("04_mlm_masking", "Ten of ten seeds reported 0.79 to 0.97 nats, with 5.99 to 6.04 at the gaps.",
      lambda t: within(t("copy.reported"), 0.785, 0.975) and within(t("copy.gaps"), 5.985, 6.045)),
-    ("06_autoregressive_objective", "the loss after 50 steps was between 6.93 and 6.97, never below the unigram model's. After "
-     "100 steps it was between 6.69 and 6.76, and after 250 between 6.24 and 6.31: in 12 of 12 below the unigram "
+    ("06_autoregressive_objective", "the loss after 50 steps was between 6.93 and 6.99, never below the unigram model's. After "
+     "100 steps it was between 6.69 and 6.79, and after 250 between 6.24 and 6.34: in 23 of 23 below the unigram "
      "model, and above the bigram model",
-     lambda t: within(t("train.50"), 6.925, 6.975) and within(t("train.100"), 6.685, 6.765) and len(t("seed")) == 12
-     and within(t("train.250"), 6.235, 6.315)
+     lambda t: within(t("train.50"), 6.925, 6.995) and within(t("train.100"), 6.685, 6.795) and len(t("seed")) == 23
+     and within(t("train.250"), 6.235, 6.345)
      and all(t("train.above_at_50") + t("train.below_at_100") + t("train.above_bigram"))),
-    ("06_autoregressive_objective", "the first token got 26 to 35 % right, fresh weights 45 to 83 %, and the model trained on "
-     "Wikipedia 73 to 88 %: in this order 12 times of 12",
-     lambda t: within(t("pool.first"), 0.255, 0.355) and within(t("pool.fresh"), 0.445, 0.835)
-     and within(t("pool.last"), 0.725, 0.885) and all(t("pool.in_order"))),
+    ("06_autoregressive_objective", "the first token got 25 to 36 % right, fresh weights 45 to 84 %, and the model trained on "
+     "Wikipedia 73 to 89 %: in this order 21 times of 23",
+     lambda t: within(t("pool.first"), 0.245, 0.365) and within(t("pool.fresh"), 0.445, 0.845)
+     and within(t("pool.last"), 0.725, 0.895) and sum(t("pool.in_order")) == 21),
     ("09_scaling_laws", "With 16 seeds (`course seeds 09 --table`) the line says 1.05 to 1.09, the fit with a floor 1.67 to 1.83",
      lambda t: within(t("floor.line"), 1.045, 1.095) and within(t("floor.floor"), 1.665, 1.835) and len(t("seed")) == 16),
     ("09_scaling_laws", "Kaplan's form is closer in all four runs in 5 of them; the worst of its four forecasts is off by 1.1 to "
@@ -88,15 +88,16 @@ CLAIMS = [  # lecture, what it says, whether its table says so
     ("09_scaling_laws", "the sum gave 0.44 to 0.56 and the mean 0.29 to 0.32",
      lambda t: within(t("early.sum"), 0.435, 0.565) and within(t("early.mean"), 0.285, 0.325)),
     ("10_alignment_and_sft", "one demonstration made all 66 answers stop every time; with all demonstrations it was "
-     "47 to 65",
-     lambda t: min(t("stops.1")) == 1 and within([66 * x for x in t("stops.all")], 46.5, 65.5) and len(t("seed")) == 12),
-    ("10_alignment_and_sft", "but with 12 seeds 6 to 24", lambda t: within([66 * x for x in t("copied.all")], 5.5, 24.5)),
-    ("10_alignment_and_sft", "(None did with 12 seeds.)", lambda t: max(t("subject.all")) == 0),
+     "43 to 66",
+     lambda t: min(t("stops.1")) == 1 and within([66 * x for x in t("stops.all")], 42.5, 66.5) and len(t("seed")) == 30),
+    ("10_alignment_and_sft", "but with 30 seeds 6 to 24", lambda t: within([66 * x for x in t("copied.all")], 5.5, 24.5)),
+    ("10_alignment_and_sft", "(With 30 seeds, one of the 66 did in 8 of them.)",
+     lambda t: sorted(t("subject.all")) == [0] * 22 + [1] * 8),
     ("10_alignment_and_sft", "tokens between cost 0.02 nats less to 0.06 more than for the base, and first tokens "
-     "0.28 to 0.65 less",
-     lambda t: within(t("between.all"), -0.025, 0.065) and within(t("first.all"), -0.655, -0.275)),
-    ("10_alignment_and_sft", "with 12 seeds by 0.31 to 0.37 and by 0.69 to 0.87",
-     lambda t: within(t("plain.all"), 0.305, 0.375) and within(t("plain.8"), 0.685, 0.875)),
+     "0.28 to 0.68 less",
+     lambda t: within(t("between.all"), -0.025, 0.065) and within(t("first.all"), -0.685, -0.275)),
+    ("10_alignment_and_sft", "with 30 seeds by 0.30 to 0.37 and by 0.67 to 0.87",
+     lambda t: within(t("plain.all"), 0.295, 0.375) and within(t("plain.8"), 0.665, 0.875)),
     ("11_bradley_terry_reward", "it was 87 to 90 % for $K=4$, 74 to 79 % for $K=8$, and 94 to 96 % for independent pairs",
      lambda t: within(t("coverage.pairs_4"), 0.865, 0.905) and within(t("coverage.pairs_8"), 0.735, 0.795)
      and within(t("coverage.independent_8"), 0.935, 0.965)),
@@ -117,25 +118,27 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      and sum(t("hundred.plain")) == sum(t("hundred.loo")) == 600),
     ("12_reinforce", "4 to 11 of 50 miss it, and with leave-one-out none or one",
      lambda t: {50 - n for n in t("four.plain")} >= {4, 11} and within(t("four.plain"), 39, 47) and min(t("four.loo")) == 49),
-    ("13_rlhf_ppo_dpo", "The proxy reward ends highest without a penalty in 12 of the 12.",
-     lambda t: all(map(lambda none, *others: none > max(others), t("none.proxy"), t("third.proxy"), t("one.proxy")))),
-    ("13_rlhf_ppo_dpo", "ends higher at $\\beta=0.3$ than at $\\beta=1$ in 12, and higher at $\\beta=1$ than without a "
-     "penalty in 11",
-     lambda t: all(map(gt, t("third.gold"), t("one.gold"))) and sum(map(gt, t("one.gold"), t("none.gold"))) == 11),
-    ("13_rlhf_ppo_dpo", "Without a penalty it ends below its start in 7, and in 3 of these no answer is a review any more. "
-     "In 8 it first rises by 0.2 or more",
-     lambda t: sum(map(gt, t("start.gold"), t("none.gold"))) == 7 and sum(x == -1 for x in t("none.gold")) == 3
-     and lost_hump(t) == 8),
-    ("13_rlhf_ppo_dpo", "On unseen pairs the reward model is right in 59 to 71 %, with ceilings of 84 to 86 %",
-     lambda t: within(t("reward.unseen"), 0.585, 0.715) and within(t("reward.ceiling"), 0.835, 0.865)),
-    ("14_lora_and_peft", "it finds twice as many (2.0 to 2.3 times in each of 21 seeds)",
-     lambda t: within(list(map(truediv, t("two.full"), t("two.head"))), 1.95, 2.35) and len(t("seed")) == 21),
-    ("14_lora_and_peft", "LoRA is ahead in 13, full fine-tuning in 7, and once they are equal. The difference is 0.002 in the "
-     "mean, with a standard error of 0.005",
-     lambda t: [sum(map(gt, t("lora.accuracy"), t("two.full"))), sum(map(lt, t("lora.accuracy"), t("two.full")))] == [13, 7]
-     and round(mean(gains := list(map(sub, t("lora.accuracy"), t("two.full")))), 3) == 0.002
-     and round(stdev(gains) / 21**0.5, 3) == 0.005),
-    ("14_lora_and_peft", "In 21 seeds the shares lie between 0.39 and 0.92, at least 2.7 times what random numbers have, and the "
+    ("13_rlhf_ppo_dpo", "The proxy reward ends highest without a penalty in 26 of the 27.",
+     lambda t: len(t("seed")) == 27
+     and sum(none > max(others) for none, *others in zip(t("none.proxy"), t("third.proxy"), t("one.proxy"))) == 26),
+    ("13_rlhf_ppo_dpo", "ends higher at $\\beta=0.3$ than at $\\beta=1$ in 26, and higher at $\\beta=1$ than without a "
+     "penalty in 23",
+     lambda t: sum(map(gt, t("third.gold"), t("one.gold"))) == 26
+     and sum(map(gt, t("one.gold"), t("none.gold"))) == 23),
+    ("13_rlhf_ppo_dpo", "Without a penalty it ends below its start in 15, and in 5 of these no answer is a review any more. "
+     "In 17 it first rises by 0.2 or more",
+     lambda t: sum(map(gt, t("start.gold"), t("none.gold"))) == 15 and sum(x == -1 for x in t("none.gold")) == 5
+     and lost_hump(t) == 17),
+    ("13_rlhf_ppo_dpo", "On unseen pairs the reward model is right in 58 to 72 %, with ceilings of 84 to 86 %",
+     lambda t: within(t("reward.unseen"), 0.575, 0.725) and within(t("reward.ceiling"), 0.835, 0.865)),
+    ("14_lora_and_peft", "it finds twice as many (2.0 to 2.3 times in each of 30 seeds)",
+     lambda t: within(list(map(truediv, t("two.full"), t("two.head"))), 1.95, 2.35) and len(t("seed")) == 30),
+    ("14_lora_and_peft", "LoRA is ahead in 20, full fine-tuning in 9, and once they are equal. But the difference is 0.001 in "
+     "the mean, with a standard error of 0.004",
+     lambda t: [sum(map(gt, t("lora.accuracy"), t("two.full"))), sum(map(lt, t("lora.accuracy"), t("two.full")))] == [20, 9]
+     and round(mean(gains := list(map(sub, t("lora.accuracy"), t("two.full")))), 3) == 0.001
+     and round(stdev(gains) / 30**0.5, 3) == 0.004),
+    ("14_lora_and_peft", "In 30 seeds the shares lie between 0.39 and 0.92, at least 2.7 times what random numbers have, and the "
      "last layer always has the largest",
      lambda t: round(min(t("rank.least")), 2) == 0.39 and round(max(t("rank.most")), 2) == 0.92
      and min(t("rank.over_noise")) > 2.65 and all(t("rank.last_most"))),
