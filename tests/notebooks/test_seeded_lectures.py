@@ -62,10 +62,10 @@ CLAIMS = [  # lecture, what it says, whether its table says so
     ("02_the_transformer", "the numbers overflow in every run, for each `seed` that we tried",
      lambda t: all(t("norm.overflow_in_every_run"))),
     ("02_the_transformer", "the stream stayed below 4", lambda t: max(t("norm.with")) < 4),
-    ("04_mlm_masking", "with ten of ten seeds the run ended 0.03 to 0.07 nats above it",
-     lambda t: len(t("seed")) == 10 and within(t("plateau.above"), 0.025, 0.075)),
-    ("04_mlm_masking", "Ten of ten seeds reported 0.79 to 0.97 nats, with 5.99 to 6.04 at the gaps.",
-     lambda t: within(t("copy.reported"), 0.785, 0.975) and within(t("copy.gaps"), 5.985, 6.045)),
+    ("04_mlm_masking", "with 25 of 25 seeds the run ended 0.03 to 0.08 nats above it",
+     lambda t: len(t("seed")) == 25 and within(t("plateau.above"), 0.025, 0.085)),
+    ("04_mlm_masking", "All of 25 seeds reported 0.79 to 1.06 nats, with 5.99 to 6.07 at the gaps.",
+     lambda t: within(t("copy.reported"), 0.785, 1.065) and within(t("copy.gaps"), 5.985, 6.075)),
     ("06_autoregressive_objective", "the loss after 50 steps was between 6.93 and 6.99, never below the unigram model's. After "
      "100 steps it was between 6.69 and 6.79, and after 250 between 6.24 and 6.34: in 23 of 23 below the unigram "
      "model, and above the bigram model",
