@@ -56,7 +56,7 @@ def noise_distribution(counts: Float[Tensor, "V"], power: float = 0.75) -> Float
     return weights / weights.sum()
 
 
-def shifted_pmi(counts: Float[Tensor, "V V"], negatives: int, power: float = 1.0) -> Float[Tensor, "V V"]:
+def shifted_pmi(counts: Float[Tensor, "W C"], negatives: int, power: float = 1.0) -> Float[Tensor, "W C"]:
     r"""$\log\frac{P(c \mid w)}{P_n(c)} - \log k$: the dot products at the optimum of skip-gram with k negatives.
 
     With `power` 1 the noise $P_n$ is the distribution of contexts, and the first term is the pointwise mutual information. A pair
@@ -65,7 +65,7 @@ def shifted_pmi(counts: Float[Tensor, "V V"], negatives: int, power: float = 1.0
     >>> shifted_pmi(torch.tensor([[2.0, 2.0], [2.0, 2.0]]), negatives=1).tolist()
     [[0.0, 0.0], [0.0, 0.0]]
     """
-    checks.shape("counts", counts, "V", len(counts))
+    checks.shape("counts", counts, "W", "C")
     rows, columns = counts.sum(dim=1, keepdim=True), counts.sum(dim=0)
     if not (rows > 0).all() or not (columns > 0).all():
         raise ValueError("counts must have no empty row or column: of a word that never occurs nothing is known")
