@@ -133,7 +133,7 @@ SOLVE = Exercise(
         Misconception(
             "left_out_with_minus_1",
             _general(zero=-1.0),
-            "You give the words of the question −1. But b − a + c is up to 3 long, and a dot product with it may be less: use −∞.",
+            "You give them −1. But b − a + c is up to 3 long, and a dot product with it may be less: use −∞.",
         ),
     ),
     hints=(
