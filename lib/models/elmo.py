@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, pad
 from lib import checks
 
 
-def around(forward: Float[Tensor, "B T D"], backward: Float[Tensor, "B T D"]) -> Float[Tensor, "B T 2*D"]:
+def around(forward: Float[Tensor, "B T D"], backward: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D2"]:
     """What was read before place t and after it, without t: [forward t − 1, backward t + 1], zeros beyond the ends.
 
     >>> x = torch.tensor([[[1.0], [2.0], [3.0]]])
@@ -66,14 +66,14 @@ class BidirectionalLM(_Words):
         self.forwards = nn.ModuleList(_lstm(d_model, d_model, generator) for _ in range(layers))
         self.backwards = nn.ModuleList(_lstm(d_model, d_model, generator) for _ in range(layers))
 
-    def forward(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "L1 B T 2*D"]:
+    def forward(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "L1 B T D2"]:
         """The states of all 1 + L layers, forward half first; layer 0 is the word itself, twice.
 
         Sentences of a batch have one length: padding would be read like words. Raises ValueError for an id outside.
         """
         return self.states(self.look_up(ids))
 
-    def states(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "L1 B T 2*D"]:
+    def states(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "L1 B T D2"]:
         """The same for word vectors instead of ids, so that one can ask for derivatives."""
         ahead = back = x
         layers = [torch.cat([x, x], dim=-1)]
@@ -111,7 +111,7 @@ class StackedBidirectionalLM(_Words):
         self.backwards = nn.ModuleList(_lstm(width, d_model, generator) for width in widths)
         self.join = nn.Parameter(torch.randn(2 * d_model, d_model, generator=generator) * (2 * d_model) ** -0.5)
 
-    def around(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T 2*D"]:
+    def around(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D2"]:
         """What word t is predicted from: the last layer's states before and after t."""
         for forwards, backwards in zip(self.forwards, self.backwards):
             ahead, back = forwards(x)[0], backwards(x.flip(dims=(1,)))[0].flip(dims=(1,))

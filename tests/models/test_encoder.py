@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import BertConfig, BertModel
 
-from lib.models import Encoder
+from lib.models import Encoder, load_transformers
 from tests.models import small
 
 IDS = small.some_ids()
