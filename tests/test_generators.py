@@ -156,7 +156,9 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "topics.draw_sentences": lambda f, g: f(9, 4, generator=g),
     "verifiable.rlvr_step": verified_step,
     "word2vec.SkipGram": lambda f, g: f(5, 4, generator=g),
-    "word2vec.SkipGram.draw_batch": lambda f, g: f(SkipGram(5, 4), IDS.view(-1, 2), ZEROS + 1, 9, 3, generator=g),
+    "word2vec.SkipGram.draw_batch": lambda f, g: f(
+        SkipGram(5, 4, generator=seeded()), IDS.view(-1, 2), ZEROS + 1, 9, 3, generator=g
+    ),
     "wikipedia_questions.batches_without_slack": drawn_rows,
     "wikipedia_questions.write_answers": written_answers,
 }

@@ -62,9 +62,12 @@ def plane(vectors, names: Sequence[str], groups: Sequence[int]) -> Figure:
     vectors = np.asarray(vectors, dtype=float)
     checks.shape("vectors", vectors, len(names), 2)
     fig, (ax,) = figure(5.6, 4.8)
-    for (x, y), name, group in zip(vectors, names, groups):
+    lowest: dict[int, float] = {}  # of each group's labels so far, so that none hides another
+    for row in np.argsort(-vectors[:, 1], kind="stable"):
+        (x, y), group = vectors[row], groups[row]
         ax.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "->", "color": COLOURS[group], "lw": 1.4})
-        ax.annotate(name, (x, y), xytext=(4 if x >= 0 else -4, 3), textcoords="offset points", fontsize=10,
+        lowest[group] = height = min(y, lowest.get(group, np.inf) - 0.055 * np.ptp(vectors))
+        ax.annotate(names[row], (x, y), (x + 0.05 * np.sign(x or 1), height), fontsize=10, va="center",
                     ha="left" if x >= 0 else "right", color=COLOURS[group], fontweight="bold")  # fmt: skip
     reach = 1.3 * np.abs(vectors).max()
     low, high = np.minimum(vectors.min(axis=0), 0) - 0.2 * reach, np.maximum(vectors.max(axis=0), 0) + 0.2 * reach
