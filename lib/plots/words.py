@@ -66,7 +66,7 @@ def plane(vectors, names: Sequence[str], groups: Sequence[int]) -> Figure:
     for row in np.argsort(-vectors[:, 1], kind="stable"):
         (x, y), group = vectors[row], groups[row]
         ax.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "->", "color": COLOURS[group], "lw": 1.4})
-        lowest[group] = height = min(y, lowest.get(group, np.inf) - 0.055 * np.ptp(vectors))
+        lowest[group] = height = min(y, lowest.get(group, np.inf) - 0.032 * np.ptp(vectors))
         ax.annotate(names[row], (x, y), (x + 0.05 * np.sign(x or 1), height), fontsize=10, va="center",
                     ha="left" if x >= 0 else "right", color=COLOURS[group], fontweight="bold")  # fmt: skip
     reach = 1.3 * np.abs(vectors).max()

@@ -78,7 +78,6 @@ AROUND = Exercise(
     cases=_cases,
     gradient=("forward", "backward"),
     accepts=(_by_loops, _filled),
-    withheld=("lib.models.elmo.StackedBidirectionalLM",),
     misconceptions=(
         Misconception(
             "not_shifted",
