@@ -72,7 +72,8 @@ def word_similarity(vectors: WordVectors, pairs: Sequence[RatedPair]) -> Agreeme
     known = [p for p in pairs if p.first.lower() in vectors and p.second.lower() in vectors]
     if len(known) < 2:
         raise ValueError(f"pairs must be at least 2 of which both words have a vector, got {len(known)}")
-    first, second = (vectors.unit[vectors.rows(p[i].lower() for p in known)] for i in (0, 1))
+    first = vectors.unit[vectors.rows(p.first.lower() for p in known)]
+    second = vectors.unit[vectors.rows(p.second.lower() for p in known)]
     return Agreement(float(spearmanr((first * second).sum(dim=1), [p.rating for p in known]).statistic), len(known))
 
 

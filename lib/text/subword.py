@@ -13,7 +13,7 @@ Pair = tuple[str, str]
 LONGEST_WORD = 100  # characters; BERT's tokenizer takes a longer word for unknown
 
 
-def count_pairs(words: Mapping[Sequence[str], int]) -> Counter[Pair]:
+def count_pairs(words: Mapping[tuple[str, ...], int]) -> Counter[Pair]:
     """How often two pieces stand next to each other, in words that are cut into pieces, each with its number.
 
     >>> count_pairs({("s", "e", "a"): 2, ("s", "e", "e"): 1}).most_common(1)
