@@ -18,7 +18,7 @@ from torch import nn
 from lib import ROOT
 from lib.adapters import LoraSettings, trainable_parameters
 from lib.adapters.targets import select_targets
-from lib.models import Decoder, Encoder, load_small
+from lib.models import Decoder, Encoder, SkipGram, load_small
 from lib.text import bert_tokenizer, smollm2_tokenizer
 from lib.training.masking_design import Design
 from lib.worlds.review_world import review_world, small_decoder
@@ -105,6 +105,8 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "decoder.Decoder": lambda f, g: f(small.decoder(), generator=g),
     "draws.uniform": lambda f, g: f(g, 3, 0, 1),
     "decoding.generate": lambda f, g: f(decoder(), IDS[:, :4], 6, temperature=1.0, generator=g),
+    "elmo.BidirectionalLM": lambda f, g: f(5, 4, generator=g),
+    "elmo.StackedBidirectionalLM": lambda f, g: f(5, 4, generator=g),
     "encoder.Encoder": lambda f, g: f(small.encoder(), generator=g),
     "encoder_decoder.EncoderDecoder": lambda f, g: f(small.seq2seq(), generator=g),
     "heads.MaskedLM": lambda f, g: f(small.encoder(), generator=g),
@@ -151,7 +153,12 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "scaling_choices.shuffled_twice": lambda f, g: f(STREAM[:, None])(g),
     "subspace.RandomSubspace": lambda f, g: list(f(decoder(), 3, generator=g).signs.values()),
     "swapped.draw_swapped": lambda f, g: list(f("validation", 9, g)),
+    "topics.draw_sentences": lambda f, g: f(9, 4, generator=g),
     "verifiable.rlvr_step": verified_step,
+    "word2vec.SkipGram": lambda f, g: f(5, 4, generator=g),
+    "word2vec.SkipGram.draw_batch": lambda f, g: f(
+        SkipGram(5, 4, generator=seeded()), IDS.view(-1, 2), ZEROS + 1, 9, 3, generator=g
+    ),
     "wikipedia_questions.batches_without_slack": drawn_rows,
     "wikipedia_questions.write_answers": written_answers,
 }

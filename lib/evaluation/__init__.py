@@ -10,20 +10,27 @@ from lib.evaluation.judges import SwapTest, judge_probability, swap_test
 from lib.evaluation.perplexity import bits_per_byte, perplexity
 from lib.evaluation.rankings import clustered, fit_plackett_luce, pairs_of_rankings, simulate_rankings
 from lib.evaluation.receptive_field import receptive_field
+from lib.evaluation.similarity import centred, mean_cosine, neighbours, same_sense, solve_analogies, word_similarity
 
 __all__ = [
     "BradleyTerryFit",
     "SwapTest",
     "bits_per_byte",
+    "centred",
     "clustered",
     "fit_bradley_terry",
     "fit_plackett_luce",
     "judge_probability",
+    "mean_cosine",
+    "neighbours",
     "pairs_of_rankings",
     "perplexity",
     "receptive_field",
     "recovery_error",
+    "same_sense",
     "simulate_comparisons",
     "simulate_rankings",
+    "solve_analogies",
     "swap_test",
+    "word_similarity",
 ]

@@ -4,6 +4,7 @@ from lib.models.cache import KVCache
 from lib.models.config import TransformerConfig
 from lib.models.count import count_parameters
 from lib.models.decoder import Decoder
+from lib.models.elmo import BidirectionalLM, ScalarMix, StackedBidirectionalLM
 from lib.models.encoder import Encoder
 from lib.models.encoder_decoder import EncoderDecoder
 from lib.models.heads import (
@@ -24,8 +25,11 @@ from lib.models.pretrained import config_from_transformers, load_transformers
 from lib.models.quantized import GroupedInt4Linear, Int8Linear, NF4Linear, model_bytes, quantize_model
 from lib.models.reward import RewardModel, ValueModel
 from lib.models.small import SmallModel, load_small, save_small
+from lib.models.word2vec import SkipGram
+from lib.models.word_vectors import WordVectors, load_glove
 
 __all__ = [
+    "BidirectionalLM",
     "Decoder",
     "Encoder",
     "EncoderDecoder",
@@ -39,18 +43,23 @@ __all__ = [
     "PreTrainingLogits",
     "PreTrainingModel",
     "RewardModel",
+    "ScalarMix",
     "SequenceClassifier",
+    "SkipGram",
     "SmallModel",
     "Span",
     "SpanExtractor",
+    "StackedBidirectionalLM",
     "TokenClassifier",
     "TransformerConfig",
     "ValueModel",
+    "WordVectors",
     "config_from_transformers",
     "count_parameters",
     "eval_mode",
     "first_real_token",
     "last_real_token",
+    "load_glove",
     "load_minilm",
     "load_small",
     "load_smollm2",

@@ -31,6 +31,7 @@ class AttentionContext:
     memory_mask: Tensor | None = None  # (B, 1, 1, S)
     maps: list[Tensor] | None = None  # collects each layer's self-attention weights, for pictures
     cross_maps: list[Tensor] | None = None
+    states: list[Tensor] | None = None  # collects what enters the first layer, and what leaves each
 
 
 class SelfAttention(nn.Module):

@@ -69,6 +69,17 @@ class Encoder(nn.Module):
         self._run(input_ids, attention_mask, token_type_ids, None, context)
         return context.maps
 
+    def hidden_states(
+        self,
+        input_ids: Int[Tensor, "B T"],
+        attention_mask: AttentionMask | None = None,
+        token_type_ids: Int[Tensor, "B T"] | None = None,
+    ) -> list[Float[Tensor, "B T D"]]:
+        """What enters the first layer, and what leaves each: 1 + L tensors. A final norm is not part of them."""
+        context = AttentionContext(states=[])
+        self._run(input_ids, attention_mask, token_type_ids, None, context)
+        return context.states
+
     def _run(
         self,
         input_ids: Tensor,

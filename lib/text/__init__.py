@@ -6,7 +6,7 @@ from .packaged_tokenizers import bert_tokenizer, smollm2_tokenizer
 from .packing import pack_tokens, sample_windows
 from .tokenizer_training import train_bpe, train_wordpiece
 from .tokenizers import Tokenizer
-from .words import load_analogies, load_glove_words, load_partners, load_wordsim
+from .words import load_analogies, load_glove_words, load_partners, load_senses, load_wordsim
 
 __all__ = [
     "Corpus",
@@ -18,6 +18,7 @@ __all__ = [
     "load_corpus",
     "load_glove_words",
     "load_partners",
+    "load_senses",
     "load_wordsim",
     "mask_tokens",
     "pack_tokens",

@@ -1,4 +1,4 @@
-"""Lists to try word vectors and attention on, of data/words: ratings, analogies, common words, words that belong together."""
+"""Lists to try word vectors and attention on, of data/words: ratings, analogies, common words, partners, senses."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +35,14 @@ class Partners(NamedTuple):
     sentence: str  # small letters, a space around each word
     word: str  # from where one looks
     partner: str  # what should be found
+
+
+class Use(NamedTuple):
+    """A sentence with a word of two meanings, and which of them is meant."""
+
+    word: str
+    sense: str  # such as "of a river" or "for money"
+    sentence: str  # small letters, a space around each word; the word occurs once
 
 
 def load_wordsim(path: Path = FOLDER / "wordsim353.csv") -> list[RatedPair]:
@@ -97,6 +105,24 @@ def load_partners(path: Path = FOLDER / "partners.csv") -> list[Partners]:
                              f"words that occur once, got {', '.join(map(repr, row))}")  # fmt: skip
         pairs.append(pair)
     return pairs
+
+
+def load_senses(path: Path = FOLDER / "senses.csv") -> list[Use]:
+    """96 uses of eight words with two meanings, six sentences for each meaning, written for this course.
+
+    Raises ValueError if the file is missing or damaged (naming the line).
+
+    >>> load_senses()[0]
+    Use(word='bank', sense='of a river', sentence='we sat on the grassy bank and fished until dark .')
+    """
+    uses = []
+    for line, row in read_csv(path, list(Use._fields)):
+        use = Use(*row)
+        if not (use.word and use.sense and use.sentence.split(" ").count(use.word) == 1):
+            raise ValueError(f"{path.name}, line {line}: expected a word, a sense and a sentence in which the word occurs "
+                             f"once, got {', '.join(map(repr, row))}")  # fmt: skip
+        uses.append(use)
+    return uses
 
 
 def load_glove_words(path: Path = FOLDER / "glove_words.txt") -> list[str]:

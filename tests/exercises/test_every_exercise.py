@@ -61,6 +61,7 @@ GRADIENTS = {
     "autoregressive.last_token": ("hidden",),
     "autoregressive.loss": ("logits",),
     "blocks.decoder_block": ("x", "memory"),
+    "contexts.around": ("forward", "backward"),
     "dpo.dpo_loss": ("chosen", "rejected"),
     "lora.forward": ("x", "A", "B"),
     "luce.ranking_loss": ("rewards",),
@@ -69,6 +70,7 @@ GRADIENTS = {
     "peft.soft_prompt": ("prompt",),
     "reward.bradley_terry_loss": ("chosen", "rejected"),
     "sft.sft_loss": ("logits",),
+    "skipgram.loss": ("centres", "contexts", "negatives"),
     "softmax.softmax": ("z",),
 }
 """With respect to what each exercise is differentiated, written down once more: an exercise that drops a name would

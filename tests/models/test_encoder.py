@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import BertConfig, BertModel
 
-from lib.models import Encoder
+from lib.models import Encoder, load_transformers
 from tests.models import small
 
 IDS = small.some_ids()
@@ -123,3 +124,18 @@ def test_another_kind_of_configuration_is_refused():
     with pytest.raises(ValueError, match="config.architecture must be 'encoder', got 'decoder'"):
         Encoder(small.decoder())
     assert replace(small.encoder(), num_layers=1) == small.encoder(num_layers=1)
+
+
+def test_hidden_states_are_those_of_transformers():
+    """What enters the first layer, and what leaves each, for a BERT with padding."""
+    theirs = BertModel(BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=3, num_attention_heads=2,
+                                  intermediate_size=16, max_position_embeddings=12)).eval()  # fmt: skip
+    ours = load_transformers(theirs.state_dict(), theirs.config)
+    ids, mask = torch.arange(3, 15).view(2, 6), torch.tensor([[1] * 6, [1] * 4 + [0] * 2])
+    with torch.no_grad():
+        found = ours.hidden_states(ids, mask)
+        expected = theirs(ids, attention_mask=mask, output_hidden_states=True).hidden_states
+    assert len(found) == 4
+    for a, b in zip(found, expected):
+        torch.testing.assert_close(a[mask.bool()], b[mask.bool()], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found[-1], ours(ids, mask))
