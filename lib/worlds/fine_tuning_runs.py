@@ -44,9 +44,9 @@ class Point(NamedTuple):
 KEY = (*Point._fields, "seed")
 POINTS = (
     *(Point(method, examples) for method in ("words", "probe", "full") for examples in EPOCHS),
-    *(Point("scratch", examples) for examples in (80, 2000)),
     *(Point("full", 80, STEEP, warm_up) for warm_up in (0.0, WARM_UP)),
-    *(Point("last two layers", examples) for examples in (80, 2000)),
+    Point("scratch", 2000),
+    Point("last two layers", 400),
 )
 """What is compared, with each of SEEDS."""
 
