@@ -86,7 +86,7 @@ def reliability(panels: Mapping[str, Reliability]) -> Figure:
     return fig
 
 
-def eras(ranges: Mapping[str, tuple[float, float]], models: Mapping[str, float]) -> Figure:
+def eras(ranges: Mapping[str, tuple[float | int, float | int]], models: Mapping[str, float | int]) -> Figure:
     """The sizes that belong to each era as bands, and models as points on a logarithmic axis.
 
     Raises ValueError for a size that is not positive.

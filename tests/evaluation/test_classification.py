@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.evaluation.calibration import fit_temperature, reliability
@@ -24,6 +24,7 @@ from lib.evaluation.spans import answer_scores, best_span, entities_of, entity_s
 rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
 
 
+@settings(max_examples=25)
 @given(rows)
 def test_as_scikit_learn_has_it(pairs):
     metrics = pytest.importorskip("sklearn.metrics")
@@ -68,7 +69,7 @@ def test_one_class_throughout():
     assert paired_test(torch.tensor([True]), torch.tensor([True])) == 1
 
 
-def test_bad_input_is_named():
+def test_bad_input_is_named(unchecked):
     one, two = torch.tensor([1]), torch.tensor([0, 1])
     with pytest.raises(ValueError, match="labels"):
         accuracy(one, two)

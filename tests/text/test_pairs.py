@@ -71,7 +71,7 @@ def test_next_sentences_are_neighbours_and_strangers_are_not():
         assert sum((a, b) in follows for a, b, is_next in pairs if is_next) > 80  # the rest: a short sentence between
 
 
-def test_bad_input_is_named():
+def test_bad_input_is_named(unchecked):
     with pytest.raises(ValueError, match="max_length"):
         pack_pairs([([1], [2])], 2, cls_id=1, sep_id=2)
     with pytest.raises(ValueError, match="pairs"):

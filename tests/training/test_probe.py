@@ -22,7 +22,7 @@ def test_the_probe_is_scikit_learns(l2):
     assert torch.allclose(ours(x).softmax(dim=1), expected, atol=1e-5)
 
 
-def test_bad_input_is_named():
+def test_bad_input_is_named(unchecked):
     x, labels, _ = drawn()
     with pytest.raises(ValueError, match="none of class 3"):
         fit_probe(x, labels, 4)
