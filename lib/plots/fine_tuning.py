@@ -1,5 +1,6 @@
 """Figures of notebook 05: shared words, accuracy by the number of examples, with and without warm-up, reliability, eras."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -94,7 +95,7 @@ def eras(ranges: Mapping[str, tuple[float | int, float | int]], models: Mapping[
     fig, (ax,) = figure(7.6, 0.3 * len(models) + 1.4)
     for number, (name, (low, high)) in enumerate(ranges.items()):
         ax.axvspan(max(low, 1e7), high, color=COLOURS[number], alpha=0.18)
-        ax.annotate(name, (np.sqrt(max(low, 1e7) * high), 1), (0, 3), xycoords=("data", "axes fraction"),
+        ax.annotate(name, (math.sqrt(max(low, 1e7) * high), 1), (0, 3), xycoords=("data", "axes fraction"),
                     textcoords="offset points", ha="center", fontsize=9)  # fmt: skip
     for row, (name, size) in enumerate(models.items()):
         checks.positive(name, size)
