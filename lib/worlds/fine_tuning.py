@@ -128,7 +128,7 @@ def train_classifier(
 
 
 @torch.no_grad()
-def logits_of(model: torch.nn.Module, data: Reviews) -> Float[Tensor, "N C"]:
+def logits_of(model: Callable[..., Tensor], data: Reviews) -> Float[Tensor, "N C"]:
     """The logits of each review, in order; reviews of similar length are read together."""
     order = data.attention_mask.sum(dim=1).argsort()
     found = torch.cat([model(*data.take(rows)[:2]) for rows in order.split(50)])
