@@ -42,13 +42,20 @@ def _as_correlation(labels, predictions):
     return float((x * y).sum() / below) if below > 0 else 0.0
 
 
+def _whole_tensors(labels, predictions):
+    tp, fp = (labels * predictions).sum(), ((1 - labels) * predictions).sum()
+    fn, tn = (labels * (1 - predictions)).sum(), ((1 - labels) * (1 - predictions)).sum()
+    below = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return float((tp * tn - fp * fn) / below.double().sqrt()) if below != 0 else 0.0
+
+
 def _matthews_cases(generator):
     def rows(labels, predictions):
         return torch.tensor(labels), torch.tensor(predictions)
 
     labels = (torch.rand(200, generator=generator) < 0.3).long()
     flipped = torch.where(torch.rand(200, generator=generator) < 0.2, 1 - labels, labels)
-    many = torch.arange(60_000) % 2
+    many = torch.arange(300_000) % 2
     return [
         case("half right of each", *rows([1, 1, 0, 0], [1, 0, 0, 1])),
         case("all right", *rows([1, 0, 1, 0, 0], [1, 0, 1, 0, 0])),
@@ -60,7 +67,7 @@ def _matthews_cases(generator):
         case("a rare class", *rows([0] * 18 + [1, 1], [0] * 17 + [1, 1, 0])),
         case("more often named than there", *rows([1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0])),
         case("two hundred, a fifth of them flipped", labels, flipped),
-        case("sixty thousand", many, torch.where(torch.arange(60_000) % 10 == 3, 1 - many, many)),
+        case("three hundred thousand", many, torch.where(torch.arange(300_000) % 10 == 3, 1 - many, many)),
     ]
 
 
@@ -123,6 +130,12 @@ MATTHEWS = Exercise(
             "nan",
             _of(lambda *n: _ratio(n[0] * n[1] - n[2] * n[3], _root(*n), math.nan)),
             "Where one class is named throughout you get NaN. The statement asks for 0 there.",
+        ),
+        Misconception(
+            "counts_overflow",
+            _whole_tensors,
+            "For many examples the product of four counts is too large for int64 tensors. Make Python ints or floats of the "
+            "counts.",
         ),
         Misconception(
             "one_where_all_is_right",
