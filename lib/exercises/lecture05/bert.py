@@ -40,7 +40,7 @@ PACK_PAIR = Exercise(
     reference=answers.pack_pair,
     cases=_pack_cases,
     accepts=(answers.by_formula,),
-    withheld=("lib.text.pairs.pack_pairs", "lib.text.pairs.cut_longest_first"),
+    withheld=("lib.text.pairs.pack_pairs", "lib.text.pairs.cut_longest_first", "lib.text.pairs._ids"),
     misconceptions=(
         Misconception(
             "second_cut_only",

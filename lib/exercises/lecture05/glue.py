@@ -82,6 +82,8 @@ MATTHEWS = Exercise(
     accepts=(_as_correlation, _of(lambda *n: _ratio(n[0] * n[1] - n[2] * n[3], _root(*n)))),
     withheld=(
         "lib.evaluation.classification.matthews_correlation",
+        "lib.evaluation.classification.confusion_matrix",
+        "lib.evaluation.classification._ranks",
         "lib.evaluation.classification.pearson_correlation",
         "lib.evaluation.classification.spearman_correlation",
     ),
