@@ -43,7 +43,7 @@ def by_examples(curves: Mapping[str, Mapping[int, Sequence[float]]], levels: Map
                 [n * shift] * len(values), values, s=16, alpha=0.6, color=COLOURS[number], marker=MARKERS[number]
             )
         ax.plot([n * shift for n in curve], [float(np.mean(v)) for v in curve.values()], color=COLOURS[number],
-                linestyle=LINES[number], label=name)  # fmt: skip
+                linestyle=LINES[number], marker=MARKERS[number], markersize=4, label=name)  # fmt: skip
     for name, height in levels.items():
         ax.axhline(height, color="0.4", linewidth=0.9, linestyle=":")
         ax.annotate(name, (1, height), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
