@@ -52,7 +52,7 @@ POINTS = (
 
 
 class Result(NamedTuple):
-    """What the runs of one point gave on the test reviews, a number for each seed."""
+    """What the runs of one point gave on the test reviews, a number for each seed, in the order of SEEDS."""
 
     accuracy: list[float]
     nll: list[float]  # nats per review
@@ -124,7 +124,8 @@ def results(file: Path = FILE) -> dict[Point, Result]:
         rate = point.rate or chosen_rate(rows, point.method)
         wanted = tuple(str(value) for value in point._replace(rate=rate))
         runs = [row for row in rows if tuple(row[name] for name in Point._fields) == wanted and row["split"] == "test"]
-        if sorted(int(row["seed"]) for row in runs) != list(SEEDS):
+        runs.sort(key=lambda row: int(row["seed"]))
+        if [int(row["seed"]) for row in runs] != list(SEEDS):
             raise ValueError(f"the table must have the seeds {SEEDS} of {point}, got {[row['seed'] for row in runs]}")
         found[point] = Result(*([float(row[name]) for row in runs] for name in Result._fields))
     return found
