@@ -15,13 +15,13 @@ class Reliability(NamedTuple):
 
     confidence: Float[Tensor, "K"]  # the mean of what was claimed
     accuracy: Float[Tensor, "K"]  # the share that came true
-    count: Int[Tensor, "K"]
+    size: Int[Tensor, "K"]  # predictions in each bin
 
     @property
     def error(self) -> float:
         """The expected calibration error: the mean of |accuracy − confidence| over all predictions."""
         gaps = (self.accuracy - self.confidence).abs().nan_to_num()
-        return float((gaps * self.count).sum() / self.count.sum())
+        return float((gaps * self.size).sum() / self.size.sum())
 
 
 def reliability(confidence: Float[Tensor, "N"], right: Bool[Tensor, "N"], bins: int = 10) -> Reliability:
@@ -31,7 +31,7 @@ def reliability(confidence: Float[Tensor, "N"], right: Bool[Tensor, "N"], bins: 
     Raises ValueError for no prediction, different lengths or a confidence outside [0, 1].
 
     >>> found = reliability(torch.tensor([0.9, 0.9, 0.6]), torch.tensor([True, False, True]), 2)
-    >>> found.count.tolist(), round(found.error, 3)
+    >>> found.size.tolist(), round(found.error, 3)
     ([0, 3], 0.133)
     """
     checks.same_length(confidence=confidence, right=right)

@@ -77,8 +77,8 @@ def reliability(panels: Mapping[str, Reliability]) -> Figure:
     fig, axes = figure(3.3 * len(panels), 3.4, columns=len(panels), sharey=True)
     for number, (ax, (name, found)) in enumerate(zip(axes, panels.items())):
         ax.plot([0.5, 1], [0.5, 1], color="0.4", linewidth=0.9, linestyle=":")
-        full = found.count > 0
-        ax.scatter(found.confidence[full], found.accuracy[full], s=found.count[full].numpy() * 1.5, alpha=0.75,
+        full = found.size > 0
+        ax.scatter(found.confidence[full], found.accuracy[full], s=found.size[full].numpy() * 1.5, alpha=0.75,
                    color=COLOURS[number])  # fmt: skip
         ax.set(
             title=f"{name}: error {found.error:.3f}", xlabel="claimed probability", xlim=(0.48, 1.02), ylim=(0.2, 1.04)

@@ -93,7 +93,7 @@ def test_reliability_of_a_calibrated_forecaster_and_of_the_edges():
     generator = torch.Generator().manual_seed(0)
     p = torch.rand(20_000, generator=generator, dtype=torch.float64)
     assert reliability(p, torch.rand(20_000, generator=generator, dtype=torch.float64) < p).error < 0.02
-    assert reliability(torch.tensor([0.0, 0.25, 0.5, 1.0]), torch.ones(4).bool(), 4).count.tolist() == [2, 1, 0, 1]
+    assert reliability(torch.tensor([0.0, 0.25, 0.5, 1.0]), torch.ones(4).bool(), 4).size.tolist() == [2, 1, 0, 1]
 
 
 def test_the_temperature_is_the_one_that_was_put_in():
