@@ -21,7 +21,7 @@ from lib.adapters.targets import select_targets
 from lib.models import Decoder, Encoder, load_small
 from lib.text import bert_tokenizer, load_corpus, smollm2_tokenizer
 from lib.training.masking_design import Design
-from lib.worlds.fine_tuning import drawn, in_epochs
+from lib.worlds.fine_tuning import Reviews
 from lib.worlds.review_world import review_world, small_decoder
 from lib.worlds.verifiable import RlvrSettings, Sum, with_adapter
 from lib.worlds.wikipedia_questions import as_demonstrations, wikipedia_questions
@@ -108,7 +108,9 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "decoding.generate": lambda f, g: f(decoder(), IDS[:, :4], 6, temperature=1.0, generator=g),
     "encoder.Encoder": lambda f, g: f(small.encoder(), generator=g),
     "encoder_decoder.EncoderDecoder": lambda f, g: f(small.seq2seq(), generator=g),
-    "fine_tuning.in_epochs": lambda f, g: f(in_epochs(drawn(16, 0), 4))(g),
+    "fine_tuning.in_epochs": lambda f, g: f(
+        Reviews(torch.arange(16)[:, None], torch.ones(16, 1).long(), torch.arange(16)), 4
+    )(g),
     "heads.MaskedLM": lambda f, g: f(small.encoder(), generator=g),
     "heads.OnBackbone": lambda f, g: f(encoder(), 2, generator=g),
     "heads.SequenceClassifier": lambda f, g: f(encoder(), 3, generator=g),
