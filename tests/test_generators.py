@@ -19,8 +19,9 @@ from lib import ROOT
 from lib.adapters import LoraSettings, trainable_parameters
 from lib.adapters.targets import select_targets
 from lib.models import Decoder, Encoder, SkipGram, load_small
-from lib.text import bert_tokenizer, smollm2_tokenizer
+from lib.text import bert_tokenizer, load_corpus, smollm2_tokenizer
 from lib.training.masking_design import Design
+from lib.worlds.fine_tuning import Reviews
 from lib.worlds.review_world import review_world, small_decoder
 from lib.worlds.verifiable import RlvrSettings, Sum, with_adapter
 from lib.worlds.wikipedia_questions import as_demonstrations, wikipedia_questions
@@ -109,6 +110,9 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "elmo.StackedBidirectionalLM": lambda f, g: f(5, 4, generator=g),
     "encoder.Encoder": lambda f, g: f(small.encoder(), generator=g),
     "encoder_decoder.EncoderDecoder": lambda f, g: f(small.seq2seq(), generator=g),
+    "fine_tuning.in_epochs": lambda f, g: f(
+        Reviews(torch.arange(16)[:, None], torch.ones(16, 1).long(), torch.arange(16)), 4
+    )(g),
     "heads.MaskedLM": lambda f, g: f(small.encoder(), generator=g),
     "heads.OnBackbone": lambda f, g: f(encoder(), 2, generator=g),
     "heads.SequenceClassifier": lambda f, g: f(encoder(), 3, generator=g),
@@ -145,6 +149,7 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "rankings.simulate_rankings": lambda f, g: f(torch.arange(3.0), 20, generator=g),
     "reward.RewardModel": lambda f, g: f(decoder(), generator=g),
     "reward.ValueModel": lambda f, g: f(decoder(), generator=g),
+    "pairs.next_sentence_pairs": lambda f, g: f(load_corpus("wikipedia").splits["test"], 6, generator=g),
     "review_world.ReviewWorld.answers": review_answers,
     "review_world.compare_answers": compare,
     "rollout.rollout": lambda f, g: f(decoder(), IDS[:, :4], 6, samples=2, generator=g),

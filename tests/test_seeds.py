@@ -17,6 +17,7 @@ from lib.text import train_bpe, train_wordpiece
 from lib.training import FitSettings
 from lib.training.policy import PolicySettings
 from lib.training.recipes import Recipe
+from lib.worlds.fine_tuning import drawn
 from lib.worlds.review_world import review_world, small_decoder
 from lib.worlds.swapped import swap_finder
 from lib.worlds.swapped_runs import Way
@@ -91,12 +92,22 @@ def fine_tuned(f, seed):
     return model
 
 
+def four():
+    return drawn(16, 0).take(slice(4))
+
+
 CALLS = {  # "module.function" -> its result for a seed
     "accounting.synthetic_runs": lambda f, s: list(f(5, s)),
     "bandit.train_bandit": lambda f, s: f(torch.arange(3.0), steps=3, samples=4, learning_rate=0.1, seed=s),
     "checking.AnswerKey": lambda f, s: [vars(outcome) for outcome in f(get("dpo.dpo_loss"), s).expected],
     "checking.assess": lambda f, s: outcomes(f(get("dpo.dpo_loss"), get("dpo.dpo_loss").reference, s)),
     "exercise.Exercise.build_cases": lambda f, s: cases(f(get("dpo.dpo_loss"), s)),
+    "fine_tuning.classifier": lambda f, s: f("full", seed=s),
+    "fine_tuning.drawn": lambda f, s: f(16, s),
+    "fine_tuning.read_with": lambda f, s: f(
+        "last two layers", four(), 1e-3, epochs=1, warm_up=0.0, seed=s, held_out=four()
+    ),
+    "fine_tuning.train_classifier": lambda f, s: f("last two layers", four(), 1e-3, seed=s),
     "made.encodes_pairs": lambda f, s: f(s)("ab"),
     "made.draws_in_turn": lambda f, s: list(map(f(s), [[0.2, 0.3, 0.5]] * 20)),
     "made.log_prob_of_sequence": lambda f, s: f(4, s)([1, 2]),
@@ -130,6 +141,7 @@ BY_SETTINGS = {  # whose settings hold the seed; `train_point` is in tests/train
 ELSEWHERE = {  # where it is held
     "cases.CaseSource.key": "the secret cases of a seed: tests/grading/judging",
     "classroom.make_class": "a benchmark's own class; its ratios are of one seed",
+    "fine_tuning_runs.run": "hands it to drawn and read_with: tests/worlds/test_fine_tuning.py",
     "graded.Graded.text": "writes the seed into a text: tests/grading/assignment",
     "release.files": "as Graded.text",
     "release.write_release": "as Graded.text",

@@ -24,6 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "them; the losses are those of one process.",
         epilog="examples:\n  course train bert-wiki-small\n  course train gpt-wiki-small --out elsewhere\n"
         "  course train masking-rate\n  course train masking-design\n  course train rlvr\n  course train peft\n"
+        "  course train fine-tuning\n"
         "  torchrun --nproc-per-node 2 -m lib.course train gpt-wiki-small --steps 20 --out elsewhere",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -235,5 +236,17 @@ def _shortened(settings, steps: int):
     return replace(settings, steps=steps, warmup_steps=min(settings.warmup_steps, steps // 10))
 
 
-EXPERIMENTS = {"masking-rate": masking_rate, "masking-design": masking_design, "rlvr": rlvr, "peft": peft}
+def fine_tuning(folder: Path, steps: int | None = None) -> None:
+    """The comparison of lecture 05: five ways to classify film reviews; appends one row per finished run."""
+    from lib.worlds.fine_tuning_runs import run_all
+
+    if steps is not None:
+        raise UsageError("fine-tuning trains by the number of reviews and takes no --steps")
+    run_all(folder / "fine_tuning.csv")
+    print(f"fine_tuning.csv: {len(_read_rows(folder / 'fine_tuning.csv'))} runs")
+
+
+EXPERIMENTS = {
+    "masking-rate": masking_rate, "masking-design": masking_design, "rlvr": rlvr, "peft": peft, "fine-tuning": fine_tuning,
+}  # fmt: skip
 """What runs what is missing of an experiment, with the files of the given folder."""
