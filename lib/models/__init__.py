@@ -16,7 +16,7 @@ from lib.models.heads import (
     first_real_token,
     last_real_token,
 )
-from lib.models.modes import eval_mode
+from lib.models.modes import assert_no_update, eval_mode
 from lib.models.next_sentence import PreTrainingLogits, PreTrainingModel
 from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
@@ -46,6 +46,7 @@ __all__ = [
     "TokenClassifier",
     "TransformerConfig",
     "ValueModel",
+    "assert_no_update",
     "config_from_transformers",
     "count_parameters",
     "eval_mode",
