@@ -103,7 +103,8 @@ class _Search:
         """Take the best continuations; returns the row of the cache that each running beam continues."""
         batch, beams = self.running_scores.shape
         read = len(log_probs) // batch  # 1 at the first step, when only the prompts were read
-        totals = log_probs.view(batch, read, -1) + self.running_scores[:, :read, None]
+        totals = log_probs.new_full((batch, beams, log_probs.shape[-1]), -torch.inf)
+        totals[:, :read] = log_probs.view(batch, read, -1) + self.running_scores[:, :read, None]
         number = min(2 * beams, totals[0].numel())  # as many as can end, and as many to go on with
         best, places = totals.flatten(1).topk(number, dim=1)
         beam, token = places // totals.shape[-1], places % totals.shape[-1]
@@ -114,11 +115,10 @@ class _Search:
         ends |= torch.tensor(last)
         self._keep_ended(texts, best, ends, end)
         best = best.masked_fill(ends, -torch.inf)
-        best, texts, beam = (_padded(each, beams, fill) for each, fill in ((best, -torch.inf), (texts, 0), (beam, 0)))
         self.running_scores, kept = best.topk(beams, dim=1)
         self.running = _rows(texts, kept)
         first = torch.arange(batch, device=beam.device)[:, None] * read
-        return (first + beam.gather(1, kept)).flatten()
+        return (first + beam.gather(1, kept).clamp_max(read - 1)).flatten()
 
     def _keep_ended(self, texts: Tensor, best: Tensor, ends: Tensor, end: int) -> None:
         """Of the ended texts before and those that ended now keep the best; only the first N candidates may end."""
@@ -181,10 +181,3 @@ def _rows(tensor: Tensor, which: Tensor) -> Tensor:
     index = which if tensor.dim() == 2 else which[..., None].expand(*which.shape, tensor.shape[-1])
     return tensor.gather(1, index)
 
-
-def _padded(tensor: Tensor, width: int, fill: float | int) -> Tensor:
-    """At least `width` columns, by filled ones (only when the beam is wider than the candidates)."""
-    if tensor.shape[1] >= width:
-        return tensor
-    more = tensor.new_full((len(tensor), width - tensor.shape[1], *tensor.shape[2:]), fill)
-    return torch.cat((tensor, more), dim=1)

@@ -75,7 +75,7 @@ class ModelDraft:
         rows = []
         for _ in range(number):
             new = torch.tensor([text[self.cache.length :]])
-            logits = self.model.logits(self.model.hidden(new, None, self.cache)[:, -1])[0]
+            logits = self.model.logits(self.model.hidden(new, None, self.cache)[:, -1:])[0, 0]
             rows.append(warp(logits, **self.warping).softmax(dim=-1))
             self.read = text.copy()
             text.append(int(torch.multinomial(rows[-1], 1, generator=generator)))
