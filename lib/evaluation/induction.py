@@ -8,7 +8,9 @@ from lib import checks
 from lib.models import Decoder
 
 
-def repeated_tokens(vocab_size: int, length: int, batch: int = 4, *, generator: torch.Generator | None = None) -> Tensor:
+def repeated_tokens(
+    vocab_size: int, length: int, batch: int = 4, *, generator: torch.Generator | None = None
+) -> Tensor:
     """Random tokens twice over, (batch, 2 · length): nothing helps to predict the second half but the first.
 
     Raises ValueError if a number is below 1.

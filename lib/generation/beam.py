@@ -1,4 +1,4 @@
-"""Beam search: several beginnings are kept at each step, not the best one alone (Lowerre 1976; Graves 2012).
+"""Beam search: several beginnings are kept at each step, not the best one alone (Graves 2012).
 
 Token for token as `transformers` does it (its default of `early_stopping`, False, is a heuristic; "never" is the exact
 form). A beam that ends is ranked by log P(y | x) / |y|^length_penalty, where |y| counts its tokens, the end included.
@@ -180,4 +180,3 @@ def _rows(tensor: Tensor, which: Tensor) -> Tensor:
     """tensor[b, which[b, i]] for every b and i."""
     index = which if tensor.dim() == 2 else which[..., None].expand(*which.shape, tensor.shape[-1])
     return tensor.gather(1, index)
-

@@ -120,7 +120,9 @@ def speculative_generate(
         hidden = steps.hidden(begun.new_tensor([text + guesses]))[0, -len(guesses) - 1 :]
         p = warp(steps.logits(hidden[None])[0], **warping).softmax(dim=-1)  # (guesses + 1, V)
         if q is not None and q.shape != (len(guesses), p.shape[1]):
-            raise ValueError(f"draft must give probabilities of shape {(len(guesses), p.shape[1])}, got {tuple(q.shape)}")
+            raise ValueError(
+                f"draft must give probabilities of shape {(len(guesses), p.shape[1])}, got {tuple(q.shape)}"
+            )
         kept = _verified(guesses, p, q, generator)
         passes, proposed, accepted = passes + 1, proposed + len(guesses), accepted + len(kept) - 1
         if eos_id in kept:

@@ -84,9 +84,7 @@ def begin(
         raise ValueError("start_id is for an encoder-decoder: a decoder goes on from its prompt")
     _check_length(model, "of input_ids", input_ids.shape[1], max_new_tokens)
     if attention_mask is not None and not attention_mask[:, -1].bool().all():
-        raise ValueError(
-            "attention_mask ends with padding: pad prompts on the left, so that all rows continue at once"
-        )
+        raise ValueError("attention_mask ends with padding: pad prompts on the left, so that all rows continue at once")
     return Steps(model, _extended(attention_mask, max_new_tokens), None), input_ids
 
 

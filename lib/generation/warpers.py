@@ -2,8 +2,8 @@
 
 Each is a pure function over the last axis; a token that may not be chosen gets −∞, so its probability is
 exactly 0. Temperature reshapes the whole distribution, top-k keeps a number of tokens, top-p an amount of
-probability, min-p what is not too far behind the best. Logits in half precision are warped in float32: a division or a sum of 50,000 probabilities in float16 would
-draw tokens whose probability is 0.
+probability, min-p what is not too far behind the best. Logits in half precision are warped in float32: a division or a
+sum of 50,000 probabilities in float16 would draw tokens whose probability is 0.
 """
 
 import math

@@ -56,10 +56,15 @@ def test_counting_penalties_by_hand():
     assert torch.equal(penalise_counts(logits, torch.tensor([[0], [1]])), logits)
 
 
-@pytest.mark.parametrize("settings", [{"repetition_penalty": 1.4}, {"no_repeat_ngram": 2}, {"no_repeat_ngram": 1}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"repetition_penalty": 1.4}, {"no_repeat_ngram": 2}, {"no_repeat_ngram": 1}], ids=str
+)
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
 def test_penalised_greedy_equals_transformers(name, settings):
-    make = {"gpt2": lambda: hf_models.gpt2(n_positions=64), "llama": lambda: hf_models.llama(max_position_embeddings=64)}
+    make = {
+        "gpt2": lambda: hf_models.gpt2(n_positions=64),
+        "llama": lambda: hf_models.llama(max_position_embeddings=64),
+    }
     theirs = shaken(make[name](), width=0.6)
     named = {{"no_repeat_ngram": "no_repeat_ngram_size"}.get(key, key): value for key, value in settings.items()}
     expected = theirs.generate(IDS, max_new_tokens=20, do_sample=False, pad_token_id=0, eos_token_id=None, **named)

@@ -44,7 +44,7 @@ def drafts(model):
 @pytest.mark.parametrize("num_draft", [1, 3, 8])
 def test_greedy_text_is_the_same_with_every_draft(name, num_draft):
     model = ours()
-    for eos_id in (None, *generate(model, IDS, 20)[0, 6:].unique().tolist()):
+    for eos_id in (None, *generate(model, IDS, 20)[0, 6:].unique().tolist()[::4]):
         draft = drafts(model)[name]
         expected = generate(model, IDS, 20, eos_id=eos_id)
         got = speculative_generate(model, IDS, 20, draft, num_draft=num_draft, eos_id=eos_id)
@@ -62,10 +62,10 @@ def test_a_perfect_draft_saves_passes_and_a_silent_one_none():
 
 @pytest.mark.parametrize("certain", [True, False])
 def test_the_rule_gives_the_models_distribution(certain):
-    """The first token of 10,000 verdicts on two guesses, and the second where the first was accepted."""
+    """The first token of 5,000 verdicts on two guesses, and the second where the first was accepted."""
     p = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.3, 0.3, 0.4]])
     q = torch.tensor([[0.2, 0.7, 0.1], [0.6, 0.2, 0.2]])
-    random, draws = torch.Generator().manual_seed(2), 10_000
+    random, draws = torch.Generator().manual_seed(2), 5_000
     first, second = torch.zeros(3), torch.zeros(3)
     for _ in range(draws):
         guesses = [1, 0] if certain else torch.multinomial(q, 1, generator=random)[:, 0].tolist()
@@ -74,14 +74,14 @@ def test_the_rule_gives_the_models_distribution(certain):
         if len(kept) > 1:
             second[kept[1]] += 1
     for counts, row in ((first, p[0]), (second, p[1])):
-        assert counts.sum() > 2000
+        assert counts.sum() > 1000
         assert ((counts - counts.sum() * row).square() / (counts.sum() * row)).sum() < 13.8  # 1 in 1,000, 2 degrees
 
 
 @pytest.mark.parametrize("name", ["n-gram", "model"])
 def test_texts_follow_the_chain_rule(name):
-    """Two tokens drawn 600 times against the exact probabilities."""
-    vocabulary, draws = 3, 600
+    """Two tokens drawn 400 times against the exact probabilities."""
+    vocabulary, draws = 3, 400
     sizes = dict(vocab_size=vocabulary, d_model=8, num_layers=1, num_heads=2)
     model = ours(**sizes)
     draft = {"n-gram": NGramDraft(2), "model": ModelDraft(ours(seed=3, **sizes), temperature=1.0)}[name]

@@ -9,7 +9,9 @@ from lib.plots import decoding as plots
 def test_each_text_has_a_panel_and_its_mean():
     fig = plots.surprisal_of_texts({"people": [1.0, 3.0], "beam": [0.5, 0.5]})
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["people: mean 2.00", "beam: mean 0.50"]
-    assert [bar.get_height() for bar in fig.axes[0].patches] == [1, 3] and fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
+    assert [bar.get_height() for bar in fig.axes[0].patches] == [1, 3] and fig.axes[0].get_ylim() == fig.axes[
+        1
+    ].get_ylim()
     with pytest.raises(ValueError, match="texts must not be empty"):
         plots.surprisal_of_texts({})
 

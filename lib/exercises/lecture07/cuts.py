@@ -63,8 +63,7 @@ def _overflow(logits, p):
 
 
 def _kept_probabilities(logits, p):
-    q = min_p(logits, p).softmax(dim=-1)
-    return q
+    return min_p(logits, p).softmax(dim=-1)
 
 
 def _nucleus(logits, p):

@@ -21,9 +21,11 @@ def induction_score(weights: Tensor, ids: list[int]) -> Tensor:
 
 
 def _maps(heads, length, generator):
-    return (3 * torch.randn(heads, length, length, generator=generator)).masked_fill(
-        torch.ones(length, length).triu(1).bool(), -torch.inf
-    ).softmax(dim=-1)
+    return (
+        (3 * torch.randn(heads, length, length, generator=generator))
+        .masked_fill(torch.ones(length, length).triu(1).bool(), -torch.inf)
+        .softmax(dim=-1)
+    )
 
 
 def _cases(generator):
@@ -93,7 +95,8 @@ LOOKING_BACK = Exercise(
         Misconception(
             "the_token_itself",
             _variant(place=lambda s, t: s),
-            "You read the weight on the earlier occurrence itself. An induction head looks at the token *after* it: one place "
+            "You read the weight on the earlier occurrence itself. An induction head looks at the token *after* it: "
+            "one place "
             "further right.",
         ),
         Misconception(
@@ -134,7 +137,8 @@ LOOKING_BACK = Exercise(
         Misconception(
             "largest",
             _variant(mean=lambda found, length: found.amax(dim=0)),
-            "You take the largest weight. A head that looks back once by chance would have a high score: take the mean.",
+            "You take the largest weight. A head that looks back once by chance would have a high score: take the "
+            "mean.",
         ),
         Misconception(
             "all_earlier_places",
@@ -153,7 +157,8 @@ LOOKING_BACK = Exercise(
         ),
     ),
     hints=(
-        "For each place t find the latest s < t with the same token. If there is one, the weight in question is weights[:, t, s + 1].",
+        "For each place t find the latest s < t with the same token. If there is one, the weight in question is "
+        "weights[:, t, s + 1].",
         "Collect these vectors of H numbers in a list and take torch.stack(found).mean(dim=0). Mind the empty list.",
     ),
 )

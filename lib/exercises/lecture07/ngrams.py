@@ -74,7 +74,9 @@ def _one_place(places):
 
 
 def _apart(ids, n):
-    return sorted({ids[i + n - 1] for i in range(0, len(ids) - n + 1, n) if ids[i : i + n - 1] == ids[len(ids) - n + 1 :]})
+    return sorted(
+        {ids[i + n - 1] for i in range(0, len(ids) - n + 1, n) if ids[i : i + n - 1] == ids[len(ids) - n + 1 :]}
+    )
 
 
 NGRAMS = Exercise(
@@ -152,7 +154,9 @@ NGRAMS = Exercise(
         ),
         Misconception(
             "whole_ngrams",
-            lambda ids, n: [ids[i : i + n] for i in range(len(ids) - n + 1) if ids[i : i + n - 1] == ids[len(ids) - n + 1 :]],
+            lambda ids, n: [
+                ids[i : i + n] for i in range(len(ids) - n + 1) if ids[i : i + n - 1] == ids[len(ids) - n + 1 :]
+            ],
             "You return whole n-grams. Asked for are the tokens that would complete them.",
         ),
     ),

@@ -38,10 +38,18 @@ def _cases(generator):
         case("the first is rejected, the second would be accepted", P, Q, [1, 2], [0.6, 0.0]),
         case("accepted by chance", P, Q, [1, 0], [0.3, 0.1]),
         case("no guesses", P[:1], Q[:0], [], []),
-        case("a guess that the model never makes", torch.tensor([[0.0, 1.0], [0.5, 0.5]]), torch.tensor([[0.5, 0.5]]), [0], [0.0]),
+        case(
+            "a guess that the model never makes",
+            torch.tensor([[0.0, 1.0], [0.5, 0.5]]),
+            torch.tensor([[0.5, 0.5]]),
+            [0],
+            [0.0],
+        ),
         case("a draft that is certain", P[:2], torch.tensor([[0.0, 1.0, 0.0]]), [1], [0.5]),
         case("the draft is the model", P, P[:2], [0, 2], [0.999, 0.999]),
-        case("random distributions", p, q, torch.multinomial(q, 1, generator=generator)[:, 0].tolist(), [0.2, 0.9, 0.5]),
+        case(
+            "random distributions", p, q, torch.multinomial(q, 1, generator=generator)[:, 0].tolist(), [0.2, 0.9, 0.5]
+        ),
         case("random distributions in float64", p.double(), q.double(), [0, 1, 2], [0.9, 0.95, 0.9]),
     ]
 
@@ -90,12 +98,12 @@ VERDICT = Exercise(
     reference=verdict,
     cases=_cases,
     accepts=(_collected,),
-    withheld=("lib.generation.speculative.speculative_generate",),
     misconceptions=(
         Misconception(
             "drawn_from_p_again",
             _with(rest=lambda p, q, guess: p),
-            "After a rejection you draw from p again. Tokens that the draft likes were then given too much, once by the draft and "
+            "After a rejection you draw from p again. Tokens that the draft likes were then given too much, once by "
+            "the draft and "
             "once by you: draw from the positive part of p - q.",
         ),
         Misconception(
@@ -106,39 +114,46 @@ VERDICT = Exercise(
         Misconception(
             "guess_taken_out",
             _with(rest=_without),
-            "You take only the rejected guess out of p. That is right for a draft that is certain; in general the positive part of "
+            "You take only the rejected guess out of p. That is right for a draft that is certain; in general the "
+            "positive part of "
             "p - q is left.",
         ),
         Misconception(
             "q_minus_p",
             _with(rest=lambda p, q, guess: (q - p).clamp(min=0) / (q - p).clamp(min=0).sum()),
-            "You take q - p: what the draft likes more than the model. What is missing is what the model likes more: p - q.",
+            "You take q - p: what the draft likes more than the model. What is missing is what the model likes "
+            "more: p - q.",
         ),
         Misconception(
             "negative_probabilities",
             _with(rest=lambda p, q, guess: p - q),
-            "Your distribution has negative numbers. Where the draft gives more than the model nothing is left: set these to 0, "
+            "Your distribution has negative numbers. Where the draft gives more than the model nothing is left: set "
+            "these to 0, "
             "then divide by the sum.",
         ),
         Misconception(
             "softmax",
             _with(rest=lambda p, q, guess: (p - q).softmax(0)),
-            "You apply softmax to p - q. These are differences of probabilities: set the negative ones to 0 and divide by the sum.",
+            "You apply softmax to p - q. These are differences of probabilities: set the negative ones to 0 and "
+            "divide by the sum.",
         ),
         Misconception(
             "ratio_turned",
             _with(chance=lambda p, q, guess: q[guess] / p[guess]),
-            "You accept with q / p. A guess that the model finds likelier than the draft does must always be kept: p / q.",
+            "You accept with q / p. A guess that the model finds likelier than the draft does must always be kept: "
+            "p / q.",
         ),
         Misconception(
             "p_alone",
             _with(chance=lambda p, q, guess: p[guess]),
-            "You accept with probability p. The draft has already drawn this token with probability q: keep it with p / q.",
+            "You accept with probability p. The draft has already drawn this token with probability q: keep it with "
+            "p / q.",
         ),
         Misconception(
             "most_likely_only",
             _with(chance=lambda p, q, guess: 1.0 if p.argmax() == guess else 0.0),
-            "You accept only the model's most likely token. That is right for greedy decoding; here u decides, with the chance "
+            "You accept only the model's most likely token. That is right for greedy decoding; here u decides, with "
+            "the chance "
             "p / q.",
         ),
         Misconception(
@@ -149,7 +164,8 @@ VERDICT = Exercise(
         Misconception(
             "last_guess_row",
             _with(end=lambda p, q: p[max(len(q) - 1, 0)]),
-            "When all guesses are accepted you return the row of the last guess. The model has read the guesses too: p has one row "
+            "When all guesses are accepted you return the row of the last guess. The model has read the guesses "
+            "too: p has one row "
             "more, for the token after them.",
         ),
         Misconception(
@@ -164,9 +180,11 @@ VERDICT = Exercise(
         ),
     ),
     hints=(
-        "Go through the guesses in their order. Guess i is accepted if u[i] < p[i, guess] / q[i, guess]; return at the first one "
+        "Go through the guesses in their order. Guess i is accepted if u[i] < p[i, guess] / q[i, guess]; return at "
+        "the first one "
         "that is not.",
-        "At the rejected guess i the distribution is (p[i] - q[i]).clamp(min=0), divided by its sum. If none is rejected, it is the "
+        "At the rejected guess i the distribution is (p[i] - q[i]).clamp(min=0), divided by its sum. If none is "
+        "rejected, it is the "
         "last row of p.",
     ),
 )
