@@ -34,7 +34,7 @@ class Speculated(NamedTuple):
 class NGramDraft:
     """Proposes what followed the last `longest` tokens (or fewer, down to one) when they came before.
 
-    It reads nothing but the text itself ("prompt lookup", Saxena 2023). The latest earlier place wins.
+    It reads nothing but the text itself (prompt lookup). The latest earlier place wins.
     Raises ValueError if `longest` is less than 1.
 
     >>> NGramDraft(2)([5, 6, 7, 8, 5, 6], 3, None)[0]

@@ -80,8 +80,8 @@ def test_the_rule_gives_the_models_distribution(certain):
 
 @pytest.mark.parametrize("name", ["n-gram", "model"])
 def test_texts_follow_the_chain_rule(name):
-    """Two tokens drawn 400 times against the exact probabilities."""
-    vocabulary, draws = 3, 400
+    """Two tokens drawn 250 times against the exact probabilities."""
+    vocabulary, draws = 3, 250
     sizes = dict(vocab_size=vocabulary, d_model=8, num_layers=1, num_heads=2)
     model = ours(**sizes)
     draft = {"n-gram": NGramDraft(2), "model": ModelDraft(ours(seed=3, **sizes), temperature=1.0)}[name]

@@ -81,7 +81,7 @@ MIN_P = Exercise(
     reference=min_p,
     cases=_cases,
     accepts=(_by_logs, _loops),
-    withheld=("lib.generation.warpers.keep_min_p", "lib.generation.warpers.warp"),
+    withheld=("lib.generation.warpers.keep_min_p",),
     misconceptions=(
         Misconception(
             "absolute_threshold",

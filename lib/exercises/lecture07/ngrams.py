@@ -88,7 +88,7 @@ NGRAMS = Exercise(
     reference=forbidden,
     cases=_cases,
     accepts=(_by_dict, _by_trial),
-    withheld=("lib.generation.penalties.forbid_repeated_ngrams", "lib.generation.penalties.penalise"),
+    withheld=("lib.generation.penalties.forbid_repeated_ngrams",),
     misconceptions=(
         Misconception(
             "empty_slice",
