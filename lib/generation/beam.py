@@ -4,6 +4,7 @@ Token for token as `transformers` does it (its default of `early_stopping`, Fals
 form). A beam that ends is ranked by log P(y | x) / |y|^length_penalty, where |y| counts its tokens, the end included.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -67,15 +68,15 @@ def beam_search(
     """
     steps, begun = begin(model, input_ids, max_new_tokens, attention_mask, eos_id, start_id)
     settings = _settings(begun.shape[1], max_new_tokens, num_beams, length_penalty, early_stopping, eos_id)
-    penalties = dict(repetition_penalty=repetition_penalty, no_repeat_ngram=no_repeat_ngram)
-    penalise(torch.zeros(1, 1), begun.new_zeros(1, 0), **penalties)
+    penalised = partial(penalise, repetition_penalty=repetition_penalty, no_repeat_ngram=no_repeat_ngram)
+    penalised(torch.zeros(1, 1), begun.new_zeros(1, 0))
     pad_id = model.config.pad_id if model.config.pad_id is not None else (eos_id or 0)
     search = _Search(settings, begun, pad_id)
     ids = begun
     counts = attention_mask if steps.source is None else None
     for end in range(settings.prompt, settings.longest):
         log_probs = steps(ids).float().log_softmax(dim=-1)  # (B, V) at first, then (B · N, V)
-        log_probs = penalise(log_probs, ids, **penalties, counts=_counted(ids, counts, settings))
+        log_probs = penalised(log_probs, ids, counts=_counted(ids, counts))
         rows = search.advance(log_probs, end)
         if search.done(end + 1):
             break
@@ -168,7 +169,7 @@ def _settings(
     return _Settings(beams, prompt, prompt + max_new_tokens, length_penalty, early, eos_id)
 
 
-def _counted(ids: Tensor, attention_mask: Tensor | None, settings: _Settings) -> Tensor | None:
+def _counted(ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
     """What the repetition penalty counts in each beam: all but the padding of the prompts."""
     if attention_mask is None:
         return None

@@ -1,5 +1,8 @@
 """Writing text one token at a time, each step reading only the token before (KV cache): greedy decoding and sampling."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -48,10 +51,10 @@ def generate(
     torch.Size([1, 7])
     """
     steps, begun = begin(model, input_ids, max_new_tokens, attention_mask, eos_id, start_id)
-    warping = dict(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    penalties = dict(repetition_penalty=repetition_penalty, no_repeat_ngram=no_repeat_ngram)
-    warp(torch.zeros(1), **warping)  # refuses a bad setting before any step
-    penalise(torch.zeros(1, 1), begun.new_zeros(1, 0), **penalties)
+    warped = partial(warp, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    penalised = partial(penalise, repetition_penalty=repetition_penalty, no_repeat_ngram=no_repeat_ngram)
+    warped(torch.zeros(1))  # refuses a bad setting before any step
+    penalised(torch.zeros(1, 1), begun.new_zeros(1, 0))
     length = begun.shape[1]
     ids = begun.new_empty(len(begun), length + max_new_tokens)
     ids[:, :length] = begun
@@ -59,8 +62,8 @@ def generate(
     done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     for end in range(length, ids.shape[1]):
         logits = steps(ids[:, :end])
-        logits = penalise(logits, ids[:, :end], **penalties, counts=counts[:, :end])
-        chosen = _choose(logits, warping, generator)
+        logits = penalised(logits, ids[:, :end], counts=counts[:, :end])
+        chosen = _choose(logits, None if temperature == 0 else warped, generator)
         ids[:, end] = chosen
         if eos_id is not None:
             pad_id = model.config.pad_id if model.config.pad_id is not None else eos_id
@@ -72,13 +75,13 @@ def generate(
 
 
 def _choose(
-    logits: Float[Tensor, "B V"], warping: dict[str, float | int | None], generator: torch.Generator | None
+    logits: Float[Tensor, "B V"], warped: Callable[[Tensor], Tensor] | None, generator: torch.Generator | None
 ) -> Int[Tensor, " B"]:
     if (logits.amax(dim=-1) == -torch.inf).any():
         raise ValueError("no token is left to choose: no_repeat_ngram forbids the whole vocabulary")
-    if warping["temperature"] == 0:
+    if warped is None:  # greedy
         return logits.argmax(dim=-1)
-    return torch.multinomial(warp(logits, **warping).softmax(dim=-1), 1, generator=generator)[:, 0]
+    return torch.multinomial(warped(logits).softmax(dim=-1), 1, generator=generator)[:, 0]
 
 
 def _counted(ids: Tensor, length: int, attention_mask: Tensor | None, penalise_prompt: bool) -> Tensor:

@@ -6,6 +6,7 @@ is the greedy text.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -61,9 +62,19 @@ class ModelDraft:
     Raises ValueError as `warp` does.
     """
 
-    def __init__(self, model: Decoder, **warping: float) -> None:
-        warp(torch.zeros(1), **warping)
-        self.model, self.warping, self.cache, self.read = model, warping, KVCache(), []
+    def __init__(
+        self,
+        model: Decoder,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+    ) -> None:
+        self.warped = partial(warp, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+        self.warped(torch.zeros(1))
+        self.model, self.cache = model, KVCache()
+        self.read: list[int] = []
 
     @torch.no_grad()
     def __call__(
@@ -76,7 +87,7 @@ class ModelDraft:
         for _ in range(number):
             new = torch.tensor([text[self.cache.length :]])
             logits = self.model.logits(self.model.hidden(new, None, self.cache)[:, -1:])[0, 0]
-            rows.append(warp(logits, **self.warping).softmax(dim=-1))
+            rows.append(self.warped(logits).softmax(dim=-1))
             self.read = text.copy()
             text.append(int(torch.multinomial(rows[-1], 1, generator=generator)))
         return text[len(ids) :], torch.stack(rows) if rows else None
@@ -108,8 +119,8 @@ def speculative_generate(
     torch.Size([1, 7])
     """
     checks.instance("model", model, Decoder)
-    warping = dict(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    warp(torch.zeros(1), **warping)
+    warped = partial(warp, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    warped(torch.zeros(1))
     checks.whole("num_draft", num_draft)
     steps, begun = begin(model, input_ids, max_new_tokens, None, eos_id, None)
     checks.shape("input_ids", input_ids, 1, "T")
@@ -118,7 +129,7 @@ def speculative_generate(
     while len(text) < longest and (len(text) == begun.shape[1] or text[-1] != eos_id):
         guesses, q = draft(text, min(num_draft, longest - len(text) - 1), generator)
         hidden = steps.hidden(begun.new_tensor([text + guesses]))[0, -len(guesses) - 1 :]
-        p = warp(steps.logits(hidden[None])[0], **warping).softmax(dim=-1)  # (guesses + 1, V)
+        p = warped(steps.logits(hidden[None])[0]).softmax(dim=-1)  # (guesses + 1, V)
         if q is not None and q.shape != (len(guesses), p.shape[1]):
             raise ValueError(
                 f"draft must give probabilities of shape {(len(guesses), p.shape[1])}, got {tuple(q.shape)}"

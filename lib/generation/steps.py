@@ -25,9 +25,10 @@ class Steps:
     def hidden(self, ids: Int[Tensor, "B S"]) -> Float[Tensor, "B N D"]:
         """The last layer's vectors of the tokens that were not read before."""
         new = ids[:, self.cache.length :]
-        if self.source is not None:
-            return self.model.hidden(self.source[0], new, self.source[1], None, self.cache)
-        return self.model.hidden(new, None if self.mask is None else self.mask[:, : ids.shape[1]], self.cache)
+        if isinstance(self.model, Decoder):
+            return self.model.hidden(new, None if self.mask is None else self.mask[:, : ids.shape[1]], self.cache)
+        assert self.source is not None
+        return self.model.hidden(self.source[0], new, self.source[1], None, self.cache)
 
     def __call__(self, ids: Int[Tensor, "B S"]) -> Float[Tensor, "B V"]:
         """Logits of the token that follows. Raises ValueError if they are not finite."""

@@ -19,6 +19,8 @@ def surprisal_of_texts(texts: Mapping[str, Sequence[float]]) -> Figure:
         ax.axhline(float(np.mean(values)), color="black", linestyle="--", linewidth=1)
         ax.set_title(f"{name}: mean {np.mean(values):.2f}", loc="left")
         ax.grid(axis="x", visible=False)
+    longest = max(map(len, texts.values()))
+    axes[-1].set_xticks(range(1, longest + 1, max(1, longest // 10)))
     axes[-1].set_xlabel("token of the continuation")
     fig.supylabel("surprisal (nats)", fontsize=10)
     return fig
