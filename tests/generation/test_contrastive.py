@@ -32,7 +32,7 @@ def test_equals_the_blackboard(make, top_k, alpha):
     model = shaken(Decoder(make(max_positions=64)), width=0.4)
     got = contrastive_search(model, IDS, 6, top_k=top_k, alpha=alpha)
     assert torch.equal(got, by_hand(model, IDS, 6, top_k, alpha))
-    if top_k > 2:
+    if top_k == 100:
         assert not torch.equal(got, generate(model, IDS, 6))
 
 

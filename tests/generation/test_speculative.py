@@ -78,7 +78,7 @@ def test_the_rule_gives_the_models_distribution(certain):
         assert ((counts - counts.sum() * row).square() / (counts.sum() * row)).sum() < 13.8  # 1 in 1,000, 2 degrees
 
 
-@pytest.mark.parametrize("name", ["n-gram", "model"])
+@pytest.mark.parametrize("name", ["n-gram", pytest.param("model", marks=pytest.mark.nightly)])
 def test_texts_follow_the_chain_rule(name):
     """Two tokens drawn 250 times against the exact probabilities."""
     vocabulary, draws = 3, 250

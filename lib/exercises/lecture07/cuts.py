@@ -141,6 +141,18 @@ MIN_P = Exercise(
             "best one.",
         ),
         Misconception(
+            "wrong_axis",
+            lambda logits, p: _cut(logits, logits.softmax(0) < p * logits.softmax(0).amax(-1, keepdim=True)),
+            "Your probabilities sum to 1 down the columns, over the contexts. The tokens lie along the last axis: dim=-1.",
+        ),
+        Misconception(
+            "log_probabilities",
+            lambda logits, p: _cut(
+                logits.log_softmax(-1), logits.softmax(-1) < p * logits.softmax(-1).amax(-1, keepdim=True)
+            ),
+            "The right tokens remain, with other numbers: you return log-probabilities. A token that is kept keeps its logit.",
+        ),
+        Misconception(
             "shifted_by_the_mean",
             lambda logits, p: _cut(logits, logits.softmax(-1) < p * logits.softmax(-1).mean(-1, keepdim=True)),
             "You compare with the mean of the row's probabilities. The measure of min-p is the largest one.",

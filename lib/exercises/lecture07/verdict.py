@@ -174,6 +174,11 @@ VERDICT = Exercise(
             "A guess to which the model gives 0 was accepted with u = 0. Accept only if u is less than p / q.",
         ),
         Misconception(
+            "one_too_many",
+            lambda p, q, guesses, u: (verdict(p, q, guesses, u)[0] + 1, verdict(p, q, guesses, u)[1]),
+            "Your number is one too large: it counts the token that is drawn afterwards. Count the accepted guesses alone.",
+        ),
+        Misconception(
             "clamped_to_eps",
             _with(rest=lambda p, q, guess: (p - q).clamp(min=0.01) / (p - q).clamp(min=0.01).sum()),
             "You leave a little to every token. Where the draft gives more than the model exactly 0 is left.",
