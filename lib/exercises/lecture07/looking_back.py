@@ -53,7 +53,13 @@ def _by_dict(weights, ids):
     return total / max(number, 1)
 
 
-def _variant(place=lambda s, t: s + 1, which=-1, read=lambda w, t, s: w[:, t, s], mean=None, include=False):
+def _variant(
+    place=lambda s, t: s + 1,
+    which=-1,
+    read=lambda w, t, s: w[:, t, s],
+    mean=lambda found, length: found.mean(dim=0),
+    include=False,
+):
     def answer(weights, ids):
         found = []
         for t, token in enumerate(ids):
@@ -62,7 +68,7 @@ def _variant(place=lambda s, t: s + 1, which=-1, read=lambda w, t, s: w[:, t, s]
                 found.append(read(weights, t, place(earlier[which], t)))
         if not found:
             return torch.zeros_like(weights[:, 0, 0])
-        return torch.stack(found).mean(dim=0) if mean is None else mean(torch.stack(found), len(ids))
+        return mean(torch.stack(found), len(ids))
 
     return answer
 

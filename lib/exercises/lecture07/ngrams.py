@@ -64,11 +64,11 @@ def _longer_end(ids, n):
     return sorted({ids[i + n] for i in range(len(ids) - n) if ids[i : i + n] == end})
 
 
-def _one_place(places):
+def _places(start, stop):
     def answer(ids, n):
         end = ids[len(ids) - n + 1 :]
         found = [ids[i + n - 1] for i in range(len(ids) - n + 1) if ids[i : i + n - 1] == end]
-        return found[places]
+        return found[start:stop]
 
     return answer
 
@@ -103,22 +103,22 @@ NGRAMS = Exercise(
         ),
         Misconception(
             "first_place_only",
-            _one_place(slice(0, 1)),
+            _places(0, 1),
             "You stop at the first place. The end may have come before several times, with different tokens after it.",
         ),
         Misconception(
             "last_place_only",
-            _one_place(slice(-1, None)),
+            _places(-1, None),
             "You keep only the last place. The end may have come before several times, with different tokens after it.",
         ),
         Misconception(
             "in_the_order_of_the_text",
-            lambda ids, n: list(dict.fromkeys(_one_place(slice(None))(ids, n))),
+            lambda ids, n: list(dict.fromkeys(_places(None, None)(ids, n))),
             "Your tokens stand in the order of the text. Asked for is a sorted list.",
         ),
         Misconception(
             "each_place_once",
-            lambda ids, n: sorted(_one_place(slice(None))(ids, n)),
+            lambda ids, n: sorted(_places(None, None)(ids, n)),
             "A token that followed twice stands in your list twice. Collect the tokens in a set.",
         ),
         Misconception(

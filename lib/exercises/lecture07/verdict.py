@@ -63,22 +63,25 @@ def _collected(p, q, guesses, u):
     return number, rest / rest.sum()
 
 
-def _with(rest=None, chance=None, stop=True, end=None):
+def _missing(p, q, guess):
+    left = (p - q).clamp(min=0)
+    return left / left.sum()
+
+
+def _with(rest=_missing, chance=lambda p, q, guess: p[guess] / q[guess], stop=True, end=lambda p, q: p[len(q)]):
     """The reference with one part replaced."""
 
     def answer(p, q, guesses, u):
         number, last = 0, None
         for i, guess in enumerate(guesses):
-            ratio = p[i, guess] / q[i, guess] if chance is None else chance(p[i], q[i], guess)
-            if u[i] < ratio:
+            if u[i] < chance(p[i], q[i], guess):
                 number += 1
                 continue
-            left = (p[i] - q[i]).clamp(min=0)
-            found = left / left.sum() if rest is None else rest(p[i], q[i], guess)
+            found = rest(p[i], q[i], guess)
             if stop:
                 return number, found
             last = found if last is None else last
-        return number, (p[len(guesses)] if end is None else end(p, q)) if last is None else last
+        return number, end(p, q) if last is None else last
 
     return answer
 
