@@ -118,6 +118,8 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "heads.SequenceClassifier": lambda f, g: f(encoder(), 3, generator=g),
     "heads.SpanExtractor": lambda f, g: f(encoder(), generator=g),
     "heads.TokenClassifier": lambda f, g: f(encoder(), 3, generator=g),
+    "induction.induction_scores": lambda f, g: f(decoder(), 5, generator=g),
+    "induction.repeated_tokens": lambda f, g: f(40, 5, generator=g),
     "layers.initialise": lambda f, g: changed(decoder(), lambda m: f(m, small.decoder(), g)),
     "lora.attach": lambda f, g: changed(net(), lambda m: f(m, "x", SETTINGS, select_targets(m, ("0",)), g)),
     "lora.inject_lora": lambda f, g: changed(net(), lambda m: f(m, SETTINGS, generator=g)),
@@ -156,6 +158,9 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "sentences.draw_pairs": lambda f, g: vars(f([("x", ["a", "b", "c"])], len, 9, generator=g)),
     "scaling.one_pass": lambda f, g: f(STREAM[:, None], 9)(g),
     "scaling_choices.shuffled_twice": lambda f, g: f(STREAM[:, None])(g),
+    "speculative.speculative_generate": lambda f, g: f(
+        decoder(), IDS[:1, :4], 6, lambda ids, number, _: (ids[:number], None), temperature=1.0, generator=g
+    ),
     "subspace.RandomSubspace": lambda f, g: list(f(decoder(), 3, generator=g).signs.values()),
     "swapped.draw_swapped": lambda f, g: list(f("validation", 9, g)),
     "topics.draw_sentences": lambda f, g: f(9, 4, generator=g),

@@ -6,6 +6,8 @@ from lib.evaluation.bradley_terry import (
     recovery_error,
     simulate_comparisons,
 )
+from lib.evaluation.choices import calibrated, choice_log_probs
+from lib.evaluation.induction import induction_scores, repeated_tokens
 from lib.evaluation.judges import SwapTest, judge_probability, swap_test
 from lib.evaluation.perplexity import bits_per_byte, perplexity
 from lib.evaluation.rankings import clustered, fit_plackett_luce, pairs_of_rankings, simulate_rankings
@@ -17,9 +19,12 @@ __all__ = [
     "SwapTest",
     "bits_per_byte",
     "centred",
+    "calibrated",
+    "choice_log_probs",
     "clustered",
     "fit_bradley_terry",
     "fit_plackett_luce",
+    "induction_scores",
     "judge_probability",
     "mean_cosine",
     "neighbours",
@@ -28,6 +33,7 @@ __all__ = [
     "receptive_field",
     "recovery_error",
     "same_sense",
+    "repeated_tokens",
     "simulate_comparisons",
     "simulate_rankings",
     "solve_analogies",

@@ -1,10 +1,12 @@
-"""Logits in, logits out: what temperature, top-k and top-p do to the next token's distribution (slide T39).
+"""Logits in, logits out: what temperature, top-k, top-p and min-p do to the next token's distribution (slide T39).
 
 Each is a pure function over the last axis; a token that may not be chosen gets −∞, so its probability is
 exactly 0. Temperature reshapes the whole distribution, top-k keeps a number of tokens, top-p an amount of
-probability. Logits in half precision are warped in float32: a division or a sum of 50,000 probabilities in float16 would
-draw tokens whose probability is 0.
+probability, min-p what is not too far behind the best. Logits in half precision are warped in float32: a division or a
+sum of 50,000 probabilities in float16 would draw tokens whose probability is 0.
 """
+
+import math
 
 import torch
 from jaxtyping import Float
@@ -70,16 +72,33 @@ def keep_top_p(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]
     return logits.masked_fill(torch.empty_like(reached).scatter(-1, order, reached), -torch.inf)
 
 
+def keep_min_p(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]:
+    """Keep each token whose probability is at least p times that of the most likely one (Nguyen et al. 2025).
+
+    Where the model is sure few tokens remain, where it is not many do. p = 0 keeps everything, p = 1 the most likely.
+    Raises ValueError unless 0 ≤ p ≤ 1.
+
+    >>> keep_min_p(torch.tensor([0.5, 0.3, 0.15, 0.05]).log(), 0.5).softmax(-1)
+    tensor([0.6250, 0.3750, 0.0000, 0.0000])
+    """
+    checks.share("min_p", p)
+    if p == 0:
+        return logits
+    below = logits - logits.amax(dim=-1, keepdim=True)  # log of the ratio: no softmax is needed
+    return logits.masked_fill(below < math.log(p) - ROUNDING, -torch.inf)
+
+
 def warp(
     logits: Float[Tensor, "*B V"],
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
 ) -> Float[Tensor, "*B V"]:
-    """Temperature, then top-k, then top-p, in the order of `transformers`; its softmax is what is sampled from.
+    """Temperature, top-k, top-p, min-p, in the order of `transformers`; its softmax is what is sampled from.
 
-    Raises as the three do.
+    Raises as the four do.
 
     >>> warp(torch.tensor([0.0, 1.0, 2.0]), temperature=0.5, top_k=2)
     tensor([-inf, 2., 4.])
@@ -87,4 +106,6 @@ def warp(
     logits = scale_temperature(logits, temperature)  # float32 from here on
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
-    return logits if top_p is None else keep_top_p(logits, top_p)
+    if top_p is not None:
+        logits = keep_top_p(logits, top_p)
+    return logits if min_p is None else keep_min_p(logits, min_p)

@@ -17,7 +17,7 @@ from lib.models.heads import (
     first_real_token,
     last_real_token,
 )
-from lib.models.modes import eval_mode
+from lib.models.modes import assert_no_update, eval_mode
 from lib.models.next_sentence import PreTrainingLogits, PreTrainingModel
 from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
@@ -54,6 +54,7 @@ __all__ = [
     "TransformerConfig",
     "ValueModel",
     "WordVectors",
+    "assert_no_update",
     "config_from_transformers",
     "count_parameters",
     "eval_mode",

@@ -5,7 +5,7 @@ keys and values, never the old ones. The cache is for inference: what it holds i
 through a model that used it raises RuntimeError.
 """
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib import checks
@@ -77,6 +77,21 @@ class KVCache:
         Raises ValueError if `length` is negative or more than is held.
         """
         self.length = checks.whole("length", length, 0, self.length)
+
+    def select(self, rows: Int[Tensor, "R"]) -> None:
+        """Keep these rows of the batch, in this order, each as often as it is named (beam search).
+
+        Raises IndexError if a row is not held.
+        """
+        for buffers in (self._keys, self._values):
+            for layer, old in enumerate(buffers):
+                held = old[:, :, : self.length].index_select(0, rows)
+                buffers[layer] = old.new_empty(len(rows), *old.shape[1:])
+                buffers[layer][:, :, : self.length] = held
+        self._cross = {layer: (k[rows], v[rows]) for layer, (k, v) in self._cross.items()}
+        if self.source is not None:
+            ids, mask = self.source
+            self.source = (ids[rows], None if mask is None else mask[rows])
 
     def cross(self, layer: int) -> tuple[Float[Tensor, "B G S K"], Float[Tensor, "B G S K"]]:
         """The cross-attention keys and values of a layer, as they were kept."""

@@ -1,8 +1,9 @@
-"""Eval mode for as long as something is measured: dropout off, and afterwards every module as it was."""
+"""Eval mode for as long as something is measured, and a watch that nothing is learned meanwhile."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -25,3 +26,22 @@ def eval_mode(*models: nn.Module) -> Iterator[None]:
     finally:
         for module, training in before:
             module.training = training
+
+
+@contextmanager
+def assert_no_update(model: nn.Module) -> Iterator[None]:
+    """Raises AssertionError at the end if a parameter or buffer of `model` has changed, naming the first (slides C29, N39).
+
+    >>> model = nn.Linear(1, 1)
+    >>> with assert_no_update(model):
+    ...     _ = model.weight.data.add_(1)
+    Traceback (most recent call last):
+    AssertionError: weight was changed
+    """
+    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    yield
+    after = model.state_dict()
+    for name in dict.fromkeys((*before, *after)):
+        same = name in before and name in after and torch.equal(before[name], after[name])
+        if not same:
+            raise AssertionError(f"{name} was changed")

@@ -301,7 +301,7 @@ def cells_that_may_fail(edition):
     return checks, {cell.id for cell in edition.cells if "raises-exception" in cell.metadata.get("tags", [])}
 
 
-AT_WORK = {"built-run", "bigram-run"}
+AT_WORK = {"built-run", "bigram-run", "verdict-test"}
 """Cells that put the reader's answers to work, and say so where these are missing or wrong."""
 
 

@@ -179,3 +179,24 @@ def test_a_full_cache_doubles_or_takes_what_is_needed():
     assert KVCache().capacity == 256 and KVCache().batch_size is None
     cache.truncate(39), cache.truncate(0)
     assert cache.length == cache.nbytes == 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [[2, 0], [1, 1, 0, 2], [0, 1, 2]])
+def test_selected_rows_go_on_as_if_they_had_been_read_alone(rows):
+    ids, rows = small.some_ids(batch=3, length=6), torch.tensor(rows)
+    source = small.some_ids(batch=3, length=4)
+    for model, before in (
+        (small.shaken(Decoder(small.llama())), ()),
+        (small.shaken(EncoderDecoder(small.seq2seq())), (source,)),
+    ):
+        cache = KVCache(capacity=5)
+        read = lambda ids, rows=None: model(  # noqa: E731
+            *(s if rows is None else s[rows] for s in before), ids, cache=cache
+        )
+        read(ids[:, :4])
+        cache.select(rows)
+        assert cache.batch_size == len(rows) and cache.length == 4
+        got = read(ids[rows, 4:], rows)
+        expected = model(*(s[rows] for s in before), ids[rows])[:, 4:]
+        torch.testing.assert_close(got, expected)

@@ -1,9 +1,10 @@
 """Eval mode inside, and every module as it was outside."""
 
 import pytest
+import torch
 from torch import nn
 
-from lib.models import eval_mode
+from lib.models import assert_no_update, eval_mode
 
 
 def modes(*models):
@@ -34,3 +35,15 @@ def test_a_model_named_twice_or_none():
     assert model.training
     with eval_mode():
         pass
+
+
+def test_a_change_is_noticed_and_reading_is_none():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    with assert_no_update(model):
+        model.eval()(torch.ones(3, 2))
+    with pytest.raises(AssertionError, match="0.bias was changed"), assert_no_update(model), torch.no_grad():
+        model[0].bias[1] += 1e-3
+    with pytest.raises(AssertionError, match="1.running_mean was changed"), assert_no_update(model):
+        model.train()(torch.rand(3, 2))
+    with pytest.raises(ZeroDivisionError), assert_no_update(model):
+        raise ZeroDivisionError

@@ -86,6 +86,12 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      "Wikipedia 73 to 89 %: in this order 21 times of 23",
      lambda t: within(t("pool.first"), 0.245, 0.365) and within(t("pool.fresh"), 0.445, 0.845)
      and within(t("pool.last"), 0.725, 0.895) and sum(t("pool.in_order")) == 21),
+    ("07_decoding_and_in_context_learning", "With 12 seeds (other tokens, other controls) the second half has a loss of 2.2 to "
+     "4.8 with all heads, 11.8 to 13.4 without the ten best, and 2.5 to 5.5 without ten others; head 7 of layer 19 has the "
+     "largest score in all 12.",
+     lambda t: within(t("ablation.all"), 2.15, 4.85) and within(t("ablation.best"), 11.75, 13.45)
+     and within(t("ablation.others"), 2.45, 5.55) and all(t("ablation.more") + t("induction.top_is_19_7"))
+     and len(t("seed")) == 12),
     ("09_scaling_laws", "With 16 seeds (`course seeds 09 --table`) the line says 1.05 to 1.09, the fit with a floor 1.67 to 1.83",
      lambda t: within(t("floor.line"), 1.045, 1.095) and within(t("floor.floor"), 1.665, 1.835) and len(t("seed")) == 16),
     ("09_scaling_laws", "Kaplan's form is closer in all four runs in 5 of them; the worst of its four forecasts is off by 1.1 to "

@@ -236,6 +236,7 @@ EXCUSED_FOR = {
     "writing.probabilities": """generation.warpers.keep_top_k generation.warpers.keep_top_p
         kernels.triton_launch.launch""",  # lecture 07's, and how a kernel is begun
     "isoflop.estimate": "accounting.fitting.fit_power_law",  # the lecture's first exercise, used before
+    "looking_back.score": "evaluation.induction.repeated_tokens",  # draws tokens
     "groups.bytes_of": """accounting.parameters.attention_parameters accounting.parameters.feed_forward_parameters
         accounting.parameters.norm_parameters accounting.parameters.parameter_breakdown""",  # of another lecture
     "parallel.sharded_step": """accounting.measured.gradient_bytes accounting.measured.optimizer_state_bytes
