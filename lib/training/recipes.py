@@ -86,7 +86,7 @@ RECIPES = {
         Recipe(
             "bart-wiki-small",
             "bart",
-            FitSettings(steps=8000, learning_rate=3e-3, warmup_steps=100, eval_every=1000),
+            FitSettings(steps=5000, learning_rate=3e-3, warmup_steps=100, eval_every=500),
             vocab_size=2048,
             num_layers=2,
             length=63,
