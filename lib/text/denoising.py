@@ -123,7 +123,7 @@ def sentence_permutation(
 
     Raises ValueError for an id below 0, TypeError for ids that are no integers.
 
-    >>> sentence_permutation([5, 6, 9, 7], end_ids=[9], generator=torch.Generator().manual_seed(0))
+    >>> sentence_permutation([5, 6, 9, 7], end_ids=[9], generator=torch.Generator().manual_seed(1))
     [7, 5, 6, 9]
     """
     sentences: list[list[int]] = [[]]
