@@ -49,7 +49,6 @@ INFILL = Exercise(
     cases=_gaps,
     accepts=(wrong.infill_from_the_right, wrong.infill_by_pieces),
     tolerance=EXACT,
-    withheld=("lib.text.denoising.text_infilling",),
     misconceptions=(
         Misconception(
             "a_mask_for_each_token",

@@ -58,6 +58,7 @@ ROUGE_L = Exercise(
         "lib.evaluation.rouge.rouge_l_sum",
         "lib.evaluation.rouge._lcs_table",
         "lib.evaluation.rouge._lcs_places",
+        "lib.evaluation.rouge._score",
     ),
     misconceptions=(
         Misconception(
@@ -185,7 +186,7 @@ BLEU = Exercise(
     reference=corpus_bleu,
     cases=_corpora,
     accepts=(wrong.bleu_by_counters, wrong.bleu_by_loops),
-    withheld=("lib.evaluation.bleu._combine",),
+    withheld=("lib.evaluation.bleu._combine", "lib.evaluation.bleu._ngrams"),
     misconceptions=(
         Misconception(
             "mean_of_sentences",

@@ -43,7 +43,7 @@ def bart_beside_t5() -> tuple[float, float]:
 @recompute("X14")
 def best_of_both_slides() -> Measured:
     """The highest R-1 on CNN/DM that either slide prints, T5 aside."""
-    return Measured(_bart(), "BART, October 2019 as T5")
+    return Measured(_bart(), "BART, whose paper is of the same month as T5's")
 
 
 @recompute("F27")
