@@ -6,21 +6,23 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lib.models import EncoderDecoder
+from lib.models import EncoderDecoder, load_transformers
 from lib.text import train_bpe, train_wordpiece
 from lib.text.passages import with_sentinels
 from lib.training import FitSettings, fit
 from lib.training.denoising import (
     MARKS,
     SENTINELS,
+    PairBatch,
     infilling_sampler,
     pair_batch,
     pair_loss,
     shift_right,
     text_passages,
-)
+)  # fmt: skip
 from lib.training.recipes import Recipe, build
 from lib.training.tokens import predicted_tokens
+from tests.models.theirs import bart, t5
 
 TEXTS = ["The river bank is wet. Rain fills the river.", "The bank lends money to the town."] * 20
 TINY = Recipe(
@@ -89,3 +91,16 @@ def test_bad_input(bpe):
         infilling_sampler([], bpe, batch_size=2)
     with pytest.raises(ValueError, match="a <mask> token"):
         infilling_sampler([[5]], train_bpe(TEXTS, 300), batch_size=2)
+
+
+@pytest.mark.parametrize("make", [bart, lambda: t5(decoder_start_token_id=0)], ids=["bart", "t5"])
+def test_the_loss_is_that_of_transformers(make):
+    theirs = make()
+    ids = torch.randint(3, 20, (2, 6), generator=torch.Generator().manual_seed(0))
+    mask, labels = torch.ones_like(ids, dtype=torch.bool), ids.roll(1, 0)[:, :4].clone()
+    mask[1, 4:], labels[1, 2:] = False, -100
+    expected = theirs(input_ids=ids, attention_mask=mask.long(), labels=labels).loss
+    config = theirs.config
+    reads = shift_right(labels, config.decoder_start_token_id, config.pad_token_id)
+    got = pair_loss(load_transformers(theirs), PairBatch(ids, mask, reads, labels))
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
