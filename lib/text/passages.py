@@ -63,7 +63,7 @@ def with_sentinels(tokenizer: Tokenizer, count: int = 0) -> Tokenizer:
 def sentinel_ids(tokenizer: Tokenizer) -> list[int]:
     """The ids of <extra_id_0>, <extra_id_1>, … in this order, as many as the tokenizer has."""
     vocabulary = tokenizer.backend.get_vocab()
-    found = []
+    found: list[int] = []
     while (name := f"<extra_id_{len(found)}>") in vocabulary:
         found.append(vocabulary[name])
     return found
