@@ -17,7 +17,7 @@ KINDS = {"rouge1": rouge_n, "rouge2": lambda p, r: rouge_n(p, r, 2), "rougeL": r
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rouge_is_that_of_rouge_score(kind):
-    for row in TABLE["rouge"]:
+    for row in (row for row in TABLE["rouge"] if kind in row):
         ours = KINDS[kind](row["prediction"], row["reference"])
         assert ours == pytest.approx(row[kind], abs=1e-8), row
 
