@@ -97,6 +97,11 @@ def written_answers(f, g):
     return f(model, tokenizer, ["What", "What is Art?"], 5, temperature=1.0, generator=g)
 
 
+def infilled(f, g):
+    tokenizer = load_small("bart-wiki-small").tokenizer
+    return tuple(f([[5, 6, 7], [8, 9, 10, 11, 12]], tokenizer, batch_size=9)(g))
+
+
 CALLS = {  # "module.function" -> its result for a generator; what is changed in place is the result, too
     "block_answers.cases": lambda f, g: f(g),
     "bottleneck.Bottleneck": lambda f, g: f(6, 2, generator=g),
@@ -104,6 +109,14 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "bradley_terry.recovery_error": lambda f, g: f(torch.arange(3.0), 50, repeats=2, generator=g),
     "bradley_terry.simulate_comparisons": lambda f, g: f(torch.arange(3.0), 30, generator=g),
     "decoder.Decoder": lambda f, g: f(small.decoder(), generator=g),
+    "denoising.document_rotation": lambda f, g: f(range(300), generator=g),
+    "denoising.infilling_sampler": infilled,
+    "denoising.poisson_spans": lambda f, g: f(300, generator=g),
+    "denoising.sentence_permutation": lambda f, g: f(range(30), end_ids=range(30), generator=g),
+    "denoising.t5_noise": lambda f, g: f(60, generator=g),
+    "denoising.text_infilling": lambda f, g: f(range(2, 300), mask_id=1, generator=g),
+    "denoising.token_deletion": lambda f, g: f(range(300), generator=g),
+    "denoising.token_masking": lambda f, g: f(range(2, 300), mask_id=1, generator=g),
     "draws.uniform": lambda f, g: f(g, 3, 0, 1),
     "decoding.generate": lambda f, g: f(decoder(), IDS[:, :4], 6, temperature=1.0, generator=g),
     "elmo.BidirectionalLM": lambda f, g: f(5, 4, generator=g),

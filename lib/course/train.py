@@ -23,13 +23,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "After an interruption, a second call continues. Started by torchrun, several processes divide each batch among "
         "them; the losses are those of one process.",
         epilog="examples:\n  course train bert-wiki-small\n  course train gpt-wiki-small --out elsewhere\n"
+        "  course train bart-wiki-small\n"
         "  course train masking-rate\n  course train masking-design\n  course train rlvr\n  course train peft\n"
         "  course train fine-tuning\n"
         "  torchrun --nproc-per-node 2 -m lib.course train gpt-wiki-small --steps 20 --out elsewhere",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "name", help=f"bert-wiki-small, gpt-wiki-small, {', '.join([*EXPERIMENTS][:-1])} or {[*EXPERIMENTS][-1]}"
+        "name",
+        help=f"bert-wiki-small, gpt-wiki-small, bart-wiki-small, {', '.join([*EXPERIMENTS][:-1])} or {[*EXPERIMENTS][-1]}",
     )
     parser.add_argument("--steps", type=int, help="updates, for a trial run (default: the recipe's)")
     parser.add_argument("--out", type=Path, default=DATA, help="folder of models/ and experiments/ (default: data)")
@@ -62,6 +64,8 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
     """Train the recipe `name` and store model, tokenizer and settings in `folder`."""
     from lib.models import count_parameters, save_small
     from lib.text import load_corpus, train_bpe, train_wordpiece
+    from lib.text.passages import with_sentinels
+    from lib.training.denoising import SENTINELS
     from lib.training.fit import fit
     from lib.training.processes import place
     from lib.training.recipes import RECIPES, build
@@ -72,8 +76,10 @@ def train_model(name: str, folder: Path, steps: int | None = None) -> None:
     if steps is not None:
         recipe = replace(recipe, settings=_shortened(recipe.settings, steps))
     texts = {split: [d.text for d in load_corpus("wikipedia").splits[split]] for split in ("train", "validation")}
-    train_tokenizer = train_bpe if recipe.kind == "gpt" else train_wordpiece
+    train_tokenizer = train_wordpiece if recipe.kind == "bert" else train_bpe
     tokenizer = train_tokenizer(texts["train"], recipe.vocab_size)
+    if recipe.kind == "bart":
+        tokenizer = with_sentinels(tokenizer, SENTINELS)
     task = build(recipe, tokenizer, texts["train"], texts["validation"])
     group = "" if processes == 1 else f"-{processes}"  # a run of several goes on with as many
     kept = CACHE / "runs" / f"{name}-{recipe.settings.steps}{group}.pt"

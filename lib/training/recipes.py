@@ -13,9 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lib import checks
-from lib.models import Decoder, MaskedLM, TransformerConfig
+from lib.models import Decoder, EncoderDecoder, MaskedLM, TransformerConfig
 from lib.objectives import autoregressive_loss, mlm_loss
 from lib.text import MaskedBatch, Tokenizer, mask_tokens, pack_tokens, sample_windows
+from lib.training.denoising import MARKS, infilling_sampler, pair_loss, text_passages
 from lib.training.fit import FitSettings
 
 
@@ -24,15 +25,15 @@ class Recipe:
     """One small model: what it is, how long it is trained, on which windows of text."""
 
     name: str
-    kind: str  # "bert" (masked) or "gpt" (autoregressive)
+    kind: str  # "bert" (masked), "gpt" (autoregressive) or "bart" (denoising)
     settings: FitSettings
     vocab_size: int = 4096  # pieces of the tokenizer trained on the same text
     d_model: int = 128
-    num_layers: int = 4
+    num_layers: int = 4  # of each side, for "bart"
     num_heads: int = 4
     length: int = 128  # tokens of a window, and the context of the model
     batch_size: int = 32  # windows
-    rate: float = 0.15  # masking rate, for "bert"
+    rate: float = 0.15  # masking rate, for "bert" and "bart"
     modern: bool = False  # for "bert": pre-norm and rotary positions, which learn faster (Warner et al. 2024)
 
     def config(self) -> TransformerConfig:
@@ -49,6 +50,12 @@ class Recipe:
             "d_ff": 4 * self.d_model,
             "max_positions": self.length,
         }
+        if self.kind == "bart":
+            sizes |= {"vocab_size": self.vocab_size + MARKS, "max_positions": 2 * (self.length + 1), "pad_id": 1}
+            return TransformerConfig(
+                architecture="encoder_decoder", position="rotary", norm="rmsnorm", bias=False,
+                init_std=self.d_model**-0.5, **sizes,
+            )  # fmt: skip
         if self.kind == "bert" and self.modern:
             return TransformerConfig(architecture="encoder", position="rotary", init_std=self.d_model**-0.5, **sizes)
         if self.kind == "bert":
@@ -75,6 +82,16 @@ RECIPES = {
             "gpt",
             FitSettings(steps=1400, learning_rate=3e-3, warmup_steps=100, eval_every=200),
             batch_size=16,
+        ),
+        Recipe(
+            "bart-wiki-small",
+            "bart",
+            FitSettings(steps=5000, learning_rate=3e-3, warmup_steps=100, eval_every=500),
+            vocab_size=2048,
+            num_layers=2,
+            length=63,
+            batch_size=16,
+            rate=0.3,
         ),
     )
 }
@@ -157,8 +174,18 @@ class FitInputs:
 
 def build(recipe: Recipe, tokenizer: Tokenizer, train: Sequence[str], validation: Sequence[str]) -> FitInputs:
     """The model of `recipe`, freshly drawn from its seed, with its batches and a fixed validation set."""
-    checks.one_of("recipe.kind", recipe.kind, ("bert", "gpt"))
+    checks.one_of("recipe.kind", recipe.kind, ("bert", "gpt", "bart"))
     seed = torch.Generator().manual_seed(recipe.settings.seed)
+    if recipe.kind == "bart":
+        draw, held_out = (
+            infilling_sampler(
+                text_passages(texts, tokenizer, recipe.length),
+                tokenizer, batch_size=recipe.batch_size, rate=recipe.rate,
+            )
+            for texts in (train, validation)
+        )  # fmt: skip
+        once, model = torch.Generator().manual_seed(1), EncoderDecoder(recipe.config(), generator=seed)
+        return FitInputs(model, pair_loss, draw, fixed_loss(pair_loss, [held_out(once) for _ in range(16)]))
     streams = [token_stream(tokenizer, texts) for texts in (train, validation)]
     if recipe.kind == "gpt":
         size = {"batch_size": recipe.batch_size, "length": recipe.length}

@@ -106,7 +106,10 @@ def test_a_run_is_measured_at_its_own_rate_and_at_15_percent(fits):
     assert settings.seed == 2
 
 
-@pytest.mark.parametrize("name, maker", [("gpt-wiki-small", "train_bpe"), ("bert-wiki-small", "train_wordpiece")])
+@pytest.mark.parametrize(
+    "name, maker",
+    [("gpt-wiki-small", "train_bpe"), ("bert-wiki-small", "train_wordpiece"), ("bart-wiki-small", "train_bpe")],
+)
 def test_a_model_is_trained_on_one_part_and_kept_with_its_losses(fits, monkeypatch, tmp_path, capsys, name, maker):
     text = lambda words: SimpleNamespace(text=words)  # noqa: E731
     corpus = SimpleNamespace(splits={"train": [text("t")], "validation": [text("v")], "test": [text("x")]})
@@ -114,6 +117,7 @@ def test_a_model_is_trained_on_one_part_and_kept_with_its_losses(fits, monkeypat
     monkeypatch.setattr("lib.text.load_corpus", lambda name: corpus)
     for each in ("train_bpe", "train_wordpiece"):
         monkeypatch.setattr(f"lib.text.{each}", lambda texts, size, each=each: made.append((each, texts)) or each)
+    monkeypatch.setattr("lib.text.passages.with_sentinels", lambda tokenizer, count: tokenizer)
     monkeypatch.setattr("lib.models.save_small", lambda *given, folder: saved.append((*given, folder)))
     monkeypatch.setattr(train, "CACHE", tmp_path / "cache")
     assert main(["train", name, "--steps", "50", "--out", str(tmp_path)]) == 0

@@ -5,7 +5,7 @@ import torch
 from tokenizers import Tokenizer as Backend
 from tokenizers import models
 
-from lib.models import Decoder, MaskedLM, count_parameters
+from lib.models import Decoder, EncoderDecoder, MaskedLM, count_parameters
 from lib.objectives import mlm_loss
 from lib.text import Tokenizer, train_bpe, train_wordpiece
 from lib.training import FitSettings, fit
@@ -130,7 +130,7 @@ def test_shipped_recipes_fit_into_three_megabytes_of_half_precision():
     for recipe in RECIPES.values():
         config = recipe.config()
         with torch.device("meta"):
-            model = MaskedLM(config) if recipe.kind == "bert" else Decoder(config)
+            model = {"bert": MaskedLM, "gpt": Decoder, "bart": EncoderDecoder}[recipe.kind](config)
         assert 2 * count_parameters(model) <= 3_000_000
 
 
@@ -142,7 +142,7 @@ def test_bad_input(wordpiece, bpe):
         token_stream(without_end, ["a"])
     with pytest.raises(ValueError, match=r"batches must not be empty, got \[\]"):
         fixed_loss(next_token_loss, [])
-    with pytest.raises(ValueError, match="'bert' or 'gpt', got 'lstm'"):
+    with pytest.raises(ValueError, match="'bert', 'gpt' or 'bart', got 'lstm'"):
         build(replace(TINY, kind="lstm"), wordpiece, TEXTS, TEXTS)
 
 

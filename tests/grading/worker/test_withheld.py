@@ -235,6 +235,10 @@ EXCUSED_FOR = {
     "attention.multi_head": "kernels.attention.default_scale",  # its head is told to divide by √d_k
     "writing.probabilities": """generation.warpers.keep_top_k generation.warpers.keep_top_p
         kernels.triton_launch.launch""",  # lecture 07's, and how a kernel is begun
+    "denoise.infill": "text.denoising._ids",  # reads a list of ids
+    "denoise.t5_pair": "text.denoising._ids",
+    "overlap.bleu": "evaluation.bleu._several evaluation.bleu.bleu_words",  # what a word is, and one reference or more
+    "overlap.rouge_l": "evaluation.rouge._texts evaluation.rouge.rouge_words",
     "isoflop.estimate": "accounting.fitting.fit_power_law",  # the lecture's first exercise, used before
     "looking_back.score": "evaluation.induction.repeated_tokens",  # draws tokens
     "groups.bytes_of": """accounting.parameters.attention_parameters accounting.parameters.feed_forward_parameters
