@@ -92,17 +92,18 @@ CLAIMS = [  # lecture, what it says, whether its table says so
      lambda t: within(t("ablation.all"), 2.15, 4.85) and within(t("ablation.best"), 11.75, 13.45)
      and within(t("ablation.others"), 2.45, 5.55) and all(t("ablation.more") + t("induction.top_is_19_7"))
      and len(t("seed")) == 12),
-    ("09_scaling_laws", "With 16 seeds (`course seeds 09 --table`) the line says 1.05 to 1.09, the fit with a floor 1.67 to 1.83",
-     lambda t: within(t("floor.line"), 1.045, 1.095) and within(t("floor.floor"), 1.665, 1.835) and len(t("seed")) == 16),
-    ("09_scaling_laws", "Kaplan's form is closer in all four runs in 5 of them; the worst of its four forecasts is off by 1.1 to "
-     "4.6 %, that of the sum by 2.1 to 7.7 %",
-     lambda t: sum(t("live.kaplan_closer")) == 5 and within(t("live.kaplan"), 0.0105, 0.0465)
-     and within(t("live.chinchilla"), 0.0205, 0.0775)),
-    ("09_scaling_laws", "in 16 seeds the upper end lay between 3.05 and 3.32, that of the line without a floor between "
+    ("09_scaling_laws", "With 26 seeds (`course seeds 09 --table`) the line says 1.04 to 1.09, the fit with a floor 1.67 to 1.83",
+     lambda t: within(t("floor.line"), 1.035, 1.095) and within(t("floor.floor"), 1.665, 1.835) and len(t("seed")) == 26),
+    ("09_scaling_laws", "Kaplan's form is closer in all four runs in 9 of them; the worst of its four forecasts is off by 1.1 to "
+     "5.5 %, that of the sum by 2.1 to 7.8 %",
+     lambda t: sum(t("live.kaplan_closer")) == 9 and within(t("live.kaplan"), 0.0105, 0.0555)
+     and within(t("live.chinchilla"), 0.0205, 0.0785)),
+    ("09_scaling_laws", "in 26 seeds the upper end lay between 3.05 and 3.32, that of the line without a floor between "
      "2.65 and 2.69",
      lambda t: within(t("failure.floor_high"), 3.045, 3.325) and within(t("failure.line_high"), 2.645, 2.695)),
-    ("09_scaling_laws", "the sum gave 0.44 to 0.56 and the mean 0.29 to 0.32",
-     lambda t: within(t("early.sum"), 0.435, 0.565) and within(t("early.mean"), 0.285, 0.325)),
+    ("09_scaling_laws", "the sum gave 0.43 to 0.56. The mean gave 0.29 to 0.32 in 25 of them, and 0.58 in one.",
+     lambda t: within(t("early.sum"), 0.425, 0.565) and within(sorted(t("early.mean"))[:-1], 0.285, 0.325)
+     and round(max(t("early.mean")), 2) == 0.58),
     ("10_alignment_and_sft", "one demonstration made all 66 answers stop every time; with all demonstrations it was "
      "43 to 66",
      lambda t: min(t("stops.1")) == 1 and within([66 * x for x in t("stops.all")], 42.5, 66.5) and len(t("seed")) == 30),
