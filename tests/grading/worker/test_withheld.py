@@ -233,7 +233,7 @@ EXCUSED = {
 EXCUSED_FOR = {
     "softmax.softmax": "kernels.attention.default_scale",  # the scale of attention is another exercise
     "attention.multi_head": "kernels.attention.default_scale",  # its head is told to divide by √d_k
-    "writing.probabilities": """generation.warpers.keep_top_k generation.warpers.keep_top_p
+    "writing.probabilities": """generation.warpers.keep_top_k generation.warpers.keep_top_p generation.warpers.keep_min_p
         kernels.triton_launch.launch""",  # lecture 07's, and how a kernel is begun
     "denoise.infill": "text.denoising._ids",  # reads a list of ids
     "denoise.t5_pair": "text.denoising._ids",
