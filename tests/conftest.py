@@ -1,6 +1,7 @@
 """Every test runs with the shapes in the signatures of `lib` checked at run time."""
 
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two processes side by side must not fight for cores
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -36,3 +37,11 @@ def unchecked():
 def generator():
     """A fresh generator with a fixed seed."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """What a test has drawn and not shown is closed: the next may ask which figures are open."""
+    yield
+    if plots := sys.modules.get("matplotlib.pyplot"):
+        plots.close("all")

@@ -31,6 +31,20 @@ class Interval(NamedTuple):
     high: float
 
 
+def scores_of(hit: int, named: int, there: int) -> Scores:
+    """The scores of `hit` right ones among the `named` and among those that are `there`; 0 where the denominator is 0.
+
+    Raises ValueError unless 0 ≤ hit ≤ named and hit ≤ there; TypeError for other than integers.
+
+    >>> scores_of(1, 1, 2)
+    Scores(precision=1.0, recall=0.5, f1=0.6666666666666666)
+    """
+    checks.whole("hit", hit, 0)
+    checks.whole("named", named, hit)
+    checks.whole("there", there, hit)
+    return Scores(_share(hit, named), _share(hit, there), _share(2 * hit, named + there))
+
+
 def confusion_matrix(labels: Labels, predictions: Labels, classes: int) -> Int[Tensor, "C C"]:
     """How often each class (row) was taken for each class (column).
 
@@ -41,9 +55,7 @@ def confusion_matrix(labels: Labels, predictions: Labels, classes: int) -> Int[T
     [[1, 1], [0, 1]]
     """
     checks.whole("classes", classes, 2)
-    checks.integers(labels=labels, predictions=predictions)
-    checks.same_shape(labels=labels, predictions=predictions)
-    checks.not_empty(labels=labels)
+    _check(labels, predictions)
     checks.ids_below(classes, labels=labels, predictions=predictions)
     return torch.bincount(labels * classes + predictions, minlength=classes**2).view(classes, classes)
 
@@ -54,9 +66,7 @@ def accuracy(labels: Labels, predictions: Labels) -> float:
     >>> accuracy(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 0]))
     0.75
     """
-    checks.integers(labels=labels, predictions=predictions)
-    checks.same_shape(labels=labels, predictions=predictions)
-    checks.not_empty(labels=labels)
+    _check(labels, predictions)
     return (labels == predictions).double().mean().item()
 
 
@@ -68,10 +78,9 @@ def class_scores(labels: Labels, predictions: Labels, positive: int = 1) -> Scor
     >>> class_scores(torch.tensor([1, 1, 0, 0]), torch.tensor([1, 0, 0, 0]))
     Scores(precision=1.0, recall=0.5, f1=0.6666666666666666)
     """
-    accuracy(labels, predictions)
-    hit = int(((labels == positive) & (predictions == positive)).sum())
-    named, there = int((predictions == positive).sum()), int((labels == positive).sum())
-    return Scores(_share(hit, named), _share(hit, there), _share(2 * hit, named + there))
+    _check(labels, predictions)
+    named, there = predictions == positive, labels == positive
+    return scores_of(int((named & there).sum()), int(named.sum()), int(there.sum()))
 
 
 def macro_f1(labels: Labels, predictions: Labels, classes: int) -> float:
@@ -82,8 +91,9 @@ def macro_f1(labels: Labels, predictions: Labels, classes: int) -> float:
     >>> round(macro_f1(torch.tensor([1, 1, 1, 0]), torch.tensor([1, 1, 1, 1]), 2), 3)
     0.429
     """
-    confusion_matrix(labels, predictions, classes)
-    return sum(class_scores(labels, predictions, c).f1 for c in range(classes)) / classes
+    cells = confusion_matrix(labels, predictions, classes)
+    counts = zip(cells.diagonal().tolist(), cells.sum(dim=0).tolist(), cells.sum(dim=1).tolist())
+    return sum(scores_of(*each).f1 for each in counts) / classes
 
 
 def matthews_correlation(labels: Labels, predictions: Labels, classes: int = 2) -> float:
@@ -170,6 +180,12 @@ def paired_test(first_right: Bool[Tensor, "N"], second_right: Bool[Tensor, "N"])
     differ, fewer = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(differ, k) for k in range(fewer + 1))
     return min(1.0, 2 * tail / 2**differ)
+
+
+def _check(labels: Labels, predictions: Labels) -> None:
+    checks.integers(labels=labels, predictions=predictions)
+    checks.same_shape(labels=labels, predictions=predictions)
+    checks.not_empty(labels=labels)
 
 
 def _share(part: int, whole: int) -> float:

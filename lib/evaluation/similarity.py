@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from lib import checks
+from lib.evaluation.classification import spearman_correlation
 from lib.models.word_vectors import WordVectors
 from lib.text.words import RatedPair
 
@@ -74,7 +74,8 @@ def word_similarity(vectors: WordVectors, pairs: Sequence[RatedPair]) -> Agreeme
         raise ValueError(f"pairs must be at least 2 of which both words have a vector, got {len(known)}")
     first = vectors.unit[vectors.rows(p.first.lower() for p in known)]
     second = vectors.unit[vectors.rows(p.second.lower() for p in known)]
-    return Agreement(float(spearmanr((first * second).sum(dim=1), [p.rating for p in known]).statistic), len(known))
+    ratings = torch.tensor([p.rating for p in known], dtype=torch.float64)
+    return Agreement(spearman_correlation((first * second).sum(dim=1), ratings), len(known))
 
 
 def mean_cosine(x: Float[Tensor, "N D"]) -> float:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib import checks
-from lib.evaluation.classification import Scores
+from lib.evaluation.classification import Scores, scores_of
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
@@ -62,8 +62,7 @@ def entity_scores(labels: Sequence[Sequence[str]], predictions: Sequence[Sequenc
         checks.same_length(labels=true, predictions=guess)
         a, b = set(entities_of(true)), set(entities_of(guess))
         hit, there, named = hit + len(a & b), there + len(a), named + len(b)
-    return Scores(hit / named if named else 0.0, hit / there if there else 0.0,
-                  2 * hit / (there + named) if there + named else 0.0)  # fmt: skip
+    return scores_of(hit, named, there)
 
 
 def best_span(

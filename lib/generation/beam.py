@@ -73,10 +73,9 @@ def beam_search(
     pad_id = model.config.pad_id if model.config.pad_id is not None else (eos_id or 0)
     search = _Search(settings, begun, pad_id)
     ids = begun
-    counts = attention_mask if steps.source is None else None
     for end in range(settings.prompt, settings.longest):
         log_probs = steps(ids).float().log_softmax(dim=-1)  # (B, V) at first, then (B · N, V)
-        log_probs = penalised(log_probs, ids, counts=_counted(ids, counts))
+        log_probs = penalised(log_probs, ids, counts=steps.real(ids))
         rows = search.advance(log_probs, end)
         if search.done(end + 1):
             break
@@ -167,14 +166,6 @@ def _settings(
     if beams == 1:
         early = True  # the first end that is best ends the search: greedy decoding
     return _Settings(beams, prompt, prompt + max_new_tokens, length_penalty, early, eos_id)
-
-
-def _counted(ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
-    """What the repetition penalty counts in each beam: all but the padding of the prompts."""
-    if attention_mask is None:
-        return None
-    real = attention_mask.bool().repeat_interleave(len(ids) // len(attention_mask), dim=0)
-    return torch.cat((real, real.new_ones(len(ids), ids.shape[1] - real.shape[1])), dim=1)
 
 
 def _rows(tensor: Tensor, which: Tensor) -> Tensor:

@@ -58,11 +58,12 @@ def generate(
     length = begun.shape[1]
     ids = begun.new_empty(len(begun), length + max_new_tokens)
     ids[:, :length] = begun
-    counts = _counted(ids, length, attention_mask if steps.source is None else None, penalise_prompt)
+    written = torch.arange(ids.shape[1], device=ids.device) >= length
     done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     for end in range(length, ids.shape[1]):
-        logits = steps(ids[:, :end])
-        logits = penalised(logits, ids[:, :end], counts=counts[:, :end])
+        so_far = ids[:, :end]
+        counts = steps.real(so_far) if penalise_prompt else written[:end].expand_as(so_far)
+        logits = penalised(steps(so_far), so_far, counts=counts)
         chosen = _choose(logits, None if temperature == 0 else warped, generator)
         ids[:, end] = chosen
         if eos_id is not None:
@@ -82,13 +83,3 @@ def _choose(
     if warped is None:  # greedy
         return logits.argmax(dim=-1)
     return torch.multinomial(warped(logits).softmax(dim=-1), 1, generator=generator)[:, 0]
-
-
-def _counted(ids: Tensor, length: int, attention_mask: Tensor | None, penalise_prompt: bool) -> Tensor:
-    """Which tokens the repetition penalty counts: all but padding, or only those that were written."""
-    counts = torch.ones_like(ids, dtype=torch.bool)
-    if not penalise_prompt:
-        counts[:, :length] = False
-    elif attention_mask is not None:
-        counts[:, :length] = attention_mask.bool()
-    return counts

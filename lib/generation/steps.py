@@ -26,9 +26,13 @@ class Steps:
         """The last layer's vectors of the tokens that were not read before."""
         new = ids[:, self.cache.length :]
         if isinstance(self.model, Decoder):
-            return self.model.hidden(new, None if self.mask is None else self.mask[:, : ids.shape[1]], self.cache)
+            return self.model.hidden(new, self.real(ids), self.cache)
         assert self.source is not None
         return self.model.hidden(self.source[0], new, self.source[1], None, self.cache)
+
+    def real(self, ids: Int[Tensor, "B S"]) -> Bool[Tensor, "B S"] | None:
+        """True on the tokens so far that are no padding of the prompts; None if there is none."""
+        return None if self.mask is None else self.mask[:, : ids.shape[1]]
 
     def __call__(self, ids: Int[Tensor, "B S"]) -> Float[Tensor, "B V"]:
         """Logits of the token that follows. Raises ValueError if they are not finite."""

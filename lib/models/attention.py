@@ -33,6 +33,11 @@ class AttentionContext:
     cross_maps: list[Tensor] | None = None
     states: list[Tensor] | None = None  # collects what enters the first layer, and what leaves each
 
+    def keep(self, state: Tensor) -> None:
+        """Collect a layer's state where they are asked for: else it is free to go once the next layer has read it."""
+        if self.states is not None:
+            self.states.append(state)
+
 
 class SelfAttention(nn.Module):
     """softmax(q kᵀ / √K) v over the sequence itself, H heads (slides C02, C20; Vaswani et al. 2017, eq. 1).

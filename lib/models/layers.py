@@ -136,11 +136,10 @@ class TransformerStack(nn.Module):
         if self.rotary_width is not None:
             angles = rotary_angles(positions, self.rotary_width, self.rope_theta, self.rope_scaling)  # (B, T, K/2)
             context.rotary = tuple(angle.to(x.dtype) for angle in angles)
-        states = context.states if context.states is not None else []
-        states.append(x)
         for block in self.blocks:
+            context.keep(x)
             x = block(x, context)
-            states.append(x)
+        context.keep(x)
         if context.cache is not None:
             context.cache.advance(x.shape[1])
         return self.norm(x) if self.norm is not None else x

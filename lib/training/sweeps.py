@@ -73,6 +73,14 @@ def sweep(
     return [rows[key] for key in wanted]
 
 
+def has_row(file: Path | str, values: Iterable[Any], key: Sequence[str]) -> bool:
+    """Whether the table in `file` has a row with these `values` in the columns `key`.
+
+    Raises ValueError if the table lacks one of the columns.
+    """
+    return tuple(map(str, values)) in {_key(row, key) for row in read_rows(file, key)}
+
+
 def append_row(file: Path | str, row: Mapping[str, Any], key: Sequence[str]) -> None:
     """Add `row` to the table in `file`, whole or not at all; a row with the same `key` is already there and stays.
 

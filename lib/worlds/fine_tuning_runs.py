@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib import DATA
 from lib.files import atomic_write
-from lib.training.sweeps import append_row, read_rows
+from lib.training.sweeps import append_row, has_row, read_rows
 from lib.worlds.fine_tuning import WARM_UP, drawn, measure, read_with, reviews
 
 FILE = DATA / "experiments" / "fine_tuning.csv"
@@ -88,8 +88,7 @@ def run_all(file: Path = FILE, points: Sequence[Point] = POINTS, seeds: Sequence
 
 
 def _run_missing(file: Path, point: Point, seed: int, split: str) -> None:
-    wanted = tuple(str(value) for value in (*point, seed))
-    if wanted in {tuple(row[name] for name in KEY) for row in read_rows(file, KEY)}:
+    if has_row(file, (*point, seed), KEY):
         return
     row, fresh = run(point, seed, split)
     if point.examples == max(EPOCHS):  # before the row, which says that all is done

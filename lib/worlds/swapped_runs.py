@@ -12,7 +12,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from lib import DATA, checks
-from lib.training.sweeps import append_row, read_rows
+from lib.training.sweeps import append_row, has_row, read_rows
 from lib.worlds.swapped import STEPS, swap_accuracy, swap_finder, train_swap_finder, trained_numbers
 
 FILE = DATA / "experiments" / "peft.csv"
@@ -114,8 +114,7 @@ def run_all(file: Path = FILE, ways: Sequence[Way] = WAYS, seeds: Sequence[int] 
 
 
 def _run_missing(file: Path, way: Way, rate: float, seed: int) -> None:
-    wanted = tuple(str(value) for value in (*way, rate, seed))
-    if wanted not in {tuple(row[name] for name in KEY) for row in _rows(file)}:
+    if not has_row(file, (*way, rate, seed), KEY):
         append_row(file, run(way, rate, seed), KEY)
 
 

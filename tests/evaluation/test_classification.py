@@ -16,6 +16,7 @@ from lib.evaluation.classification import (
     matthews_correlation,
     paired_test,
     pearson_correlation,
+    scores_of,
     spearman_correlation,
     wilson_interval,
 )
@@ -77,6 +78,10 @@ def test_bad_input_is_named(unchecked):
         accuracy(two, two.float())
     with pytest.raises(ValueError, match="labels"):
         confusion_matrix(torch.tensor([0, 2]), two, 2)
+    with pytest.raises(ValueError, match="named"):
+        scores_of(2, 1, 2)
+    with pytest.raises(ValueError, match="there"):
+        scores_of(2, 2, 1)
     with pytest.raises(ValueError, match="finite"):
         spearman_correlation(torch.tensor([1.0, math.nan]), torch.tensor([1.0, 2.0]))
     with pytest.raises(ValueError, match="right"):

@@ -601,6 +601,8 @@ WITHHELD = {
         "evaluation.calibration.Reliability "
         "evaluation.calibration.reliability ",
     "glue.entity_f1":
+        "evaluation.classification._share "
+        "evaluation.classification.scores_of "
         "evaluation.spans.entities_of "
         "evaluation.spans.entity_scores ",
     "glue.matthews":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from lib.training import sweeps
-from lib.training.sweeps import SweepError, append_row, read_rows, sweep
+from lib.training.sweeps import SweepError, append_row, has_row, read_rows, sweep
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,15 @@ def test_a_row_that_is_there_stays(tmp_path):
     append_row(file, {"size": 2, "seed": 0, "loss": 1.0}, KEY)
     append_row(file, {"size": 2, "seed": 0, "loss": 2.0}, KEY)
     assert [row["loss"] for row in read_rows(file, KEY)] == ["1.0"]
+
+
+def test_a_run_is_in_the_table_or_not(tmp_path):
+    file = tmp_path / "runs.csv"
+    assert not has_row(file, (2, 0), KEY)
+    append_row(file, {"size": 2, "seed": 0, "loss": 1.0}, KEY)
+    assert has_row(file, (2, 0), KEY) and not has_row(file, (0, 2), KEY)
+    with pytest.raises(ValueError, match="lacks one of the columns"):
+        has_row(file, (2, 0), ("size", "width"))
 
 
 def test_sweeps_side_by_side_lose_no_row(tmp_path, monkeypatch):

@@ -165,7 +165,12 @@ ENTITY_F1 = Exercise(
     reference=entity_f1,
     cases=_cases,
     accepts=(_scored(score=lambda h, t, n: h / (h + (t - h + n - h) / 2) if t + n else 0.0),),
-    withheld=("lib.evaluation.spans.entities_of", "lib.evaluation.spans.entity_scores"),
+    withheld=(
+        "lib.evaluation.classification.scores_of",
+        "lib.evaluation.classification._share",
+        "lib.evaluation.spans.entities_of",
+        "lib.evaluation.spans.entity_scores",
+    ),
     misconceptions=(
         Misconception(
             "tag_accuracy",

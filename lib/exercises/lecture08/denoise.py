@@ -163,8 +163,7 @@ T5_PAIR = Exercise(
         Misconception(
             "one_sentinel_for_all",
             wrong.one_sentinel_for_all,
-            "You use the first sentinel for every gap. Then nobody can tell which answer belongs where: each gap has its "
-            "own.",
+            "You use the first sentinel for every gap. Then nobody can tell which answer belongs where: each gap has its own.",
         ),
         Misconception(
             "target_without_sentinels",
