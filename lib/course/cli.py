@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "train",
     "sweep": "sweep",
     "seeds": "seeds",
+    "measure": "measure",
     "audit": "audit",
     "slides": "slides",
     "report": "report",
@@ -60,6 +61,7 @@ EXAMPLES = """examples:
   course lint                             check the notebooks against the rules of the course
   course refresh 04                       execute again and store the outputs
   course seeds 01                         run what the seed decides in a lecture with 30 seeds
+  course measure lead-rouge --bigbench bigbench-1.0.0.tar.gz   on a set that the course may not ship
   course audit                            recompute the numbers on the slides
   course slides --slide C08               which section of which lecture tells a slide
 
