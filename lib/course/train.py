@@ -12,7 +12,7 @@ from lib.names import nearest
 
 MASKING_RATES = (0.15, 0.40, 0.80)  # slide C07
 MASKING_SEEDS = (0, 1, 2)
-RLVR_SEEDS = (0, 1, 2)
+RLVR_SEEDS = (0, 1, 2, 3, 4)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -243,6 +243,7 @@ def test_reports_are_of_the_policy_before_and_after_each_run(tmp_path, monkeypat
     monkeypatch.setattr(verifiable, "with_adapter", with_adapter)
     monkeypatch.setattr(verifiable, "report", lambda policy, *given: [policy.seed, policy.updates])
     monkeypatch.setattr(verifiable, "train_rlvr", rows)
+    monkeypatch.setattr(train, "RLVR_SEEDS", (0, 1, 2))
     rows.stop_at = 1
     with pytest.raises(KeyboardInterrupt):
         train.rlvr(tmp_path)

@@ -9,6 +9,7 @@ import torch
 
 from lib import DATA
 from lib.adapters import count_trainable, trainable_parameters, use_adapter
+from lib.course.train import RLVR_SEEDS
 from lib.models import Decoder, TransformerConfig
 from lib.text import smollm2_tokenizer
 from lib.training.preferences import log_probs_of
@@ -162,13 +163,18 @@ def test_answers_are_the_same_every_time(model, tokenizer):
 def test_the_two_files_of_the_stored_runs_agree():
     runs, stored = stored_runs()
     with open(DATA / "experiments" / "rlvr.csv", newline="", encoding="utf-8") as file:
-        assert sum(map(len, runs.values())) == len(list(csv.DictReader(file))) and "0" in runs
+        assert sum(map(len, runs.values())) == len(list(csv.DictReader(file))) and list(runs) == [
+            str(s) for s in RLVR_SEEDS
+        ]
     for run, found in [
         (run[i], f) for s, run in runs.items() for i, f in ((0, stored["before"]), (-1, stored["after"][s]))
     ]:
         judged = [(text, s.answer) for s in sums()["held_out"] for text in found["samples"][s.question]]
         assert float(run["held_out"]) == sum(verify(*pair) for pair in judged) / len(judged)
         assert float(run["strict"]) == sum(verify_strictly(*pair) for pair in judged) / len(judged)
+        for task in NEARBY:
+            judged = [(text, right) for text, (_, right) in zip(found["nearby"][task], nearby(task), strict=True)]
+            assert found[task] == round(sum(verify_strictly(*pair) for pair in judged) / len(judged), 4)
 
 
 def test_rows_are_measured_every_so_often_and_at_the_end(model, tokenizer, monkeypatch):
