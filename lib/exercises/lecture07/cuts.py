@@ -62,6 +62,11 @@ def _overflow(logits, p):
     return _cut(logits, ~(q >= p * q.amax(dim=-1, keepdim=True)))
 
 
+def _overflow_kept(logits, p):
+    q = logits.exp() / logits.exp().sum(dim=-1, keepdim=True)
+    return _cut(logits, q < p * q.amax(dim=-1, keepdim=True))
+
+
 def _kept_probabilities(logits, p):
     return min_p(logits, p).softmax(dim=-1)
 
@@ -135,6 +140,12 @@ MIN_P = Exercise(
             "exp(1000) is infinite in float32, and inf / inf is no number. torch.softmax subtracts the maximum first.",
         ),
         Misconception(
+            "overflow_kept",
+            _overflow_kept,
+            "exp(1000) is infinite in float32, and inf / inf is no number: a comparison with it is never true, so nothing is "
+            "cut. torch.softmax subtracts the maximum first.",
+        ),
+        Misconception(
             "top_p",
             _nucleus,
             "That is top-p: you add probabilities up until p is reached. Min-p adds nothing: each token is compared with the "
@@ -151,6 +162,11 @@ MIN_P = Exercise(
                 logits.log_softmax(-1), logits.softmax(-1) < p * logits.softmax(-1).amax(-1, keepdim=True)
             ),
             "The right tokens remain, with other numbers: you return log-probabilities. A token that is kept keeps its logit.",
+        ),
+        Misconception(
+            "renormalised",
+            lambda logits, p: min_p(logits, p).log_softmax(-1),
+            "The right tokens remain, with the logarithms of their new probabilities. A token that is kept keeps its logit.",
         ),
         Misconception(
             "shifted_by_the_mean",

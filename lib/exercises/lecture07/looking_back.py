@@ -87,6 +87,21 @@ def _nan(weights, ids):
     return torch.stack([*found, weights[:, 0, 0]])[:-1].mean(dim=0)
 
 
+def _half_a_text(weights, ids):
+    if len(set(ids)) == len(ids):
+        return weights.new_zeros(len(weights))
+    return weights.diagonal(offset=1 - len(ids) // 2, dim1=1, dim2=2).mean(dim=-1)
+
+
+def _not_its_neighbour(weights, ids):
+    found = []
+    for t, token in enumerate(ids):
+        earlier = [s for s in range(t - 1) if ids[s] == token]
+        if earlier:
+            found.append(weights[:, t, earlier[-1] + 1])
+    return torch.stack(found).mean(dim=0) if found else weights.new_zeros(len(weights))
+
+
 LOOKING_BACK = Exercise(
     id="looking_back.score",
     slides=("C29", "N39"),
@@ -155,6 +170,18 @@ LOOKING_BACK = Exercise(
             "nothing_to_average",
             _nan,
             "When no token repeats you take the mean of nothing, which is nan. The score of each head is then 0.",
+        ),
+        Misconception(
+            "half_a_text",
+            _half_a_text,
+            "You take for granted that the text is written twice, and look back by half its length. Tokens may repeat "
+            "anywhere: look for each one's latest earlier place.",
+        ),
+        Misconception(
+            "neighbour_left_out",
+            _not_its_neighbour,
+            "You leave out a token that comes directly after itself. Then s + 1 = t, and the weight of the query on itself "
+            "counts.",
         ),
         Misconception(
             "itself_counts",

@@ -92,6 +92,24 @@ def _without(p, q, guess):
     return left / left.sum()
 
 
+def _all_counted(p, q, guesses, u):
+    number = sum(bool(u[i] < p[i, guess] / q[i, guess]) for i, guess in enumerate(guesses))
+    if number == len(guesses):
+        return number, p[-1]
+    rest = (p[number] - q[number]).clamp(min=0)
+    return number, rest / rest.sum()
+
+
+def _by_tensors(p, q, guesses, u):
+    rows, tokens = torch.arange(len(guesses)), torch.tensor(guesses)
+    kept = torch.tensor(u) < p[rows, tokens] / q[rows, tokens]
+    number = int(kept.long().cumprod(dim=0).sum())
+    if number == len(guesses):
+        return number, p[-1]
+    rest = (p[number] - q[number]).clamp(min=0)
+    return number, rest / rest.sum()
+
+
 VERDICT = Exercise(
     id="verdict.accept",
     slides=("T39",),
@@ -163,6 +181,17 @@ VERDICT = Exercise(
             "goes_on_after_a_rejection",
             _with(stop=False),
             "You go on after a rejection. The guesses behind it were made for another text: they are all thrown away.",
+        ),
+        Misconception(
+            "all_that_would_be_accepted",
+            _all_counted,
+            "You count every guess that passes its test, also behind the first rejection. Stop there: what comes after was "
+            "guessed for another text.",
+        ),
+        Misconception(
+            "no_guesses_as_floats",
+            _by_tensors,
+            "torch.tensor([]) holds floats, which are no indices: without a guess your answer stops. Give dtype=torch.long.",
         ),
         Misconception(
             "last_guess_row",

@@ -1,12 +1,12 @@
-"""Exercises of notebook 08: a text with gaps (C44), what T5 reads and writes (C47), what a decoder reads (C43)."""
+"""Exercises of notebook 08: a text with gaps (C44), and what T5 reads and writes (C47)."""
 
 import torch
 
 from lib.exercises.engine.compare import EXACT
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.lecture08 import gap_answers as wrong
+from lib.exercises.lecture08.decoder_reads import DECODER_INPUT
 from lib.text import denoising
-from lib.training.denoising import shift_right
 
 
 def _whole(generator, low, high):
@@ -32,6 +32,9 @@ def _gaps(generator):
         case("gaps of no token at both ends", [11, 12, 13], [(0, 0), (3, 0)], 3),
         case("a gap at the very end", [11, 12, 13, 14, 15, 16], [(1, 1), (4, 2)], 3),
         case("two gaps that touch", [11, 12, 13, 14, 15], [(1, 1), (2, 2)], 3),
+        case("gaps of no token that touch others", [11, 12, 13, 14, 15], [(1, 0), (1, 2), (3, 0), (4, 1), (5, 0)], 3),
+        case("two gaps of no token at one place", [11, 12, 13], [(1, 0), (1, 0)], 3),
+        case("a text of no tokens", [], [(0, 0)], 3),
         case("the whole text is one gap", [11, 12, 13], [(0, 3)], 3),
         case("no gap", [11, 12, 13], [], 3),
         case("equal tokens inside and outside a gap", [11, 11, 12, 11, 12, 12], [(2, 2)], 3),
@@ -92,6 +95,17 @@ INFILL = Exercise(
             "What stands behind the last gap is missing. (And a text without gaps is empty.)",
         ),
         Misconception(
+            "behind_the_last_token",
+            wrong.only_at_tokens,
+            "A gap of length 0 behind the last token leaves no trace in your text: at that place there is no token at which "
+            "your loop could stop. Go through the spans, not through the tokens.",
+        ),
+        Misconception(
+            "one_gap_at_a_start",
+            wrong.one_gap_at_a_start,
+            "Two gaps may begin at the same place, if the first has length 0. A dict with the starts as keys keeps one of them.",
+        ),
+        Misconception(
             "by_value",
             wrong.by_value,
             "You look for the missing tokens by their value, and hit equal ones elsewhere. Go by their places.",
@@ -128,6 +142,8 @@ def _spoilt(generator):
         case("three gaps of one token", [11, 12, 13, 14, 15, 16], flags("x.x.x."), marks),
         case("nothing is missing", [11, 12, 13], flags("..."), marks),
         case("everything is missing", [11, 12, 13], flags("xxx"), marks),
+        case("a gap at both ends", [11, 12, 13, 14, 15], flags("x..xx"), marks),
+        case("no tokens", [], [], marks),
         case("marks in no order", [11, 12, 13, 14, 15], flags(".x.xx"), [70, 3, 200, 5]),
         case("as many marks as are needed", [11, 12, 13, 14, 15], flags("x.x.."), [99, 98, 97]),
         case("a longer text", text, drawn if gap > 1 else flags(".xxx..x..xx."), [199 - i for i in range(9)]),
@@ -191,6 +207,32 @@ T5_PAIR = Exercise(
             "You count down from the first sentinel. They need not be neighbours: take the next one of the list.",
         ),
         Misconception(
+            "counted_up",
+            lambda ids, gone, marks: t5_pair(ids, gone, [marks[0] + i for i in range(len(ids) + 1)]),
+            "You count up from the first sentinel. They need not be neighbours: take the next one of the list.",
+        ),
+        Misconception(
+            "last_of_the_list",
+            lambda ids, gone, marks: (t5_pair(ids, gone, marks)[0], [*t5_pair(ids, gone, marks)[1][:-1], marks[-1]]),
+            "Your target ends with the last sentinel of the list. It ends with the next one that is not used yet.",
+        ),
+        Misconception(
+            "nothing_missing_is_nothing",
+            lambda ids, gone, marks: t5_pair(ids, gone, marks) if any(gone) else (list(ids), []),
+            "Where nothing is missing your target is empty. It still ends with the next unused sentinel, here the first.",
+        ),
+        Misconception(
+            "open_at_the_end",
+            wrong.closed_before_a_rest,
+            "If the text ends with a span your target has no sentinel at its end. It always ends with the next unused one.",
+        ),
+        Misconception(
+            "before_the_first",
+            wrong.looks_behind_the_first,
+            "At the first token missing[i - 1] is missing[-1], the *last* one. A text that begins and ends with a span then "
+            "gets no sentinel at its beginning.",
+        ),
+        Misconception(
             "swapped",
             lambda *given: t5_pair(*given)[::-1],
             "You return (target, source). Asked for is (source, target).",
@@ -209,92 +251,5 @@ T5_PAIR = Exercise(
     ),
 )
 
-
-# --- denoise.decoder_input --------------------------------------------------------------------------------------------
-def decoder_input(labels, start_id, pad_id):
-    """shift_right."""
-    return shift_right(labels, start_id, pad_id)
-
-
-def _labels(generator):
-    drawn = torch.randint(5, 50, (3, 6), generator=generator)
-    drawn[1, 4:] = drawn[2, 2:] = -100
-    return [
-        case("one row", torch.tensor([[11, 12, 13, 2]]), 2, 1),
-        case("two rows, one of them padded", torch.tensor([[11, 12, 2], [13, 2, -100]]), 2, 1),
-        case("much padding", torch.tensor([[11, 12, 13, 14, 2], [13, 2, -100, -100, -100]]), 2, 1),
-        case("a start that is no end (T5: the padding token)", torch.tensor([[11, 12, 1], [13, 1, -100]]), 0, 0),
-        case("labels of one token", torch.tensor([[7], [8]]), 2, 1),
-        case("a label of 0", torch.tensor([[0, 5, 2], [5, 0, 2]]), 3, 1),
-        case("three drawn rows", drawn, 4, 2),
-    ]
-
-
-DECODER_INPUT = Exercise(
-    id="denoise.decoder_input",
-    slides=("C43", "W21"),
-    points=2,
-    minutes=10,
-    title="What the decoder reads",
-    reference=decoder_input,
-    cases=_labels,
-    accepts=(wrong.shift_by_roll, wrong.shift_by_loops),
-    tolerance=EXACT,
-    misconceptions=(
-        Misconception(
-            "not_shifted",
-            lambda y, start, pad: y.masked_fill(y == -100, pad),
-            "The decoder reads at each place the very token that it must write there. Shift: at place t it reads token "
-            "t − 1.",
-        ),
-        Misconception(
-            "to_the_left",
-            lambda y, start, pad: torch.cat([y[:, 1:], torch.full_like(y[:, :1], start)], 1).masked_fill(
-                torch.cat([y[:, 1:], torch.full_like(y[:, :1], start)], 1) == -100, pad
-            ),
-            "You shift to the left: the decoder reads the future. The start belongs before the first token.",
-        ),
-        Misconception(
-            "ignored_label_kept",
-            lambda y, start, pad: torch.cat([torch.full_like(y[:, :1], start), y[:, :-1]], 1),
-            "−100 is left in the decoder's input. No token has this number: put pad_id there.",
-        ),
-        Misconception(
-            "one_too_long",
-            lambda y, start, pad: torch.cat([torch.full_like(y[:, :1], start), y.masked_fill(y == -100, pad)], 1),
-            "Your rows have one token more than the labels. The last one is never read: it is only written.",
-        ),
-        Misconception(
-            "rolled",
-            lambda y, start, pad: y.roll(1, dims=1).masked_fill(y.roll(1, dims=1) == -100, pad),
-            "Each row begins with its own last token. It begins with start_id.",
-        ),
-        Misconception(
-            "across_rows",
-            wrong.across_rows,
-            "The second row begins with the end of the first. Every row begins with start_id.",
-        ),
-        Misconception(
-            "starts_with_padding",
-            lambda y, start, pad: shift_right(y, pad, pad),
-            "Your rows begin with pad_id. They begin with start_id.",
-        ),
-        Misconception(
-            "padding_becomes_start",
-            lambda y, start, pad: shift_right(y, start, start),
-            "You fill the padding with start_id. It gets pad_id.",
-        ),
-        Misconception(
-            "in_place",
-            wrong.shift_in_place,
-            "The labels that were given have changed, and the loss needs them. Work on a copy.",
-        ),
-    ),
-    hints=(
-        "For one row [11, 12, 13, 2] and start 2: before the model writes 11 it has read 2, before it writes 12 it has "
-        "read 2 and 11.",
-        "Put a column of start_id in front, and leave the last column out: torch.cat along dim=1.",
-    ),
-)
 
 EXERCISES = (INFILL, T5_PAIR, DECODER_INPUT)

@@ -68,6 +68,21 @@ def by_value(ids, spans, mask_id):
     return text
 
 
+def only_at_tokens(ids, spans, mask_id):
+    text, left, read = [], list(spans), 0
+    for place, token in enumerate(ids):
+        while left and left[0][0] == place:
+            text.append(mask_id)
+            read = place + left.pop(0)[1]
+        if place >= read:
+            text.append(token)
+    return text
+
+
+def one_gap_at_a_start(ids, spans, mask_id):
+    return infill_from_the_right(ids, sorted(dict(spans).items()), mask_id)
+
+
 def infill_in_place(ids, spans, mask_id):
     for start, length in reversed(spans):
         ids[start : start + length] = [mask_id]
@@ -95,6 +110,23 @@ def pair_by_edges(ids, missing, sentinels):
     source = [mark.get(i, token) for i, token in enumerate(ids) if i in mark or not missing[i]]
     target = [t for i, token in enumerate(ids) if missing[i] for t in ([mark[i], token] if i in mark else [token])]
     return source, target + [sentinels[len(starts)]]
+
+
+def looks_behind_the_first(ids, missing, sentinels):
+    """At the first token, missing[-1] is the last one."""
+    marks, source, target = iter(sentinels), [], []
+    for i, (token, gone) in enumerate(zip(ids, missing)):
+        if gone and not missing[i - 1]:
+            mark = next(marks)
+            source.append(mark)
+            target.append(mark)
+        (target if gone else source).append(token)
+    return source, [*target, next(marks)]
+
+
+def closed_before_a_rest(ids, missing, sentinels):
+    source, target = pair_by_groups(ids, missing, sentinels)
+    return source, target[:-1] if missing and missing[-1] else target
 
 
 def last_sentinel_repeated(ids, missing, sentinels):
@@ -137,6 +169,20 @@ def across_rows(labels, start_id, pad_id):
     flat = labels.flatten()
     shifted = torch.cat([flat.new_tensor([start_id]), flat[:-1]]).view_as(labels)
     return shifted.masked_fill(shifted == -100, pad_id)
+
+
+def filled(shifted, pad_id):
+    return torch.where(shifted == -100, pad_id, shifted)
+
+
+def padding_not_shifted(labels, start_id, pad_id):
+    shifted = torch.cat([torch.full_like(labels[:, :1], start_id), labels[:, :-1]], 1)
+    return shifted.masked_fill((labels == -100) & (torch.arange(labels.shape[1]) > 0), pad_id)
+
+
+def labels_filled_in_place(labels, start_id, pad_id):
+    labels[labels == -100] = pad_id
+    return torch.cat([torch.full_like(labels[:, :1], start_id), labels[:, :-1]], 1)
 
 
 def shift_in_place(labels, start_id, pad_id):

@@ -35,6 +35,8 @@ def _pairs(generator):
         case("the next common word is not always the right one", ["d", "a", "b", "c"], ["a", "b", "c", "d"]),
         case("the same, the other way round", ["a", "b", "c", "d"], ["d", "a", "b", "c"]),
         case("a word again and again", ["the"] * 4, ["the", "cat", "the"]),
+        case("a word that stands twice in the reference alone", ["the", "cat"], _split("the dog and the cat")),
+        case("a word that stands twice in the prediction alone", _split("the dog and the cat"), ["the", "cat"]),
         case("nothing in common", ["a", "b"], ["c", "d", "e"]),
         case("an empty prediction", [], ["a", "b"]),
         case("an empty reference", ["a"], []),
@@ -98,6 +100,17 @@ ROUGE_L = Exercise(
             "different_words",
             wrong.different_words,
             "You count each different word once. A word that comes twice in both texts counts twice.",
+        ),
+        Misconception(
+            "one_row_overwritten",
+            wrong.one_row_overwritten,
+            "You keep one row and overwrite it from the left. L[i−1][j−1] is then gone when you need it, and a word of one "
+            "text is counted with two of the other: keep the row above.",
+        ),
+        Misconception(
+            "nothing_in_common_divided",
+            wrong.only_empty_texts_guarded,
+            "Where nothing is common P + R is 0, and you divide by it. Ask for a common length of 0 first: the result is 0.",
         ),
         Misconception(
             "mean_of_both",
@@ -173,6 +186,12 @@ def _corpora(generator):
         case("no common run of four words", split("the cat sat by the mat"), split("the cat sat on the mat")),
         case("nothing in common", split("a b c d"), split("e f g h")),
         case("an empty prediction", [[]], split("the cat")),
+        case("no sentence of four words", split("the cat sat"), split("the cat sat")),
+        case(
+            "a prediction of one word beside a long one",
+            split("so", "the dog ran in the hat"),
+            split("so", "the dog ran in the hat"),
+        ),
         case("a drawn sentence, changed here and there", [near], [base]),
     ]
 
@@ -219,6 +238,24 @@ BLEU = Exercise(
             "penalty_by_sentence",
             lambda p, r: wrong.variant(p, r, penalty="by sentence"),
             "You punish each sentence by itself. The penalty compares the lengths of the whole corpus.",
+        ),
+        Misconception(
+            "missing_words",
+            wrong.missing_words,
+            "You add up what each short sentence lacks, so a long one does not make up for it. The penalty compares the "
+            "lengths of the whole corpus.",
+        ),
+        Misconception(
+            "negative_counts",
+            wrong.negative_counts,
+            "A sentence of fewer than n − 1 words has a negative len − n + 1 and takes n-grams away from the others. It has "
+            "none: count at least 0.",
+        ),
+        Misconception(
+            "divided_first",
+            wrong.divided_first,
+            "Where no sentence has n words you divide 0 by 0. Ask whether there are matches before you divide: if not, the "
+            "result is 0.",
         ),
         Misconception(
             "arithmetic_mean",

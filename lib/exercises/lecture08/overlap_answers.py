@@ -39,6 +39,22 @@ def rouge_l_with_memory(prediction, reference):
     return 2 * p * r / (p + r)
 
 
+def one_row_overwritten(prediction, reference):
+    row = [0] * (len(reference) + 1)
+    for word in prediction:
+        for j, other in enumerate(reference, 1):
+            row[j] = row[j - 1] + 1 if word == other else max(row[j], row[j - 1])
+    return _f1(row[-1], prediction, reference)
+
+
+def only_empty_texts_guarded(prediction, reference):
+    if not prediction or not reference:
+        return 0.0
+    common = rouge_l_by_rows(prediction, reference) * (len(prediction) + len(reference)) / 2
+    p, r = common / len(prediction), common / len(reference)
+    return 2 * p * r / (p + r)
+
+
 def substring(prediction, reference):
     longest = 0
     for i in range(len(prediction)):
@@ -126,6 +142,30 @@ def _penalty(predictions, references, kind):
         each = [min(1.0, math.exp(1 - len(b) / len(a))) for a, b in zip(predictions, references)]
         return sum(each) / len(each)
     return min(1.0, math.exp(1 - r / c))
+
+
+def negative_counts(predictions, references):
+    product = 1.0
+    for n in range(1, 5):
+        hits = sum((ngrams(p, n) & ngrams(r, n)).total() for p, r in zip(predictions, references))
+        if hits == 0:
+            return 0.0
+        product *= hits / sum(len(p) - n + 1 for p in predictions)
+    return 100 * product**0.25 * _penalty(predictions, references, "corpus")
+
+
+def divided_first(predictions, references):
+    shares = []
+    for n in range(1, 5):
+        hits = sum((ngrams(p, n) & ngrams(r, n)).total() for p, r in zip(predictions, references))
+        shares.append(hits / sum(ngrams(p, n).total() for p in predictions))
+    return 100 * math.prod(shares) ** 0.25 * _penalty(predictions, references, "corpus")
+
+
+def missing_words(predictions, references):
+    score = variant(predictions, references, penalty="none")
+    lacking = sum(max(0, len(r) - len(p)) for p, r in zip(predictions, references))
+    return score * math.exp(-lacking / max(1, sum(map(len, predictions))))
 
 
 def pooled(predictions, references):
