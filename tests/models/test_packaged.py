@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib.generation import generate
+from lib.generation import beam_search, generate
 from lib.models import count_parameters, packaged, preset
 from lib.models.packaged import SMOLLM2_FILE, load_minilm, load_smollm2, unpack_gguf
 from lib.text import bert_tokenizer, smollm2_tokenizer
@@ -80,6 +80,39 @@ def test_smollm2_writes_what_transformers_writes(smollm2):
     got = generate(ours, ids, 16)
     assert torch.equal(got, expected)
     assert "Paris" in smollm2_tokenizer().decode(got[0])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"repetition_penalty": 1.3},
+        {"num_beams": 3, "length_penalty": 0.5},
+        {"num_beams": 3, "early_stopping": True},
+    ],
+    ids=str,
+)
+def test_smollm2_writes_padded_rows_and_beams_as_transformers_does(smollm2, settings):
+    """Chats of different lengths, padded on the left, that end by themselves; token for token up to the end."""
+    theirs, ours = smollm2
+    tokenizer = smollm2_tokenizer()
+    asked = ("Name a colour.", "What is the capital of France? One word.", "Say yes.")
+    rows = [tokenizer.encode(f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n") for q in asked]
+    width = max(map(len, rows))
+    ids = torch.tensor([[tokenizer.eos_id] * (width - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    expected = theirs.generate(
+        ids, attention_mask=mask, max_new_tokens=12, do_sample=False, eos_token_id=tokenizer.eos_id,
+        pad_token_id=tokenizer.eos_id, **settings,
+    )[:, width:].tolist()  # fmt: skip
+    write = beam_search if "num_beams" in settings else generate
+    found = write(ours, ids, 12, attention_mask=mask, eos_id=tokenizer.eos_id, **settings)
+    best = found.ids[:, 0, width:].tolist() if "num_beams" in settings else found[:, width:].tolist()
+    cut = lambda row: row[: row.index(tokenizer.eos_id)] if tokenizer.eos_id in row else row  # noqa: E731
+    assert list(map(cut, best)) == list(map(cut, expected))
+    if "repetition_penalty" not in settings:
+        assert len({len(cut(row)) for row in best}) > 1, "rows end at different places"
 
 
 def test_the_preset_is_what_the_file_says():
