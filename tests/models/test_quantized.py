@@ -25,7 +25,8 @@ from lib.models import (
     quantize_model,
 )
 from lib.models.linear import PackedLinear
-from lib.models.quantized import SCHEMES, NF4Linear
+from lib.models.quantized import SCHEMES
+from lib.models.quantized_layers import Int8Embedding, NF4Linear
 from lib.text import load_corpus, smollm2_tokenizer
 from tests.models import small
 
@@ -238,7 +239,7 @@ def test_print_tells_how_a_layer_computes(linear):
 
 
 def test_bad_layers(linear, unchecked):
-    with pytest.raises(ValueError, match="compute must be 'float', 'int8' or 'outlier', got 'fast'"):
+    with pytest.raises(ValueError, match="compute must be 'float', 'int8', 'outlier' or 'dynamic', got 'fast'"):
         Int8Linear(4, 4, compute="fast")
     for threshold in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match=f"threshold must be a number above 0, got {threshold}"):
