@@ -32,7 +32,7 @@ def rows(threads: int) -> list[BenchRow]:
     torch.set_num_threads(threads)
     model = load_smollm2()
     int8 = quantize_model(model, scheme="int8-dynamic", output=True)
-    prompt, texts = _ids()
+    prompt, texts = _texts()
     peer = transformers_model(model)
     writers: dict[str, Write] = {
         "ours, fp32": lambda: _ours(model, prompt),
@@ -102,7 +102,7 @@ def held_bytes(model: nn.Module) -> int:
     return model_bytes(model) + sum(m.values.numel() for m in packed)
 
 
-def _ids() -> tuple[Tensor, Tensor]:
+def _texts() -> tuple[Tensor, Tensor]:
     """The prompt, and the beginnings of articles on which perplexity is measured."""
     encoded = (smollm2_tokenizer().encode(text.text)[:LENGTH] for text in load_corpus("wikipedia").splits["test"])
     texts = torch.tensor([ids for ids in encoded if len(ids) == LENGTH][:TEXTS])
@@ -116,7 +116,12 @@ def _ours(model: Decoder, prompt: Tensor) -> list[int]:
 def _theirs(model: Any, prompt: Tensor) -> list[int]:
     mask = torch.ones_like(prompt)
     ids = model.generate(
-        prompt, attention_mask=mask, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False, pad_token_id=0
+        prompt,
+        attention_mask=mask,
+        max_new_tokens=NEW_TOKENS,
+        min_new_tokens=NEW_TOKENS,
+        do_sample=False,
+        pad_token_id=0,
     )
     return ids[0, PROMPT:].tolist()
 

@@ -44,9 +44,7 @@ def _rows(folder: Path, threads: int) -> list[BenchRow]:
     seconds, memory = grade(folder, threads)
     ours = seconds / STUDENTS
     what = f"grading {STUDENTS} students, {threads} at a time"
-    peak = BenchRow(
-        f"{what}: peak memory, ours / limit", memory, MEMORY_LIMIT, 1.0, "MB", threads
-    )
+    peak = BenchRow(f"{what}: peak memory, ours / limit", memory, MEMORY_LIMIT, 1.0, "MB", threads)
     if find_spec("nbgrader") is None:
         name = f"{what}, per submission (nbgrader is not installed)"
         return [BenchRow(name, ours, math.nan, TARGET, "s", threads), peak]

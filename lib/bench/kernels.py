@@ -36,7 +36,9 @@ def attention_rows(threads: int) -> list[BenchRow]:
     for work in WORK:
         for peer, faster, share in (("reference", 1.0, 0.1), ("fused", 0.5, 2.0)):
             label = f"attention T={T} {work}, tiled / {peer}"
-            found += _compare(label, f"tiled {work}", f"{peer} {work}", threads, memory_target=share, time_target=faster)
+            found += _compare(
+                label, f"tiled {work}", f"{peer} {work}", threads, memory_target=share, time_target=faster
+            )
     return found
 
 

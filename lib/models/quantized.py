@@ -2,8 +2,9 @@
 
 Only linear layers are made small. Embeddings, norms and what stands on top (the output matrix, tied or not,
 and every head) stay as they are, as in LLM.int8() (Dettmers et al. 2022): in a large model they are few, and
-sensitive. In a small one the output matrix is the largest of all, and `output=True` takes it in. The small matrices are buffers, not parameters: they are saved and moved with the model, but not
-trained, and `count_parameters` does not see them.
+sensitive. In a small one the output matrix is the largest of all, and `output=True` takes it in. The small matrices
+are buffers, not parameters: they are saved and moved with the model, but not trained, and `count_parameters` does not
+see them.
 
 What it saves is memory: a matrix that is only stored in few bits is unpacked for every product. "int8-dynamic" saves
 time instead: it multiplies the integers as they are, and decoding one token is as slow as the bytes it reads. On such
@@ -53,10 +54,10 @@ def quantize_model(
 
     Embeddings, norms, the heads named in `HEADS`, and layers whose full name matches a pattern in `skip`
     ("*.down") are not changed; with `output`, for a `Decoder` and the schemes of `WITH_OUTPUT`, the output matrix is
-    quantised too, and with it the token embedding if they are tied (one matrix for both, as before). A copy shares no memory with the given model, and does not copy the matrices that it
-    replaces. Raises TypeError if `model` is no module, ValueError for an unknown scheme, a pattern that
-    matches nothing, nothing to quantise, a group size that does not divide, a layer with an adapter on it
-    (merge it first), or `output` where there is none to quantise.
+    quantised too, and with it the token embedding if they are tied (one matrix for both, as before). A copy shares no
+    memory with the given model, and does not copy the matrices that it replaces. Raises TypeError if `model` is no
+    module, ValueError for an unknown scheme, a pattern that matches nothing, nothing to quantise, a group size that
+    does not divide, a layer with an adapter on it (merge it first), or `output` where there is none to quantise.
 
     >>> model = nn.Sequential(nn.Linear(32, 32, bias=False), nn.Linear(32, 32, bias=False))
     >>> model_bytes(model), model_bytes(quantize_model(model, scheme="int8-tensor", skip=["1"]))
