@@ -39,7 +39,7 @@ class Int8Matrix(PackedMatrix):
         self.per_channel, self.compute, self.threshold = per_channel, compute, threshold
         self.register_buffer("values", torch.zeros(rows, columns, dtype=torch.int8))
         self.register_buffer("scale", torch.zeros((rows, 1) if per_channel else ()))
-        self._packed: tuple[Any, Any] = (None, None)  # of which state of the buffers, and what `pack_int8` made of it
+        self._packed: tuple[Any, ...] | None = None  # both buffers, their versions, and what `pack_int8` made of them
 
     @staticmethod
     def unpack(*stored: Tensor) -> Float[Tensor, "O I"]:
@@ -64,14 +64,15 @@ class Int8Matrix(PackedMatrix):
 
     def _pack(self, weight: Quantized) -> Any:
         """What `pack_int8` makes of the buffers as they are now, kept until they change."""
-        state = tuple((t.data_ptr(), None if t.is_inference() else t._version) for t in weight)
-        if self._packed[0] != state:
-            self._packed = state, pack_int8(weight)
-        return self._packed[1]
+        versions = [None if t.is_inference() else t._version for t in weight]
+        kept = self._packed
+        if kept is None or kept[0] is not weight.values or kept[1] is not weight.scale or kept[2] != versions:
+            kept = self._packed = (*weight, versions, pack_int8(weight))
+        return kept[3]
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the packed copy, which is made again: it cannot be pickled."""
-        return self.__dict__ | {"_packed": (None, None)}
+        return self.__dict__ | {"_packed": None}
 
 
 class Int8Linear(Int8Matrix, PackedLinear):
@@ -86,6 +87,7 @@ class Int8Linear(Int8Matrix, PackedLinear):
     the layer is itself cast; then they lose digits: cast the model before it is quantised.
     Raises ValueError for another `compute`, or a threshold that is not positive.
 
+    >>> from lib.models import model_bytes
     >>> layer = Int8Linear.from_linear(nn.Linear(64, 64, bias=False))
     >>> layer.values.dtype, model_bytes(layer)
     (torch.int8, 4352)
@@ -161,6 +163,7 @@ class GroupedInt4Linear(PackedLinear):
 
     Raises TypeError or ValueError if `group_size` is no even number that divides `in_features`.
 
+    >>> from lib.models import model_bytes
     >>> model_bytes(GroupedInt4Linear(64, 64, bias=False))  # half a byte and 4/32 of one per weight
     2560
     """
@@ -199,6 +202,7 @@ class NF4Linear(PackedLinear):
 
     Raises ValueError if `in_features` is odd.
 
+    >>> from lib.models import model_bytes
     >>> model_bytes(NF4Linear(4096, 4096, bias=False)) * 8 / 4096**2
     4.126955032348633
     """

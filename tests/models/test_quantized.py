@@ -375,7 +375,7 @@ def test_a_packed_copy_follows_its_matrix(linear, generator):
 
 
 def test_logits_of_eight_bits_pass_gradients_to_the_hidden_vectors(generator):
-    model = small.shaken(Decoder(small.llama(**SIZES)), width=0.1)
+    model = small.shaken(Decoder(small.llama(**SIZES, tie_embeddings=True)), width=0.1)
     quantised = quantize_model(model, scheme="int8-dynamic", output=True)
     hidden = torch.randn(1, 3, 32, generator=generator, requires_grad=True)
     (gradient,) = torch.autograd.grad(quantised.logits(hidden).sum(), hidden)
