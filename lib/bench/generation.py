@@ -40,7 +40,7 @@ def rows(threads: int) -> list[BenchRow]:
         "transformers": lambda: _theirs(peer, prompt),
     }
     if find_spec("ctranslate2") is not None:
-        writers |= {f"CTranslate2, {name}": _ctranslate2(peer, prompt, name, threads) for name in ("fp32", "int8")}
+        writers |= {f"CTranslate2, {name}": _ctranslate2(model, prompt, name, threads) for name in ("fp32", "int8")}
     check_alike({name: write() for name, write in writers.items() if "int8" not in name})
     times = interleaved(writers, REPEATS)
     what = f"SmolLM2, {NEW_TOKENS} tokens after {PROMPT}"
@@ -138,12 +138,12 @@ class _Ids:
         return {str(i): i for i in range(self.size)}
 
 
-def _ctranslate2(model: Any, prompt: Tensor, kind: str, threads: int) -> Write:
-    """Greedy decoding by CTranslate2 with the weights of a Llama of transformers."""
+def _ctranslate2(model: Decoder, prompt: Tensor, kind: str, threads: int) -> Write:
+    """Greedy decoding by CTranslate2 with the weights of ours, by way of a Llama of transformers that it takes apart."""
     import ctranslate2
     from ctranslate2.converters.transformers import LlamaLoader
 
-    spec = LlamaLoader()(model, _Ids(model.config.vocab_size))
+    spec = LlamaLoader()(transformers_model(model), _Ids(model.config.vocab_size))
     spec.validate()
     spec.optimize(quantization=None if kind == "fp32" else kind)
     with tempfile.TemporaryDirectory(prefix="course-bench-") as folder:
