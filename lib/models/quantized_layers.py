@@ -50,7 +50,7 @@ class Int8Matrix(PackedMatrix):
         """The output, in the dtype of x, without a gradient of its own."""
         if self.compute == "float":
             return super().product(x)
-        y = self._rounded(x.detach().reshape(-1, self.values.shape[1])).to(x.dtype)
+        y = self._rounded(x.detach().reshape(-1, x.shape[-1])).to(x.dtype)
         y = y.view(*x.shape[:-1], -1)
         return y if self.bias is None else y + self.bias.to(y.dtype)
 
