@@ -34,11 +34,8 @@ def attention_rows(threads: int) -> list[BenchRow]:
     """
     found = []
     for work in WORK:
-        for peer, faster, share in (("reference", 1.0, 0.1), ("fused", 0.5, 2.0)):
-            label = f"attention T={T} {work}, tiled / {peer}"
-            found += _compare(
-                label, f"tiled {work}", f"{peer} {work}", threads, memory_target=share, time_target=faster
-            )
+        peers = {f"reference {work}": (1.0, 0.1), f"fused {work}": (0.5, 2.0)}
+        found += _compare(f"attention T={T} {work}, tiled", f"tiled {work}", peers, threads)
     return found
 
 
@@ -47,19 +44,22 @@ def loss_rows(threads: int) -> list[BenchRow]:
 
     The time target allows for one more matrix product, 4 instead of 3.
     """
-    label = f"cross-entropy N={ROWS} V={VOCABULARY}, chunked / plain"
-    return _compare(label, "chunked", "plain", threads, memory_target=0.2, time_target=3 / 4)
+    label = f"cross-entropy N={ROWS} V={VOCABULARY}, chunked"
+    return _compare(label, "chunked", {"plain": (3 / 4, 0.2)}, threads)
 
 
-def _compare(label, ours, theirs, threads, *, memory_target, time_target) -> list[BenchRow]:
-    runs = {ours: [], theirs: []}
+def _compare(label: str, ours: str, peers: dict[str, tuple[float, float]], threads: int) -> list[BenchRow]:
+    """Time and peak memory of ours against each peer, whose targets are given: how fast, and which share of the memory."""
+    runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in (ours, *peers)}
     for _ in range(REPEATS):
-        for variant in runs:
-            runs[variant].append(in_a_process("lib.bench.kernels", variant, threads))
+        for variant, taken in runs.items():
+            taken.append(in_a_process("lib.bench.kernels", variant, threads))
     result = []
-    for column, unit, target in (("seconds", "s", time_target), ("megabytes", "MB", memory_target)):
-        a, b = (median(run[column] for run in runs[variant]) for variant in (ours, theirs))
-        result.append(BenchRow(label + (": peak memory" if unit == "MB" else ""), a, b, target, unit, threads))
+    for peer, targets in peers.items():
+        for column, unit, target in zip(("seconds", "megabytes"), ("s", "MB"), targets):
+            a, b = (median(run[column] for run in runs[variant]) for variant in (ours, peer))
+            name = f"{label} / {peer.partition(' ')[0]}" + (": peak memory" if unit == "MB" else "")
+            result.append(BenchRow(name, a, b, target, unit, threads))
     return result
 
 
