@@ -80,7 +80,7 @@ def dynamic_int8_matmul(x: Float[Tensor, "N K"], weight: Quantized, packed: Any 
 def _one_row(x: Float[Tensor, "1 K"], t: float, packed: Any) -> Float[Tensor, "1 M"]:
     """The same for the one row of a decoding step, with fewer calls of PyTorch: they took longer than the product."""
     within = x.clamp(-t, t)
-    sums = torch.ops.quantized.linear_dynamic(torch.cat((within, (x - within) * (1 / (PARTS - 1)))), packed)
+    sums = torch.ops.quantized.linear_dynamic(torch.cat((within, (x - within).mul_(1 / (PARTS - 1)))), packed)
     return torch.add(sums[:1], sums[1:], alpha=PARTS - 1)
 
 
