@@ -22,7 +22,7 @@ from lib.text import load_corpus, smollm2_tokenizer
 
 PROMPT, NEW_TOKENS = 32, 64
 TEXTS, LENGTH = 10, 128  # on which perplexity is measured
-REPEATS = 5
+REPEATS = 3
 ALIKE = 8  # first tokens that must be the same in fp32; later ones may part at a near tie
 Write = Callable[[], list[int]]
 
