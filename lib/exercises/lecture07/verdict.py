@@ -92,6 +92,21 @@ def _without(p, q, guess):
     return left / left.sum()
 
 
+def _all_counted(p, q, guesses, u):
+    """Counts accepted guesses behind a rejection too, and draws from the row of that number."""
+    number = sum(bool(u[i] < p[i, guess] / q[i, guess]) for i, guess in enumerate(guesses))
+    return (number, p[-1]) if number == len(guesses) else (number, _missing(p[number], q[number], 0))
+
+
+def _indexed(p, q, guesses, u):
+    """Vectorised, and right but for an empty list, of which torch.tensor makes float32."""
+    accepted = torch.tensor(u) < p[torch.arange(len(guesses)), torch.tensor(guesses)] / q.gather(
+        1, torch.tensor(guesses)[:, None]
+    ).squeeze(1)
+    number = int(accepted.long().cumprod(dim=0).sum())
+    return (number, p[-1]) if number == len(guesses) else (number, _missing(p[number], q[number], 0))
+
+
 VERDICT = Exercise(
     id="verdict.accept",
     slides=("T39",),
@@ -165,6 +180,18 @@ VERDICT = Exercise(
             "You go on after a rejection. The guesses behind it were made for another text: they are all thrown away.",
         ),
         Misconception(
+            "all_accepted_counted",
+            _all_counted,
+            "You count all guesses that pass the test, those behind a rejection too. They were made for another "
+            "text: count only up to the first rejection.",
+        ),
+        Misconception(
+            "no_guesses_forgotten",
+            _indexed,
+            "Without guesses your code stops: torch.tensor([]) holds floats, which cannot be indices. Write dtype=torch.long "
+            "there, or treat the empty list first.",
+        ),
+        Misconception(
             "last_guess_row",
             _with(end=lambda p, q: p[max(len(q) - 1, 0)]),
             "When all guesses are accepted you return the row of the last guess. The model has read the guesses "
@@ -179,7 +206,8 @@ VERDICT = Exercise(
         Misconception(
             "one_too_many",
             lambda p, q, guesses, u: (verdict(p, q, guesses, u)[0] + 1, verdict(p, q, guesses, u)[1]),
-            "Your number is one too large: it counts the token that is drawn afterwards. Count the accepted guesses alone.",
+            "Your number is one too large: it counts the token that is drawn afterwards. Count the accepted "
+            "guesses alone.",
         ),
         Misconception(
             "clamped_to_eps",
