@@ -34,16 +34,18 @@ def by_examples(curves: Mapping[str, Mapping[int, Sequence[float]]], levels: Map
     Raises ValueError for an accuracy outside [0, 1].
     """
     fig, (ax,) = figure(7.4, 3.8)
-    counts = sorted({n for curve in curves.values() for n in curve})
+    counts, handles = sorted({n for curve in curves.values() for n in curve}), {}
     for number, (name, curve) in enumerate(curves.items()):
-        shift = 1.15 ** (number - (len(curves) - 1) / 2)
+        shift = 1.12 ** (number - (len(curves) - 1) / 2)
         for n, values in curve.items():
             for value in values:
                 checks.share(name, value)
-            places = [n * shift * 1.025 ** (seed - (len(values) - 1) / 2) for seed in range(len(values))]
-            ax.scatter(places, values, s=16, alpha=0.6, color=COLOURS[number], marker=MARKERS[number])
-        ax.plot([n * shift for n in curve], [float(np.mean(v)) for v in curve.values()], color=COLOURS[number],
-                linestyle=LINES[number], marker=MARKERS[number], markersize=4, label=name)  # fmt: skip
+            places = [n * shift * 1.02 ** (seed - (len(values) - 1) / 2) for seed in range(len(values))]
+            points = ax.scatter(places, values, s=16, alpha=0.6, color=COLOURS[number], marker=MARKERS[number])
+        means = [float(np.mean(v)) for v in curve.values()]
+        (line,) = ax.plot([n * shift for n in curve], means, color=COLOURS[number], linestyle=LINES[number], marker="_",
+                          markersize=13, markeredgewidth=2)  # fmt: skip
+        handles[name] = points, line
     for name, height in levels.items():
         ax.axhline(height, color="0.4", linewidth=0.9, linestyle=":")
         ax.annotate(name, (1, height), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
@@ -52,7 +54,7 @@ def by_examples(curves: Mapping[str, Mapping[int, Sequence[float]]], levels: Map
     ax.set_xticks(counts, [f"{n:,}" for n in counts])
     ax.minorticks_off()
     ax.set(xlabel="training reviews", ylabel="accuracy on test reviews")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 
