@@ -5,6 +5,7 @@ Training and test sentences come from different articles.
 """
 
 import re
+from collections.abc import Sequence
 
 from lib import checks
 from lib.text import Tokenizer, load_corpus
@@ -52,6 +53,26 @@ def ask_pairs(split: str) -> list[tuple[str, str]]:
     ('ask: Rugby is a tradit', 'What is Rugby?')
     """
     return [(ASK + pair.answer, pair.question) for pair in wikipedia_questions(split)]
+
+
+def article_of(split: str, sentences: Sequence[str]) -> list[int]:
+    """For each sentence the number of its article in the split, from 0: the first one in which it stands.
+
+    Sentences of one article are alike, so an interval draws articles. Raises ValueError for an unknown split, and for
+    a sentence that stands in no article of it.
+
+    >>> article_of("validation", [pair[0].removeprefix(ASK) for pair in ask_pairs("validation")[:3]])
+    [0, 0, 0]
+    """
+    corpus = load_corpus("wikipedia").splits
+    documents = corpus[checks.one_of("split", split, corpus)]
+    found = []
+    for sentence in checks.strings("sentences", sentences):
+        numbers = (number for number, document in enumerate(documents) if sentence in document.text)
+        if (number := next(numbers, None)) is None:
+            raise ValueError(f"sentences must stand in articles of {split!r}, got {sentence!r}")
+        found.append(number)
+    return found
 
 
 def _is_sentence(text: str) -> bool:

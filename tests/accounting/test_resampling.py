@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lib.accounting import bootstrap, fit_power_law
+from lib.accounting.resampling import share_by_group
 
 
 def test_a_means_interval_is_the_theorys():
@@ -149,3 +150,27 @@ def test_other_errors_of_the_callers_own_are_not_swallowed():
 
     with pytest.raises(KeyError, match="mine"):
         bootstrap(broken, [[1.0, 2.0]])
+
+
+def test_a_share_by_group_draws_groups_whole():
+    hits, counts, groups = [3, 1, 0, 5], [4, 2, 3, 6], [1, 1, 0, 2]
+    drawn = bootstrap(lambda h, n: 100 * h.sum() / n.sum(), [[0, 4, 5], [3, 6, 6]], samples=1000)  # summed by hand
+    assert share_by_group(hits, counts, groups) == (drawn.estimate[0], drawn.low[0], drawn.high[0])
+    assert share_by_group(hits, counts, ["b", "b", "a", "c"]) == share_by_group(hits, counts, groups)
+
+
+def test_a_share_by_group_is_wider_where_a_groups_cases_are_alike():
+    group = np.repeat(np.arange(40), 25)
+    alike = (group % 2).astype(float)  # a whole group is right, or wrong
+    _, low, high = share_by_group(alike, np.ones(1000), group)
+    _, narrow_low, narrow_high = share_by_group(alike, np.ones(1000), np.arange(1000))
+    assert (high - low) / (narrow_high - narrow_low) == pytest.approx(5, rel=0.15)  # the root of 25
+
+
+def test_a_share_by_group_draws_again_where_nothing_is_counted():
+    estimate, low, high = share_by_group([1, 1, 0], [1, 1, 0], [0, 1, 2])
+    assert (estimate, low, high) == (100, 100, 100)
+    with pytest.raises(ValueError, match="counts must not all be 0"):
+        share_by_group([0, 0], [0, 0], [0, 1])
+    with pytest.raises(ValueError, match="columns of one length"):
+        share_by_group([1, 0], [1, 1], [0])

@@ -1,7 +1,9 @@
 import pytest
 
 from lib.models import load_small
-from lib.worlds.text_tasks import ASK, RESTORE, ask_pairs, capital_and_stop, plain, restore_pairs
+from lib.text import load_corpus
+from lib.worlds.text_tasks import ASK, RESTORE, article_of, ask_pairs, capital_and_stop, plain, restore_pairs
+from lib.worlds.wikipedia_questions import wikipedia_questions
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,15 @@ def test_questions_are_asked_of_their_sentences():
     assert len(pairs) > 30 and all(q.startswith(ASK) and a.startswith("What ") and a.endswith("?") for q, a in pairs)
 
 
+def test_a_sentence_stands_in_its_article(tokenizer):
+    titles = [document.title for document in load_corpus("wikipedia").splits["test"]]
+    pairs = wikipedia_questions("test")
+    assert [titles[n] for n in article_of("test", [pair.answer for pair in pairs])] == [pair.article for pair in pairs]
+    numbers = article_of("test", [answer for _, answer in restore_pairs("test", tokenizer)])
+    assert numbers == sorted(numbers) and {*numbers} <= {*range(len(titles))} and len({*numbers}) > 5
+    assert article_of("test", []) == []
+
+
 def test_the_rule_of_two_lines():
     assert capital_and_stop("the end of it") == "The end of it." and capital_and_stop("") == "."
     assert plain("  Don't\npanic — it's 42!") == "dont panic its 42"
@@ -37,3 +48,9 @@ def test_bad_input(tokenizer):
         restore_pairs("test", tokenizer, longest=0)
     with pytest.raises(TypeError, match="parameter 'text'"):
         plain(3)
+    with pytest.raises(ValueError, match="'train', 'validation' or 'test'"):
+        article_of("dev", [])
+    with pytest.raises(ValueError, match="must stand in articles of 'test', got 'No such line.'"):
+        article_of("test", ["No such line."])
+    with pytest.raises(TypeError, match="sentences"):
+        article_of("test", "one text")
