@@ -72,7 +72,7 @@ def roofline(
     every = [x for intensity, _ in points.values() for x in intensity]
     balance = peak / bandwidth
     ends = [min(*every, balance / 8) / 2, balance, 4 * max(*every, balance)]
-    ax.plot(ends, [min(peak, bandwidth * x) for x in ends], color="black", label="roof (upper bound)", zorder=2)
+    ax.plot(ends, [min(peak, bandwidth * x) for x in ends], color="black", label="roof", zorder=2)
     for name, height in (ceilings or {}).items():
         ax.axhline(height, color="0.4", linestyle=":", label=name, zorder=1)
     ax.annotate("slope: bandwidth", (balance / 2, peak / 2), (-8, 2), textcoords="offset points", ha="right")
