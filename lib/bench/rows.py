@@ -56,8 +56,8 @@ class BenchRow:
 
     @property
     def meaning(self) -> str:
-        """The ratio in words."""
-        return "times as fast" if self.is_time else "share of the " + ("memory" if self.unit == "MB" else self.unit)
+        """What the ratio is a ratio of, in words that follow the number."""
+        return "× as fast" if self.is_time else "of theirs"
 
     @property
     def met(self) -> bool:
