@@ -55,11 +55,6 @@ class BenchRow:
         return self.theirs / self.ours if self.is_time else self.ours / self.theirs
 
     @property
-    def meaning(self) -> str:
-        """What the ratio is a ratio of, in words that follow the number."""
-        return "× as fast" if self.is_time else "of theirs"
-
-    @property
     def met(self) -> bool:
         """Whether the ratio reaches its target; False if there was no peer."""
         return self.ratio >= self.target if self.is_time else self.ratio <= self.target

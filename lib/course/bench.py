@@ -60,11 +60,11 @@ def _print(rows: list[BenchRow]) -> None:
 
     table = Table()
     for heading in ("measurement", "threads", "ours", "theirs", "ratio", "target", ""):
-        wide = 32 if heading == "measurement" else None  # where nothing is known of the terminal it has 80 characters
+        wide = 16 if heading == "measurement" else None  # where nothing is known of the terminal it has 80 characters
         table.add_column(heading, justify="left" if heading in ("measurement", "") else "right", min_width=wide)
     for row in rows:
         sign = "≥" if row.is_time else "≤"
-        values = f"{row.ours:.4g} {row.unit}", f"{row.theirs:.4g} {row.unit}", f"{row.ratio:.2f} {row.meaning}"
+        values = f"{row.ours:.4g} {row.unit}", f"{row.theirs:.4g} {row.unit}", f"{row.ratio:.2f}"
         verdict = "no peer" if math.isnan(row.ratio) else "met" if row.met else "missed"
         table.add_row(row.name, str(row.threads), *values, f"{sign} {row.target:.3g}", verdict)
     Console().print(table)
