@@ -71,10 +71,12 @@ def transformers_model(model: Decoder) -> nn.Module:
         num_key_value_heads=config.kv_heads, max_position_embeddings=config.max_positions, rms_norm_eps=config.norm_eps,
         rope_theta=config.rope_theta, tie_word_embeddings=True, eos_token_id=None,
     ))  # fmt: skip
-    ours, state = model.state_dict(), {}
+    ours = model.state_dict()
+    state: dict[str, Tensor] = {}
     state["model.embed_tokens.weight"] = state["lm_head.weight"] = ours["tokens.weight"]
     state["model.norm.weight"] = ours["stack.norm.weight"]
-    for i, block in enumerate(model.stack.blocks):
+    blocks: list[Any] = list(model.stack.blocks)
+    for i, block in enumerate(blocks):
         layer, attention = f"model.layers.{i}.", block.attention
         state[layer + "input_layernorm.weight"] = block.attention_norm.weight
         state[layer + "post_attention_layernorm.weight"] = block.feed_forward_norm.weight
@@ -98,7 +100,7 @@ def check_alike(written: dict[str, list[int]]) -> None:
 
 def held_bytes(model: nn.Module) -> int:
     """Bytes of a model's numbers, with the packed copies of its 8-bit matrices, which are as large as the matrices."""
-    packed = [m for m in model.modules() if getattr(m, "compute", None) == "dynamic"]
+    packed: list[Any] = [m for m in model.modules() if getattr(m, "compute", None) == "dynamic"]
     return model_bytes(model) + sum(m.values.numel() for m in packed)
 
 

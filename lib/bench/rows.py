@@ -55,11 +55,6 @@ class BenchRow:
         return self.theirs / self.ours if self.is_time else self.ours / self.theirs
 
     @property
-    def meaning(self) -> str:
-        """The ratio in words."""
-        return "times as fast" if self.is_time else "share of the " + ("memory" if self.unit == "MB" else self.unit)
-
-    @property
     def met(self) -> bool:
         """Whether the ratio reaches its target; False if there was no peer."""
         return self.ratio >= self.target if self.is_time else self.ratio <= self.target

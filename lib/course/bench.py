@@ -38,7 +38,9 @@ def main(args: argparse.Namespace) -> int:
     if min(args.threads) < 1:
         raise UsageError(f"--threads must be at least 1, got {min(args.threads)}")
     print("ours against theirs, medians of interleaved runs")
-    print("times as fast: theirs / ours, more is better; share of the memory: ours / theirs, less is better")
+    print(
+        "of times: how many times as fast, more is better; of memory and all else: the share of theirs, less is better"
+    )
     found: list[BenchRow] = []
     for threads in args.threads:
         for suite in args.suites or SUITES:
@@ -57,11 +59,12 @@ def _print(rows: list[BenchRow]) -> None:
     from rich.table import Table
 
     table = Table()
-    for heading in ("measurement", "threads", "ours", "theirs", "ratio", "", "target", ""):
-        table.add_column(heading, justify="left" if heading in ("measurement", "") else "right")
+    for heading in ("measurement", "threads", "ours", "theirs", "ratio", "target", ""):
+        wide = 16 if heading == "measurement" else None  # where nothing is known of the terminal it has 80 characters
+        table.add_column(heading, justify="left" if heading in ("measurement", "") else "right", min_width=wide)
     for row in rows:
         sign = "≥" if row.is_time else "≤"
-        values = f"{row.ours:.4g} {row.unit}", f"{row.theirs:.4g} {row.unit}", f"{row.ratio:.2f}", row.meaning
+        values = f"{row.ours:.4g} {row.unit}", f"{row.theirs:.4g} {row.unit}", f"{row.ratio:.2f}"
         verdict = "no peer" if math.isnan(row.ratio) else "met" if row.met else "missed"
         table.add_row(row.name, str(row.threads), *values, f"{sign} {row.target:.3g}", verdict)
     Console().print(table)

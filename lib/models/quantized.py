@@ -21,11 +21,11 @@ from torch import nn
 from lib import checks
 from lib.models.decoder import Decoder
 from lib.models.linear import Linear
-from lib.models.quantized_layers import GroupedInt4Linear, Int8Embedding, Int8Linear, NF4Linear
+from lib.models.quantized_layers import Compute, GroupedInt4Linear, Int8Embedding, Int8Linear, NF4Linear
 from lib.names import nearest
 
 SCHEMES = ("bf16", "int8-tensor", "int8-channel", "int8-vector", "int8-outlier", "int8-dynamic", "int4-group", "nf4")
-COMPUTE = {"int8-vector": "int8", "int8-outlier": "outlier", "int8-dynamic": "dynamic"}
+COMPUTE: dict[str, Compute] = {"int8-vector": "int8", "int8-outlier": "outlier", "int8-dynamic": "dynamic"}
 """How layers of a scheme compute where they do not compute in float."""
 HEADS = ("output", "backbone.output", "head.*")
 """Names of what is on top of our models; not quantised, because some of them give their weight to other code."""
@@ -137,7 +137,7 @@ def _output(model: nn.Module, scheme: str) -> dict[str, nn.Linear | nn.Embedding
 def _quantize_layer(
     name: str, linear: nn.Linear | nn.Embedding, scheme: str, group_size: int, threshold: float
 ) -> nn.Module:
-    compute = COMPUTE.get(scheme, "float")
+    compute: Compute = COMPUTE.get(scheme, "float")
     try:
         if isinstance(linear, nn.Embedding):
             return Int8Embedding.from_embedding(linear, compute=compute)
