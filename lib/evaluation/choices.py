@@ -50,8 +50,8 @@ def label_log_probs(model: Decoder, prompts: Sequence[Sequence[int]], labels: Se
     >>> from lib.models import TransformerConfig
     >>> config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=8, num_layers=1,
     ...                            num_heads=2, d_ff=8, max_positions=8)
-    >>> label_log_probs(Decoder(config), [[1, 2, 3], [1, 2, 4, 5]], [7, 8]).exp().sum(dim=1)
-    tensor([1.0000, 1.0000])
+    >>> label_log_probs(Decoder(config), [[1, 2, 3], [1, 2, 4, 5]], [7, 8]).exp().sum(dim=1).round(decimals=4)
+    tensor([1., 1.])
     """
     checks.not_empty(prompts=prompts, labels=labels)
     for number, prompt in enumerate(prompts):

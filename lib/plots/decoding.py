@@ -63,7 +63,7 @@ def by_draws(
         ax.set(xlabel="demonstrations in the prompt", ylim=(0.4, 1.0))
         ax.grid(axis="x", visible=False)
     axes[0].set_ylabel("share right")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     return fig
 
 
@@ -71,6 +71,7 @@ def by_order(shares: Mapping[str, Sequence[float]], chance: float) -> Figure:
     """One dot for each order of the demonstrations, stacked where orders agree, a row for each way to decide."""
     checks.not_empty(shares=shares)
     fig, axes = figure(7.0, 1.3 * len(shares) + 0.6, rows=len(shares), sharex=True, sharey=True)
+    highest = 1
     for number, (ax, (name, values)) in enumerate(zip(axes, shares.items())):
         places, heights, seen = [], [], {}
         for value in sorted(round(v, 6) for v in values):
@@ -80,7 +81,9 @@ def by_order(shares: Mapping[str, Sequence[float]], chance: float) -> Figure:
         ax.scatter(places, heights, color=COLOURS[number % len(COLOURS)], s=28)
         ax.axvline(chance, color="0.35", linestyle=":")
         ax.set_title(name, loc="left")
-        ax.set(ylabel="orders", ylim=(0, 1.12 * max(seen.values()) + 0.5), xlim=(0.4, 1.03))
+        ax.set(ylabel="orders", xlim=(0.4, 1.03))
+        highest = max(highest, *seen.values())
+    axes[0].set_ylim(0, 1.1 * highest + 0.5)  # of both: no dot is cut off
     axes[-1].set_xlabel("share right")
     return fig
 

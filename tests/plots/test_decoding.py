@@ -43,9 +43,9 @@ def test_each_draw_is_a_dot_beside_the_mean_of_its_labels():
 
 
 def test_orders_that_agree_are_stacked():
-    fig = plots.by_order({"raw": [0.5, 0.75, 0.5]}, 0.5)
+    fig = plots.by_order({"raw": [0.5, 0.75, 0.5], "calibrated": [0.75, 0.5, 1.0]}, 0.5)
     assert fig.axes[0].collections[0].get_offsets().tolist() == [[0.5, 1], [0.5, 2], [0.75, 1]]
-    assert fig.axes[0].get_ylim()[1] > 2.5  # no dot is cut off
+    assert all(ax.get_ylim()[1] > 2.5 for ax in fig.axes)  # no dot is cut off, in neither panel
     with pytest.raises(ValueError, match="shares must not be empty"):
         plots.by_order({}, 0.5)
 
