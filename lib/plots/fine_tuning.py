@@ -59,11 +59,15 @@ def by_examples(curves: Mapping[str, Mapping[int, Sequence[float]]], levels: Map
 
 
 def spread(groups: Mapping[str, Sequence[float]], level: float, *, xlabel: str, name: str) -> Figure:
-    """One row of points for each group, its mean as a bar, and a line at `level`, which is called `name`."""
+    """One row of points for each group, its mean as a bar, and a line at `level`, which is called `name`.
+
+    The points of a row climb a little from the first to the last, so that equal ones can be counted.
+    """
     fig, (ax,) = figure(6.4, 0.55 * len(groups) + 1.1)
     for row, values in enumerate(groups.values()):
         checks.not_empty(values=values)
-        ax.scatter(values, [row] * len(values), s=28, alpha=0.7, color=COLOURS[row])
+        heights = [row - 0.08 * (place - (len(values) - 1) / 2) for place in range(len(values))]
+        ax.scatter(values, heights, s=28, alpha=0.7, color=COLOURS[row])
         ax.plot([np.mean(values)] * 2, [row - 0.25, row + 0.25], color=COLOURS[row], linewidth=2.5)
     ax.axvline(level, color="0.4", linewidth=0.9, linestyle=":")
     ax.annotate(name, (level, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",

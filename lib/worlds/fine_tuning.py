@@ -128,8 +128,8 @@ def train_classifier(
 
 
 @torch.no_grad()
-def logits_of(model: Callable[..., Tensor], data: Reviews) -> Float[Tensor, "N C"]:
-    """The logits of each review, in order; reviews of similar length are read together."""
+def logits_of(model: Callable[..., Tensor], data: Reviews) -> Float[Tensor, "N *C"]:
+    """The logits of each review, or whatever `model` gives for it, in order; reviews of similar length are read together."""
     order = data.attention_mask.sum(dim=1).argsort()
     found = torch.cat([model(*data.take(rows)[:2]) for rows in order.split(50)])
     return torch.empty_like(found).index_copy_(0, order, found)

@@ -156,7 +156,7 @@ def test_what_the_lecture_says_of_the_runs():
     at = {
         (point.method, point.examples): mean(result.accuracy)
         for point, result in found.items()
-        if point.warm_up == runs.WARM_UP
+        if not point.rate  # with the rate that was chosen
     }
     assert at["full", 2000] > at["probe", 2000] > at["words", 2000] > at["scratch", 2000]
     assert all(at["probe", n] > at["full", n] > at["probe on [CLS]", n] for n in EPOCHS if n < 2000)
