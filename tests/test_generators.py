@@ -108,6 +108,7 @@ CALLS = {  # "module.function" -> its result for a generator; what is changed in
     "bottleneck.inject_bottleneck": lambda f, g: changed(decoder(), lambda m: f(m, 2, generator=g)),
     "bradley_terry.recovery_error": lambda f, g: f(torch.arange(3.0), 50, repeats=2, generator=g),
     "bradley_terry.simulate_comparisons": lambda f, g: f(torch.arange(3.0), 30, generator=g),
+    "calibration.calibrated_errors": lambda f, g: f(torch.linspace(0.5, 1, 40), draws=3, generator=g),
     "decoder.Decoder": lambda f, g: f(small.decoder(), generator=g),
     "denoising.document_rotation": lambda f, g: f(range(300), generator=g),
     "denoising.infilling_sampler": infilled,

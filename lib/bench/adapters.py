@@ -20,7 +20,7 @@ def rows(threads: int) -> list[BenchRow]:
     torch.set_num_threads(threads)
     ours, theirs = our_step(), peft_step()
     name = f"SmolLM2's shape, LoRA step r={RANK} on q, v, B {BATCH}, T {LENGTH}"
-    time = speed_row(f"{name}: time, ours / peft", ours, theirs, target=1.0, threads=threads, repeats=REPEATS)
+    time = speed_row(f"{name}, ours / peft", ours, theirs, target=1.0, threads=threads, repeats=REPEATS)
     memory = memory_row(name, "lib.bench.adapters", "ours", "peft", target=1.0, threads=threads)
     return [time, memory, _int8_bytes(threads)]
 
@@ -67,7 +67,7 @@ def _int8_bytes(threads: int) -> BenchRow:
     small = quantize_model(model, scheme="int8-channel")
     ours, theirs = (model_bytes(whole.stack.blocks) / 1e6 for whole in (small, model))
     name = "SmolLM2's blocks, int8 per row / fp32: bytes"
-    return BenchRow(name, ours, theirs, ours / theirs, 0.26, "MB", threads)
+    return BenchRow(name, ours, theirs, 0.26, "MB", threads)
 
 
 def _worker(side: str, threads: int) -> None:

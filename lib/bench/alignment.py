@@ -177,7 +177,7 @@ def _ids(number: int, length: int) -> Tensor:
 
 
 def _row(name: str, ours: Callable, theirs: Callable, threads: int) -> BenchRow:
-    name = f"10 M decoder, {name}: time, ours / transformers"
+    name = f"10 M decoder, {name}, ours / transformers"
     return speed_row(name, ours, theirs, target=1.0, threads=threads, repeats=REPEATS)
 
 

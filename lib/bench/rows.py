@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -21,49 +21,73 @@ if TYPE_CHECKING:  # the command line imports this module and should not load Py
     from torch import Tensor, nn
 
 
+TIMES = ("s", "ms")
+
+
 @dataclass(frozen=True)
 class BenchRow:
     """A measurement of ours and of a named peer, in the same unit and from the same run.
 
-    >>> BenchRow("time", ours=1.0, theirs=2.0, ratio=0.5, target=1.0, unit="s", threads=1).met
+    Every ratio has one direction by its unit: a time becomes *times as fast*, theirs / ours, which is better above 1;
+    all else a *share* of theirs, ours / theirs, better below 1. A peer that is not there is NaN, and so is the ratio.
+
+    >>> BenchRow("a step", ours=1.0, theirs=2.0, target=1.5, unit="s", threads=1).ratio
+    2.0
+    >>> BenchRow("a step: peak memory", ours=1.0, theirs=2.0, target=0.6, unit="MB", threads=1).met
     True
     """
 
     name: str  # what was measured, and against which peer
     ours: float  # in `unit`
     theirs: float  # in `unit`
-    ratio: float  # the number that is compared with the target
     target: float  # the ratio to reach
-    unit: str  # of `ours` and `theirs`
+    unit: str  # of `ours` and `theirs`: s, ms, MB, perplexity
     threads: int  # that PyTorch used
-    higher_is_better: bool = False  # True for a speed-up, False for a share of time or memory
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the ratio says how many times as fast ours is, and is to be large."""
+        return self.unit in TIMES
+
+    @property
+    def ratio(self) -> float:
+        """Times as fast as theirs, or the share of theirs."""
+        return self.theirs / self.ours if self.is_time else self.ours / self.theirs
 
     @property
     def met(self) -> bool:
-        """Whether the ratio reaches its target."""
-        return self.ratio >= self.target if self.higher_is_better else self.ratio <= self.target
+        """Whether the ratio reaches its target; False if there was no peer."""
+        return self.ratio >= self.target if self.is_time else self.ratio <= self.target
+
+
+def interleaved(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median time of each call in milliseconds, by name: one run of each in turn, `repeats` times.
+
+    The runs alternate, so that other load on the machine affects all. A first run of each, which includes lazy
+    loading, is not counted. Raises ValueError for fewer than one repeat.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, got {repeats}")
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(repeats):
+        for name, call in calls.items():
+            start = perf_counter()
+            call()
+            times[name].append((perf_counter() - start) * 1e3)
+    return {name: median(taken) for name, taken in times.items()}
 
 
 def speed_row(
     name: str, ours: Callable[[], object], theirs: Callable[[], object], *, target: float, threads: int, repeats: int
 ) -> BenchRow:
-    """The speed of `ours` relative to `theirs`: medians of `repeats` alternating runs, in milliseconds.
+    """How many times as fast `ours` is as `theirs`, from medians of `repeats` runs that alternate, in milliseconds.
 
-    The runs alternate, so that other load on the machine affects both. A first run of each, which includes lazy
-    loading, is not counted. Raises ValueError for fewer than one repeat.
+    Raises ValueError for fewer than one repeat.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats must be at least 1, got {repeats}")
-    times: dict[Callable, list[float]] = {ours: [], theirs: []}
-    for call in times:
-        call()
-    for _ in range(repeats):
-        for call, taken in times.items():
-            start = perf_counter()
-            call()
-            taken.append((perf_counter() - start) * 1e3)
-    our_time, their_time = (median(taken) for taken in times.values())
-    return BenchRow(name, our_time, their_time, their_time / our_time, target, "ms", threads, higher_is_better=True)
+    times = interleaved({"ours": ours, "theirs": theirs}, repeats)
+    return BenchRow(name, times["ours"], times["theirs"], target, "ms", threads)
 
 
 def memory_row(
@@ -81,7 +105,7 @@ def memory_row(
         for variant, taken in peaks.items():
             taken.append(in_a_process(module, variant, threads))
     our_peak, their_peak = (median(taken) for taken in peaks.values())
-    return BenchRow(f"{name}: peak memory", our_peak, their_peak, our_peak / their_peak, target, "MB", threads)
+    return BenchRow(f"{name}: peak memory", our_peak, their_peak, target, "MB", threads)
 
 
 def in_a_process(module: str, variant: str, threads: int) -> Any:

@@ -9,7 +9,7 @@ from lib.bench.rows import BenchRow, in_a_process
 
 SUITES = {
     name: f"lib.bench.{name}"
-    for name in ("text", "kernels", "models", "adapters", "alignment", "accounting", "grading")
+    for name in ("text", "kernels", "models", "generation", "adapters", "alignment", "accounting", "grading")
 }
 """The modules whose `rows(threads)` measure; each runs in its own process."""
 

@@ -243,7 +243,7 @@ def _shortened(settings, steps: int):
 
 
 def fine_tuning(folder: Path, steps: int | None = None) -> None:
-    """The comparison of lecture 05: five ways to classify film reviews; appends one row per finished run."""
+    """The comparison of lecture 05: six ways to classify film reviews; appends one row per finished run."""
     from lib.worlds.fine_tuning_runs import run_all
 
     if steps is not None:

@@ -6,7 +6,7 @@ from lib.evaluation.bradley_terry import (
     recovery_error,
     simulate_comparisons,
 )
-from lib.evaluation.choices import calibrated, choice_log_probs
+from lib.evaluation.choices import calibrated, choice_log_probs, label_log_probs
 from lib.evaluation.induction import induction_scores, repeated_tokens
 from lib.evaluation.judges import SwapTest, judge_probability, swap_test
 from lib.evaluation.perplexity import bits_per_byte, perplexity
@@ -26,6 +26,7 @@ __all__ = [
     "fit_plackett_luce",
     "induction_scores",
     "judge_probability",
+    "label_log_probs",
     "mean_cosine",
     "neighbours",
     "pairs_of_rankings",

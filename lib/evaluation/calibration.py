@@ -47,6 +47,28 @@ def reliability(confidence: Float[Tensor, "N"], right: Bool[Tensor, "N"], bins: 
     return Reliability(claimed, true, count)
 
 
+def calibrated_errors(
+    confidence: Float[Tensor, "N"], bins: int = 10, draws: int = 1000, *, generator: torch.Generator | None = None
+) -> Float[Tensor, "draws"]:
+    """The calibration errors of `draws` forecasters who make these claims and keep them: how large chance alone makes it.
+
+    In each draw a prediction is right with the probability that it claims. With few predictions even a
+    calibrated forecaster has an error well above 0. Raises ValueError as `reliability` does, and for
+    `draws` below 1.
+
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> calibrated_errors(torch.full((100,), 0.8), generator=generator).mean() > 0.03
+    tensor(True)
+    """
+    checks.whole("draws", draws)
+    reliability(confidence, torch.ones_like(confidence, dtype=torch.bool), bins)  # its checks
+    p = confidence.double()
+    place = (p * bins).ceil().long().clamp(1, bins) - 1
+    right = torch.rand(draws, len(p), generator=generator, dtype=torch.float64) < p
+    gaps = torch.zeros(draws, bins, dtype=torch.float64).index_add_(1, place, right.double() - p)
+    return gaps.abs().sum(dim=1) / len(p)
+
+
 def fit_temperature(logits: Float[Tensor, "N C"], labels: Int[Tensor, "N"]) -> float:
     """The temperature T > 0 whose softmax(logits / T) has the smallest loss on held-out examples (Guo et al. 2017).
 

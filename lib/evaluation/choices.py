@@ -40,6 +40,41 @@ def choice_log_probs(model: Decoder, prompt: Sequence[int], choices: Sequence[Se
     return log_probs.masked_fill(torch.arange(longest) >= lengths[:, None], 0.0).sum(dim=1)
 
 
+@torch.no_grad()
+def label_log_probs(model: Decoder, prompts: Sequence[Sequence[int]], labels: Sequence[int]) -> Float[Tensor, "B C"]:
+    """log P(label | prompt) in nats for each prompt, scaled so that the labels' probabilities sum to 1.
+
+    Each label is one token. What all prompts begin with, demonstrations say, is read once: its keys and values are kept.
+    Raises ValueError for no prompts, an empty prompt, no labels, or more tokens than the context.
+
+    >>> from lib.models import TransformerConfig
+    >>> config = TransformerConfig(architecture="decoder", vocab_size=9, d_model=8, num_layers=1,
+    ...                            num_heads=2, d_ff=8, max_positions=8)
+    >>> label_log_probs(Decoder(config), [[1, 2, 3], [1, 2, 4, 5]], [7, 8]).exp().sum(dim=1).round(decimals=4)
+    tensor([1., 1.])
+    """
+    checks.not_empty(prompts=prompts, labels=labels)
+    for number, prompt in enumerate(prompts):
+        checks.not_empty(**{f"prompts[{number}]": prompt})
+    shared = _shared(prompts)
+    ends = [list(prompt[shared:]) for prompt in prompts]
+    cache = KVCache(capacity=shared + max(map(len, ends)))
+    if shared:
+        model.hidden(torch.tensor([list(prompts[0][:shared])]), None, cache)
+        cache.select(torch.zeros(len(ends), dtype=torch.long))  # a copy for each prompt
+    width = max(map(len, ends))
+    ids = torch.tensor([end + end[-1:] * (width - len(end)) for end in ends])  # padding on the right: nothing sees it
+    hidden = model.hidden(ids, None, cache)  # (B, width, D)
+    last = hidden[torch.arange(len(ends)), torch.tensor([len(end) - 1 for end in ends])]
+    return model.logits(last[:, None])[:, 0, list(labels)].float().log_softmax(dim=-1)
+
+
+def _shared(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with; at least one of each is left over, whose logits are needed."""
+    same = next((i for i, column in enumerate(zip(*prompts)) if len(set(column)) > 1), min(map(len, prompts)))
+    return min(same, min(map(len, prompts)) - 1)
+
+
 def calibrated(log_probs: Float[Tensor, "*N C"], without: Float[Tensor, "*#N C"]) -> Float[Tensor, "*N C"]:
     """Contextual calibration: divide by what the model says of an empty question, and normalise (Zhao et al. 2021).
 

@@ -1,6 +1,7 @@
 """Pure tensor functions, no state: what every model here is made of, written to be read and held against PyTorch's."""
 
 from lib.kernels.attention import attention_fused, attention_reference, attention_weights
+from lib.kernels.dynamic import dynamic_int8_matmul, pack_int8
 from lib.kernels.grouped import QuantizedGroups, dequantize_groups, quantize_groups
 from lib.kernels.int8 import (
     OutlierProduct,
@@ -40,11 +41,13 @@ __all__ = [
     "dequantize",
     "dequantize_groups",
     "dequantize_nf4",
+    "dynamic_int8_matmul",
     "int8_matmul",
     "integer_matmul",
     "log_softmax",
     "logsumexp",
     "outlier_matmul",
+    "pack_int8",
     "padding_mask",
     "prefix_mask",
     "quantize_absmax",

@@ -139,7 +139,7 @@ def int8_matmul(x_q: Quantized, w_q: Quantized) -> Float[Tensor, "N M"]:
     >>> int8_matmul(quantize_absmax(x, axis=0), quantize_absmax(w, axis=0))
     tensor([[1.4921]])
     """
-    _check_scales(x_q=x_q, w_q=w_q)
+    check_scales(x_q=x_q, w_q=w_q)
     sums = integer_matmul(x_q.values, w_q.values)
     return sums.to(x_q.scale.dtype) * x_q.scale * (w_q.scale.T if w_q.scale.dim() else w_q.scale)
 
@@ -212,7 +212,8 @@ def _check_int8(**matrices: Tensor) -> None:
             raise TypeError(f"{name} must be an int8 tensor, got {came}")
 
 
-def _check_scales(**matrices: Quantized) -> None:
+def check_scales(**matrices: Quantized) -> None:
+    """Refuse what is not `Quantized` with one scale or one per row, naming the argument."""
     for name, q in matrices.items():
         checks.instance(name, q, Quantized)
         if q.scale.dim() and q.scale.shape != (q.values.shape[0], 1):

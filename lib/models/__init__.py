@@ -22,7 +22,8 @@ from lib.models.next_sentence import PreTrainingLogits, PreTrainingModel
 from lib.models.packaged import load_minilm, load_smollm2
 from lib.models.presets import PRESETS, preset
 from lib.models.pretrained import config_from_transformers, load_transformers
-from lib.models.quantized import GroupedInt4Linear, Int8Linear, NF4Linear, model_bytes, quantize_model
+from lib.models.quantized import model_bytes, quantize_model
+from lib.models.quantized_layers import GroupedInt4Linear, Int8Embedding, Int8Linear, NF4Linear
 from lib.models.reward import RewardModel, ValueModel
 from lib.models.small import SmallModel, load_small, save_small
 from lib.models.word2vec import SkipGram
@@ -34,6 +35,7 @@ __all__ = [
     "Encoder",
     "EncoderDecoder",
     "GroupedInt4Linear",
+    "Int8Embedding",
     "Int8Linear",
     "KVCache",
     "MLMHead",

@@ -57,10 +57,11 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T D"], context: AttentionContext) -> Float[Tensor, "B T D"]:
         """Mix each token with those it may attend to; new keys and values go into the context's cache."""
-        q, k, v = self.qkv(x).split(self.sizes, dim=-1)
-        q, k, v = split_heads(q, self.width), split_heads(k, self.width), split_heads(v, self.width)
+        heads = split_heads(self.qkv(x), self.width)  # (B, H + 2G, T, K)
+        qk, v = heads[:, : -self.kv_heads], heads[:, -self.kv_heads :]
         if context.rotary is not None:
-            q, k = apply_rotary(q, *context.rotary), apply_rotary(k, *context.rotary)
+            qk = apply_rotary(qk, *context.rotary)  # queries and keys turn alike
+        q, k = qk[:, : self.heads], qk[:, self.heads :]
         new = k
         if context.cache is not None:
             k, v = context.cache.update(self.layer, k, v)

@@ -10,7 +10,7 @@ from lib.models.config import TransformerConfig
 from lib.models.encoder import require
 from lib.models.inputs import AttentionMask, check_ids, check_length, positions_of, read_mask
 from lib.models.layers import InputLayer, TransformerStack, initialise
-from lib.models.linear import Embedding, Linear, project, undrawn
+from lib.models.linear import Embedding, Linear, PackedMatrix, project, undrawn
 
 
 class Decoder(nn.Module):
@@ -73,7 +73,10 @@ class Decoder(nn.Module):
         """Logits of hidden states; pass only the last position when only that is needed."""
         if self.config.logit_scale != 1.0:
             hidden = hidden * self.config.logit_scale
-        return project(hidden, self.output_weight)
+        head = self.tokens if self.output is None else self.output
+        if isinstance(head, PackedMatrix):
+            return head.map(hidden)
+        return project(hidden, head.weight)
 
     @torch.no_grad()
     def attention_maps(

@@ -77,7 +77,7 @@ class Linear(nn.Linear):
         return project(x, self.weight, self.bias)
 
 
-class PackedLinear(nn.Module):
+class PackedMatrix(nn.Module):
     """x Wᵀ + b of a frozen W that is held in few bits, in the buffers `held`, and unpacked for each product.
 
     For the backward pass it is unpacked again, so that between the two only the few bits are in memory (as in
@@ -85,8 +85,6 @@ class PackedLinear(nn.Module):
     """
 
     held: ClassVar[tuple[str, ...]]  # names of buffers, the last of them floating-point
-    in_features: int
-    out_features: int
     bias: Tensor | None
 
     @staticmethod
@@ -107,18 +105,29 @@ class PackedLinear(nn.Module):
         """The layer's output, in the dtype of x, without a gradient of its own."""
         return project(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
 
-    def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
+    def map(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
         """Apply the map to the last axis; the result has the dtype of x."""
         if not torch.is_grad_enabled():
             return self.product(x)
         return _PackedProduct.apply(self, x, self.bias, *self.stored())
 
 
+class PackedLinear(PackedMatrix):
+    """A linear layer that is a `PackedMatrix` and nothing else."""
+
+    in_features: int
+    out_features: int
+
+    def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
+        """Apply the map to the last axis; the result has the dtype of x."""
+        return self.map(x)
+
+
 class _PackedProduct(torch.autograd.Function):
-    """What a `PackedLinear` computes; the gradient of x is that of the unpacked W, also where x is rounded."""
+    """What a `PackedMatrix` computes; the gradient of x is that of the unpacked W, also where x is rounded."""
 
     @staticmethod
-    def forward(ctx: Any, layer: PackedLinear, x: Tensor, bias: Tensor | None, *stored: Tensor) -> Tensor:
+    def forward(ctx: Any, layer: PackedMatrix, x: Tensor, bias: Tensor | None, *stored: Tensor) -> Tensor:
         ctx.unpack = layer.unpack
         ctx.save_for_backward(*stored)
         return layer.product(x)

@@ -1,4 +1,4 @@
-"""Figures of notebook 07: surprisal of written text, heads by their induction score, shots, orders, exact match."""
+"""Figures of notebook 07: surprisal of written text, heads by their induction score, draws, orders, exact match."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,16 +40,30 @@ def head_scores(scores: Tensor, *, label: str) -> Figure:
     return fig
 
 
-def by_demonstrations(numbers: Sequence[int], shares: Mapping[str, Sequence[float]], chance: float) -> Figure:
-    """Accuracy against the number of demonstrations, a curve for each way to decide, with the level of chance."""
-    fig, (ax,) = figure(6.6, 3.0)
-    for number, (name, values) in enumerate(shares.items()):
-        checks.same_length(**{"numbers": numbers, name: values})
-        curve(ax, range(len(numbers)), list(values), number, name, marker=True)
-    ax.axhline(chance, color="0.35", linestyle=":", label=f"one label for all: {chance:.2f}")
-    ax.set_xticks(range(len(numbers)), [str(k) for k in numbers])
-    ax.set(xlabel="demonstrations in the prompt", ylabel="share right", ylim=(0, 1.05))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+def by_draws(
+    panels: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]]], without: Mapping[str, float], chance: float
+) -> Figure:
+    """Share right by the number of demonstrations: a dot for each draw, a line for their mean, colours for the labels.
+
+    `panels` is panel -> labels -> number -> a share for each draw; `without` the share of each panel without demonstrations.
+    """
+    checks.not_empty(panels=panels)
+    checks.same_length(panels=panels, without=without)
+    fig, axes = figure(7.4, 3.3, columns=len(panels), sharex=True, sharey=True)
+    for ax, (panel, ways) in zip(axes, panels.items()):
+        for way, (name, shares) in enumerate(ways.items()):
+            for place, values in enumerate(shares.values()):
+                x = place + 0.24 * (way - (len(ways) - 1) / 2)
+                ax.scatter([x] * len(values), values, color=COLOURS[way], s=14, alpha=0.5, linewidths=0)
+                ax.plot([x - 0.1, x + 0.1], [np.mean(values)] * 2, color=COLOURS[way], label=None if place else name)
+            ax.set_xticks(range(len(shares)), [str(number) for number in shares])
+        ax.axhline(without[panel], color="0.35", linestyle="--", linewidth=1, label="no demonstration")
+        ax.axhline(chance, color="0.35", linestyle=":", linewidth=1, label="one label for all")
+        ax.set_title(panel, loc="left")
+        ax.set(xlabel="demonstrations in the prompt", ylim=(0.4, 1.0))
+        ax.grid(axis="x", visible=False)
+    axes[0].set_ylabel("share right")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     return fig
 
 
@@ -57,6 +71,7 @@ def by_order(shares: Mapping[str, Sequence[float]], chance: float) -> Figure:
     """One dot for each order of the demonstrations, stacked where orders agree, a row for each way to decide."""
     checks.not_empty(shares=shares)
     fig, axes = figure(7.0, 1.3 * len(shares) + 0.6, rows=len(shares), sharex=True, sharey=True)
+    highest = 1
     for number, (ax, (name, values)) in enumerate(zip(axes, shares.items())):
         places, heights, seen = [], [], {}
         for value in sorted(round(v, 6) for v in values):
@@ -66,7 +81,9 @@ def by_order(shares: Mapping[str, Sequence[float]], chance: float) -> Figure:
         ax.scatter(places, heights, color=COLOURS[number % len(COLOURS)], s=28)
         ax.axvline(chance, color="0.35", linestyle=":")
         ax.set_title(name, loc="left")
-        ax.set(ylabel="orders", ylim=(0, None), xlim=(0.3, 1.03))
+        ax.set(ylabel="orders", xlim=(0.4, 1.03))
+        highest = max(highest, *seen.values())
+    axes[0].set_ylim(0, 1.1 * highest + 0.5)  # of both: no dot is cut off
     axes[-1].set_xlabel("share right")
     return fig
 

@@ -30,20 +30,22 @@ def shared_words(kinds: Mapping[str, Sequence[float]], unit: str = "rarity of th
 def by_examples(curves: Mapping[str, Mapping[int, Sequence[float]]], levels: Mapping[str, float]) -> Figure:
     """Accuracy by the number of examples: a point for each seed, a line through the means, and lines at `levels`.
 
+    The seeds of one way stand side by side, so that equal accuracies can be counted; x is exact only at the ticks.
     Raises ValueError for an accuracy outside [0, 1].
     """
     fig, (ax,) = figure(7.4, 3.8)
-    counts = sorted({n for curve in curves.values() for n in curve})
+    counts, handles = sorted({n for curve in curves.values() for n in curve}), {}
     for number, (name, curve) in enumerate(curves.items()):
-        shift = 1.06 ** (number - (len(curves) - 1) / 2)
+        shift = 1.12 ** (number - (len(curves) - 1) / 2)
         for n, values in curve.items():
             for value in values:
                 checks.share(name, value)
-            ax.scatter(
-                [n * shift] * len(values), values, s=16, alpha=0.6, color=COLOURS[number], marker=MARKERS[number]
-            )
-        ax.plot([n * shift for n in curve], [float(np.mean(v)) for v in curve.values()], color=COLOURS[number],
-                linestyle=LINES[number], marker=MARKERS[number], markersize=4, label=name)  # fmt: skip
+            places = [n * shift * 1.02 ** (seed - (len(values) - 1) / 2) for seed in range(len(values))]
+            points = ax.scatter(places, values, s=16, alpha=0.6, color=COLOURS[number], marker=MARKERS[number])
+        means = [float(np.mean(v)) for v in curve.values()]
+        (line,) = ax.plot([n * shift for n in curve], means, color=COLOURS[number], linestyle=LINES[number], marker="_",
+                          markersize=13, markeredgewidth=2)  # fmt: skip
+        handles[name] = points, line
     for name, height in levels.items():
         ax.axhline(height, color="0.4", linewidth=0.9, linestyle=":")
         ax.annotate(name, (1, height), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
@@ -52,16 +54,20 @@ def by_examples(curves: Mapping[str, Mapping[int, Sequence[float]]], levels: Map
     ax.set_xticks(counts, [f"{n:,}" for n in counts])
     ax.minorticks_off()
     ax.set(xlabel="training reviews", ylabel="accuracy on test reviews")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 
 def spread(groups: Mapping[str, Sequence[float]], level: float, *, xlabel: str, name: str) -> Figure:
-    """One row of points for each group, its mean as a bar, and a line at `level`, which is called `name`."""
+    """One row of points for each group, its mean as a bar, and a line at `level`, which is called `name`.
+
+    The points of a row climb a little from the first to the last, so that equal ones can be counted.
+    """
     fig, (ax,) = figure(6.4, 0.55 * len(groups) + 1.1)
     for row, values in enumerate(groups.values()):
         checks.not_empty(values=values)
-        ax.scatter(values, [row] * len(values), s=28, alpha=0.7, color=COLOURS[row])
+        heights = [row - 0.08 * (place - (len(values) - 1) / 2) for place in range(len(values))]
+        ax.scatter(values, heights, s=28, alpha=0.7, color=COLOURS[row])
         ax.plot([np.mean(values)] * 2, [row - 0.25, row + 0.25], color=COLOURS[row], linewidth=2.5)
     ax.axvline(level, color="0.4", linewidth=0.9, linestyle=":")
     ax.annotate(name, (level, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
@@ -72,17 +78,20 @@ def spread(groups: Mapping[str, Sequence[float]], level: float, *, xlabel: str, 
     return fig
 
 
-def reliability(panels: Mapping[str, Reliability]) -> Figure:
-    """Claimed confidence and what came true, in bins; the size of a point grows with the number of predictions in it."""
+def reliability(panels: Mapping[str, Sequence[Reliability]]) -> Figure:
+    """Claimed confidence and what came true, in bins of one run or several; large points hold many predictions.
+
+    Raises ValueError for a panel without runs.
+    """
     fig, axes = figure(3.3 * len(panels), 3.4, columns=len(panels), sharey=True)
-    for number, (ax, (name, found)) in enumerate(zip(axes, panels.items())):
+    for number, (ax, (name, runs)) in enumerate(zip(axes, panels.items())):
+        checks.not_empty(runs=runs)
         ax.plot([0.5, 1], [0.5, 1], color="0.4", linewidth=0.9, linestyle=":")
-        full = found.size > 0
-        ax.scatter(found.confidence[full], found.accuracy[full], s=found.size[full].numpy() * 1.5, alpha=0.75,
-                   color=COLOURS[number])  # fmt: skip
-        ax.set(
-            title=f"{name}: error {found.error:.3f}", xlabel="claimed probability", xlim=(0.48, 1.02), ylim=(0.2, 1.04)
-        )
+        for found in runs:
+            full = found.size > 0
+            ax.scatter(found.confidence[full], found.accuracy[full], s=found.size[full].numpy(), alpha=0.45,
+                       color=COLOURS[number], edgecolor="black", linewidth=0.5)  # fmt: skip
+        ax.set(title=name, xlabel="claimed probability", xlim=(0.48, 1.02), ylim=(0.2, 1.04))
     axes[0].set_ylabel("share that came true")
     return fig
 

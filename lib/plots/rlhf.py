@@ -110,7 +110,7 @@ def hump(
     `panels` maps a title to its curves; `kl` holds the divergences (nats) of each curve, one for each of `betas`.
     The ends of the first curve carry their β.
     """
-    fig, axes = figure(7.8, 3.3, columns=len(panels))
+    fig, axes = figure(8.8, 3.3, columns=len(panels))
     for ax, (title, curves) in zip(axes, panels.items()):
         for number, (name, values) in enumerate(curves.items()):
             curve(ax, kl[name], list(values), number, name, marker=True)
@@ -122,7 +122,7 @@ def hump(
         ax.margins(x=0.12, y=0.15)
         ax.set(title=title, xlabel="KL from the reference, nats")
     axes[0].set_ylabel("mean above the reference")
-    axes[0].legend(loc="upper left")
+    axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 

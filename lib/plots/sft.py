@@ -89,7 +89,7 @@ def by_examples(
 
     A panel maps each curve's name to its values. Titles name the unit. Panels with values above 1 share one y-axis.
     """
-    fig, axes = figure(8.4, 3.1, columns=len(panels))
+    fig, axes = figure(8.4, 3.4, columns=len(panels))
     values = {title: [value for row in curves.values() for value in row] for title, curves in panels.items()}
     large = [value for row in values.values() if max(row) > 1 for value in row]
     for ax, (title, curves) in zip(axes, panels.items()):
@@ -100,8 +100,8 @@ def by_examples(
         ax.set(xlabel="demonstrations", title=title)
         ax.set_xticks(range(len(numbers)), [str(n) for n in numbers])
         if max(values[title]) <= 1:
-            ax.set(ylim=(-0.04, 1.5), yticks=[0, 0.25, 0.5, 0.75, 1])  # the legend stands above the curves
+            ax.set(ylim=(-0.05, 1.05), yticks=[0, 0.25, 0.5, 0.75, 1])
         else:
             ax.set_ylim(math.floor(2 * min(large)) / 2, math.ceil(2 * max(large)) / 2)
-        ax.legend(fontsize=8, loc="upper right")
+        ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.24), frameon=False)  # below the axis
     return fig

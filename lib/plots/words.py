@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from lib import checks
 from lib.plots.figure import COLOURS, curve, figure, heatmap
@@ -105,13 +106,18 @@ def by_place(found: Mapping[str, Sequence[float]], best: Mapping[str, Sequence[f
 
 
 def who_sees(fields: Mapping[str, object]) -> Figure:
-    """For each model a matrix: the prediction of the word of a row depends on the words of the dark columns."""
-    fig, axes = figure(2.7 * len(fields) + 0.4, 3.0, columns=len(fields))
+    """For each model a matrix: the prediction of the word of a row depends on the words of the filled columns."""
+    fig, axes = figure(2.7 * len(fields) + 0.4, 3.4, columns=len(fields))
     for ax, (name, field) in zip(axes, fields.items()):
         field = np.asarray(field, dtype=float)
         numbers = [str(i + 1) for i in range(len(field))]
-        heatmap(ax, field, numbers, numbers, title=name, vmin=0, vmax=1.3)
-        ax.plot([-0.5, len(field) - 0.5], [-0.5, len(field) - 0.5], color=COLOURS[3], linewidth=1.5)
+        picture = heatmap(ax, field, numbers, numbers, title=name, vmin=0, vmax=1.3)
+        ends = [-0.5, len(field) - 0.5]
+        (own,) = ax.plot(ends, ends, color=COLOURS[3], linewidth=1.5, label="the word itself")
         ax.set(xlabel="word that it depends on")
     axes[0].set_ylabel("word that is predicted")
+    meanings = {1.0: "depends on it", 0.0: "does not"}
+    patches = [Patch(facecolor=picture.cmap(picture.norm(value)), edgecolor="0.5", label=label)
+               for value, label in meanings.items()]  # fmt: skip
+    fig.legend(handles=[*patches, own], loc="outside lower center", ncols=3)
     return fig

@@ -1,4 +1,4 @@
-"""Twenty-four sentences about companies, each good or bad news for its company, written for the course."""
+"""Eighty sentences about companies, each good or bad news for its company, written for the course."""
 
 from lib import DATA
 from lib.files import read_csv

@@ -20,7 +20,7 @@ from lib.text.film_reviews import film_reviews
 from lib.training import FitSettings, fit
 from lib.training.probe import fit_probe
 
-METHODS = ("words", "probe", "last two layers", "full", "scratch")
+METHODS = ("words", "probe", "probe on [CLS]", "last two layers", "full", "scratch")
 LENGTH = 40  # tokens of a review; 14 % are longer, and cut
 POOL = 4000  # training reviews that a seed draws from
 BATCH = 16
@@ -79,7 +79,7 @@ def classifier(method: str, *, seed: int = 0) -> SequenceClassifier:
 
     "scratch" has the same shape and random weights. Raises ValueError for another method.
     """
-    checks.one_of("method", method, METHODS[2:])
+    checks.one_of("method", method, METHODS[3:])
     generator = torch.Generator().manual_seed(seed)
     config = load_minilm().config
     encoder = Encoder(config, generator=generator) if method == "scratch" else load_minilm()
@@ -128,21 +128,41 @@ def train_classifier(
 
 
 @torch.no_grad()
-def logits_of(model: Callable[..., Tensor], data: Reviews) -> Float[Tensor, "N C"]:
-    """The logits of each review, in order; reviews of similar length are read together."""
+def logits_of(model: Callable[..., Tensor], data: Reviews) -> Float[Tensor, "N *C"]:
+    """The logits of each review, or whatever `model` gives for it, in order; reviews of similar length are read together."""
     order = data.attention_mask.sum(dim=1).argsort()
     found = torch.cat([model(*data.take(rows)[:2]) for rows in order.split(50)])
     return torch.empty_like(found).index_copy_(0, order, found)
 
 
 @torch.no_grad()
-def features_of(encoder: Encoder, data: Reviews) -> Float[Tensor, "N D"]:
-    """The mean of each review's token vectors at the encoder's output: how MiniLM was trained to be read."""
+def features_of(encoder: Encoder, data: Reviews) -> Float[Tensor, "N 2 D"]:
+    """Of each review the mean of its token vectors at the encoder's output, and the vector at [CLS].
 
-    def mean(ids: Tensor, mask: Tensor) -> Tensor:
-        return (encoder(ids, mask) * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+    The mean is how MiniLM was trained to be read; what BERT's heads read is made from [CLS].
+    """
 
-    return logits_of(mean, data)
+    def both(ids: Tensor, mask: Tensor) -> Tensor:
+        hidden = encoder(ids, mask)
+        mean = (hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return torch.stack((mean, hidden[:, 0]), dim=1)
+
+    return logits_of(both, data)
+
+
+_READ: dict[tuple[int, ...], Tensor] = {}  # what `minilm_features` has read before, by the ids of the review
+
+
+def minilm_features(data: Reviews) -> Float[Tensor, "N 2 D"]:
+    """`features_of` the frozen MiniLM; a review that was read before is not read again."""
+    keys = [
+        tuple(ids[:length]) for ids, length in zip(data.input_ids.tolist(), data.attention_mask.sum(dim=1).tolist())
+    ]
+    new = [row for row, key in enumerate(keys) if key not in _READ]
+    if new:
+        found = features_of(load_minilm(), data.take(torch.tensor(new)))
+        _READ.update(zip((keys[row] for row in new), found))
+    return torch.stack([_READ[key] for key in keys])
 
 
 def word_counts(data: Reviews, vocabulary: Int[Tensor, "V"]) -> Float[Tensor, "N V"]:
@@ -171,16 +191,18 @@ def measure(logits: Float[Tensor, "N C"], labels: Int[Tensor, "N"]) -> Measured:
 def read_with(
     method: str, data: Reviews, rate: float, *, epochs: int, warm_up: float, seed: int, held_out: Reviews
 ) -> Tensor:
-    """Train one way on `data` and return its logits (N, 2) on `held_out`; `rate` is the penalty l2 of "words" and "probe".
+    """Train one way on `data` and return its logits (N, 2) on `held_out`; `rate` is the penalty l2 of "words" and of probes.
 
     Raises ValueError as `train_classifier` and `fit_probe` do.
     """
+    checks.one_of("method", method, METHODS)
     if method == "words":
-        seen = data.input_ids.unique()
-        return fit_probe(word_counts(data, seen), data.labels, 2, l2=rate)(word_counts(held_out, seen))
-    if method == "probe":
-        encoder = load_minilm()
-        return fit_probe(features_of(encoder, data), data.labels, 2, l2=rate)(features_of(encoder, held_out))
+        known = data.input_ids.unique()
+        return fit_probe(word_counts(data, known), data.labels, 2, l2=rate)(word_counts(held_out, known))
+    if method.startswith("probe"):
+        place = ("probe", "probe on [CLS]").index(method)
+        seen, new = (minilm_features(part)[:, place] for part in (data, held_out))
+        return fit_probe(seen, data.labels, 2, l2=rate)(new)
     model = train_classifier(method, data, rate, epochs=epochs, warm_up=warm_up, seed=seed)
     return logits_of(model, held_out)
 

@@ -1,7 +1,7 @@
 """The runs behind data/experiments/fine_tuning.csv, made by `course train fine-tuning`.
 
-Each way's learning rate (of "words" and "probe": the penalty) is chosen on `CHOOSING` reviews with a seed of its own, by the
-loss on validation films. With it the seeds 0, 1, 2, … are run, which nothing was chosen on, and measured on test films.
+The learning rate of each way and size (of "words" and probes: the penalty) is chosen with a seed of its own, by the loss on
+validation films. With it the seeds 0, 1, 2, … are run, which nothing was chosen on, and measured on test films.
 """
 
 import json
@@ -24,12 +24,13 @@ TEST, VALIDATION = 500, 300
 EPOCHS = {16: 15, 80: 6, 400: 2, 2000: 1}
 """How often each review is read, by their number: with few there is time to read them more than once."""
 RATES = {
-    "words": (1e-4, 1e-3, 1e-2), "probe": (1e-3, 1e-2, 1e-1), "last two layers": (1e-4, 4e-4), "full": (1e-4, 4e-4),
-    "scratch": (1e-4, 4e-4),
+    "words": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+    "probe": (1e-3, 1e-2, 1e-1, 1.0), "probe on [CLS]": (1e-3, 1e-2, 1e-1, 1.0),
+    "last two layers": (1e-4, 4e-4), "full": (1e-4, 4e-4), "scratch": (1e-4, 4e-4),
 }  # fmt: skip
-CHOOSING, CHOOSING_SEED = 400, 100
+CHOOSING_SEED = 100
 SEEDS = tuple(range(5))
-STEEP = 1e-3  # the rate at which runs with and without a warm-up are compared
+STEEP, STEEP_EXAMPLES = 1e-3, 80  # the rate, and the reviews, at which runs with and without a warm-up are compared
 
 
 class Point(NamedTuple):
@@ -43,8 +44,8 @@ class Point(NamedTuple):
 
 KEY = (*Point._fields, "seed")
 POINTS = (
-    *(Point(method, examples) for method in ("words", "probe", "full") for examples in EPOCHS),
-    *(Point("full", 80, STEEP, warm_up) for warm_up in (0.0, WARM_UP)),
+    *(Point(method, examples) for method in ("words", "probe", "probe on [CLS]", "full") for examples in EPOCHS),
+    *(Point("full", STEEP_EXAMPLES, STEEP, warm_up) for warm_up in (0.0, WARM_UP)),
     Point("scratch", 2000),
     Point("last two layers", 400),
 )
@@ -77,12 +78,12 @@ def run(point: Point, seed: int, split: str) -> tuple[dict[str, Any], list[float
 
 
 def run_all(file: Path = FILE, points: Sequence[Point] = POINTS, seeds: Sequence[int] = SEEDS) -> None:
-    """Make every run that the table lacks: first those that choose the rates, then point after point."""
-    for method in dict.fromkeys(point.method for point in points):
-        for rate in RATES[method]:
-            _run_missing(file, Point(method, CHOOSING, rate), CHOOSING_SEED, "validation")
+    """Make every run that the table lacks, point after point: first those that choose its rate."""
     for point in points:
-        rate = point.rate or chosen_rate(read_rows(file, KEY), point.method)
+        if not point.rate:
+            for rate in RATES[point.method]:
+                _run_missing(file, point._replace(rate=rate), CHOOSING_SEED, "validation")
+        rate = point.rate or chosen_rate(read_rows(file, KEY), point.method, point.examples)
         for seed in seeds:
             _run_missing(file, point._replace(rate=rate), seed, "test")
 
@@ -91,23 +92,35 @@ def _run_missing(file: Path, point: Point, seed: int, split: str) -> None:
     if has_row(file, (*point, seed), KEY):
         return
     row, fresh = run(point, seed, split)
-    if point.examples == max(EPOCHS):  # before the row, which says that all is done
+    if seed in SEEDS and (point.examples == max(EPOCHS) or point.method == "full" and point.examples == STEEP_EXAMPLES):
+        # before the row, which says that all is done
         beside = file.parent / PROBABILITIES
         kept = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
         with atomic_write(beside) as text:
-            entries = (kept | {f"{point.method}, seed {seed}": fresh}).items()
+            entries = (kept | {name_of(point, seed): fresh}).items()
             text.write("{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(p)}" for name, p in entries) + "\n}\n")
     append_row(file, row, KEY)
 
 
-def chosen_rate(rows: Sequence[dict[str, str]], method: str) -> float:
-    """The rate with the smallest loss on the validation reviews, with the seed that is there for choosing.
+def name_of(point: Point, seed: int) -> str:
+    """What a run is called among the stored probabilities."""
+    if point.examples == max(EPOCHS):
+        return f"{point.method}, seed {seed}"
+    return f"{point.method}, {point.examples} reviews, rate {point.rate:g}, warm-up {point.warm_up:g}, seed {seed}"
+
+
+def chosen_rate(rows: Sequence[dict[str, str]], method: str, examples: int) -> float:
+    """The rate with the smallest loss on the validation reviews, with so many examples and the seed for choosing.
 
     Raises ValueError if the table has no such run.
     """
-    tried = [row for row in rows if row["method"] == method and int(row["seed"]) == CHOOSING_SEED]
+    tried = [
+        row
+        for row in rows
+        if (row["method"], int(row["examples"]), int(row["seed"])) == (method, examples, CHOOSING_SEED)
+    ]
     if not tried:
-        raise ValueError(f"the table has no run that chooses a rate for {method!r}")
+        raise ValueError(f"the table has no run that chooses a rate for {method!r} with {examples} examples")
     return float(min(tried, key=lambda row: float(row["nll"]))["rate"])
 
 
@@ -120,7 +133,7 @@ def results(file: Path = FILE) -> dict[Point, Result]:
     rows = read_rows(file, KEY)
     found = {}
     for point in POINTS:
-        rate = point.rate or chosen_rate(rows, point.method)
+        rate = point.rate or chosen_rate(rows, point.method, point.examples)
         wanted = tuple(str(value) for value in point._replace(rate=rate))
         runs = [row for row in rows if tuple(row[name] for name in Point._fields) == wanted and row["split"] == "test"]
         runs.sort(key=lambda row: int(row["seed"]))

@@ -10,7 +10,7 @@ def test_the_rows_are_seconds_against_their_limits(monkeypatch):
     monkeypatch.setattr(bench_accounting, "STARTS", 2)
     fit, counts = bench_accounting.rows(1)
     assert (fit.theirs, counts.theirs) == (10.0, 1.0) and fit.unit == counts.unit == "s"
-    assert fit.ratio == fit.ours / 10 and counts.met
+    assert fit.ratio == 10 / fit.ours and counts.met
     assert "20 runs, 2 starts" in fit.name
 
 

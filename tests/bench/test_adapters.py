@@ -42,6 +42,6 @@ def test_a_step_changes_the_factors_and_nothing_else(tiny):
 def test_the_rows_and_their_targets(tiny, monkeypatch):
     monkeypatch.setattr(bench_rows, "in_a_process", lambda module, side, threads: {"ours": 90.0, "peft": 100.0}[side])
     time, memory, int8 = bench_adapters.rows(1)
-    assert time.higher_is_better and time.target == 1.0 and time.ratio == pytest.approx(time.theirs / time.ours)
-    assert memory.ratio == 0.9 and memory.met and not memory.higher_is_better
+    assert time.is_time and time.target == 1.0 and time.ratio == pytest.approx(time.theirs / time.ours)
+    assert memory.ratio == 0.9 and memory.met and not memory.is_time
     assert 0.25 < int8.ratio < 0.6, "a tiny shape has many scales"

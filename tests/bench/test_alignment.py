@@ -33,10 +33,10 @@ def test_the_rows_and_their_targets(tiny, monkeypatch):
     *times, forward, both_ways = bench_alignment.rows(1)
     assert [row.name.split(",")[1].split()[0] for row in times] == ["PPO", "DPO"]
     for row in times:
-        assert row.higher_is_better and (row.target, row.unit, row.threads) == (1.0, "ms", 1)
+        assert row.is_time and (row.target, row.unit, row.threads) == (1.0, "ms", 1)
         assert row.ratio == pytest.approx(row.theirs / row.ours)
     for row in (forward, both_ways):
-        assert not row.higher_is_better and row.ratio == 0.2 and row.met
+        assert not row.is_time and row.ratio == 0.2 and row.met
     assert (forward.target, both_ways.target) == (0.2, 0.33)
 
 

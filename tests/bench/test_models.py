@@ -28,7 +28,7 @@ def test_both_targets_are_measured_with_their_direction(tiny):
     generation, training = bench_models.rows(1)
     assert (generation.target, training.target) == (1.2, 1.0)
     for row in (generation, training):
-        assert row.higher_is_better and row.threads == 1 and row.unit == "ms"
+        assert row.is_time and row.threads == 1 and row.unit == "ms"
         assert row.ratio == pytest.approx(row.theirs / row.ours)
 
 

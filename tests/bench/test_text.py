@@ -10,7 +10,7 @@ def test_each_row_holds_the_ratio_of_its_two_times(monkeypatch):
     rows = bench_text.rows(threads=1)
     assert len(rows) == 2 and len({row.name for row in rows}) == 2
     for row in rows:
-        assert row.ratio == row.theirs / row.ours and row.higher_is_better
+        assert row.ratio == row.theirs / row.ours and row.is_time
         assert (row.target, row.unit, row.threads) == (3, "ms", 1)
 
 

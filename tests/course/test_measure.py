@@ -15,6 +15,7 @@ from lib.errors import CourseError
 from lib.evaluation.lead_rouge import lead_scores, lead_table, stemmed
 from lib.evaluation.rouge import lead, rouge_n
 from lib.text.bigbench import SETS, read_summaries
+from lib.worlds import few_shot_runs
 
 NEWS = "Cats ran . Dogs sat! “It rained.” He left. Scroll down ."
 CANDIDATES = [
@@ -135,6 +136,20 @@ def test_without_the_stemmer_and_for_an_unknown_name(tmp_path, capsys, monkeypat
     assert "pip install nltk" in capsys.readouterr().err
     assert main(["measure", "lead-rogue", "--bigbench", "b", *out]) == 2
     assert "lead-rouge" in capsys.readouterr().err
+
+
+def test_each_measure_wants_its_own_input(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "table.csv")]
+    assert main(["measure", "lead-rouge", *out]) == 2 and "--bigbench FILE" in capsys.readouterr().err
+    assert main(["measure", "few-shot", "--bigbench", "b", *out]) == 2 and "leave" in capsys.readouterr().err
+
+
+def test_runs_become_the_rows_of_a_table(tmp_path, monkeypatch):
+    run = few_shot_runs.Run("draws", 0, 1, "true", "Positive", 0.5, 1.0, 0.9, 0.75)
+    monkeypatch.setattr(few_shot_runs, "measure_few_shot", lambda: iter([run]))
+    assert main(["measure", "few-shot", "--out", str(tmp_path / "table.csv")]) == 0
+    monkeypatch.setattr(few_shot_runs, "FILE", tmp_path / "table.csv")
+    assert few_shot_runs.few_shot_runs("draws") == [run]
 
 
 @pytest.mark.parametrize("pairs, sentences", [([("a", "a")], 1), ([], 1), ([("a", "a"), ("b", "b")], 0)])

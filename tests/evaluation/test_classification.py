@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.evaluation.calibration import fit_temperature, reliability
+from lib.evaluation.calibration import calibrated_errors, fit_temperature, reliability
 from lib.evaluation.classification import (
     accuracy,
     class_scores,
@@ -130,3 +130,24 @@ def test_answers_are_compared_as_squad_does():
     assert answer_scores("the dog", "Dog!") == (True, 1.0)
     assert answer_scores("dog dog", "dog") == (False, pytest.approx(2 / 3))
     assert answer_scores("", "the") == (True, 1.0) and answer_scores("", "dog") == (False, 0.0)
+
+
+def test_the_error_of_a_forecaster_whose_claims_come_true():
+    generator = torch.Generator().manual_seed(0)
+    one = calibrated_errors(torch.tensor([0.8], dtype=torch.float64), generator=generator)  # right: 0.2 off, else 0.8
+    assert set(one.mul(10).round().int().tolist()) == {2, 8} and one.mean() == pytest.approx(2 * 0.8 * 0.2, abs=0.03)
+    claims = 0.5 + 0.5 * torch.rand(300, generator=generator)
+    drawn = calibrated_errors(claims, 10, 1, generator=torch.Generator().manual_seed(1))
+    right = torch.rand(1, 300, generator=torch.Generator().manual_seed(1), dtype=torch.float64)[0] < claims.double()
+    assert drawn.tolist() == pytest.approx([reliability(claims, right).error])
+    many = torch.full((2000,), 0.7)  # one bin: the mean distance of a share from its truth, sqrt(2 p (1 - p) / (pi N))
+    expected = math.sqrt(2 * 0.21 / math.pi / 2000)
+    assert calibrated_errors(many, generator=generator).mean().item() == pytest.approx(expected, rel=0.1)
+    assert calibrated_errors(torch.ones(5)).max() == 0
+    for bad in (
+        {"confidence": torch.tensor([1.2])},
+        {"confidence": torch.ones(0)},
+        {"confidence": torch.ones(2), "draws": 0},
+    ):
+        with pytest.raises(ValueError):
+            calibrated_errors(**bad)

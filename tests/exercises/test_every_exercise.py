@@ -11,7 +11,7 @@ from lib.exercises import all_exercises
 from lib.exercises.engine.checking import AnswerKey, conclude, run_all
 from lib.exercises.engine.values import from_plain
 from lib.lectures.lint.exercises import MISCONCEPTIONS
-from tests.exercises import many_seeds
+from tests.exercises import known_mistakes, many_seeds
 
 EXERCISES = all_exercises()
 MISTAKES = [(id, m.name) for id, exercise in EXERCISES.items() for m in exercise.misconceptions]
@@ -53,6 +53,30 @@ def test_each_mistake_is_recognised_as_itself(id, name, unchecked):
     assert not found.passed, "this mistake goes unnoticed"
     taken_for = found.misconception and found.misconception.name
     assert found.misconception is mistake, f"it is taken for {taken_for!r}"
+
+
+STORED = known_mistakes.stored_rows()
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_each_mistake_answers_as_when_its_hint_was_written(id, unchecked):
+    """Read mistake and hint together before `python -m tests.exercises.known_mistakes` writes the rows anew."""
+    found = {m.name: known_mistakes.row(key(id), m) for m in EXERCISES[id].misconceptions}
+    stored = {name: each for (exercise, name), each in STORED.items() if exercise == id}
+    assert list(found) == list(stored)
+    assert [each for name, each in found.items() if not known_mistakes.same(each, stored[name])] == []
+
+
+def test_no_row_is_of_an_exercise_that_is_gone():
+    assert {exercise for exercise, _ in STORED} == set(EXERCISES)
+
+
+@pytest.mark.parametrize("change, agrees", [
+    ({"result": "10.000001"}, True), ({"result": "10.1"}, False), ({"hint": "00000000"}, False), ({"fails": "1 1"}, False),
+])  # fmt: skip
+def test_what_counts_as_the_same_row(change, agrees):
+    stored = {"exercise": "a", "mistake": "b", "fails": "0 1", "result": "10", "hint": "12345678"}
+    assert known_mistakes.same(stored | change, stored) is agrees
 
 
 GRADIENTS = {

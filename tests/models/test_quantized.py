@@ -1,6 +1,8 @@
 """Models in few bits: they compute what their unpacked weights say, take the bytes claimed, and leave the original."""
 
 import math
+import pickle
+from copy import deepcopy
 
 import pytest
 import torch
@@ -25,7 +27,8 @@ from lib.models import (
     quantize_model,
 )
 from lib.models.linear import PackedLinear
-from lib.models.quantized import SCHEMES, NF4Linear
+from lib.models.quantized import SCHEMES, WITH_OUTPUT
+from lib.models.quantized_layers import Int8Embedding, NF4Linear
 from lib.text import load_corpus, smollm2_tokenizer
 from tests.models import small
 
@@ -80,7 +83,7 @@ def test_integer_modes_are_the_kernels(linear, generator):
     assert (split - exact)[7].norm() < 0.5 * (vector - exact)[7].norm()  # the token with the outlier
 
 
-@pytest.mark.parametrize("compute", ["float", "int8", "outlier"])
+@pytest.mark.parametrize("compute", ["float", "int8", "outlier", "dynamic"])
 def test_gradients_reach_the_input_as_through_the_unpacked_weight(linear, compute, generator):
     layer = Int8Linear.from_linear(linear, compute=compute)
     x = torch.randn(4, 64, generator=generator, requires_grad=True)
@@ -220,7 +223,7 @@ def test_zero_weights_give_the_bias(generator):
     nn.init.zeros_(layer.weight)
     x = torch.randn(3, 32, generator=generator)
     for small_layer in (
-        *(Int8Linear.from_linear(layer, compute=c) for c in ("float", "int8", "outlier")),
+        *(Int8Linear.from_linear(layer, compute=c) for c in ("float", "int8", "outlier", "dynamic")),
         GroupedInt4Linear.from_linear(layer),
         NF4Linear.from_linear(layer),
         GroupedInt4Linear(32, 8),
@@ -238,7 +241,7 @@ def test_print_tells_how_a_layer_computes(linear):
 
 
 def test_bad_layers(linear, unchecked):
-    with pytest.raises(ValueError, match="compute must be 'float', 'int8' or 'outlier', got 'fast'"):
+    with pytest.raises(ValueError, match="compute must be 'float', 'int8', 'outlier' or 'dynamic', got 'fast'"):
         Int8Linear(4, 4, compute="fast")
     for threshold in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match=f"threshold must be a number above 0, got {threshold}"):
@@ -321,3 +324,69 @@ def test_a_scheme_says_how_a_layer_computes_and_nothing_else_changes(scheme, com
     if bias:
         assert torch.equal(layer.bias, linear.bias) and layer.bias.data_ptr() != linear.bias.data_ptr()
         assert not layer.bias.requires_grad
+
+
+def test_smollm2_with_everything_in_eight_bits():
+    model = load_smollm2()
+    texts = [smollm2_tokenizer().encode(t.text)[:128] for t in load_corpus("wikipedia").splits["test"]]
+    ids = torch.tensor([each for each in texts if len(each) == 128][:6])
+    before, whole = perplexity(model, ids), model_bytes(model)
+    quantize_model(model, scheme="int8-dynamic", output=True, inplace=True)
+    assert abs(perplexity(model, ids) / before - 1) < 0.01
+    assert model_bytes(model) < 0.252 * whole
+    assert isinstance(model.tokens, Int8Embedding) and model.output is None
+    written = generate(model, ids[:1, :32], 8)
+    assert written.shape == (1, 40)
+
+
+@pytest.mark.parametrize("scheme", WITH_OUTPUT)
+@pytest.mark.parametrize("tie", [True, False])
+def test_the_output_matrix_in_eight_bits(scheme, tie):
+    model = small.shaken(Decoder(small.llama(**SIZES, tie_embeddings=tie)), width=0.1)
+    ids = small.some_ids()
+    kept = model.output_weight.detach().clone()
+    quantised = quantize_model(model, scheme=scheme, output=True)
+    assert torch.equal(model.output_weight, kept), "the given model is untouched"
+    expected = dequantize(quantize_absmax(kept, axis=0))
+    assert torch.equal(quantised.output_weight, expected)
+    if tie:  # one matrix, for looking up and for logits
+        assert torch.equal(quantised.tokens(ids), expected[ids]) and quantised.output is None
+    else:
+        assert torch.equal(quantised.tokens.weight, model.tokens.weight) and isinstance(quantised.output, Int8Linear)
+    hidden = quantised.hidden(ids).detach()
+    logits, by_hand = quantised.logits(hidden), hidden @ expected.T
+    torch.testing.assert_close(logits, by_hand, rtol=0, atol=0.01 * by_hand.abs().max().item())
+    again = quantize_model(Decoder(model.config).eval(), scheme=scheme, output=True)
+    again.load_state_dict(quantised.state_dict())
+    with torch.no_grad():
+        assert torch.equal(again(ids), quantised(ids))
+
+
+def test_a_packed_copy_follows_its_matrix(linear, generator):
+    layer, x = Int8Linear.from_linear(linear, compute="dynamic"), torch.randn(1, 64, generator=generator)
+    before = layer(x)
+    other = nn.Linear(64, 48)
+    for changed in (deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(changed(x), before)
+        changed.load_state_dict(Int8Linear.from_linear(other).state_dict())
+        expected = F.linear(x, changed.weight, other.bias)
+        torch.testing.assert_close(changed(x), expected, rtol=0.02, atol=0.05)
+        assert not torch.allclose(changed(x), before, atol=0.05) and torch.equal(layer(x), before)
+
+
+def test_logits_of_eight_bits_pass_gradients_to_the_hidden_vectors(generator):
+    model = small.shaken(Decoder(small.llama(**SIZES, tie_embeddings=True)), width=0.1)
+    quantised = quantize_model(model, scheme="int8-dynamic", output=True)
+    hidden = torch.randn(1, 3, 32, generator=generator, requires_grad=True)
+    (gradient,) = torch.autograd.grad(quantised.logits(hidden).sum(), hidden)
+    torch.testing.assert_close(gradient, quantised.output_weight.sum(0).expand(1, 3, 32))
+    assert "tokens.weight" not in dict(quantised.named_parameters()), "what is rounded is not trained"
+
+
+def test_an_output_that_cannot_be_quantised(model):
+    with pytest.raises(ValueError, match="scheme with output=True must be 'int8-channel' or 'int8-dynamic'"):
+        quantize_model(model, scheme="nf4", output=True)
+    with pytest.raises(ValueError, match="output must be False with bf16"):
+        quantize_model(model, scheme="bf16", output=True)
+    with pytest.raises(ValueError, match="model must be a Decoder with output=True, got RewardModel"):
+        quantize_model(RewardModel(model), scheme="int8-dynamic", output=True)

@@ -26,17 +26,26 @@ def test_heads_are_rows_and_layers_columns():
         plots.head_scores(scores[0], label="score")
 
 
-def test_the_level_of_chance_is_drawn_and_named():
-    ax = plots.by_demonstrations([0, 4], {"raw": [0.8, 0.5], "calibrated": [0.7, 1.0]}, 0.5).axes[0]
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "4"] and len(ax.lines) == 3
-    assert ax.get_legend().get_texts()[-1].get_text() == "one label for all: 0.50"
-    with pytest.raises(ValueError, match="raw must have the length of numbers"):
-        plots.by_demonstrations([0, 4], {"raw": [0.5]}, 0.5)
+def test_each_draw_is_a_dot_beside_the_mean_of_its_labels():
+    panels = {"raw": {"true": {1: [0.5, 0.7], 4: [0.8]}, "random": {1: [0.6], 4: [0.5, 0.9]}}}
+    fig = plots.by_draws(panels, {"raw": 0.65}, 0.5)
+    ax = fig.axes[0]
+    assert [dots.get_offsets()[:, 1].tolist() for dots in ax.collections] == [[0.5, 0.7], [0.8], [0.6], [0.5, 0.9]]
+    means = [line.get_ydata()[0] for line in ax.lines]
+    assert means == pytest.approx([0.6, 0.8, 0.6, 0.7, 0.65, 0.5])
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "4"]
+    named = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert named == ["true", "random", "no demonstration", "one label for all"]
+    with pytest.raises(ValueError, match="without"):
+        plots.by_draws(panels, {}, 0.5)
+    with pytest.raises(ValueError, match="panels must not be empty"):
+        plots.by_draws({}, {}, 0.5)
 
 
 def test_orders_that_agree_are_stacked():
-    fig = plots.by_order({"raw": [0.5, 0.75, 0.5]}, 0.5)
+    fig = plots.by_order({"raw": [0.5, 0.75, 0.5], "calibrated": [0.75, 0.5, 1.0]}, 0.5)
     assert fig.axes[0].collections[0].get_offsets().tolist() == [[0.5, 1], [0.5, 2], [0.75, 1]]
+    assert all(ax.get_ylim()[1] > 2.5 for ax in fig.axes)  # no dot is cut off, in neither panel
     with pytest.raises(ValueError, match="shares must not be empty"):
         plots.by_order({}, 0.5)
 

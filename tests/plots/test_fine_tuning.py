@@ -17,6 +17,8 @@ def test_by_examples_has_a_point_for_each_seed_and_a_line_through_the_means():
     assert ax.lines[0].get_ydata().tolist() == [0.625, 0.75] and ax.lines[2].get_ydata() == [0.6, 0.6]
     assert [len(points.get_offsets()) for points in ax.collections] == [2, 2, 1]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["16", "400"]
+    equal = plots.by_examples({"full": {16: [0.5, 0.5, 0.5]}}, {}).axes[0].collections[0].get_offsets()
+    assert len({round(x, 6) for x, _ in equal.tolist()}) == 3 and equal[1, 0] == 16
     with pytest.raises(ValueError, match="full"):
         plots.by_examples({"full": {16: [64.0]}}, {})
 
@@ -31,9 +33,12 @@ def test_reliability_draws_the_bins_that_hold_something():
     found = Reliability(
         torch.tensor([0.6, torch.nan, 0.9]), torch.tensor([0.5, torch.nan, 1.0]), torch.tensor([2, 0, 6])
     )
-    ax = plots.reliability({"full": found}).axes[0]
+    ax = plots.reliability({"full": [found, found]}).axes[0]
+    assert len(ax.collections) == 2
     assert torch.tensor(ax.collections[0].get_offsets().tolist()).allclose(torch.tensor([[0.6, 0.5], [0.9, 1.0]]))
-    assert ax.get_title() == "full: error 0.100"
+    assert ax.get_title() == "full"
+    with pytest.raises(ValueError, match="runs"):
+        plots.reliability({"full": []})
 
 
 def test_eras_puts_each_model_at_its_size():

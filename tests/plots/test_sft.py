@@ -51,3 +51,11 @@ def test_answers_follow_each_other_with_a_gap_and_words_stand_in_their_column():
     assert [bar.get_x() + bar.get_width() / 2 for bar in fig.axes[0].patches] == [0, 1, 3]
     ax = plots.wall({"one": [["Mud", "Elm"], ["Oak"]]}, {"trees": ["Elm", "Oak"]}).axes[0]
     assert [text.get_position() for text in ax.texts] == [(0.5, 0.5), (1.5, 0.5), (0.5, 1.5)]
+
+
+def test_by_examples_has_its_legends_below_the_curves():
+    fig = plots.by_examples([0, 1], {"share": {"a": [0.0, 1.0]}, "x": {"b": [4.75, 5.5]}}, {"x": 5.0})
+    fig.draw_without_rendering()
+    for ax in fig.axes:
+        assert ax.get_legend().get_window_extent().y1 < ax.get_window_extent().y0
+    assert fig.axes[0].get_ylim()[1] == 1.05  # a share cannot be larger

@@ -45,3 +45,7 @@ def test_by_layer_and_by_place_keep_their_values():
 def test_who_sees_draws_each_matrix():
     fig = plots.who_sees({"a": np.eye(2), "b": np.ones((2, 2))})
     assert [ax.images[0].get_array().tolist() for ax in fig.axes] == [[[1, 0], [0, 1]], [[1, 1], [1, 1]]]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["depends on it", "does not", "the word itself"]
+    dark, light = (patch.get_facecolor() for patch in fig.legends[0].get_patches())
+    image = fig.axes[0].images[0]
+    assert dark == image.cmap(image.norm(1.0)) and light == image.cmap(image.norm(0.0))

@@ -8,8 +8,8 @@ from lib.text.company_news import LABELS, company_news
 
 def test_labels_alternate_and_no_sentence_comes_twice():
     rows = company_news()
-    assert [label for _, label in rows] == list(LABELS) * 12
-    assert len({text for text, _ in rows}) == 24 and all(text.endswith(".") for text, _ in rows)
+    assert [label for _, label in rows] == list(LABELS) * 40
+    assert len({text for text, _ in rows}) == 80 and all(text.endswith(".") for text, _ in rows)
 
 
 def test_a_strange_label_is_reported_with_its_line(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from lib.worlds.fine_tuning import (
     logits_of,
     majority,
     measure,
+    minilm_features,
     reviews,
     word_counts,
 )
@@ -55,7 +56,16 @@ def test_logits_stand_in_the_order_of_the_reviews():
     )
     assert torch.allclose(logits_of(model, data)[:7], one, atol=1e-5)
     hidden = minilm(data.take(slice(3, 4)).input_ids)[0]
-    assert torch.allclose(features_of(minilm, data)[3], hidden.mean(dim=0), atol=1e-5)
+    mean, cls = features_of(minilm, data)[3]
+    assert torch.allclose(mean, hidden.mean(dim=0), atol=1e-5) and torch.allclose(cls, hidden[0], atol=1e-5)
+
+
+def test_a_review_is_read_once_and_its_vectors_do_not_depend_on_its_neighbours(monkeypatch):
+    data = reviews("test", 30)
+    whole = minilm_features(data)
+    assert torch.allclose(whole, features_of(load_minilm(), data), atol=1e-5)
+    monkeypatch.setattr("lib.worlds.fine_tuning.features_of", None)  # nothing is left to read
+    assert torch.equal(minilm_features(data.take(torch.tensor([7, 2]))), whole[[7, 2]])
 
 
 def test_word_counts_ignore_padding_and_words_outside_the_vocabulary():
@@ -111,8 +121,11 @@ def test_course_train_makes_what_is_missing_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "run", run)
     assert main(["train", "fine-tuning", "--out", str(tmp_path)]) == 0
     rows = read_rows(tmp_path / "experiments" / "fine_tuning.csv", runs.KEY)
-    methods = {point.method for point in runs.POINTS}
-    assert len(rows) == len(done) == len(runs.POINTS) * len(SEEDS) + sum(len(RATES[method]) for method in methods)
+    choosing = sum(len(RATES[point.method]) for point in runs.POINTS if not point.rate)
+    assert len(rows) == len(done) == len(runs.POINTS) * len(SEEDS) + choosing
+    assert {(p.method, p.examples) for p, _, split in done if split == "validation"} == {
+        (p.method, p.examples) for p in runs.POINTS if not p.rate
+    }
     words = [point for point, seed, split in done if point.method == "words" and split == "test"]
     assert {point.rate for point in words} == {1e-3}
     kept = json.loads((tmp_path / "experiments" / runs.PROBABILITIES).read_text())
@@ -126,10 +139,16 @@ def test_the_stored_runs_are_whole_and_agree_with_their_probabilities():
     found, labels = runs.results(), reviews("test", runs.TEST).labels.bool()
     assert all(len(result.accuracy) == len(SEEDS) for result in found.values())
     kept = runs.stored_probabilities()
-    for name, fresh in kept.items():
-        method, seed = name.split(", seed ")
-        share = ((torch.tensor(fresh) > 0.5) == labels).double().mean().item()
-        assert found[Point(method, 2000)].accuracy[int(seed)] == pytest.approx(share, abs=0.005)  # ties of rounding
+    rows = read_rows(runs.FILE, runs.KEY)
+    stored = 0
+    for point, result in found.items():
+        rate = point.rate or runs.chosen_rate(rows, point.method, point.examples)
+        for seed, accuracy in zip(SEEDS, result.accuracy):
+            if fresh := kept.get(runs.name_of(point._replace(rate=rate), seed)):
+                share = ((torch.tensor(fresh) > 0.5) == labels).double().mean().item()
+                assert accuracy == pytest.approx(share, abs=0.005)  # ties of rounding
+                stored += 1
+    assert stored == len(kept) == len(SEEDS) * sum(p.examples == 2000 or p[:2] == ("full", 80) for p in runs.POINTS)
 
 
 def test_what_the_lecture_says_of_the_runs():
@@ -137,7 +156,7 @@ def test_what_the_lecture_says_of_the_runs():
     at = {
         (point.method, point.examples): mean(result.accuracy)
         for point, result in found.items()
-        if point.warm_up == runs.WARM_UP
+        if not point.rate  # with the rate that was chosen
     }
     assert at["full", 2000] > at["probe", 2000] > at["words", 2000] > at["scratch", 2000]
-    assert all(at["probe", n] > at["full", n] for n in EPOCHS if n < 2000)
+    assert all(at["probe", n] > at["full", n] > at["probe on [CLS]", n] for n in EPOCHS if n < 2000)

@@ -22,6 +22,9 @@ def _cases(generator):
 
     square = torch.tensor([[1.0, 0, 0, 1], [1, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 1], [-1, 0, 0, 0]])
     pole = torch.tensor([[3.0, 0.1], [0.1, 2.0], [2.0, 2.0], [-5.0, 1.0], [1.0, -9.0]])
+    short = torch.tensor(
+        [[1.0, 0, 0], [0, 1, 0], [0, 0, 1e-10], [0, 0, 2], [-2, 2, 2], [-1, 1, 0], [1e-10, -1e-10, 1e-10], [1, -1, 0]]
+    )
     return [
         case("a square", square, torch.tensor([[0, 1, 2]])),
         case("the square, asked in four ways", square, torch.tensor([[0, 1, 2], [1, 0, 3], [3, 2, 1], [2, 0, 3]])),
@@ -31,6 +34,11 @@ def _cases(generator):
         case("as many questions as words and numbers", *draw(5, 5, 5)),
         case("one question", *draw(12, 5, 1)),
         case("all cosines negative", pole, torch.tensor([[2, 3, 4], [0, 3, 4]])),
+        case(
+            "very short vectors, of a word of the question and of an answer",
+            short,
+            torch.tensor([[0, 1, 2], [1, 0, 3]]),
+        ),
         case("a word twice in a question", *draw(9, 4, 1)[:1], torch.tensor([[0, 1, 0], [2, 2, 5]])),
     ]
 
@@ -45,6 +53,25 @@ def _general(by_length=True, answer_length=True, leave_out=(0, 1, 2), signs=(-1,
         return scores.argmin(dim=1) if farthest else scores.argmax(dim=1)
 
     return answer
+
+
+def _all_questions_left_out(E, questions):
+    U = normalize(E, dim=1)
+    a, b, c = U[questions].unbind(dim=1)
+    scores = (b - a + c) @ U.T
+    scores[:, questions] = -torch.inf
+    return scores.argmax(dim=1)
+
+
+def _with_epsilon(E, questions):
+    U = E / (E.norm(dim=1, keepdim=True) + 1e-6)
+    a, b, c = U[questions].unbind(dim=1)
+    return ((b - a + c) @ U.T).scatter(1, questions, -torch.inf).argmax(dim=1)
+
+
+def _in_place(E, questions):
+    E /= E.norm(dim=1, keepdim=True)
+    return _general()(E, questions)
 
 
 def _by_distance(E, questions):
@@ -134,6 +161,23 @@ SOLVE = Exercise(
             "left_out_with_minus_1",
             _general(zero=-1.0),
             "You give them −1. But b − a + c is up to 3 long, and a dot product with it may be less: use −∞.",
+        ),
+        Misconception(
+            "all_questions_left_out",
+            _all_questions_left_out,
+            "`scores[:, questions]` is every row: the words of all questions are left out of each. Row n leaves out its own "
+            "three only, with a row number beside each: `scores[torch.arange(N)[:, None], questions]`.",
+        ),
+        Misconception(
+            "epsilon_in_the_length",
+            _with_epsilon,
+            "You add a small number to the lengths. A vector that is as short as that does not come to length 1. None has "
+            "length 0: divide by the length itself.",
+        ),
+        Misconception(
+            "in_place",
+            _in_place,
+            "The answers are right, but `/=` changes the vectors of whoever calls you. Write `U = E / …`.",
         ),
     ),
     hints=(

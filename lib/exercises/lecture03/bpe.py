@@ -105,11 +105,41 @@ def _overlapping(word, merges):
 
 
 def _by_text(word, merges):
-    """Marks are put between pieces, and the text of the pair is replaced."""
+    """Marks are put between pieces, and the text of the pair is replaced, also where it ends or begins within a piece."""
     text = " ".join(word)
     for first, second in merges:
         text = text.replace(f"{first} {second}", first + second)
-    return text.split(" ")
+    return text.split()
+
+
+def _by_letters(word, merges):
+    """Two neighbours are joined if together they spell the pair, wherever the cut between them is."""
+    pieces = list(word)
+    for pair in merges:
+        i = 0
+        while i < len(pieces) - 1:
+            if pieces[i] + pieces[i + 1] == "".join(pair):
+                pieces[i : i + 2] = ["".join(pair)]
+            i += 1
+    return pieces
+
+
+def _from_the_right(word, merges):
+    pieces = list(word)
+    for pair in merges:
+        i = len(pieces) - 2
+        while i >= 0:
+            if (pieces[i], pieces[i + 1]) == tuple(pair):
+                pieces[i : i + 2] = ["".join(pair)]
+                i -= 1
+            i -= 1
+    return pieces
+
+
+def _no_empty_word(word, merges):
+    if not word:
+        raise IndexError("list index out of range")
+    return bpe_encode(word, merges)
 
 
 ENCODE = Exercise(
@@ -179,8 +209,30 @@ ENCODE = Exercise(
         ),
         Misconception(
             "replaced_text",
-            lambda word, merges: _by_text(word, merges) if word else [""],
+            _by_text,
+            "Your replacement also finds the pair where it ends or begins within a longer piece: it joins (a, b) in *xa b*. Only "
+            "whole pieces count.",
+        ),
+        Misconception(
+            "joined_letters",
+            _by_letters,
+            "You compare the joined letters. The pair (ab, c) is the piece *ab* before the piece *c*; *a* before *bc* has the "
+            "same letters and is another pair.",
+        ),
+        Misconception(
+            "from_the_right",
+            _from_the_right,
+            "You go through the word from its end. In *aaab* the pair (a, a) joins the first two letters: go from the left.",
+        ),
+        Misconception(
+            "empty_piece",
+            lambda word, merges: bpe_encode(word, merges) or [""],
             "An empty word has no pieces: the result is an empty list.",
+        ),
+        Misconception(
+            "no_empty_word",
+            _no_empty_word,
+            "Your code takes a letter from an empty word, which has none. Its result is an empty list.",
         ),
     ),
     hints=(

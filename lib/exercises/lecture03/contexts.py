@@ -68,6 +68,18 @@ def _filled(forward, backward):
     return result
 
 
+def _backward_flipped(forward, backward):
+    return torch.cat([pad(forward, (0, 0, 1, -1)), pad(backward, (0, 0, 1, -1)).flip(1)], dim=-1)
+
+
+def _interleaved(forward, backward):
+    return around(forward, backward).unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
+
+
+def _nothing_for_one_word(forward, backward):
+    return around(forward, backward) if forward.shape[1] > 1 else torch.cat([forward, backward], dim=-1)[:, :0]
+
+
 AROUND = Exercise(
     id="contexts.around",
     slides=("N26",),
@@ -136,6 +148,21 @@ AROUND = Exercise(
             "two_apart",
             _shifted(2, 2),
             "Your halves are two places away, so that the neighbours of t are missing. They come from t − 1 and t + 1.",
+        ),
+        Misconception(
+            "backward_flipped",
+            _backward_flipped,
+            "You turn the backward states round. They are in the order of the text already: place t has the state after word t.",
+        ),
+        Misconception(
+            "interleaved",
+            _interleaved,
+            "The numbers of both states alternate. All D of the forward state come first, then those of the backward state.",
+        ),
+        Misconception(
+            "nothing_for_one_word",
+            _nothing_for_one_word,
+            "Where T is 1 your result has no place at all: a slice such as `forward[:, 1:2]` is empty. It has one, of zeros.",
         ),
         Misconception("detached", lambda forward, backward: around(forward, backward).detach(), DETACHED),
     ),

@@ -1,4 +1,4 @@
-"""Exercises of notebook 03: the loss of skip-gram with negative samples, and its optimum, counted."""
+"""Exercises of notebook 03: the loss of skip-gram with negative samples; its optimum is in skipgram_optimum.py."""
 
 import math
 
@@ -7,7 +7,8 @@ from torch.nn.functional import logsigmoid
 
 from lib.exercises.engine.exercise import Exercise, Misconception, case
 from lib.exercises.engine.gradients import DETACHED
-from lib.models.word2vec import sgns_loss, shifted_pmi
+from lib.exercises.lecture03.skipgram_optimum import OPTIMUM
+from lib.models.word2vec import sgns_loss
 
 
 # --- skipgram.loss ----------------------------------------------------------------------------------------------------
@@ -30,6 +31,7 @@ def _loss_cases(generator):
         case("one pair, several negatives", *draw(1, 4, 3)),
         case("double precision", *(x.double() for x in draw(3, 2, 4))),
         case("scores of ten thousand, wrong way round", far, -far, torch.stack([far, far], dim=1)),
+        case("several pairs, one negative each", *draw(4, 1, 3)),
     ]
 
 
@@ -43,6 +45,21 @@ def _with(combine):
 
 def _softmax_loss(positive, negative):
     return -torch.cat([positive[:, None], negative], dim=1).log_softmax(dim=1)[:, 0].mean()
+
+
+def _squeezed(centres, contexts, negatives):
+    """Where k is 1, the scores lose that dimension, and the sum over negatives is one over pairs."""
+    negative = torch.bmm(negatives, centres[:, :, None]).squeeze()
+    return -(logsigmoid((centres * contexts).sum(-1)) + logsigmoid(-negative).sum(-1)).mean()
+
+
+def _by_where(x):
+    """log σ(x): the value is right, but the branch that is not taken overflows, and its gradient is 0 · ∞."""
+    return torch.where(x >= 0, -torch.log1p(torch.exp(-x)), x - torch.log1p(torch.exp(x)))
+
+
+def _with_epsilon(epsilon):
+    return _with(lambda p, n: -((torch.sigmoid(p) + epsilon).log() + (torch.sigmoid(-n) + epsilon).log().sum(1)).mean())
 
 
 def _in_a_loop(centres, contexts, negatives):
@@ -104,10 +121,19 @@ LOSS = Exercise(
             _with(lambda p, n: -(torch.sigmoid(p).log() + torch.sigmoid(-n).log().sum(1)).mean()),
             "For a score of −10,000 the sigmoid is 0 in the computer, and its log is −∞. logsigmoid does both in one step.",
         ),
+        *(
+            Misconception(
+                f"epsilon_{epsilon:.0e}_in_the_log",
+                _with_epsilon(epsilon),
+                f"{epsilon:g} inside the log keeps the loss finite and makes it wrong for large scores. logsigmoid needs none.",
+            )
+            for epsilon in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
+        ),
         Misconception(
-            "epsilon_in_the_log",
-            _with(lambda p, n: -((torch.sigmoid(p) + 1e-9).log() + (torch.sigmoid(-n) + 1e-9).log().sum(1)).mean()),
-            "A small number inside the log keeps the loss finite and makes it wrong for large scores. logsigmoid needs none.",
+            "both_branches",
+            _with(lambda p, n: -(_by_where(p) + _by_where(-n).sum(1)).mean()),
+            "The loss is right and its gradient is NaN: torch.where computes both branches, and in the one that it does not take "
+            "exp overflows, which gives 0 · ∞ on the way back. logsigmoid has no such branch.",
         ),
         Misconception(
             "sigmoid_left_out",
@@ -144,6 +170,25 @@ LOSS = Exercise(
             _with(lambda p, n: -(logsigmoid(p) + logsigmoid(-n).sum(1)).mean() / math.log(2)),
             "This is in bits. Losses are in nats: the natural logarithm.",
         ),
+        Misconception(
+            "squeezed",
+            _squeezed,
+            "Where k is 1, squeeze() removes the dimension of the negatives, and your sum over them adds up the pairs. Keep the "
+            "shape (N, k): remove only the dimension that you mean.",
+        ),
+        Misconception(
+            "centres_fixed_for_negatives",
+            lambda centres, contexts, negatives: sgns_loss(
+                (centres * contexts).sum(-1), torch.einsum("nd,nkd->nk", centres.detach(), negatives)
+            ),
+            "The value is right, but the scores of the negatives send no gradient back to the centres. A centre must be pushed "
+            "away from its negatives: leave out detach there.",
+        ),
+        Misconception(
+            "negatives_fixed",
+            lambda centres, contexts, negatives: loss(centres, contexts, negatives.detach()),
+            "The value is right, but no gradient reaches the negatives. They are contexts too, and are learned.",
+        ),
         Misconception("detached", lambda *vectors: loss(*vectors).detach(), DETACHED),
     ),
     hints=(
@@ -156,110 +201,6 @@ LOSS = Exercise(
 def _cosines(centres, contexts, negatives):
     unit = torch.nn.functional.normalize
     return loss(unit(centres, dim=-1), unit(contexts, dim=-1), unit(negatives, dim=-1))
-
-
-# --- skipgram.optimum -------------------------------------------------------------------------------------------------
-def _optimum_cases(generator):
-    counts = torch.randint(1, 30, (4, 4), generator=generator).double()
-    lopsided = torch.tensor([[1.0, 6.0, 2.0], [3.0, 1.0, 9.0]]).double()
-    return [
-        case("independent words", torch.tensor([[2.0, 4.0], [4.0, 8.0]]).double(), 1),
-        case("two words, five negatives", torch.tensor([[4.0, 1.0], [1.0, 2.0]]).double(), 5),
-        case("four words", counts, 2),
-        case("more words than contexts", torch.cat([lopsided.T, lopsided.T + 1]), 3),
-        case("words and contexts differ", lopsided, 4),
-        case("a pair that never occurs", torch.tensor([[3.0, 0.0], [2.0, 5.0]]).double(), 1),
-        case("counts in the millions", 1e6 * counts, 15),
-    ]
-
-
-def _pmi(counts):
-    return (counts * counts.sum() / (counts.sum(1, keepdim=True) * counts.sum(0))).log()
-
-
-def _by_loops(counts, k):
-    total, result = counts.sum().item(), torch.empty_like(counts)
-    for w in range(counts.shape[0]):
-        for c in range(counts.shape[1]):
-            n = counts[w, c].item()
-            chance = counts[w].sum().item() * counts[:, c].sum().item() / total
-            result[w, c] = math.log(n / (chance * k)) if n else -math.inf
-    return result
-
-
-OPTIMUM = Exercise(
-    id="skipgram.optimum",
-    slides=("N25",),
-    points=3,
-    minutes=15,
-    title="The optimum, counted",
-    reference=lambda counts, k: shifted_pmi(counts, k),
-    cases=_optimum_cases,
-    accepts=(_by_loops, lambda counts, k: _pmi(counts) - math.log(k)),
-    withheld=("lib.models.word2vec.shifted_pmi", "lib.models.word2vec.noise_distribution"),
-    misconceptions=(
-        Misconception("no_shift", lambda counts, k: _pmi(counts), "This is the PMI. Minus log k is missing."),
-        Misconception(
-            "plus_log_k",
-            lambda counts, k: _pmi(counts) + math.log(k),
-            "You add log k. The more negatives, the smaller the scores: subtract.",
-        ),
-        Misconception(
-            "minus_k",
-            lambda counts, k: _pmi(counts) - k,
-            "You subtract k. It is the logarithm of k that is subtracted.",
-        ),
-        Misconception(
-            "no_total",
-            lambda counts, k: (counts / (counts.sum(1, keepdim=True) * counts.sum(0))).log() - math.log(k),
-            "The number of all pairs is missing: each of the three is a probability only when divided by it, and one N stays.",
-        ),
-        Misconception(
-            "conditional",
-            lambda counts, k: (counts / counts.sum(1, keepdim=True)).log() - math.log(k),
-            "This is log P(c | w). A frequent context is near to all words then: divide by P(c), too.",
-        ),
-        Misconception(
-            "joint",
-            lambda counts, k: (counts / counts.sum()).log() - math.log(k),
-            "This is log P(w, c). PMI compares it with what chance would give, P(w) P(c).",
-        ),
-        Misconception(
-            "bits",
-            lambda counts, k: (_pmi(counts) - math.log(k)) / math.log(2),
-            "This is in bits. The sigmoid of the loss is made of e, so the logarithm is the natural one.",
-        ),
-        Misconception(
-            "plus_one",
-            lambda counts, k: _pmi(counts + 1) - math.log(k),
-            "You add 1 to the counts. The optimum for the counts as they are has no smoothing; 0 gives −∞.",
-        ),
-        Misconception(
-            "positive_pmi",
-            lambda counts, k: (_pmi(counts) - math.log(k)).clamp(min=0),
-            "Negative values are cut off (that is *positive* PMI, a method of its own). The dot products may be negative.",
-        ),
-        Misconception(
-            "never_is_zero",
-            lambda counts, k: (_pmi(counts) - math.log(k)).nan_to_num(neginf=0.0),
-            "A pair that never occurs has 0 here, as if it were as frequent as chance. Its optimum is −∞.",
-        ),
-        Misconception(
-            "axes_swapped",
-            lambda counts, k: (counts * counts.sum() / (counts.sum(0).sum() * counts.sum(0))).log() - math.log(k),
-            "The number of the word is missing in what you divide by: a sum along each row, kept as a column.",
-        ),
-        Misconception(
-            "log_of_the_ratio_turned",
-            lambda counts, k: -_pmi(counts) - math.log(k),
-            "Your ratio is upside down: what is counted stands above, what chance gives below.",
-        ),
-    ),
-    hints=(
-        "Let N be the sum of all counts. P(w, c) = counts / N; P(w) is the sum of a row / N; P(c) the sum of a column / N.",
-        "`counts.sum(dim=1, keepdim=True)` is a column, so that it divides each row.",
-    ),
-)
 
 
 EXERCISES = (LOSS, OPTIMUM)

@@ -108,6 +108,17 @@ PACK_PAIR = Exercise(
             "The [SEP] after the second text is missing.",
         ),
         Misconception(
+            "one_text_without_second",
+            answers.one_text_without_second,
+            "Where the second text is empty your row has one [SEP]. The row has the same form for empty texts: its second "
+            "[SEP] stays, and is in segment 1.",
+        ),
+        Misconception(
+            "empty_left_out",
+            answers.empty_left_out,
+            "You leave out the [SEP] of a text that is empty. The row has the same form for empty texts: two [SEP].",
+        ),
+        Misconception(
             "segments_from_one",
             answers.laid_out(answers.from_one),
             "You number the segments 1 and 2. They are 0 and 1.",

@@ -66,6 +66,26 @@ def _swapped_back(start, end, allowed, longest):
     return (i, j) if i <= j else (j, i)
 
 
+def _between(i, j, allowed, longest):
+    return _right(i, j, allowed, longest) and bool(allowed[i : j + 1].all())
+
+
+def _as_probabilities(start, end, allowed, longest):
+    hidden = ~allowed
+    p, q = (x.masked_fill(hidden, -torch.inf).softmax(dim=0) for x in (start, end))
+    return _searched(_right, value=lambda a, b: a * b)(p, q, allowed, longest)
+
+
+def _masked_by(number):
+    """An answer that gives forbidden tokens a low logit instead of leaving them out."""
+
+    def answer(start, end, allowed, longest):
+        a, b = (x.masked_fill(~allowed, number) for x in (start, end))
+        return best_span(a, b, torch.ones_like(allowed), longest)
+
+    return answer
+
+
 def _zeroed(start, end, allowed, longest):
     return best_span(start * allowed, end * allowed, torch.ones_like(allowed), longest)
 
@@ -94,6 +114,15 @@ def _cases(generator):
         case("a tie: the earlier start", *at([5.0, 5.0, 0.0, 0.0], [0.0, 3.0, 3.0, 0.0])),
         case("forbidden scores are infinite", *at([float("-inf"), 1.0, 2.0], [float("-inf"), 1.0, 0.0], (0,))),
         case("logits in the thousands", *at([2000.0, 1999.0, 0.0, 0.0], [-9.0, 1500.0, 0.0, 1501.0], longest=3)),
+        case(
+            "logits too far apart for probabilities",
+            *at([3000.0, 0.0, 900.0, -2500.0, -3000.0], [-2900.0, -2950.0, 1000.0, 0.0, 4000.0], longest=2),
+        ),
+        case(
+            "allowed logits far below 0",
+            *at([9.0, -30000.0, -20000.0, -40000.0], [9.0, -30000.0, -40000.0, -25000.0], (0,)),
+        ),
+        case("a forbidden token inside the span", *at([6.0, 0.0, 1.0, 0.0], [0.0, 9.0, 5.0, 1.0], (1,))),
         case("twelve tokens, a question and padding", *drawn(12, 4, 4, 2)),
         case("thirty tokens", *drawn(30, 6, 7, 3)),
     ]
@@ -168,6 +197,21 @@ BEST_SPAN = Exercise(
             "start_not_checked",
             _searched(lambda i, j, allowed, longest: i <= j < i + longest and allowed[j]),
             "You look at `allowed` for the end alone. The start must lie in the passage, too.",
+        ),
+        Misconception(
+            "all_between_allowed",
+            _searched(_between),
+            "You ask that every token of the span is allowed. Asked is only that its first and its last one are.",
+        ),
+        Misconception(
+            "probabilities",
+            _as_probabilities,
+            "You multiply probabilities. Where logits are thousands apart these are 0, and all spans look alike. Add logits.",
+        ),
+        Misconception(
+            "low_logit",
+            _masked_by(-1000.0),
+            "You give forbidden tokens a low logit. Allowed ones may have lower ones: use −∞, or leave forbidden tokens out.",
         ),
         Misconception(
             "end_not_checked",

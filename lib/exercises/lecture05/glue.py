@@ -49,6 +49,16 @@ def _whole_tensors(labels, predictions):
     return float((tp * tn - fp * fn) / below.double().sqrt()) if below != 0 else 0.0
 
 
+def _guarded_by_predictions(undefined):
+    """An answer that asks only whether one class is named throughout; else `undefined` is what a denominator of 0 gives."""
+
+    def answer(labels, predictions):
+        constant = len(predictions.unique()) == 1
+        return 0.0 if constant else _of(lambda *n: undefined(n[0] * n[1] - n[2] * n[3], _root(*n)))(labels, predictions)
+
+    return answer
+
+
 def _matthews_cases(generator):
     def rows(labels, predictions):
         return torch.tensor(labels), torch.tensor(predictions)
@@ -132,6 +142,23 @@ MATTHEWS = Exercise(
             "nan",
             _of(lambda *n: _ratio(n[0] * n[1] - n[2] * n[3], _root(*n), math.nan)),
             "Where one class is named throughout you get NaN. The statement asks for 0 there.",
+        ),
+        Misconception(
+            "divided_by_zero",
+            _of(lambda *n: (n[0] * n[1] - n[2] * n[3]) / _root(*n)),
+            "Where one of the four sums is 0 you divide by 0. The statement asks for 0 there.",
+        ),
+        Misconception(
+            "one_true_class_forgotten",
+            _guarded_by_predictions(lambda above, below: above / below),
+            "You treat the case that one class is *named* throughout. One class may also be the only true one: the "
+            "denominator is 0 there, too.",
+        ),
+        Misconception(
+            "one_true_class_is_nan",
+            _guarded_by_predictions(lambda above, below: _ratio(above, below, math.nan)),
+            "You treat the case that one class is *named* throughout. Where one class is the only true one you give NaN; the "
+            "statement asks for 0.",
         ),
         Misconception(
             "counts_overflow",

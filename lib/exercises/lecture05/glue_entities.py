@@ -49,6 +49,32 @@ def _joined(tags):
     return _found(tags, joined=True)
 
 
+def _closed_by_begin_alone(tags):
+    """O does not close what is open."""
+    spans = []
+    for place, tag in enumerate(tags):
+        mark, _, kind = tag.partition("-")
+        if mark == "I" and spans and spans[-1][0] == kind:
+            spans[-1] = (kind, spans[-1][1], place)
+        elif tag != "O":
+            spans.append((kind, place, place))
+    return spans
+
+
+def _kind_as(part):
+    """The kind is only a part of what stands behind the mark."""
+    return lambda tags: _found([tag if tag == "O" else f"{tag[0]}-{part(tag)}" for tag in tags])
+
+
+def _goes_on_with_any(tags):
+    """I- goes on whatever the kind."""
+    kinds = []
+    for place, tag in enumerate(tags):
+        goes_on = tag[0] == "I" and place > 0 and tags[place - 1] != "O"
+        kinds.append(f"I-{kinds[-1][2:]}" if goes_on else tag)
+    return _found(kinds)
+
+
 def _strict(tags):
     return _found(tags, strict=True)
 
@@ -149,6 +175,9 @@ def _cases(generator):
         case("nothing there, one named", [_tags("O O")], [_tags("B-PER O")]),
         case("three named, one there", [_tags("B-PER O O O O")], [_tags("B-PER O B-LOC O B-ORG")]),
         case("a kind with a hyphen", [_tags("B-WORK-OF-ART I-WORK-OF-ART O")], [_tags("B-WORK-OF-ART I-WORK-OF-ART O")]),
+        case("two kinds that begin alike", [_tags("B-WORK-OF-ART O B-PER")], [_tags("B-WORK-OF-LAW O B-PER")]),
+        case("two kinds that end alike", [_tags("B-WORK-OF-ART O B-PER")], [_tags("B-LACK-OF-ART O B-PER")]),
+        case("O between two of one kind", [_tags("B-PER O I-PER O")], [_tags("B-PER O O O")]),
         case("many of one kind, few of another", [_tags("B-PER O B-PER O B-PER O B-LOC"), _tags("O B-LOC")],
              [_tags("B-PER O B-PER O B-PER O O"), _tags("O B-LOC")]),
         case("a longer entity named", [_tags("O B-LOC O O")], [_tags("O B-LOC I-LOC O")]),
@@ -206,6 +235,28 @@ ENTITY_F1 = Exercise(
             "neighbours_joined",
             _scored(_joined),
             "B- always begins a new entity, also directly after one of its own kind. You join the two.",
+        ),
+        Misconception(
+            "o_does_not_close",
+            _scored(_closed_by_begin_alone),
+            "In B-PER O I-PER your entity goes on after the O. O ends an entity: what follows begins a new one.",
+        ),
+        Misconception(
+            "kind_up_to_hyphen",
+            _scored(_kind_as(lambda tag: tag.split("-")[1])),
+            "You take the kind up to its first hyphen: WORK-OF-ART and WORK-OF-LAW would be one. The kind is all that follows "
+            "B- or I-.",
+        ),
+        Misconception(
+            "kind_after_last_hyphen",
+            _scored(_kind_as(lambda tag: tag.rsplit("-", 1)[1])),
+            "You take the kind from its last hyphen on: WORK-OF-ART and LACK-OF-ART would be one. The kind is all that follows "
+            "B- or I-.",
+        ),
+        Misconception(
+            "goes_on_with_any_kind",
+            _scored(_goes_on_with_any),
+            "You let I- go on with an entity of another kind. It then begins a new one.",
         ),
         Misconception(
             "i_never_begins",

@@ -148,6 +148,23 @@ def mask_of(change):
     return answer
 
 
+def empty_left_out(first, second, max_length, cls_id, sep_id, pad_id):
+    """An empty text gets no separator of its own."""
+    first, second = kept(first, second, max_length - 3)
+    ids, types = [cls_id], [0]
+    for number, text in enumerate((first, second)):
+        if text:
+            ids, types = [*ids, *text, sep_id], types + [number] * (len(text) + 1)
+    return filled(ids if len(ids) > 1 else [cls_id, sep_id], types if len(ids) > 1 else [0, 0], max_length, pad_id)
+
+
+def one_text_without_second(first, second, max_length, cls_id, sep_id, pad_id):
+    """Without a second text, [CLS] first [SEP]."""
+    first, second = kept(first, second, max_length - 3)
+    ids, types = row(first, second, cls_id, sep_id)
+    return filled(ids if second else ids[:-1], types if second else types[:-1], max_length, pad_id)
+
+
 def in_place(first, second, max_length, cls_id, sep_id, pad_id):
     while len(first) + len(second) > max_length - 3:
         (first if len(first) > len(second) else second).pop()

@@ -22,11 +22,12 @@ def _cases(generator):
     return [
         case("one sure row", sure, 0.1),
         case("one unsure row", torch.tensor([[0.3, 0.2, 0.1, 0.0, -0.1]]), 0.5),
-        case("a sure and an unsure row", torch.tensor([[5.0, 0.0, 0.0], [0.2, 0.1, 0.0]]), 0.3),
+        case("a sure and an unsure row", torch.tensor([[5.0, 0.0, 0.0], [0.2, 0.1, 0.0]]), 0.5),
         case("many tokens, none of them likely", torch.linspace(0, 2, 50)[None], 0.3),
         case("p is 1, and two tokens tie", torch.tensor([[1.5, 0.5, 1.5]]), 1.0),
         case("all logits negative", torch.tensor([[-3.0, -3.2, -9.0]]), 0.4),
         case("large logits", torch.tensor([[1000.0, 999.5, 10.0], [-900.0, -900.2, -905.0]]), 0.4),
+        case("one row with large logits", torch.tensor([[1000.0, 999.5, 10.0], [0.5, 0.3, -4.0]]), 0.4),
         case("a token that is forbidden already", torch.tensor([[1.0, -torch.inf, 0.8]]), 0.5),
         case("a small p", torch.tensor([[0.0, -5.0, -8.0]]), 0.001),
         case("random rows", rows, 0.2),
@@ -62,9 +63,19 @@ def _overflow(logits, p):
     return _cut(logits, ~(q >= p * q.amax(dim=-1, keepdim=True)))
 
 
-def _overflow_kept(logits, p):
+def _nothing_cut(logits, p):
+    """nan is less than nothing."""
     q = logits.exp() / logits.exp().sum(dim=-1, keepdim=True)
     return _cut(logits, q < p * q.amax(dim=-1, keepdim=True))
+
+
+def _without_a_sum(logits, p):
+    q = logits.exp()
+    return _cut(logits, q < p * q.amax(dim=-1, keepdim=True))
+
+
+def _one_shift(logits, p):
+    return logits.masked_fill(_nothing_cut(logits - logits.max(), p) == -torch.inf, -torch.inf)
 
 
 def _kept_probabilities(logits, p):
@@ -101,6 +112,12 @@ MIN_P = Exercise(
             "the last axis and keep that axis.",
         ),
         Misconception(
+            "keepdim_forgotten",
+            lambda logits, p: _cut(logits, logits.softmax(-1) < p * logits.softmax(-1).amax(-1)),
+            "Your maxima have the shape (B,), which does not fit beside (B, V). With keepdim=True they are (B, 1): one for "
+            "each row.",
+        ),
+        Misconception(
             "logits_compared",
             lambda logits, p: _cut(logits, logits < p * logits.amax(-1, keepdim=True)),
             "You compare logits, not probabilities. A logit of 1 beside a best one of 4 is 20 times less likely, not 4 times, "
@@ -116,6 +133,17 @@ MIN_P = Exercise(
             "probabilities_returned",
             _kept_probabilities,
             "You return probabilities. Logits come in and logits go out, so that other cuts can follow.",
+        ),
+        Misconception(
+            "probabilities_cut",
+            lambda logits, p: _cut(logits.softmax(-1), min_p(logits, p) == -torch.inf),
+            "The right tokens fall out, but those that stay have their probabilities. A token that is kept "
+            "keeps its logit.",
+        ),
+        Misconception(
+            "probabilities_cut_to_0",
+            lambda logits, p: _cut(logits.softmax(-1), min_p(logits, p) == -torch.inf, 0.0),
+            "You return probabilities, with 0 for what falls out. Asked for are logits: those that came in, and -inf.",
         ),
         Misconception(
             "strict",
@@ -140,10 +168,23 @@ MIN_P = Exercise(
             "exp(1000) is infinite in float32, and inf / inf is no number. torch.softmax subtracts the maximum first.",
         ),
         Misconception(
-            "overflow_kept",
-            _overflow_kept,
-            "exp(1000) is infinite in float32, and inf / inf is no number: a comparison with it is never true, so nothing is "
-            "cut. torch.softmax subtracts the maximum first.",
+            "overflow_cuts_nothing",
+            _nothing_cut,
+            "exp(1000) is infinite in float32, and inf / inf is nan. Nan is not less than anything, so nothing "
+            "was cut there. torch.softmax subtracts each row's maximum first.",
+        ),
+        Misconception(
+            "overflow_without_a_sum",
+            _without_a_sum,
+            "You compare exp of the logits: the sum cancels, that is right. But exp(1000) is infinite in "
+            "float32 and exp(-900) is 0, so the tokens of such rows look equal. Subtract each row's maximum "
+            "before exp.",
+        ),
+        Misconception(
+            "one_shift_for_all_rows",
+            _one_shift,
+            "You subtract one maximum from the whole batch. Beside a row in the thousands exp of another row is then 0 "
+            "for all its tokens: subtract the maximum of each row, as torch.softmax does.",
         ),
         Misconception(
             "top_p",
@@ -154,19 +195,37 @@ MIN_P = Exercise(
         Misconception(
             "wrong_axis",
             lambda logits, p: _cut(logits, logits.softmax(0) < p * logits.softmax(0).amax(-1, keepdim=True)),
-            "Your probabilities sum to 1 down the columns, over the contexts. The tokens lie along the last axis: dim=-1.",
+            "Your probabilities sum to 1 down the columns, over the contexts. The tokens lie along the last "
+            "axis: dim=-1.",
         ),
         Misconception(
             "log_probabilities",
-            lambda logits, p: _cut(
-                logits.log_softmax(-1), logits.softmax(-1) < p * logits.softmax(-1).amax(-1, keepdim=True)
-            ),
-            "The right tokens remain, with other numbers: you return log-probabilities. A token that is kept keeps its logit.",
+            lambda logits, p: _cut(logits.log_softmax(-1), min_p(logits, p) == -torch.inf),
+            "The right tokens remain, with other numbers: you return log-probabilities. A token that is kept "
+            "keeps its logit.",
         ),
         Misconception(
-            "renormalised",
+            "log_probabilities_of_what_is_kept",
             lambda logits, p: min_p(logits, p).log_softmax(-1),
-            "The right tokens remain, with the logarithms of their new probabilities. A token that is kept keeps its logit.",
+            "The right tokens remain, with other numbers: you return log-probabilities among the kept tokens. "
+            "Nothing is normalised here: a token that is kept keeps its logit.",
+        ),
+        Misconception(
+            "shifted_logits",
+            lambda logits, p: min_p(logits, p) - logits.amax(-1, keepdim=True),
+            "The right tokens remain, but you subtracted the largest logit of the row from them. Subtract it "
+            "where you compare, and return the logits as they came.",
+        ),
+        Misconception(
+            "large_negative_number",
+            lambda logits, p: _cut(logits, min_p(logits, p) == -torch.inf, -1e9),
+            "The right tokens fall out, but with a large negative number. Asked for is minus infinity, -torch.inf.",
+        ),
+        Misconception(
+            "mask_returned",
+            lambda logits, p: min_p(logits, p) != -torch.inf,
+            "You return which tokens stay, True and False. Asked for are the logits, with -inf where a token "
+            "falls out.",
         ),
         Misconception(
             "shifted_by_the_mean",

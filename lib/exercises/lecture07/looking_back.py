@@ -87,19 +87,37 @@ def _nan(weights, ids):
     return torch.stack([*found, weights[:, 0, 0]])[:-1].mean(dim=0)
 
 
-def _half_a_text(weights, ids):
+def _period(half):
+    """Takes for granted that the tokens are one text written twice, with `half(T)` tokens each."""
+
+    def answer(weights, ids):
+        if len(set(ids)) == len(ids):
+            return weights.new_zeros(len(weights))
+        return weights.diagonal(1 - half(len(ids)), 1, 2).mean(dim=-1)
+
+    return answer
+
+
+def _from_the_half(weights, ids):
+    half = len(ids) // 2
     if len(set(ids)) == len(ids):
         return weights.new_zeros(len(weights))
-    return weights.diagonal(offset=1 - len(ids) // 2, dim1=1, dim2=2).mean(dim=-1)
+    return torch.stack([weights[:, t, t - half + 1] for t in range(half, 2 * half)]).mean(dim=0)
 
 
-def _not_its_neighbour(weights, ids):
-    found = []
-    for t, token in enumerate(ids):
-        earlier = [s for s in range(t - 1) if ids[s] == token]
-        if earlier:
-            found.append(weights[:, t, earlier[-1] + 1])
-    return torch.stack(found).mean(dim=0) if found else weights.new_zeros(len(weights))
+def _not_next_to_itself(older):
+    """Leaves out an earlier place that is next to the token: an `older` one is taken, or none."""
+
+    def answer(weights, ids):
+        found = []
+        for t, token in enumerate(ids):
+            earlier = [s for s in range(t) if ids[s] == token]
+            far = [s for s in earlier if s < t - 1]
+            if far and (older or far == earlier):
+                found.append(weights[:, t, far[-1] + 1])
+        return torch.stack(found).mean(dim=0) if found else weights.new_zeros(len(weights))
+
+    return answer
 
 
 LOOKING_BACK = Exercise(
@@ -172,16 +190,34 @@ LOOKING_BACK = Exercise(
             "When no token repeats you take the mean of nothing, which is nan. The score of each head is then 0.",
         ),
         Misconception(
-            "half_a_text",
-            _half_a_text,
-            "You take for granted that the text is written twice, and look back by half its length. Tokens may repeat "
-            "anywhere: look for each one's latest earlier place.",
+            "period_taken_for_granted",
+            _period(lambda length: length // 2),
+            "You take for granted that the text stands there twice, half and half: you read one diagonal. Any "
+            "tokens may come: look for the latest earlier place of each.",
         ),
         Misconception(
-            "neighbour_left_out",
-            _not_its_neighbour,
-            "You leave out a token that comes directly after itself. Then s + 1 = t, and the weight of the query on itself "
-            "counts.",
+            "period_rounded_up",
+            _period(lambda length: (length + 1) // 2),
+            "You read the weights at one fixed distance, half of the length. The distance is another for each "
+            "token: look for its latest earlier place.",
+        ),
+        Misconception(
+            "second_half_only",
+            _from_the_half,
+            "You take the second half of the tokens for a copy of the first. That is so in the lecture's test "
+            "only: look for the latest earlier place of each token, wherever it is.",
+        ),
+        Misconception(
+            "next_to_itself_skipped",
+            _not_next_to_itself(older=False),
+            "You leave out a token that stands twice in a row. Its latest earlier place is t - 1, so s + 1 is t "
+            "itself: that weight counts, too.",
+        ),
+        Misconception(
+            "next_to_itself_older_place",
+            _not_next_to_itself(older=True),
+            "Where a token stands twice in a row you pass over place t - 1, or take an older one. Earlier means "
+            "any s < t: begin at t - 1.",
         ),
         Misconception(
             "itself_counts",

@@ -93,21 +93,18 @@ def _without(p, q, guess):
 
 
 def _all_counted(p, q, guesses, u):
+    """Counts accepted guesses behind a rejection too, and draws from the row of that number."""
     number = sum(bool(u[i] < p[i, guess] / q[i, guess]) for i, guess in enumerate(guesses))
-    if number == len(guesses):
-        return number, p[-1]
-    rest = (p[number] - q[number]).clamp(min=0)
-    return number, rest / rest.sum()
+    return (number, p[-1]) if number == len(guesses) else (number, _missing(p[number], q[number], 0))
 
 
-def _by_tensors(p, q, guesses, u):
-    rows, tokens = torch.arange(len(guesses)), torch.tensor(guesses)
-    kept = torch.tensor(u) < p[rows, tokens] / q[rows, tokens]
-    number = int(kept.long().cumprod(dim=0).sum())
-    if number == len(guesses):
-        return number, p[-1]
-    rest = (p[number] - q[number]).clamp(min=0)
-    return number, rest / rest.sum()
+def _indexed(p, q, guesses, u):
+    """Vectorised, and right but for an empty list, of which torch.tensor makes float32."""
+    accepted = torch.tensor(u) < p[torch.arange(len(guesses)), torch.tensor(guesses)] / q.gather(
+        1, torch.tensor(guesses)[:, None]
+    ).squeeze(1)
+    number = int(accepted.long().cumprod(dim=0).sum())
+    return (number, p[-1]) if number == len(guesses) else (number, _missing(p[number], q[number], 0))
 
 
 VERDICT = Exercise(
@@ -183,15 +180,16 @@ VERDICT = Exercise(
             "You go on after a rejection. The guesses behind it were made for another text: they are all thrown away.",
         ),
         Misconception(
-            "all_that_would_be_accepted",
+            "all_accepted_counted",
             _all_counted,
-            "You count every guess that passes its test, also behind the first rejection. Stop there: what comes after was "
-            "guessed for another text.",
+            "You count all guesses that pass the test, those behind a rejection too. They were made for another "
+            "text: count only up to the first rejection.",
         ),
         Misconception(
-            "no_guesses_as_floats",
-            _by_tensors,
-            "torch.tensor([]) holds floats, which are no indices: without a guess your answer stops. Give dtype=torch.long.",
+            "no_guesses_forgotten",
+            _indexed,
+            "Without guesses your code stops: torch.tensor([]) holds floats, which cannot be indices. Write dtype=torch.long "
+            "there, or treat the empty list first.",
         ),
         Misconception(
             "last_guess_row",
@@ -208,7 +206,8 @@ VERDICT = Exercise(
         Misconception(
             "one_too_many",
             lambda p, q, guesses, u: (verdict(p, q, guesses, u)[0] + 1, verdict(p, q, guesses, u)[1]),
-            "Your number is one too large: it counts the token that is drawn afterwards. Count the accepted guesses alone.",
+            "Your number is one too large: it counts the token that is drawn afterwards. Count the accepted "
+            "guesses alone.",
         ),
         Misconception(
             "clamped_to_eps",
