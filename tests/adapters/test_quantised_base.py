@@ -30,7 +30,9 @@ from tests.adapters import adapted
 from tests.adapters.adapted import IDS
 
 SMALL = [scheme for scheme in SCHEMES if scheme != "bf16"]
-STORED = [scheme for scheme in SMALL if scheme not in ("int8-vector", "int8-outlier")]  # x is not rounded
+STORED = [
+    scheme for scheme in SMALL if scheme not in ("int8-vector", "int8-outlier", "int8-dynamic")
+]  # x is not rounded
 ALL = ("q", "k", "v", "attention.output", "gate", "up", "down")
 
 

@@ -98,8 +98,8 @@ def imported(source):
             yield node.module.split(".")[0]
 
 
-OPTIONAL = {"triton", "distributed", "peft", "setuptools"}
-"""What lib uses where it is there: on a GPU, for --scheduler, as a peer in the benchmarks, to refuse a build."""
+OPTIONAL = {"triton", "distributed", "peft", "ctranslate2", "setuptools"}
+"""What lib uses where it is there: on a GPU, for --scheduler, as peers in the benchmarks, to refuse a build."""
 
 
 def sources():
