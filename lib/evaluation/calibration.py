@@ -39,8 +39,7 @@ def reliability(confidence: Float[Tensor, "N"], right: Bool[Tensor, "N"], bins: 
     checks.whole("bins", bins)
     if not ((confidence >= 0) & (confidence <= 1)).all():
         raise ValueError("confidence must lie in [0, 1]")
-    p = confidence.double()
-    place = (p * bins).ceil().long().clamp(1, bins) - 1
+    p, place = _placed(confidence, bins)
     count = torch.bincount(place, minlength=bins)
     sums = (torch.bincount(place, weights=value, minlength=bins) for value in (p, right.double()))
     claimed, true = (total / count for total in sums)
@@ -62,8 +61,7 @@ def calibrated_errors(
     """
     checks.whole("draws", draws)
     reliability(confidence, torch.ones_like(confidence, dtype=torch.bool), bins)  # its checks
-    p = confidence.double()
-    place = (p * bins).ceil().long().clamp(1, bins) - 1
+    p, place = _placed(confidence, bins)
     right = torch.rand(draws, len(p), generator=generator, dtype=torch.float64) < p
     gaps = torch.zeros(draws, bins, dtype=torch.float64).index_add_(1, place, right.double() - p)
     return gaps.abs().sum(dim=1) / len(p)
@@ -92,3 +90,9 @@ def fit_temperature(logits: Float[Tensor, "N C"], labels: Int[Tensor, "N"]) -> f
         left, right = high - golden * (high - low), low + golden * (high - low)
         low, high = (low, right) if loss(left) <= loss(right) else (left, high)
     return 2 / (low + high)
+
+
+def _placed(confidence: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Claims in float64, and the bin of each, from 0."""
+    p = confidence.double()
+    return p, (p * bins).ceil().long().clamp(1, bins) - 1

@@ -35,8 +35,7 @@ def lead_scores(
     if len(texts) < 2:
         raise ValueError(f"pairs must be at least two, for a standard error, got {len(texts)}")
     if stem is not None:
-        kept = lru_cache(maxsize=None)(stem)
-        texts = [(stemmed(ours, kept), stemmed(theirs, kept)) for ours, theirs in texts]
+        texts = [(stemmed(ours, stem), stemmed(theirs, stem)) for ours, theirs in texts]
     found = {name: [100 * metric(*pair).f1 for pair in texts] for name, metric in METRICS.items()}
     means = {name: statistics.fmean(values) for name, values in found.items()}
     errors = {f"{name}_se": statistics.stdev(values) / math.sqrt(len(values)) for name, values in found.items()}
@@ -55,8 +54,9 @@ def stemmed(text: str, stem: Callable[[str], str]) -> str:
 
 def lead_table(sets: Mapping[str, Sequence[tuple[str, str]]], stem: Callable[[str], str]) -> Iterable[dict[str, Any]]:
     """A row for each set, for Lead-1 to Lead-3, with words as they are and stemmed; scores and errors to 0.01."""
+    kept = lru_cache(maxsize=None)(stem)  # the same words come again in every set
     for name, pairs in sets.items():
-        for cut in (None, stem):
+        for cut in (None, kept):
             for sentences in (1, 2, 3):
                 scores = lead_scores(pairs, sentences, cut)
                 row = {"set": name, "articles": len(pairs), "sentences": sentences, "stemmed": int(cut is not None)}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib import DATA
+from lib import DATA, checks
 from lib.evaluation import calibrated, label_log_probs
 from lib.files import read_csv
 from lib.generation import Demonstration, few_shot_prompt
@@ -101,8 +101,7 @@ def few_shot_runs(part: str) -> list[Run]:
     >>> len(few_shot_runs("orders"))
     24
     """
-    if part not in ("draws", "orders"):
-        raise ValueError(f"part must be 'draws' or 'orders', got {part!r}")
+    checks.one_of("part", part, ("draws", "orders"))
     rows = [row for _, row in read_csv(FILE, list(Run._fields)) if row[0] == part]
     return [
         Run(part, int(draw), int(shots), labels, last, *map(float, rest))

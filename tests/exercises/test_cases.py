@@ -599,6 +599,7 @@ WITHHELD = {
         "generation.warpers.keep_min_p ",
     "glue.calibration_error":
         "evaluation.calibration.Reliability "
+        "evaluation.calibration._placed "
         "evaluation.calibration.reliability ",
     "glue.entity_f1":
         "evaluation.classification._share "

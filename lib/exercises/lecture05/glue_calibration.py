@@ -122,7 +122,11 @@ CALIBRATION_ERROR = Exercise(
     reference=calibration_error,
     cases=_cases,
     accepts=(_by_sums, _binned()),
-    withheld=("lib.evaluation.calibration.reliability", "lib.evaluation.calibration.Reliability"),
+    withheld=(
+        "lib.evaluation.calibration.reliability",
+        "lib.evaluation.calibration.Reliability",
+        "lib.evaluation.calibration._placed",
+    ),
     misconceptions=(
         Misconception(
             "every_bin_the_same",
